@@ -1,0 +1,63 @@
+# `make app` and `make test` need Python 3.11 or newer and make; everything else comes into .venv.
+PYTHON ?= python3
+VENV ?= .venv
+LOCK := requirements-dev.lock
+PY := $(VENV)/bin/python
+RUN := PATH="$(abspath $(VENV))/bin:$$PATH"
+TORCH = $$(sed -n 's/^torch==/&/p' $(LOCK))
+FRONTEND := $(shell find widgets/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
+
+.PHONY: app test check lint types frontend bench golden screenshot lock fresh clean install
+
+app: install  ## start the studio: make app [MODEL=folder] [ARGS=--no-browser]
+	@exec $(PY) app.py $(MODEL) $(ARGS)
+
+test: install  ## every test; those of the page where there is a Chromium
+	$(PY) -m pytest $(ARGS)
+
+check: install lint types frontend test  ## what CI runs
+
+lint: install
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+types: install
+	$(PY) -m mypy
+
+frontend: install
+	cd widgets/frontend && $(RUN) npm run check
+
+bench: install  ## measured figures, written to benchmarks/results
+	$(PY) -m benchmarks $(ARGS)
+
+golden: install  ## rewrite the golden texts after a change that was meant; read the diff
+	$(PY) -m pytest -m "not browser" --update-golden
+
+screenshot: install  ## docs/studio-light.png and docs/studio-dark.png from the running studio
+	$(PY) -m tools.look --save docs
+
+lock:  ## new versions, from nothing, into $(LOCK); run the tests after it
+	$(PYTHON) -m tools.lock $(LOCK)
+
+fresh:  ## clone what is committed to an empty home, start the app, draw, stop, test; prints the times
+	$(PYTHON) -m tools.fresh
+
+clean:
+	rm -rf $(VENV) build dist widgets/static widgets/frontend/node_modules test-results
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+install: $(VENV)/.installed
+
+# torch goes first and alone, so that pip's own configuration decides which build of it is taken.
+$(VENV)/.locked: $(LOCK)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Model Surgery needs Python 3.11 or newer. Try: make PYTHON=python3.12")'
+	@echo "Installing into $(VENV); the first time takes some minutes."
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet "$(TORCH)" --constraint $(LOCK)
+	$(PY) -m pip install --quiet --requirement $(LOCK)
+	@touch $@
+
+# Builds the front end too (hatch_build.py).
+$(VENV)/.installed: $(VENV)/.locked pyproject.toml hatch_build.py $(FRONTEND)
+	$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
