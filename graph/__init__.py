@@ -1,0 +1,73 @@
+"""Models as graphs: extract one from a live module, select in it, cost it, fold it, write it down.
+
+    from graph import extract, overview, select
+    made = extract(model, {"input_ids": ids})       # tree, ties, calls and the tensors between them
+    select("**.self_attn.{q,v}_proj", made)         # paths, in the order of the tree
+    overview(made)                                  # what the canvas draws
+
+Imports torch, networkx and the standard library; knows modules only, never where they come from.
+"""
+
+from graph.costs import Costs, costs, kv_cache_bytes_per_token
+from graph.export import from_json, to_dot, to_json, to_networkx
+from graph.extract import extract
+from graph.flow import Flow, FlowEdge, FlowNode, inside, overview
+from graph.nodes import (
+    CallNode,
+    Edge,
+    ModuleGraph,
+    ModuleNode,
+    ParameterNode,
+    Problem,
+    Span,
+    TensorSpec,
+    Tie,
+)
+from graph.paths import SelectorError, canonical, escape, nearest
+from graph.repeats import Run, runs, structure
+from graph.select import Selector, select, select_tensors
+from graph.shell import NotShellable, Shell, shell
+from graph.ties import ties
+from graph.trace import trace
+from graph.tree import walk
+
+__all__ = [
+    "CallNode",
+    "Costs",
+    "Edge",
+    "Flow",
+    "FlowEdge",
+    "FlowNode",
+    "ModuleGraph",
+    "ModuleNode",
+    "NotShellable",
+    "ParameterNode",
+    "Problem",
+    "Run",
+    "Selector",
+    "SelectorError",
+    "Shell",
+    "Span",
+    "TensorSpec",
+    "Tie",
+    "canonical",
+    "costs",
+    "escape",
+    "extract",
+    "from_json",
+    "inside",
+    "kv_cache_bytes_per_token",
+    "nearest",
+    "overview",
+    "runs",
+    "select",
+    "select_tensors",
+    "shell",
+    "structure",
+    "ties",
+    "to_dot",
+    "to_json",
+    "to_networkx",
+    "trace",
+    "walk",
+]

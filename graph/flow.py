@@ -1,0 +1,198 @@
+"""What the canvas draws: a block opened, or a model folded, as few nodes and edges.
+
+Calls are contracted: reshapes, getters, activations without parameters and other nodes with one
+visible predecessor pass through; what remains are modules, attention and products, and joins.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from graph.contract import INPUT, Contraction, contract
+from graph.costs import identity, is_below
+from graph.nodes import CallNode, ModuleGraph, ModuleNode
+from graph.repeats import runs
+from graph.tree import join
+
+Kind = Literal["module", "join", "function", "input", "output", "strip"]
+
+_SIGNS = {"add": "+", "mul": "×", "sub": "−", "div": "÷", "truediv": "÷", "stack": "stack"}
+_ATTENTION = {"scaled_dot_product_attention": "sdpa", "flex_attention": "flex",
+              "multi_head_attention_forward": "multi-head"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class FlowNode:
+    """One thing drawn.
+
+    `path` is the module's, or that of the module whose forward joins; of a strip the container.
+    `paths` are the blocks of a strip, in order.
+    """
+
+    id: str
+    kind: Kind
+    path: str
+    title: str
+    subtitle: str
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FlowEdge:
+    """Data between two nodes; `residual` if it goes round others on its way to a join."""
+
+    source: str
+    target: str
+    residual: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Nodes in the order of their first call and edges between them; always acyclic."""
+
+    nodes: tuple[FlowNode, ...]
+    edges: tuple[FlowEdge, ...]
+
+
+def inside(graph: ModuleGraph, path: str) -> Flow:
+    """The module at `path` opened: its leaf calls, joins and products, from input to output.
+
+    Of a module called several times the first call is shown. Repeated blocks inside are folded
+    into a strip. Tensors from outside other than the main input (masks, position embeddings) are
+    not drawn. Raises KeyError for a path the graph doesn't have; a module that was never called
+    gives an empty flow.
+    """
+    opened = graph[path]
+    strips = _strips(graph)
+    own = strips.get(path)
+    if own is not None and not any(graph[block].children for block in own.paths):
+        del strips[path]  # a sequence of plain leaves is opened, not folded
+    members: dict[str, str] = {}
+    for strip in strips.values():
+        if is_below(strip.path, path) and strip.path not in members:
+            members.update(_everything(graph, strip.paths, strip.id))
+    made = contract(graph, _calls(graph, opened), members, joins=True)
+    return _flow(graph, made, {strip.id: strip for strip in strips.values()})
+
+
+def overview(graph: ModuleGraph, path: str = "") -> Flow:
+    """The model folded: closed cards, and a strip for each container of repeated blocks.
+
+    A card is opened only where such a container is to be revealed. Small functions aren't drawn.
+    Raises KeyError for a path the graph doesn't have.
+    """
+    opened = graph[path]
+    strips = _strips(graph)
+    nodes: dict[str, FlowNode] = {}
+    members: dict[str, str] = {}
+
+    def fold(node: ModuleNode) -> None:
+        strip = strips.get(node.path)
+        if strip is not None:
+            nodes[strip.id] = strip
+            members.update(_everything(graph, strip.paths, strip.id))
+        reveals = node is opened or any(is_below(place, node.path) for place in strips)
+        if node.children and reveals:
+            for name in node.children:
+                child = graph[join(node.path, name)]
+                if child.path not in members:
+                    fold(child)
+        else:
+            nodes[node.path] = _module_node(graph, node.path, node.path)
+            members.update(_everything(graph, (node.path,), node.path))
+
+    fold(opened)
+    return _flow(graph, contract(graph, _calls(graph, opened), members, joins=False), nodes)
+
+
+def _strips(graph: ModuleGraph) -> dict[str, FlowNode]:
+    """By container, its strip: its children from the first to the last repeated block."""
+    repeated: dict[str, list[str]] = {}
+    for run in runs(graph):
+        if _is_block(graph, run.paths[0], len(run.paths)):
+            repeated.setdefault(run.parent, []).extend(run.paths)
+    made = {}
+    for parent, blocks in repeated.items():
+        node = graph[parent]
+        children = [join(parent, name) for name in node.children]
+        places = [place for place, path in enumerate(children) if path in blocks]
+        paths = tuple(children[places[0] : places[-1] + 1])
+        kinds = {graph[path].class_name for path in paths}
+        what = kinds.pop() if len(kinds) == 1 else "blocks"
+        text = f"{len(paths)} × {what}"
+        made[parent] = FlowNode(f"{parent}[]", "strip", parent, _title(node), text, paths)
+    return made
+
+
+def _is_block(graph: ModuleGraph, path: str, count: int) -> bool:
+    """Whether repeats of `path` are worth a strip: blocks with insides, or many leaves with weights."""
+    holds = any(node.tensors for node in graph.modules if is_below(node.path, path))
+    return holds and (bool(graph[path].children) or count >= 4)
+
+
+def _everything(graph: ModuleGraph, paths: tuple[str, ...], item: str) -> dict[str, str]:
+    """`item` for every module at or below `paths`."""
+    made: dict[str, str] = {}
+    waiting = list(paths)
+    for path in waiting:  # grows while it is read
+        made[path] = item
+        waiting.extend(join(path, name) for name in graph[path].children)
+    return made
+
+
+def _calls(graph: ModuleGraph, node: ModuleNode) -> list[CallNode]:
+    """The calls of the first run of `node`; of a module that only holds others, all below it."""
+    for span in graph.spans:
+        if span.module == node.path:
+            return list(graph.calls[span.start : span.stop])
+    below = [call for call in graph.calls if is_below(call.module, node.path)]
+    once = any(call.module == node.path for call in below)  # a leaf, or opaque
+    return below[:1] if once else below
+
+
+def _flow(graph: ModuleGraph, made: Contraction, items: dict[str, FlowNode]) -> Flow:
+    nodes = []
+    for name, call in made.visible.items():
+        if name in items:
+            nodes.append(items[name])
+        elif call is None:
+            kind: Kind = "input" if name == INPUT else "output"
+            nodes.append(FlowNode(name, kind, "", name, ""))
+        elif call.function is None:
+            nodes.append(_module_node(graph, name, call.module))
+        else:
+            nodes.append(_function_node(name, call, joined=name in made.joins))
+    edges = tuple(FlowEdge(source, target, residual) for source, target, residual in made.edges)
+    return Flow(tuple(nodes), edges)
+
+
+def _title(node: ModuleNode) -> str:
+    return node.name or node.class_name
+
+
+def _module_node(graph: ModuleGraph, name: str, path: str) -> FlowNode:
+    node = graph[path]
+    counted = {
+        identity(graph, tensor): tensor.count
+        for other in graph.modules
+        if is_below(other.path, path)
+        for tensor in other.tensors
+        if tensor.kind == "parameter"
+    }
+    total = sum(counted.values())
+    return FlowNode(name, "module", path, _title(node), short(total) if total else node.class_name)
+
+
+def _function_node(name: str, call: CallNode, joined: bool) -> FlowNode:
+    function = (call.function or "").rstrip("_")
+    if function in _ATTENTION:
+        return FlowNode(name, "function", call.module, "attention", _ATTENTION[function])
+    title = _SIGNS.get(function, function)
+    return FlowNode(name, "join" if joined else "function", call.module, title, "")
+
+
+def short(count: int) -> str:
+    """A count in a few characters: 512, 1 k, 16.4 k, 3.1 M, 1.2 G."""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f}".removesuffix(".0") + f" {unit}"
+    return str(count)

@@ -1,0 +1,102 @@
+"""Alike blocks: the structural hash of a module, and the runs of equal hashes in containers."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import BuiltinFunctionType, FunctionType
+
+from torch import nn
+
+from graph.nodes import ModuleGraph, Scalar
+from graph.tree import join, own_tensors
+
+# Names under which models store where a module sits; two blocks that differ only here are alike.
+PLACES = frozenset(
+    {"block_id", "block_idx", "block_index", "depth_idx", "idx", "index", "layer_id", "layer_idx"}
+    | {"layer_index", "layer_num", "layer_number", "stage_idx"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Children of one container that are alike, in the order of the container.
+
+    They need not be neighbours: where every fourth block differs there are two runs.
+    """
+
+    parent: str
+    paths: tuple[str, ...]
+    structure: str
+
+
+def runs(graph: ModuleGraph) -> tuple[Run, ...]:
+    """Groups of two or more alike children, per container (list or sequence), in tree order."""
+    return tuple(_runs(graph))
+
+
+def _runs(graph: ModuleGraph) -> Iterator[Run]:
+    for node in graph.modules:
+        if not node.container:
+            continue
+        alike: dict[str, list[str]] = {}
+        for name in node.children:
+            path = join(node.path, name)
+            if path in graph:
+                alike.setdefault(graph[path].structure, []).append(path)
+        for structure, paths in alike.items():
+            if len(paths) > 1:
+                yield Run(node.path, tuple(paths), structure)
+
+
+def structure(module: nn.Module, known: dict[nn.Module, str] | None = None) -> str:
+    """A hash equal for modules that are alike: class, attributes, tensors, children by name.
+
+    16 hex digits. Left out: values of tensors, training flags, and what says where the module
+    sits (`layer_idx`). `known` memoises by module over several calls.
+    """
+    known = {} if known is None else known
+    if module in known:
+        return known[module]
+    known[module] = "cycle"  # a module that holds its own ancestor must not recurse
+    kind = type(module)
+    said: list[object] = [kind.__module__, kind.__qualname__]
+    said += [f"{name}={value!r}" for name, value in attributes(module) if name not in PLACES]
+    said += [f"{kind} {name} {tuple(t.shape)} {t.dtype}" for name, t, kind in own_tensors(module)]
+    said += [
+        f"{name}:{structure(child, known)}" for name, child in module._modules.items() if child is not None
+    ]
+    known[module] = hashlib.sha256("\n".join(map(str, said)).encode()).hexdigest()[:16]
+    return known[module]
+
+
+def attributes(module: nn.Module) -> tuple[tuple[str, Scalar], ...]:
+    """Scalars of the module's `__dict__` by name, sorted: numbers, texts, flags, None.
+
+    Tuples of them (`stride`) are written as text, plain functions (`activation`) by their name,
+    and numbers that JSON has no word for (inf, nan) as text. Private names and `training` are
+    left out.
+    """
+    found = []
+    for name, value in module.__dict__.items():
+        if not name.startswith("_") and name != "training":
+            scalar = _scalar(value)
+            if scalar is not None or value is None:
+                found.append((name, scalar))
+    return tuple(sorted(found))
+
+
+def _scalar(value: object) -> Scalar:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, FunctionType | BuiltinFunctionType):
+        return value.__name__
+    if isinstance(value, list | tuple) and len(value) <= 8 and all(map(_is_plain, value)):
+        return str(tuple(value))
+    return None
+
+
+def _is_plain(item: object) -> bool:
+    return item is None or isinstance(item, bool | int | float | str)

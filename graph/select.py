@@ -1,0 +1,142 @@
+"""Matching selectors against a tree: of a ModuleGraph or of a live module."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import nn
+
+from graph.nodes import ModuleGraph
+from graph.paths import Branch, Deep, Index, Segment, parse
+from graph.tree import join, own_tensors, walk
+
+
+class TreeNode(Protocol):
+    """What a selector needs to know of a module; `children` are names. A ModuleNode is one."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def class_name(self) -> str: ...
+    @property
+    def children(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A tree node made from a live module or a tensor."""
+
+    path: str
+    class_name: str
+    children: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """A pattern of paths, read once; see `graph.paths` for its grammar."""
+
+    text: str
+    branches: tuple[Branch, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "Selector":
+        """The selector `text` says; raises SelectorError with the position of the trouble."""
+        return cls(text, parse(text))
+
+    def match(self, tree: Sequence[TreeNode]) -> tuple[str, ...]:
+        """Paths that match, in the order of the tree, each once.
+
+        An index past the end of its container matches nothing; the caller knows how many paths
+        it wanted and makes that an error.
+        """
+        nodes = {node.path: node for node in tree}
+        found: set[str] = set()
+        for branch in self.branches:
+            found.update(_match(branch, nodes))
+        return tuple(path for path in nodes if path in found)
+
+
+def select(selector: str | Selector, source: ModuleGraph | nn.Module) -> tuple[str, ...]:
+    """Paths of the modules `selector` matches, in the order of the tree.
+
+    Raises SelectorError where `selector` is text that can't be read.
+    """
+    return _read(selector).match(module_tree(source))
+
+
+def select_tensors(selector: str | Selector, source: ModuleGraph | nn.Module) -> tuple[str, ...]:
+    """Paths of the parameters and buffers `selector` matches, in the order of the tree.
+
+    The last segment matches the tensor's name; a class (`**.weight:Linear`) is that of the module
+    which holds it. Raises SelectorError.
+    """
+    tree, tensors = _tensor_tree(source)
+    return tuple(path for path in _read(selector).match(tree) if path in tensors)
+
+
+def module_tree(source: ModuleGraph | nn.Module) -> Sequence[TreeNode]:
+    """The tree of `source` in the order in which torch registers modules."""
+    if isinstance(source, ModuleGraph):
+        return source.modules
+    return [Entry(path, type(module).__name__, _children(module)) for path, module in walk(source)]
+
+
+def _children(module: nn.Module) -> tuple[str, ...]:
+    return tuple(name for name, child in module._modules.items() if child is not None)
+
+
+def _tensor_tree(source: ModuleGraph | nn.Module) -> tuple[list[Entry], set[str]]:
+    tree: list[Entry] = []
+    tensors: set[str] = set()
+    if isinstance(source, ModuleGraph):
+        owners = [
+            (node.path, node.class_name, node.children, [t.path.rpartition(".")[2] for t in node.tensors])
+            for node in source.modules
+        ]
+    else:
+        owners = [
+            (path, type(module).__name__, _children(module), [name for name, _, _ in own_tensors(module)])
+            for path, module in walk(source)
+        ]
+    for path, class_name, children, names in owners:
+        tree.append(Entry(path, class_name, (*names, *children)))
+        for name in names:
+            tree.append(Entry(join(path, name), class_name, ()))
+            tensors.add(join(path, name))
+    return tree, tensors
+
+
+def _read(selector: str | Selector) -> Selector:
+    return selector if isinstance(selector, Selector) else Selector.parse(selector)
+
+
+def _match(branch: Branch, nodes: dict[str, TreeNode]) -> list[str]:
+    here: dict[str, None] = {"": None}
+    for segment in branch.segments:
+        there: dict[str, None] = {}
+        for path in here:
+            there.update(dict.fromkeys(_step(path, segment, nodes)))
+        here = there
+    wanted = branch.class_name
+    return [p for p in here if p in nodes and (wanted is None or wanted.fullmatch(nodes[p].class_name))]
+
+
+def _step(path: str, segment: Segment, nodes: dict[str, TreeNode]) -> list[str]:
+    node = nodes.get(path)
+    if node is None:
+        return []
+    if isinstance(segment, Deep):
+        below = [path]
+        for known in below:  # grows while it is read: breadth first
+            if known in nodes:
+                below.extend(join(known, name) for name in nodes[known].children)
+        return below
+    if isinstance(segment, Index):
+        # Only containers numbered by torch have an order that an index may mean.
+        if not node.children or not all(name.isdigit() for name in node.children):
+            return []
+        if isinstance(segment.index, slice):
+            return [join(path, name) for name in node.children[segment.index]]
+        inside = -len(node.children) <= segment.index < len(node.children)
+        return [join(path, node.children[segment.index])] if inside else []
+    return [join(path, name) for name in node.children if segment.pattern.fullmatch(name)]
