@@ -1,0 +1,49 @@
+"""LoRA: a low-rank addition to a linear map. Hu et al. 2021, arXiv:2106.09685."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def is_transposed(module: nn.Module) -> bool:
+    """Whether a linear module stores its weight as inputs × outputs, as GPT-2's Conv1D does."""
+    return type(module).__name__ == "Conv1D" and hasattr(module, "nf")
+
+
+def is_linear(module: nn.Module) -> bool:
+    """Whether `module` computes x Wᵀ + b: a torch Linear or GPT-2's Conv1D."""
+    return isinstance(module, nn.Linear) or is_transposed(module)
+
+
+class LoraLinear(nn.Module):
+    """`base(x) + scale · x Aᵀ Bᵀ` around a linear module; B starts at zero, so the output is bit-equal.
+
+    `lora_A` is rank × inputs, `lora_B` outputs × rank, both on meta until their values are set.
+    """
+
+    def __init__(self, base: nn.Module, rank: int, alpha: float) -> None:
+        super().__init__()
+        weight = base.get_parameter("weight")
+        outputs, inputs = reversed(weight.shape) if is_transposed(base) else weight.shape
+        self.base = base
+        self.rank, self.alpha, self.scale = rank, alpha, alpha / rank
+        self.in_features, self.out_features = inputs, outputs
+        self.lora_A = nn.Parameter(torch.empty(rank, inputs, dtype=weight.dtype, device="meta"))
+        self.lora_B = nn.Parameter(torch.empty(outputs, rank, dtype=weight.dtype, device="meta"))
+        self.training = base.training
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """The base's weight; model code asks it for a dtype or a device."""
+        return self.base.get_parameter("weight")
+
+    @property
+    def bias(self) -> torch.Tensor | None:
+        """The base's bias, None where it has none."""
+        return self.base._parameters.get("bias")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.base(x)
+        return result + self.scale * F.linear(F.linear(x, self.lora_A), self.lora_B)

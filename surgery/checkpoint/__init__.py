@@ -1,0 +1,1 @@
+"""Checkpoints: safetensors on disk, folders that load alone, folders that carry a script."""

@@ -1,0 +1,40 @@
+"""The card of a saved model: what was done and what was measured, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graph.costs import costs
+
+if TYPE_CHECKING:
+    from surgery.session import Session
+
+
+def card(session: Session, reason: str | None) -> str:
+    """A README.md: edits, figures, and how the folder loads (`reason`: why not with transformers alone)."""
+    state, script = session.history.current, session.script
+    figures = costs(session.graph)
+    lines = [
+        f"# {session.opened.name}, edited",
+        "",
+        f"{figures.parameters:,} parameters, {figures.size_bytes:,} bytes. Edited with model-surgery from "
+        f"`{script.base.source or script.base.class_name}`.",
+        "",
+        "## Edits",
+        "",
+        "```python",
+        script.to_python() or "# none",
+        "```",
+        "",
+        "## Measured",
+        "",
+        str(state.report) if state.report else "Not evaluated.",
+        "",
+        "## Loading",
+        "",
+    ]
+    if reason is None:
+        lines += ["An ordinary transformers model: `from_pretrained` loads it.", ""]
+    else:
+        lines += [f"With `surgery.load(folder)`, since {reason}.", ""]
+    return "\n".join(lines)

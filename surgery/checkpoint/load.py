@@ -1,0 +1,106 @@
+"""Loading a folder that `s.save` wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from surgery.checkpoint.save import FORMAT, MANIFEST, VERSION
+from surgery.checkpoint.structure import rebuilt
+from surgery.checkpoint.tensors import Checkpoint, read_tensor
+from surgery.errors import SurgeryError
+from surgery.fingerprint import Fingerprinter
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether `s.save` wrote this folder."""
+    return (folder / MANIFEST).is_file()
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The folder's `surgery.json`; SurgeryError if it is none or of another version."""
+    file = folder / MANIFEST
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise SurgeryError(
+            "holds no model that surgery saved",
+            path=str(folder),
+            expected=MANIFEST,
+            hint="`surgery.open(folder)`",
+        ) from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise SurgeryError("is no manifest of a saved model", path=str(file))
+    if data.get("version") != VERSION:
+        raise SurgeryError(
+            "has a version this release cannot read",
+            path=str(file),
+            got=data.get("version"),
+            expected=VERSION,
+        )
+    return data
+
+
+def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
+    """The model in a folder that `s.save` wrote, ready to run.
+
+    The structure is made anew from config and script on a skeleton, then the tensors are loaded; the
+    content must have the fingerprint that the save noted. `into`: for a model that is no
+    transformers model, a module like the one that was opened; it is not changed.
+    """
+    place = Path(folder)
+    manifest = read_manifest(place)
+    if manifest["structure"] is None:
+        raise SurgeryError("does not say how its structure is made", path=str(place))
+    model = rebuilt(manifest["structure"], str(place), into)
+    _fill(model, Checkpoint.at(place))
+    found = Fingerprinter()(model)
+    if manifest["fingerprint"] not in (None, found):
+        raise SurgeryError(
+            "its content is not what was saved", path=str(place), got=found, expected=manifest["fingerprint"]
+        )
+    return model.eval()
+
+
+def _fill(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Puts the stored tensors into the skeleton's slots: one new Parameter for each tie."""
+    made: dict[int, nn.Parameter] = {}
+    wanted: set[str] = set()
+    for path, module in list(model.named_modules(remove_duplicate=False)):
+        for name, parameter in list(module._parameters.items()):
+            if parameter is None:
+                continue
+            full = f"{path}.{name}".lstrip(".")
+            wanted.add(full)
+            if id(parameter) not in made:
+                tensor = _read(checkpoint, full, parameter)
+                made[id(parameter)] = nn.Parameter(tensor, requires_grad=parameter.requires_grad)
+                made[id(made[id(parameter)])] = made[id(parameter)]
+            module._parameters[name] = made[id(parameter)]
+        for name, buffer in list(module._buffers.items()):
+            full = f"{path}.{name}".lstrip(".")
+            if buffer is not None and name not in module._non_persistent_buffers_set:
+                wanted.add(full)
+                module._buffers[name] = _read(checkpoint, full, buffer)
+    if extra := [name for name in checkpoint.names() if name not in wanted]:
+        raise SurgeryError(
+            "holds a tensor the model has no place for", path=str(checkpoint.folder), got=extra[0]
+        )
+
+
+def _read(checkpoint: Checkpoint, name: str, slot: torch.Tensor) -> torch.Tensor:
+    entry = checkpoint.entry(name)
+    if entry is None:
+        raise SurgeryError("lacks a tensor of the model", path=str(checkpoint.folder), expected=name)
+    if entry.shape != tuple(slot.shape) or entry.dtype != slot.dtype:
+        raise SurgeryError(
+            "does not fit the model",
+            path=f"{checkpoint.folder}: {name}",
+            got=f"{list(entry.shape)} {entry.dtype}",
+            expected=f"{list(slot.shape)} {slot.dtype}",
+        )
+    return read_tensor(entry.file, entry.name)

@@ -1,0 +1,160 @@
+"""Safetensors on disk as named lazy tensors: nothing is read until a recipe needs it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from surgery.errors import SurgeryError
+from surgery.fingerprint import combined, tensor_digest
+from surgery.lazy import Stored
+
+if TYPE_CHECKING:
+    from surgery.lazy import Held
+
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a tensor lies, its shape and dtype."""
+
+    file: Path
+    name: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tensors of a folder or one file by name; `same` maps dropped names of a tie to the kept."""
+
+    folder: Path
+    entries: dict[str, Entry]
+    same: dict[str, str]
+
+    @classmethod
+    def at(cls, source: str | Path) -> Checkpoint:
+        """The checkpoint in a folder or file; SurgeryError if it is not there, truncated or foreign."""
+        place = Path(source)
+        files = [place] if place.is_file() else _files(place)
+        entries: dict[str, Entry] = {}
+        same: dict[str, str] = {}
+        for file in files:
+            for entry in _header(file, same):
+                if entry.name in entries:
+                    raise SurgeryError("a tensor lies in two files", path=str(file), got=entry.name)
+                entries[entry.name] = entry
+        return cls(place, entries, {name: kept for name, kept in same.items() if kept in entries})
+
+    def names(self) -> list[str]:
+        """Every name the checkpoint has, those of ties included, sorted."""
+        return sorted({*self.entries, *self.same})
+
+    def entry(self, name: str) -> Entry | None:
+        """The tensor called `name`, also where it was dropped as the other end of a tie."""
+        return self.entries.get(name) or self.entries.get(self.same.get(name, ""))
+
+    def tensor(self, names: list[str], like: Held) -> Stored:
+        """The stored tensor of the first of `names` that is there; it must have the shape of `like`."""
+        for name in names:
+            entry = self.entry(name)
+            if entry is None:
+                continue
+            if entry.shape != like.shape:
+                raise SurgeryError(
+                    "the shapes differ",
+                    path=name,
+                    got=f"{list(entry.shape)} in {self.folder}",
+                    expected=list(like.shape),
+                )
+            return Stored(shape=entry.shape, dtype=entry.dtype, file=entry.file, name=entry.name)
+        raise SurgeryError("this parent lacks the tensor", path=names[0], got=str(self.folder))
+
+    def fingerprint(self) -> str:
+        """Content fingerprint of all tensors by name."""
+        lines = [
+            f"tensor {name} {tensor_digest(read_tensor(e.file, e.name))}" for name, e in self.entries.items()
+        ]
+        return combined(lines)
+
+
+def read_tensor(file: Path, name: str) -> torch.Tensor:
+    """One tensor of a safetensors file, on the CPU."""
+    from safetensors import safe_open
+
+    try:
+        with safe_open(file, framework="pt") as opened:
+            tensor: torch.Tensor = opened.get_tensor(name)
+            return tensor
+    except Exception as error:
+        raise SurgeryError(f"cannot read {name}: {error}", path=str(file)) from None
+
+
+def _files(folder: Path) -> list[Path]:
+    index = folder / INDEX
+    if index.is_file():
+        try:
+            shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise SurgeryError("is no index of safetensors shards", path=str(index)) from None
+        for shard in shards:
+            if not isinstance(shard, str) or Path(shard).name != shard:
+                raise SurgeryError("the index names a file outside its folder", path=str(index), got=shard)
+        return [folder / shard for shard in shards]
+    if (folder / SINGLE).is_file():
+        return [folder / SINGLE]
+    pickles = sorted(path.name for path in folder.glob("*.bin")) if folder.is_dir() else []
+    if pickles:
+        raise SurgeryError(
+            "holds a pickle, which is never loaded",
+            path=str(folder / pickles[0]),
+            expected=SINGLE,
+            hint="converting it with `save_pretrained`, or `surgery.open(file, into=module)`: weights only",
+        )
+    raise SurgeryError("holds no safetensors", path=str(folder), expected=f"{SINGLE} or {INDEX}")
+
+
+def _header(file: Path, same: dict[str, str]) -> Iterator[Entry]:
+    from safetensors import safe_open
+
+    if not file.is_file():
+        raise SurgeryError("the file is not there", path=str(file))
+    try:
+        with safe_open(file, framework="pt") as opened:
+            for key, value in (opened.metadata() or {}).items():
+                same[key] = value
+            for name in opened.keys():  # noqa: SIM118  a safetensors handle is no dictionary
+                part = opened.get_slice(name)
+                yield Entry(file, name, tuple(part.get_shape()), _dtype(part.get_dtype(), file, name))
+    except SurgeryError:
+        raise
+    except Exception as error:
+        raise SurgeryError(
+            f"is truncated or no safetensors file ({error})", path=str(file), hint="copying the file again"
+        ) from None
+
+
+def _dtype(text: str, file: Path, name: str) -> torch.dtype:
+    if text not in _DTYPES:
+        raise SurgeryError(f"{name} has a dtype that is not supported", path=str(file), got=text)
+    return _DTYPES[text]

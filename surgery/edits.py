@@ -1,0 +1,108 @@
+"""The primitive edits: all that can happen to a model. Operations plan them, a run applies them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import nn
+
+from surgery.journal import Journal
+from surgery.lazy import Lazy
+
+
+class Run(Protocol):
+    """How lazy tensors become parameters: computed (live) or on meta with their lineage (skeleton)."""
+
+    def parameter(self, lazy: Lazy, *, trainable: bool) -> nn.Parameter: ...
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where edits are applied: the model, the journal that is told first, and the run."""
+
+    model: nn.Module
+    journal: Journal
+    run: Run
+
+    def slots(self, path: str, kind: str) -> tuple[dict[str, Any], str]:
+        """The dictionary of kind `_modules`, `_parameters` … that holds `path`, announced, and the key."""
+        owner, _, name = path.rpartition(".")
+        mapping: dict[str, Any] = getattr(self.model.get_submodule(owner), kind)
+        return self.journal.touch(mapping), name
+
+
+class Edit(Protocol):
+    """One primitive change."""
+
+    def apply(self, site: Site) -> None: ...
+
+
+@dataclass(frozen=True)
+class SetTensor:
+    """The parameter slot `path` holds `tensor`; a Held tensor is shared, anything else is a new Parameter."""
+
+    path: str
+    tensor: Lazy
+
+    def apply(self, site: Site) -> None:
+        slots, name = site.slots(self.path, "_parameters")
+        before = slots.get(name)
+        slots[name] = site.run.parameter(self.tensor, trainable=before is None or before.requires_grad)
+
+
+@dataclass(frozen=True)
+class SetModule:
+    """The module slot `path` holds what `build` makes of the module that is there.
+
+    `build` may wrap or take apart what it gets; its own new parameters are on meta, to be set by
+    SetTensor edits that follow.
+    """
+
+    path: str
+    build: Callable[[nn.Module], nn.Module]
+
+    def apply(self, site: Site) -> None:
+        slots, name = site.slots(self.path, "_modules")
+        slots[name] = self.build(slots[name])
+
+
+@dataclass(frozen=True)
+class KeepItems:
+    """The list or sequence at `path` keeps its items `kept`, in that order, numbered from 0."""
+
+    path: str
+    kept: tuple[int, ...]
+
+    def apply(self, site: Site) -> None:
+        container = site.model.get_submodule(self.path)
+        slots = site.journal.touch(container._modules)
+        items = list(slots.values())
+        slots.clear()
+        slots.update({str(number): items[index] for number, index in enumerate(self.kept)})
+
+
+@dataclass(frozen=True)
+class SetAttribute:
+    """The module at `path` has the attribute `name` with this plain value."""
+
+    path: str
+    name: str
+    value: Any
+
+    def apply(self, site: Site) -> None:
+        site.journal.touch(site.model.get_submodule(self.path).__dict__)[self.name] = self.value
+
+
+@dataclass(frozen=True)
+class SetConfig:
+    """The config says `name` = `value`; a list is a new one, never changed in place."""
+
+    name: str
+    value: Any
+
+    def apply(self, site: Site) -> None:
+        config: Any = site.model.config
+        site.journal.touch(config.__dict__)
+        setattr(config, self.name, self.value)

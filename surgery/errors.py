@@ -1,0 +1,32 @@
+"""The one error type: a sentence that names the path, what was found, what fits and the way out."""
+
+
+class SurgeryError(Exception):
+    """An operation, script, file or evaluation was refused; nothing was changed.
+
+    Its text is always *path: problem; got X, expected Y. Try: hint.*, with the parts that apply.
+    The parts stay available as attributes, since the studio shows them at the node concerned.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        path: str | None = None,
+        got: object = None,
+        expected: object = None,
+        hint: str | None = None,
+    ) -> None:
+        self.problem, self.path, self.got, self.expected, self.hint = problem, path, got, expected, hint
+        super().__init__(self.sentence())
+
+    def sentence(self) -> str:
+        """The whole message on one line."""
+        parts = [f"got {self.got}"] if self.got is not None else []
+        parts += [f"expected {self.expected}"] if self.expected is not None else []
+        text = f"{self.path}: {self.problem}" if self.path else self.problem
+        text += f"; {', '.join(parts)}" if parts else ""
+        text += "" if text.endswith((".", "!", "?")) else "."
+        if not self.hint:
+            return text
+        return f"{text} Try: {self.hint}" + ("" if self.hint.endswith((".", "`", ")")) else ".")

@@ -1,0 +1,69 @@
+"""Shells of models on the evaluation's device, sharing there what the models share here."""
+
+from collections.abc import Callable, Hashable
+
+import torch
+from torch import Tensor, nn
+
+from graph.shell import NotShellable, shell
+from surgery.errors import SurgeryError
+from surgery.evaluate.device import is_out_of_memory
+
+
+class Placer:
+    """Puts shells on `device`; a tensor that the first model brought there is not brought again."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._there: dict[Hashable, Tensor] = {}
+
+    def place(self, model: nn.Module, *, remember: bool = False) -> nn.Module:
+        """A shell of `model` on the device, in evaluation mode.
+
+        `remember` is for a model that outlives the placer. Raises SurgeryError for a model that
+        has no weights, cannot be taken apart or does not fit.
+        """
+        for path, parameter in model.named_parameters():
+            if parameter.is_meta:
+                raise SurgeryError(
+                    "it has no weights, so nothing can be run",
+                    path=path,
+                    hint="open the model without `skeleton=True`",
+                )
+
+        def moved(old: nn.Parameter) -> nn.Parameter:
+            new = nn.Parameter(self._bring(old.detach(), remember), requires_grad=False)
+            new.__dict__.update(old.__dict__)
+            return new
+
+        try:
+            return structural(model, moved, lambda old: old.detach().clone().to(self.device)).eval()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise SurgeryError(
+                f"the model does not fit into the memory of {self.device}", hint='`device="cpu"`'
+            ) from error
+
+    def _bring(self, tensor: Tensor, remember: bool) -> Tensor:
+        if tensor.device == self.device:
+            return tensor
+        key = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device)
+        there = self._there.get(key)
+        if there is None:
+            there = tensor.to(self.device)
+            if remember:
+                self._there[key] = there
+        return there
+
+
+def structural(
+    model: nn.Module,
+    parameter: Callable[[nn.Parameter], nn.Parameter] | None = None,
+    buffer: Callable[[Tensor], Tensor] | None = None,
+) -> nn.Module:
+    """A shell of `model`. Raises SurgeryError, with the path, for what cannot be taken apart."""
+    try:
+        return shell(model, parameter, buffer).model
+    except NotShellable as error:
+        raise SurgeryError(error.reason, path=error.path or "(root)") from error

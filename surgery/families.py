@@ -1,0 +1,56 @@
+"""What the engine knows of transformers' families: where blocks are, and what follows their number.
+
+Most of it holds for every decoder of the library (`layer_idx` on the attention of each block,
+`num_hidden_layers`, lists with an item per block). A family is listed here once that was proved by
+the contract harness; models of other families are refused for edits of depth, by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of decoders: `blocks` is the path of its block list, from the model with the head."""
+
+    model_type: str
+    blocks: str
+    per_layer_lists: tuple[str, ...] = ()
+    per_layer_prefixes: tuple[str, ...] = ()
+    """Config numbers that say "this many of the first blocks"."""
+
+
+FAMILIES: dict[str, Family] = {
+    family.model_type: family
+    for family in (
+        Family("llama", "model.layers"),
+        Family("qwen2", "model.layers", ("layer_types",), ("max_window_layers",)),
+        Family("gpt2", "transformer.h"),
+    )
+}
+
+
+def model_type(model: nn.Module) -> str | None:
+    """The transformers family of `model`; None for a module that has no transformers config."""
+    config = getattr(model, "config", None)
+    found = getattr(config, "model_type", None)
+    return found if isinstance(found, str) and hasattr(config, "to_dict") else None
+
+
+def indexed_modules(block: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The modules in a block that keep its index, which is also its slot in the KV cache."""
+    return [
+        (path, module)
+        for path, module in block.named_modules()
+        if isinstance(module.__dict__.get("layer_idx"), int)
+    ]
+
+
+def declared_ties(model: nn.Module) -> dict[str, str]:
+    """Ties the model's class makes by itself when `config.tie_word_embeddings` is set: target → source."""
+    declared: Any = getattr(type(model), "_tied_weights_keys", None)
+    return dict(declared) if isinstance(declared, dict) else {}

@@ -1,0 +1,218 @@
+"""The typed fields of operations: what the script's schema, the command and the studio's form read.
+
+A field's annotation is its kind. `Targets` and `Target` hold a selector and the paths it resolved to.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from surgery.errors import SurgeryError
+
+Kind = Literal["paths", "path", "number", "integer", "choice", "flag", "text", "numbers", "parents"]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """A selector of modules and the paths it resolved to; no paths yet means unresolved."""
+
+    select: str
+    paths: tuple[str, ...] = ()
+
+    def __iter__(self) -> typing.Iterator[str]:
+        return iter(self.paths)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A selector of exactly one module, and its path once resolved."""
+
+    select: str
+    path: str | None = None
+
+    def __str__(self) -> str:
+        return self.select if self.path is None else self.path
+
+
+@dataclass(frozen=True)
+class Parent:
+    """Another checkpoint: where it lies, and its fingerprint once it was read."""
+
+    source: str
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """One field as forms, schemas and listings need it; bounds are inclusive."""
+
+    name: str
+    kind: Kind
+    help: str
+    default: Any
+    required: bool
+    choices: tuple[str, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    optional: bool = False
+    unit: str | None = None
+
+
+def option(
+    default: Any = dataclasses.MISSING,
+    *,
+    help: str,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    unit: str | None = None,
+) -> Any:
+    """A dataclass field of an operation with its help line, inclusive bounds and unit."""
+    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "unit": unit}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+_KINDS: dict[Any, Kind] = {
+    Targets: "paths",
+    Target: "path",
+    float: "number",
+    int: "integer",
+    bool: "flag",
+    str: "text",
+    tuple[float, ...]: "numbers",
+    tuple[Parent, ...]: "parents",
+}
+
+
+def field_specs(cls: type[Any]) -> tuple[FieldSpec, ...]:
+    """The fields of an operation's dataclass, in order."""
+    hints = typing.get_type_hints(cls)
+    return tuple(_spec(item, hints[item.name]) for item in dataclasses.fields(cls) if item.init)
+
+
+def _spec(item: dataclasses.Field[Any], annotation: Any) -> FieldSpec:
+    optional = isinstance(annotation, types.UnionType) and type(None) in typing.get_args(annotation)
+    if optional:
+        annotation = next(part for part in typing.get_args(annotation) if part is not type(None))
+    choices: tuple[str, ...] = ()
+    if typing.get_origin(annotation) is Literal:
+        kind: Kind = "choice"
+        choices = typing.get_args(annotation)
+    else:
+        kind = _KINDS[annotation]
+    required = item.default is dataclasses.MISSING
+    meta = item.metadata
+    return FieldSpec(
+        name=item.name,
+        kind=kind,
+        help=meta.get("help", ""),
+        default=None if required else item.default,
+        required=required,
+        choices=choices,
+        minimum=meta.get("minimum"),
+        maximum=meta.get("maximum"),
+        optional=optional,
+        unit=meta.get("unit"),
+    )
+
+
+def coerce(spec: FieldSpec, value: Any, operation: str) -> Any:
+    """`value` as the field's type; SurgeryError where it does not fit."""
+    if value is None and spec.optional:
+        return None
+    converted = _CONVERTERS[spec.kind](value)
+    if converted is None or (spec.choices and converted not in spec.choices):
+        expected = f"one of {', '.join(spec.choices)}" if spec.choices else _EXPECTED[spec.kind]
+        raise SurgeryError(f"{operation}.{spec.name} does not fit", got=repr(value), expected=expected)
+    low, high = spec.minimum, spec.maximum
+    if (low is not None and converted < low) or (high is not None and converted > high):
+        bounds = " and ".join(
+            [f"at least {low:g}"] * (low is not None) + [f"at most {high:g}"] * (high is not None)
+        )
+        raise SurgeryError(f"{operation}.{spec.name} is out of bounds", got=converted, expected=bounds)
+    return converted
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        return None
+    return float(value) if abs(value) != float("inf") else None
+
+
+def _targets(value: Any) -> Targets | None:
+    if isinstance(value, Targets):
+        return value
+    if isinstance(value, str):
+        return Targets(value)
+    if isinstance(value, list | tuple) and value and all(isinstance(item, str) for item in value):
+        return Targets(", ".join(value))
+    if isinstance(value, dict) and set(value) <= {"select", "paths"} and isinstance(value.get("select"), str):
+        paths = value.get("paths", [])
+        if isinstance(paths, list) and all(isinstance(item, str) for item in paths):
+            return Targets(value["select"], tuple(paths))
+    return None
+
+
+def _target(value: Any) -> Target | None:
+    if isinstance(value, Target):
+        return value
+    if isinstance(value, str):
+        return Target(value)
+    if isinstance(value, dict) and set(value) <= {"select", "path"} and isinstance(value.get("select"), str):
+        path = value.get("path")
+        if path is None or isinstance(path, str):
+            return Target(value["select"], path)
+    return None
+
+
+def _numbers(value: Any) -> tuple[float, ...] | None:
+    if not isinstance(value, list | tuple):
+        return None
+    numbers = [_number(item) for item in value]
+    return None if None in numbers else tuple(item for item in numbers if item is not None)
+
+
+def _parents(value: Any) -> tuple[Parent, ...] | None:
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list | tuple):
+        return None
+    parents: list[Parent] = []
+    for item in value:
+        if isinstance(item, Parent):
+            parents.append(item)
+        elif isinstance(item, str):
+            parents.append(Parent(item))
+        elif isinstance(item, dict) and set(item) <= {"source", "fingerprint"} and "source" in item:
+            parents.append(Parent(str(item["source"]), item.get("fingerprint")))
+        else:
+            return None
+    return tuple(parents)
+
+
+_CONVERTERS: dict[Kind, Any] = {
+    "paths": _targets,
+    "path": _target,
+    "number": _number,
+    "integer": lambda value: value if isinstance(value, int) and not isinstance(value, bool) else None,
+    "flag": lambda value: value if isinstance(value, bool) else None,
+    "choice": lambda value: value if isinstance(value, str) else None,
+    "text": lambda value: value if isinstance(value, str) else None,
+    "numbers": _numbers,
+    "parents": _parents,
+}
+
+_EXPECTED: dict[Kind, str] = {
+    "paths": "a selector, as text",
+    "path": "a selector of one module, as text",
+    "number": "a finite number",
+    "integer": "a whole number",
+    "flag": "true or false",
+    "choice": "one of its choices",
+    "text": "text",
+    "numbers": "a list of finite numbers",
+    "parents": "a list of checkpoint folders",
+}

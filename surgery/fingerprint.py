@@ -1,0 +1,89 @@
+"""Content fingerprints: what a model is, whatever file, shard or device it lies in. See DECISIONS.md, 3."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.weak import WeakIdKeyDictionary
+
+from surgery.errors import SurgeryError
+
+# Fields of a config that say where it came from or how it is stored, not what is computed.
+_INCIDENTAL = {
+    "_name_or_path",
+    "name_or_path",
+    "transformers_version",
+    "architectures",
+    "torch_dtype",
+    "dtype",
+    "use_cache",
+    "_attn_implementation",
+    "attn_implementation",
+    "_attn_implementation_internal",
+    "_experts_implementation",
+}
+
+
+def tensor_digest(tensor: torch.Tensor) -> str:
+    """`dtype shape sha256` of a tensor's values, in row-major order."""
+    flat: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    shape = "x".join(str(side) for side in tensor.shape)
+    return f"{str(tensor.dtype).removeprefix('torch.')} {shape} {hashlib.sha256(flat).hexdigest()}"
+
+
+def combined(lines: Iterable[str]) -> str:
+    """The fingerprint of a set of lines: order does not matter."""
+    return "sha256:" + hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def config_line(config: Any) -> str:
+    """The fields of a transformers config that change what is computed, as one line of JSON."""
+    fields = {key: value for key, value in config.to_dict().items() if key not in _INCIDENTAL}
+    return f"config {json.dumps(fields, sort_keys=True, default=str)}"
+
+
+class Fingerprinter:
+    """Makes fingerprints of models; a tensor seen before, unchanged, is not hashed again."""
+
+    def __init__(self) -> None:
+        self._known = WeakIdKeyDictionary()
+
+    def __call__(self, model: nn.Module) -> str:
+        """The fingerprint of class, config, stored tensors and ties; SurgeryError on meta tensors."""
+        lines = [f"class {type(model).__name__}"]
+        config = getattr(model, "config", None)
+        if hasattr(config, "to_dict"):
+            lines.append(config_line(config))
+        sites: dict[int, list[str]] = {}
+        tensors: dict[int, torch.Tensor] = {}
+        for name, tensor in stored_tensors(model):
+            sites.setdefault(id(tensor), []).append(name)
+            tensors[id(tensor)] = tensor
+        with ThreadPoolExecutor() as pool:
+            digests = dict(zip(tensors, pool.map(self._digest, tensors.values()), strict=True))
+        for key, names in sites.items():
+            lines.append(f"tensor {min(names)} {digests[key]}")
+            if len(names) > 1:
+                lines.append(f"tie {' '.join(sorted(names))}")
+        return combined(lines)
+
+    def _digest(self, tensor: torch.Tensor) -> str:
+        if tensor.is_meta:
+            raise SurgeryError("a model without weights has no fingerprint")
+        now = (tensor._version, tensor.data_ptr())
+        seen, digest = self._known.get(tensor, (None, ""))
+        if seen != now:
+            digest = tensor_digest(tensor)
+            self._known[tensor] = (now, digest)
+        return str(digest)
+
+
+def stored_tensors(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    """Parameters and persistent buffers by every name a state_dict gives them, in its order."""
+    return list(model.state_dict(keep_vars=True).items())

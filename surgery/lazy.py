@@ -1,0 +1,96 @@
+"""Lazy tensors: what an edit writes, described before anything is computed.
+
+A lazy tensor knows its shape and dtype. It is the tensor of a slot as it was bound when the step was
+planned (`Held`), a tensor of another checkpoint (`Stored`), or a registered function over lazy
+tensors with plain arguments (`Recipe`, `Reduction`). Inputs are nodes, never names: a name would
+mean something else after the next edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+Plain = bool | int | float | str | tuple[float, ...] | tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Lazy:
+    """A tensor to be: `shape`, `dtype`, and `inputs` it is made from. Compared by identity."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    inputs: tuple[Lazy, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """Number of elements."""
+        return torch.Size(self.shape).numel()
+
+    def walk(self) -> Iterator[Lazy]:
+        """This node and all it is made from, each once, inputs first."""
+        seen: set[int] = set()
+
+        def visit(node: Lazy) -> Iterator[Lazy]:
+            if id(node) not in seen:
+                seen.add(id(node))
+                for item in node.inputs:
+                    yield from visit(item)
+                yield node
+
+        return visit(self)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Held(Lazy):
+    """The very parameter that a slot holds; written to another slot it makes a tie."""
+
+    parameter: torch.nn.Parameter
+
+    @classmethod
+    def of(cls, parameter: torch.nn.Parameter) -> Held:
+        return cls(shape=tuple(parameter.shape), dtype=parameter.dtype, parameter=parameter)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Stored(Lazy):
+    """A tensor called `name` in the safetensors file `file`."""
+
+    file: Path
+    name: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Recipe(Lazy):
+    """`function` of `inputs` with plain `arguments`; see `surgery.recipes` for the functions."""
+
+    function: str
+    arguments: dict[str, Plain] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Reduction(Lazy):
+    """A small tensor from a pass or more over all `inputs`, one input at a time."""
+
+    function: str
+    arguments: dict[str, Plain] = field(default_factory=dict)
+
+
+def recipe(
+    function: str,
+    *inputs: Lazy,
+    shape: tuple[int, ...] | None = None,
+    dtype: torch.dtype | None = None,
+    **arguments: Plain,
+) -> Recipe:
+    """A Recipe; shape and dtype are the first input's unless given."""
+    return Recipe(
+        function=function,
+        inputs=inputs,
+        shape=inputs[0].shape if shape is None else shape,
+        dtype=inputs[0].dtype if dtype is None else dtype,
+        arguments=arguments,
+    )

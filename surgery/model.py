@@ -1,0 +1,122 @@
+"""The patient: what an operation sees of the model while it plans. Read only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import nn
+
+from graph.paths import nearest
+from surgery.errors import SurgeryError
+from surgery.families import FAMILIES, Family, declared_ties, model_type
+from surgery.lazy import Held
+
+_CONTAINERS = (nn.ModuleList, nn.Sequential)
+
+
+class Patient:
+    """A model under surgery, live or a skeleton; operations ask it for modules and lazy tensors."""
+
+    def __init__(self, root: nn.Module) -> None:
+        self.root = root
+
+    @property
+    def config(self) -> Any:
+        """The model's config object; None if it has none."""
+        return getattr(self.root, "config", None)
+
+    @property
+    def model_type(self) -> str | None:
+        """The transformers family by name; None for a plain module."""
+        return model_type(self.root)
+
+    def family(self, verb: str) -> Family | None:
+        """The family's knowledge, None for a plain module; a family not proved yet is refused by name."""
+        name = self.model_type
+        if name is None:
+            return None
+        if name not in FAMILIES:
+            raise SurgeryError(
+                f"{verb} is not proved on the family {name!r} yet, and doing it wrong breaks its KV cache",
+                expected=f"one of {', '.join(sorted(FAMILIES))}",
+            )
+        return FAMILIES[name]
+
+    def module(self, path: str) -> nn.Module:
+        """The module at `path`; SurgeryError with the nearest names if there is none."""
+        try:
+            return self.root.get_submodule(path)
+        except AttributeError:
+            names = [name for name, _ in self.root.named_modules(remove_duplicate=False)]
+            near = nearest(path, names)
+            hint = f"`{near[0]}`" if near else "`surgery inspect`, which lists the paths"
+            raise SurgeryError("no module is called so in this state", path=path, hint=hint) from None
+
+    def tensors(self, path: str) -> list[tuple[str, Held]]:
+        """Parameters under `path` as (name relative to it, lazy tensor), each site of a tie included."""
+        module = self.module(path)
+        return [
+            (name, Held.of(parameter)) for name, parameter in module.named_parameters(remove_duplicate=False)
+        ]
+
+    def tensor(self, path: str) -> Held:
+        """The lazy tensor of the parameter at `path`."""
+        owner, _, name = path.rpartition(".")
+        parameter = self.module(owner)._parameters.get(name)
+        if parameter is None:
+            raise SurgeryError("no parameter is called so in this state", path=path)
+        return Held.of(parameter)
+
+    def sites(self) -> dict[int, list[str]]:
+        """All paths of every parameter, by the id of the Parameter object, in the order of the tree."""
+        found: dict[int, list[str]] = {}
+        for path, parameter in self.root.named_parameters(remove_duplicate=False):
+            found.setdefault(id(parameter), []).append(path)
+        return found
+
+    def module_paths(self, module: nn.Module) -> list[str]:
+        """All paths at which this very module object sits."""
+        return [path for path, found in self.root.named_modules(remove_duplicate=False) if found is module]
+
+    def block_list(self, path: str, verb: str) -> tuple[str, int]:
+        """The list a block sits in and its index there.
+
+        Refused if `path` is no item of a ModuleList or Sequential, or, in a transformers model, not
+        one of the decoder's blocks.
+        """
+        parent, _, index = path.rpartition(".")
+        self.module(path)
+        family = self.family(verb)
+        if not isinstance(self.module(parent), _CONTAINERS) or not index.isdigit():
+            hint = f"`{family.blocks}[0]`" if family else "an item of a ModuleList or Sequential"
+            raise SurgeryError(
+                f"{verb} needs a block", path=path, got=type(self.module(path)).__name__, hint=hint
+            )
+        if family and parent != family.blocks:
+            raise SurgeryError(
+                f"{verb} needs a block of {family.blocks}", path=path, hint=f"`{family.blocks}[0]`"
+            )
+        return parent, int(index)
+
+    def declared_ties(self) -> dict[str, str]:
+        """Ties the model's class makes by itself when its config says so: target → source."""
+        return declared_ties(self.root)
+
+
+def reads_weights_directly(patient: Patient, path: str) -> str | None:
+    """The class around `path` that reads this module's weight without calling it, if there is one.
+
+    Torch's attention and encoder layers take their fast path past their children: an adapter
+    wrapped around such a child would have no effect.
+    """
+    for ancestor in _ancestors(path):
+        if isinstance(patient.module(ancestor), nn.MultiheadAttention | nn.TransformerEncoderLayer):
+            return type(patient.module(ancestor)).__name__
+    return None
+
+
+def _ancestors(path: str) -> Iterator[str]:
+    while "." in path:
+        path = path.rpartition(".")[0]
+        yield path

@@ -1,0 +1,157 @@
+"""The contract of an operation: typed fields, and a pure plan that yields edits."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal, Self
+
+from graph.paths import SelectorError, nearest
+from graph.select import Selector, select
+from surgery.edits import Edit
+from surgery.errors import SurgeryError
+from surgery.fields import FieldSpec, Target, Targets, coerce, field_specs
+from surgery.model import Patient
+
+Group = Literal["tie", "untie", "merge", "prune", "attach"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Operation(ABC):
+    """A kind of edit with its values. Subclasses are frozen dataclasses made with `@operation`.
+
+    Fields are given as text, numbers and flags and checked when the object is made; selectors are
+    resolved against a state by `resolved`. `plan` sees resolved fields only.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    group: ClassVar[Group]
+    source: ClassVar[str]
+    specs: ClassVar[tuple[FieldSpec, ...]]
+
+    def __post_init__(self) -> None:
+        for spec in self.specs:
+            object.__setattr__(self, spec.name, coerce(spec, getattr(self, spec.name), self.name))
+
+    @abstractmethod
+    def plan(self, patient: Patient) -> Iterator[Edit]:
+        """The edits that do it. Reads the patient and changes nothing; raises SurgeryError to refuse."""
+
+    def keeps_structure(self) -> bool:
+        """Whether only values change: modules, shapes and ties stay, so that a rebuild may skip the step."""
+        return False
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the docstring: what becomes true."""
+        return (inspect.getdoc(cls) or "").partition("\n")[0]
+
+    @classmethod
+    def of(cls, *values: Any, **named: Any) -> Self:
+        """An operation from values in the order of the fields, as `s.tie("a", to="b")` gives them."""
+        names = [spec.name for spec in cls.specs]
+        if len(values) > len(names):
+            raise SurgeryError(f"{cls.name} has {len(names)} fields", got=f"{len(values)} values")
+        given = dict(zip(names, values, strict=False))
+        if twice := sorted(given.keys() & named.keys()):
+            raise SurgeryError(f"{cls.name}.{twice[0]} is given twice")
+        return cls.from_fields(given | named)
+
+    @classmethod
+    def from_fields(cls, values: dict[str, Any]) -> Self:
+        """An operation from its fields by name; unknown and missing ones are refused."""
+        names = [spec.name for spec in cls.specs]
+        for key in values:
+            if key not in names:
+                near = nearest(key, names, 1)
+                raise SurgeryError(
+                    f"{cls.name} has no field {key!r}",
+                    expected=f"one of {', '.join(names)}",
+                    hint=f"`{near[0]}`" if near else None,
+                )
+        missing = [spec.name for spec in cls.specs if spec.required and spec.name not in values]
+        if missing:
+            raise SurgeryError(f"{cls.name} needs a value for {' and '.join(missing)}")
+        return cls(**values)
+
+    def resolved(self, patient: Patient) -> Self:
+        """The same operation with every selector resolved in this state.
+
+        A selector that matches nothing is refused, and one that was resolved before (in a script)
+        must resolve to the same paths now.
+        """
+        changes: dict[str, Any] = {}
+        for spec in self.specs:
+            value = getattr(self, spec.name)
+            if isinstance(value, Targets):
+                paths = _matches(value.select, patient)
+                if value.paths and value.paths != paths:
+                    raise _differs(self.name, value.select, value.paths, paths)
+                changes[spec.name] = Targets(value.select, paths)
+            elif isinstance(value, Target):
+                paths = _matches(value.select, patient)
+                if len(paths) != 1:
+                    raise SurgeryError(
+                        f"{self.name}.{spec.name} needs one module",
+                        path=value.select,
+                        got=f"{len(paths)} matches",
+                    )
+                if value.path is not None and value.path != paths[0]:
+                    raise _differs(self.name, value.select, (value.path,), paths)
+                changes[spec.name] = Target(value.select, paths[0])
+        return dataclasses.replace(self, **changes)
+
+
+def operation(*, title: str, group: Group, source: str) -> Any:
+    """Makes a class a frozen keyword-only dataclass with title, group in the studio, and source."""
+
+    def decorate(cls: type[Operation]) -> type[Operation]:
+        made = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+        made.name, made.title, made.group, made.source = cls.__name__.lower(), title, group, source
+        made.specs = field_specs(made)
+        return made
+
+    return decorate
+
+
+def _matches(text: str, patient: Patient) -> tuple[str, ...]:
+    try:
+        selector = Selector.parse(text)
+    except SelectorError as error:
+        raise SurgeryError(str(error), path=text) from None
+    paths = select(selector, patient.root)
+    if paths:
+        return paths
+    names = [path for path, _ in patient.root.named_modules(remove_duplicate=False)]
+    parent = text.rpartition("[")[0] if text.endswith("]") else text.rpartition(".")[0]
+    hint = None
+    if parent in names and (count := len(list(patient.module(parent).children()))) and parent != text:
+        children = [name for name, _ in patient.module(parent).named_children()]
+        shown = f"{children[0]} to {children[-1]}" if count > 4 else ", ".join(children)
+        hint = f"{parent or 'the root'} has {count} children, {shown}"
+    elif near := nearest(text, names):
+        hint = " or ".join(f"`{name}`" for name in near)
+    raise SurgeryError(
+        "matches nothing in this state",
+        path=text,
+        expected=f"a path or selector of {type(patient.root).__name__}",
+        hint=hint,
+    )
+
+
+def _differs(name: str, text: str, recorded: tuple[str, ...], found: tuple[str, ...]) -> SurgeryError:
+    return SurgeryError(
+        f"{name} was recorded on other modules than this selector gives here",
+        path=text,
+        got=_listed(found),
+        expected=_listed(recorded),
+        hint="the model the script was made on, or making the step anew",
+    )
+
+
+def _listed(paths: tuple[str, ...]) -> str:
+    shown = ", ".join(paths[:4])
+    return shown if len(paths) <= 4 else f"{shown} and {len(paths) - 4} more"

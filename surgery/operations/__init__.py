@@ -1,0 +1,13 @@
+"""The operations that ship, one per file."""
+
+from surgery.operation import Operation
+from surgery.operations.attach import Attach
+from surgery.operations.detach import Detach
+from surgery.operations.fold import Fold
+from surgery.operations.merge import Merge
+from surgery.operations.remove import Remove
+from surgery.operations.sparsify import Sparsify
+from surgery.operations.tie import Tie
+from surgery.operations.untie import Untie
+
+BUILT_IN: tuple[type[Operation], ...] = (Remove, Tie, Untie, Merge, Sparsify, Attach, Detach, Fold)

@@ -1,0 +1,77 @@
+"""Attach adapters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from torch import nn
+
+from surgery.adapters.lora import LoraLinear, is_linear
+from surgery.edits import Edit, SetModule, SetTensor
+from surgery.errors import SurgeryError
+from surgery.fields import Targets, option
+from surgery.lazy import recipe
+from surgery.model import Patient, reads_weights_directly
+from surgery.operation import Operation, operation
+
+
+@operation(title="Attach", group="attach", source="LoRA: Hu et al. 2021, arXiv:2106.09685")
+class Attach(Operation):
+    """Each target carries an adapter that adds nothing yet: the output is bit-equal at first.
+
+    Fields: `targets`: linear modules (torch's Linear, GPT-2's Conv1D); `adapter`: its kind; `rank` r;
+    `alpha`: the addition is (alpha / rank) · B A x, by default alpha = 2 r; `seed` of A, uniform in
+    ±1/√inputs (Kaiming); B is zero. Adds r · (inputs + outputs) parameters per target. Refused: modules
+    that are not linear, already adapted, reused at several paths, or whose weight torch's fast path reads
+    without calling them.
+    """
+
+    targets: Targets = option(help="the linear modules that get an adapter")
+    adapter: Literal["lora"] = option("lora", help="kind of adapter")
+    rank: int = option(8, help="rank of the addition", minimum=1, maximum=65536)
+    alpha: float | None = option(None, help="scale × rank; twice the rank if not given", minimum=0.0)
+    seed: int = option(0, help="seed of the random half", minimum=0)
+
+    def plan(self, patient: Patient) -> Iterator[Edit]:
+        for path in self.targets.paths:
+            module = patient.module(path)
+            self._check(patient, path, module)
+            rank, alpha = self.rank, self.alpha if self.alpha is not None else 2.0 * self.rank
+            example = LoraLinear(module, rank, alpha)
+            yield SetModule(path, lambda base, rank=rank, alpha=alpha: LoraLinear(base, rank, alpha))  # type: ignore[misc]
+            bound = example.in_features**-0.5
+            name = f"{path}.lora_A"
+            dtype = example.lora_A.dtype
+            shape_a, shape_b = tuple(example.lora_A.shape), tuple(example.lora_B.shape)
+            yield SetTensor(
+                name,
+                recipe(
+                    "uniform", shape=shape_a, dtype=dtype, low=-bound, high=bound, seed=self.seed, path=name
+                ),
+            )
+            yield SetTensor(f"{path}.lora_B", recipe("zeros", shape=shape_b, dtype=dtype))
+
+    def _check(self, patient: Patient, path: str, module: nn.Module) -> None:
+        kind = type(module).__name__
+        if isinstance(module, LoraLinear) or path.endswith(".base"):
+            raise SurgeryError(
+                "carries an adapter already", path=path, hint="detach it, or fold it in, first"
+            )
+        if not is_linear(module):
+            raise SurgeryError(
+                "is no linear module", path=path, got=kind, expected="Linear or Conv1D", hint="`**:Linear`"
+            )
+        if around := reads_weights_directly(patient, path):
+            raise SurgeryError(
+                f"{around} reads this weight on its fast path without calling the module, "
+                "so an adapter here would have no effect",
+                path=path,
+            )
+        if len(places := patient.module_paths(module)) > 1:
+            raise SurgeryError(
+                "is one module used at several paths",
+                path=path,
+                got=" and ".join(places),
+                hint=f'`untie("{places[-1]}")` first',
+            )

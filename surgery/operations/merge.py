@@ -1,0 +1,141 @@
+"""Merge blocks with each other, or the tensors of several checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Self
+
+from surgery.checkpoint.tensors import Checkpoint
+from surgery.depth import removed_by_list, without
+from surgery.edits import Edit, SetTensor
+from surgery.errors import SurgeryError
+from surgery.fields import Parent, Targets, option
+from surgery.lazy import Held, recipe
+from surgery.model import Patient
+from surgery.operation import Operation, operation
+
+
+@operation(title="Merge", group="merge", source="linear merging: Wortsman et al. 2022, arXiv:2203.05482")
+class Merge(Operation):
+    """The first block is Σ wθ of the targets, the others are gone; or each tensor is Σ wθ over checkpoints.
+
+    Fields: `targets`: two blocks or more of one list; or, with `parents`, the modules whose tensors are
+    merged. `parents`: folders of further checkpoints, whose tensors are matched by path; config, tokenizer
+    and dtype stay this model's. `weights`: one per block, or one for this model and one per parent; not
+    normalised; equal parts if not given. Sums are made in float32 or wider. Refused: blocks that do not
+    fit, a tie that leads out of the blocks, tensors that one checkpoint lacks, shapes that differ.
+    """
+
+    targets: Targets = option(
+        help="the blocks to merge into the first, or the modules to merge with the parents'"
+    )
+    parents: tuple[Parent, ...] = option((), help="folders of other checkpoints")
+    weights: tuple[float, ...] = option((), help="one weight per block or model; equal parts if empty")
+
+    def resolved(self, patient: Patient) -> Self:
+        """Selectors resolved, and every parent's fingerprint taken, or compared with the one recorded."""
+        parents = []
+        for parent in self.parents:
+            found = Checkpoint.at(parent.source).fingerprint()
+            if parent.fingerprint not in (None, found):
+                raise SurgeryError(
+                    "this parent is not the one that was merged",
+                    path=parent.source,
+                    got=found,
+                    expected=parent.fingerprint,
+                )
+            parents.append(Parent(parent.source, found))
+        selected = super().resolved(patient)
+        object.__setattr__(selected, "parents", tuple(parents))  # it is nobody else's yet
+        return selected
+
+    def keeps_structure(self) -> bool:
+        return bool(self.parents)
+
+    def plan(self, patient: Patient) -> Iterator[Edit]:
+        return self._with_parents(patient) if self.parents else self._blocks(patient)
+
+    def _shares_of(self, count: int) -> tuple[float, ...]:
+        if self.weights and len(self.weights) != count:
+            raise SurgeryError(
+                "merge needs one weight each", got=f"{len(self.weights)} weights", expected=count
+            )
+        return self.weights or tuple(1 / count for _ in range(count))
+
+    def _blocks(self, patient: Patient) -> Iterator[Edit]:
+        paths = self.targets.paths
+        lists = {patient.block_list(path, "merge")[0] for path in paths}
+        if len(paths) < 2 or len(lists) > 1:
+            raise SurgeryError(
+                "merge needs two blocks or more of one list",
+                path=self.targets.select,
+                got=", ".join(paths),
+                hint='`merge("model.layers[3:5]")`, or `parents=` for other checkpoints',
+            )
+        weights, sites = self._shares_of(len(paths)), patient.sites()
+        members = [dict(patient.tensors(path)) for path in paths]
+        for path, tensors in zip(paths, members, strict=True):
+            _fits(paths[0], members[0], path, tensors)
+            for name, lazy in tensors.items():
+                _inside(sites[id(lazy.parameter)], paths, f"{path}.{name}")
+        for name in members[0]:
+            tensor = recipe("weighted_sum", *(member[name] for member in members), weights=weights)
+            yield SetTensor(f"{paths[0]}.{name}", tensor)
+        yield from without(patient, removed_by_list(patient, paths[1:], "merge"), "merge")
+
+    def _with_parents(self, patient: Patient) -> Iterator[Edit]:
+        weights = self._shares_of(1 + len(self.parents))
+        checkpoints = [Checkpoint.at(parent.source) for parent in self.parents]
+        for checkpoint in checkpoints:
+            _nothing_is_lost(patient, checkpoint, self.targets)
+        chosen: dict[int, Held] = {}
+        for path in self.targets.paths:
+            for _, lazy in patient.tensors(path):
+                chosen.setdefault(id(lazy.parameter), lazy)
+        sites = patient.sites()
+        for key, lazy in chosen.items():
+            others = [checkpoint.tensor(sites[key], lazy) for checkpoint in checkpoints]
+            tensor = recipe("weighted_sum", lazy, *others, weights=weights)
+            for place in sites[key]:
+                yield SetTensor(place, tensor)
+
+
+def _fits(first: str, mine: dict[str, Held], path: str, theirs: dict[str, Held]) -> None:
+    odd = sorted(mine.keys() ^ theirs.keys())
+    if odd:
+        where = f"{path}.{odd[0]}" if odd[0] in theirs else f"{first}.{odd[0]}"
+        raise SurgeryError("only one of the blocks has this parameter", path=where)
+    for name, lazy in mine.items():
+        if theirs[name].shape != lazy.shape:
+            raise SurgeryError(
+                "the parameters do not fit each other",
+                path=f"{path}.{name}",
+                got=list(theirs[name].shape),
+                expected=f"{list(lazy.shape)} as {first}.{name} has",
+            )
+
+
+def _inside(places: list[str], paths: tuple[str, ...], at: str) -> None:
+    outside = [place for place in places if not any(place.startswith(f"{path}.") for path in paths)]
+    if outside:
+        raise SurgeryError(
+            "is tied to a path outside the merged blocks",
+            path=at,
+            got=outside[0],
+            hint=f'`untie("{at.rpartition(".")[0]}")` first',
+        )
+
+
+def _nothing_is_lost(patient: Patient, checkpoint: Checkpoint, targets: Targets) -> None:
+    """Refuses a parent with tensors under the targets that this model does not have."""
+    mine = {name for name, _ in patient.root.named_parameters(remove_duplicate=False)}
+    mine |= {name for name, _ in patient.root.named_buffers(remove_duplicate=False)}
+    for name in checkpoint.names():
+        under = any(path == "" or name.startswith(f"{path}.") for path in targets.paths)
+        if under and name not in mine:
+            raise SurgeryError(
+                "this parent has a tensor that the model lacks",
+                path=name,
+                got=str(checkpoint.folder),
+                hint="a parent of the same architecture and depth",
+            )

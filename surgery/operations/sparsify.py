@@ -1,0 +1,65 @@
+"""Set the smallest weights to zero."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+
+from surgery.edits import Edit, SetTensor
+from surgery.errors import SurgeryError
+from surgery.fields import Targets, option
+from surgery.lazy import Held, Reduction, recipe
+from surgery.model import Patient
+from surgery.operation import Operation, operation
+
+
+@operation(
+    title="Sparsify", group="prune", source="magnitude pruning after Han et al. 2015, arXiv:1506.02626"
+)
+class Sparsify(Operation):
+    """The given part of the weights, those of smallest magnitude, is zero; shapes stay.
+
+    Fields: `targets`: modules, of which every parameter of two or more dimensions is taken, a tied
+    one once; `ratio` in (0, 1]; `scope`: `tensor` zeroes that part of each, `global` of all together.
+    Exactly ⌊ratio · n⌋ elements are zeroed, those at the threshold in the order of (path, flat index).
+    MACs stay: a dense kernel multiplies zeros too. Refused: targets without such parameters.
+    """
+
+    targets: Targets = option(help="the modules whose weights are thinned out")
+    ratio: float = option(0.5, help="part of the weights that becomes zero", minimum=0.01, maximum=1.0)
+    scope: Literal["tensor", "global"] = option("tensor", help="the part of each tensor, or of all together")
+
+    def keeps_structure(self) -> bool:
+        return True
+
+    def plan(self, patient: Patient) -> Iterator[Edit]:
+        weights: dict[int, Held] = {}
+        for path in self.targets.paths:
+            for _, lazy in patient.tensors(path):
+                if len(lazy.shape) > 1 and lazy.dtype.is_floating_point:
+                    weights.setdefault(id(lazy.parameter), lazy)
+        if not weights:
+            raise SurgeryError(
+                "has no weight of two or more dimensions", path=self.targets.select, hint="`**:Linear`"
+            )
+        found = list(weights.values())
+        groups = [found] if self.scope == "global" else [[lazy] for lazy in found]
+        sites = patient.sites()
+        for group in groups:
+            smallest = _smallest(group, int(self.ratio * sum(lazy.count for lazy in group)))
+            for index, lazy in enumerate(group):
+                thinned = recipe("zero_smallest", lazy, smallest, index=index)
+                for place in sites[id(lazy.parameter)]:
+                    yield SetTensor(place, thinned)
+
+
+def _smallest(group: list[Held], k: int) -> Reduction:
+    return Reduction(
+        function="smallest_magnitudes",
+        inputs=tuple(group),
+        shape=(1 + len(group),),
+        dtype=torch.int64,
+        arguments={"k": max(1, k)},
+    )

@@ -1,0 +1,93 @@
+"""Tie modules: one set of parameters at several paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from surgery.edits import Edit, SetAttribute, SetConfig, SetTensor
+from surgery.errors import SurgeryError
+from surgery.fields import Target, Targets, option
+from surgery.lazy import Held, Lazy, recipe
+from surgery.model import Patient
+from surgery.operation import Operation, operation
+
+
+@operation(
+    title="Tie", group="tie", source="original; sharing across blocks after Lan et al. 2019, arXiv:1909.11942"
+)
+class Tie(Operation):
+    """The targets and `to` share one set of parameters from now on.
+
+    Each target keeps its own module objects, so its place in the KV cache stays its own; only
+    its Parameters become those of `to`. Fields: `targets`, `to`: modules of one class whose
+    parameters have the same names, shapes and dtypes; `start`: the values to start from; `own_norms`:
+    one-dimensional parameters (gains, biases) stay each one's own. Refused: shapes or dtypes that differ.
+    """
+
+    targets: Targets = option(help="the modules that give up their own parameters")
+    to: Target = option(help="the module whose parameters they share")
+    start: Literal["to", "average"] = option("to", help="the values everybody starts from")
+    own_norms: bool = option(False, help="each keeps its own gains and biases (one-dimensional parameters)")
+
+    def plan(self, patient: Patient) -> Iterator[Edit]:
+        source = str(self.to)
+        shared = [(name, lazy) for name, lazy in patient.tensors(source) if self._shares(lazy)]
+        targets = [path for path in self.targets.paths if path != source]
+        if not targets or not shared:
+            problem = "a tie needs a module other than `to`" if shared else "there is no parameter to share"
+            raise SurgeryError(problem, path=self.targets.select, got=source)
+        sites = patient.sites()
+        others = [dict(_fitting(patient, path, source, shared)) for path in targets]
+        for name, lazy in shared:
+            tensor: Lazy = lazy
+            members = [lazy, *(other[name] for other in others)]
+            if self.start == "average":
+                weights = tuple(1 / len(members) for _ in members)
+                tensor = recipe("weighted_sum", *members, weights=weights)
+            slots = [f"{path}.{name}" for path in targets]
+            if self.start == "average":
+                slots = sites[id(lazy.parameter)] + slots
+            for slot in dict.fromkeys(slots):
+                yield SetTensor(slot, tensor)
+        yield from _declared(patient, targets, source)
+
+    def _shares(self, lazy: Held) -> bool:
+        return not self.own_norms or len(lazy.shape) > 1
+
+
+def _fitting(
+    patient: Patient, path: str, source: str, shared: list[tuple[str, Held]]
+) -> Iterator[tuple[str, Held]]:
+    theirs = dict(patient.tensors(path))
+    if path.startswith(f"{source}.") or source.startswith(f"{path}."):
+        raise SurgeryError("a module cannot be tied to a part of itself", path=path, got=source)
+    for name, lazy in shared:
+        other = theirs.get(name)
+        if other is None:
+            raise SurgeryError(
+                f"has no parameter {name!r} to tie",
+                path=path,
+                got=type(patient.module(path)).__name__,
+                expected=f"what {source} has ({type(patient.module(source)).__name__})",
+                hint="a module of the same class",
+            )
+        if (other.shape, other.dtype) != (lazy.shape, lazy.dtype):
+            raise SurgeryError(
+                "the parameters do not fit each other",
+                path=f"{path}.{name}",
+                got=f"{list(other.shape)} {other.dtype}",
+                expected=f"{list(lazy.shape)} {lazy.dtype} as {source}.{name} has",
+                hint="modules of the same shape and dtype",
+            )
+        yield name, other
+
+
+def _declared(patient: Patient, targets: list[str], source: str) -> Iterator[Edit]:
+    """A tie the model's class declares by itself is also said in its config, or a reload would undo it."""
+    declared = patient.declared_ties()
+    for target, origin in declared.items():
+        owners = {target.rpartition(".")[0], origin.rpartition(".")[0]}
+        if owners <= {*targets, source}:
+            yield SetConfig("tie_word_embeddings", True)
+            yield SetAttribute("", "all_tied_weights_keys", dict(declared))

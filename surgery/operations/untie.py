@@ -1,0 +1,78 @@
+"""Untie modules: parameters of their own again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from graph.shell import shell
+from surgery.edits import Edit, SetAttribute, SetConfig, SetModule, SetTensor
+from surgery.errors import SurgeryError
+from surgery.fields import Targets, option
+from surgery.lazy import recipe
+from surgery.model import Patient
+from surgery.operation import Operation, operation
+
+
+@operation(title="Untie", group="untie", source="original")
+class Untie(Operation):
+    """Every parameter of the targets that is shared becomes a copy of its own; outputs do not change.
+
+    Fields: `targets`, modules with parameters (or themselves) at several paths. Where all paths of
+    a tie are among the targets, the first keeps the original. A module object used at two paths is
+    taken apart into two. Refused: targets that share nothing.
+    """
+
+    targets: Targets = option(help="the modules that get parameters of their own")
+
+    def plan(self, patient: Patient) -> Iterator[Edit]:
+        sites = patient.sites()
+        paths = self.targets.paths
+        yield from _modules_of_their_own(patient, paths)
+        freed: set[str] = set()
+        for places in sites.values():
+            inside = [place for place in places if _under(place, paths)]
+            if len(places) > 1 and inside:
+                freed.update(inside[1:] if len(inside) == len(places) else inside)
+        if not freed:
+            raise SurgeryError(
+                "shares no parameter with another path",
+                path=self.targets.select,
+                hint="`surgery inspect`, which lists the ties",
+            )
+        for places in sites.values():
+            for place in places:
+                if place in freed:
+                    yield SetTensor(place, recipe("copy", patient.tensor(place)))
+        yield from _undeclared(patient, freed)
+
+
+def _under(place: str, paths: tuple[str, ...]) -> bool:
+    return any(path == "" or place.startswith(f"{path}.") for path in paths)
+
+
+def _modules_of_their_own(patient: Patient, paths: tuple[str, ...]) -> Iterator[Edit]:
+    """A module object at several paths is replaced at the targets by a shell around the same parameters."""
+    done: list[str] = []
+    for path, module in list(patient.root.named_modules(remove_duplicate=False)):
+        if not _under(f"{path}.", paths) or any(path.startswith(f"{made}.") for made in done):
+            continue
+        places = patient.module_paths(module)
+        inside = [place for place in places if _under(f"{place}.", paths)]
+        first_keeps = len(inside) == len(places) and path == inside[0]
+        if len(places) > 1 and not first_keeps:
+            done.append(path)
+            yield SetModule(path, _own)
+
+
+def _own(module: nn.Module) -> nn.Module:
+    return shell(module, parameter=lambda shared: shared).model
+
+
+def _undeclared(patient: Patient, freed: set[str]) -> Iterator[Edit]:
+    """A declared tie that is undone must not be said any longer, or `tie_weights` would make it again."""
+    declared = patient.declared_ties()
+    if any(target in freed or source in freed for target, source in declared.items()):
+        yield SetConfig("tie_word_embeddings", False)
+        yield SetAttribute("", "all_tied_weights_keys", {})

@@ -1,0 +1,107 @@
+"""Preview: what steps would cost, computed on a skeleton. No tensor is made, nothing changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from graph.costs import Costs
+from graph.nodes import ModuleGraph
+from graph.shell import shell
+from surgery.errors import SurgeryError
+from surgery.lazy import Held, Lazy, Recipe, Reduction
+from surgery.operation import Operation
+from surgery.runs import Skeleton
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Costs before and after; `nonzero` are parameters that are not zero, after: at most that many.
+
+    `nonzero` is None where no step sets weights to zero. Sizes in bytes, MACs over the example inputs.
+    """
+
+    steps: tuple[Operation, ...]
+    before: Costs
+    after: Costs
+    graph: ModuleGraph
+    nonzero: tuple[int, int] | None = None
+
+    def rows(self) -> list[tuple[str, float | None, float | None, bool]]:
+        """(label, before, after, after is an upper bound) for each figure that is known."""
+        rows: list[tuple[str, float | None, float | None, bool]] = [
+            ("Parameters", self.before.parameters, self.after.parameters, False),
+            ("Bytes", self.before.size_bytes, self.after.size_bytes, False),
+            ("MACs per token", self.before.macs_per_token, self.after.macs_per_token, False),
+            ("KV cache per token", self.before.kv_bytes_per_token, self.after.kv_bytes_per_token, False),
+        ]
+        if self.nonzero:
+            rows.append(("Non-zeros", *self.nonzero, True))
+        return [row for row in rows if row[1] is not None or row[2] is not None]
+
+    def __str__(self) -> str:
+        lines = []
+        for label, before, after, bound in self.rows():
+            change = (after or 0) - (before or 0)
+            sign = "≤ " if bound else ""
+            lines.append(f"{label:<20} {before or 0:>14,.0f} → {sign}{after or 0:>12,.0f}   {change:+,.0f}")
+        return "\n".join(lines)
+
+
+@dataclass
+class Sketch:
+    """A skeleton of a model with the lineage of its meta parameters back to the real ones."""
+
+    model: nn.Module
+    source_of: dict[nn.Module, nn.Module]
+    run: Skeleton
+
+
+def sketch(model: nn.Module) -> Sketch:
+    """A skeleton: parameters on meta, buffers real."""
+    run = Skeleton()
+
+    def on_meta(parameter: nn.Parameter) -> nn.Parameter:
+        made = nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=parameter.requires_grad)
+        run.lineage[id(made)] = Held.of(parameter)
+        return made
+
+    made = shell(model, parameter=on_meta)
+    return Sketch(made.model, made.source_of, run)
+
+
+def nonzero(drawn: Sketch, before: nn.Module) -> tuple[int, int] | None:
+    """Non-zero parameters before, and at most how many after; None if no step sets weights to zero."""
+    reductions: dict[int, Reduction] = {}
+    after = 0
+    for parameter in drawn.model.parameters():
+        node = drawn.run.lineage.get(id(parameter))
+        after += _count(node, parameter)
+        if isinstance(node, Recipe) and node.function == "zero_smallest":
+            smallest = node.inputs[1]
+            assert isinstance(smallest, Reduction)
+            reductions[id(smallest)] = smallest
+    if not reductions:
+        return None
+    after -= sum(int(str(item.arguments["k"])) for item in reductions.values())
+    total = sum(_count(Held.of(parameter), parameter) for parameter in before.parameters())
+    return total, min(after, total) if after >= 0 else 0
+
+
+def _count(node: Lazy | None, parameter: nn.Parameter) -> int:
+    """Non-zeros where the values are there and unchanged, else the number of elements."""
+    if isinstance(node, Held) and not node.parameter.is_meta:
+        return int(torch.count_nonzero(node.parameter.detach()))
+    return parameter.numel()
+
+
+def refuse_broken(graph: ModuleGraph, verb: str) -> None:
+    """SurgeryError at the module whose forward would raise, if the trace found one."""
+    if graph.problem is not None:
+        raise SurgeryError(
+            f"after {verb} the forward would fail here: {graph.problem.message}",
+            path=graph.problem.path or "(root)",
+            hint="undoing, or an edit that keeps the shapes",
+        )

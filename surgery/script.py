@@ -1,0 +1,186 @@
+"""Edit scripts: the steps in order with the base model's identity, as data. See DECISIONS.md, 2."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from surgery.errors import SurgeryError
+from surgery.fields import Parent, Target, Targets
+from surgery.operation import Operation
+from surgery.registry import operation_named
+
+FORMAT, VERSION = "surgery-script", 1
+
+
+@dataclass(frozen=True)
+class Base:
+    """Which model a script was made on: where it was opened from, its class and content."""
+
+    source: str | None
+    class_name: str
+    fingerprint: str | None
+
+
+@dataclass(frozen=True)
+class Script:
+    """Steps with the base they apply to; `result` is the edited model's fingerprint once known."""
+
+    base: Base
+    steps: tuple[Operation, ...]
+    result: str | None = None
+    made_with: dict[str, str] = dataclasses.field(default_factory=lambda: made_with())
+
+    def to_json(self) -> str:
+        """The script as JSON text, a step per line."""
+        steps = ",\n".join(f"    {json.dumps(step_data(step))}" for step in self.steps)
+        base = {
+            "source": self.base.source,
+            "class": self.base.class_name,
+            "fingerprint": self.base.fingerprint,
+        }
+        return (
+            f'{{\n  "format": "{FORMAT}", "version": {VERSION},\n  "base": {json.dumps(base)},\n'
+            f'  "steps": [{chr(10) + steps + chr(10) + "  " if steps else ""}],\n'
+            f'  "result": {json.dumps({"fingerprint": self.result})},\n'
+            f'  "made_with": {json.dumps(self.made_with)}\n}}\n'
+        )
+
+    def to_python(self) -> str:
+        """The steps as the Python that does the same on a session called `s`."""
+        return python_of_all(self.steps)
+
+    def write(self, path: str | Path) -> Path:
+        """Writes the JSON, whole or not at all; returns the path."""
+        place = Path(path)
+        partial = place.with_name(f".{place.name}.partial")
+        try:
+            partial.write_text(self.to_json(), encoding="utf-8")
+            partial.replace(place)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise SurgeryError(f"cannot write the script: {error.strerror}", path=str(place)) from None
+        return place
+
+    @classmethod
+    def read(cls, path: str | Path) -> Script:
+        """The script in a file; SurgeryError if it is not there, no script, or of another version."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not text"
+            raise SurgeryError(f"cannot read the script: {reason}", path=str(path)) from None
+        try:
+            return cls.from_json(text)
+        except SurgeryError as error:
+            place = f"{path}: {error.path}" if error.path else str(path)
+            raise SurgeryError(
+                error.problem, path=place, got=error.got, expected=error.expected, hint=error.hint
+            ) from None
+
+    @classmethod
+    def from_json(cls, text: str) -> Script:
+        """A script from JSON text; unknown keys, versions, operations and fields are refused."""
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError):
+            raise SurgeryError("is not JSON", expected="an edit script") from None
+        _keys(data, {"format", "version", "base", "steps"}, {"result", "made_with"}, "the script")
+        if data["format"] != FORMAT:
+            raise SurgeryError("is no edit script", got=data["format"], expected=FORMAT)
+        if data["version"] != VERSION:
+            raise SurgeryError(
+                "has a version this release cannot read",
+                got=data["version"],
+                expected=VERSION,
+                hint="a newer model-surgery",
+            )
+        _keys(data["base"], {"class", "fingerprint"}, {"source"}, "base")
+        if not isinstance(data["steps"], list):
+            raise SurgeryError("steps is no list")
+        result = data.get("result") or {"fingerprint": None}
+        _keys(result, {"fingerprint"}, set(), "result")
+        base = Base(data["base"].get("source"), str(data["base"]["class"]), data["base"]["fingerprint"])
+        steps = tuple(step_from(item, f"steps[{index}]") for index, item in enumerate(data["steps"]))
+        return cls(base, steps, result["fingerprint"], dict(data.get("made_with") or {}))
+
+
+def step_data(step: Operation) -> dict[str, Any]:
+    """A step as plain data: the operation's name and every field."""
+    return {"operation": step.name} | {spec.name: _plain(getattr(step, spec.name)) for spec in step.specs}
+
+
+def step_from(data: Any, where: str) -> Operation:
+    """The step that `data` describes; `where` names it in errors."""
+    if not isinstance(data, dict) or not isinstance(data.get("operation"), str):
+        raise SurgeryError("is no step", path=where, expected="an object with an operation")
+    values = {key: value for key, value in data.items() if key != "operation"}
+    try:
+        return operation_named(data["operation"]).from_fields(values)
+    except SurgeryError as error:
+        raise SurgeryError(
+            error.problem, path=where, got=error.got, expected=error.expected, hint=error.hint
+        ) from None
+
+
+def python_of(step: Operation) -> str:
+    """`s.tie("model.layers.9", to="model.layers.8")`: the call that makes the step, defaults left out."""
+    parts: list[str] = []
+    for index, spec in enumerate(step.specs):
+        value = getattr(step, spec.name)
+        if not spec.required and value == spec.default:
+            continue
+        if isinstance(value, Targets | Target):
+            value = value.select
+        elif spec.kind == "parents":
+            value = [parent.source for parent in value]
+        text = json.dumps(value) if isinstance(value, str | list) else repr(value)
+        parts.append(text if index == 0 and spec.kind == "paths" else f"{spec.name}={text}")
+    return f"s.{step.name}({', '.join(parts)})"
+
+
+def python_of_all(steps: tuple[Operation, ...]) -> str:
+    """The calls that make the steps, one per line."""
+    return "\n".join(python_of(step) for step in steps)
+
+
+def made_with() -> dict[str, str]:
+    """What the promise of equal bits hangs on: versions and CPU capability."""
+    from surgery import __version__
+
+    return {
+        "model-surgery": __version__,
+        "torch": torch.__version__,
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "device": "cpu",
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Targets):
+        return {"select": value.select, "paths": list(value.paths)}
+    if isinstance(value, Target):
+        return {"select": value.select, "path": value.path}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Parent):
+        return {"source": value.source, "fingerprint": value.fingerprint}
+    return value
+
+
+def _keys(data: Any, needed: set[str], allowed: set[str], where: str) -> None:
+    if not isinstance(data, dict):
+        raise SurgeryError(f"{where} is no object", got=type(data).__name__)
+    if missing := sorted(needed - data.keys()):
+        raise SurgeryError(f"{where} lacks {missing[0]!r}")
+    if unknown := sorted(data.keys() - needed - allowed):
+        raise SurgeryError(
+            f"{where} has an unknown key",
+            got=repr(unknown[0]),
+            expected=f"{', '.join(sorted(needed | allowed))}",
+        )

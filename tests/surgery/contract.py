@@ -1,0 +1,242 @@
+"""The contract every operation keeps, as functions over a case: a zoo model and an operation on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import surgery
+from graph.costs import costs, kv_cache_bytes_per_token
+from surgery.edits import Site
+from surgery.fingerprint import Fingerprinter
+from surgery.journal import Journal
+from surgery.lazy import Held, Lazy
+from surgery.model import Patient
+from surgery.operation import Operation
+from surgery.preview import sketch
+from surgery.recipes import compute
+from surgery.registry import operation_named
+from surgery.script import step_data, step_from
+from surgery.session import Session
+from tests.models import ZOO
+
+
+@dataclass(frozen=True)
+class Case:
+    """An operation on a zoo model, after `first` steps that prepare it."""
+
+    model: str
+    operation: str
+    fields: dict[str, Any]
+    first: tuple[tuple[str, dict[str, Any]], ...] = ()
+    lossless: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.model}-{self.operation}-" + "-".join(str(value) for value in self.fields.values())
+
+    def session(self) -> Session:
+        """A fresh session, prepared."""
+        model, inputs = ZOO[self.model]()
+        session = surgery.open(model, inputs)
+        for name, fields in self.first:
+            session.apply(operation_named(name).from_fields(fields))
+        return session
+
+    def step(self) -> Operation:
+        """The operation, unresolved."""
+        return operation_named(self.operation).from_fields(self.fields)
+
+
+def run(model: nn.Module, inputs: Any) -> torch.Tensor:
+    """The model's output tensor on the zoo's inputs."""
+    with torch.no_grad():
+        out = model(**inputs) if isinstance(inputs, dict) else model(*inputs)
+    return out.logits if hasattr(out, "logits") else out
+
+
+def snapshot(model: nn.Module) -> list[Any]:
+    """Objects, key order and aliasing of everything an edit may touch, and the config's content."""
+    seen: list[Any] = []
+    for path, module in model.named_modules(remove_duplicate=False):
+        seen.append((path, id(module), list(module.__dict__)))
+        for kind in ("_modules", "_parameters", "_buffers"):
+            seen.append([(name, id(value)) for name, value in getattr(module, kind).items()])
+        seen.append(
+            {key: value for key, value in module.__dict__.items() if isinstance(value, int | str | dict)}
+        )
+    config = getattr(model, "config", None)
+    seen.append(config.to_dict() if config is not None else None)
+    return seen
+
+
+def untouched(model: nn.Module) -> list[Any]:
+    """What the opened model must still be: values, flags, training mode, hooks and config."""
+    state: list[Any] = [Fingerprinter()(model)]
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        state.append(
+            (name, id(parameter), parameter.requires_grad, parameter.grad is None, parameter.data_ptr())
+        )
+    for name, buffer in model.named_buffers(remove_duplicate=False):
+        state.append((name, id(buffer), buffer._version))
+    state.append(
+        [(name, module.training, len(module._forward_hooks)) for name, module in model.named_modules()]
+    )
+    config = getattr(model, "config", None)
+    state.append(config.to_dict() if config is not None else None)
+    return state
+
+
+def round_trips(case: Case) -> None:
+    """A step is the same after JSON, resolved or not."""
+    session, step = case.session(), case.step()
+    assert step_from(step_data(step), "step") == step
+    resolved = step.resolved(session.patient)
+    assert step_from(step_data(resolved), "step") == resolved
+
+
+def plan_is_pure(case: Case) -> None:
+    """Planning and previewing change neither the model nor the random state."""
+    session = case.session()
+    before, random = snapshot(session.model), torch.get_rng_state()
+    step = case.step().resolved(session.patient)
+    assert list(step.plan(session.patient))
+    session.preview(case.step())
+    assert snapshot(session.model) == before
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+def preview_equals_live(case: Case) -> None:
+    """The previewed figures are those of the edited model; bounds hold."""
+    session = case.session()
+    preview = session.preview(case.step())
+    session.apply(case.step())
+    figures = costs(session.graph, kv_bytes_per_token=kv_cache_bytes_per_token(session.graph))
+    assert preview.after == figures
+    if preview.nonzero:
+        actual = sum(int(torch.count_nonzero(parameter)) for parameter in session.model.parameters())
+        assert actual <= preview.nonzero[1]
+
+
+def undo_restores(case: Case) -> None:
+    """Undo gives back every object, key order, alias and output; redo the very edited objects."""
+    session = case.session()
+    inputs = session.opened.inputs
+    before, output = snapshot(session.model), run(session.model, inputs)
+    session.apply(case.step())
+    after, edited = snapshot(session.model), run(session.model, inputs)
+    assert after != before
+    session.undo()
+    assert snapshot(session.model) == before
+    assert torch.equal(run(session.model, inputs), output)
+    session.redo()
+    assert snapshot(session.model) == after
+    assert torch.equal(run(session.model, inputs), edited)
+    if case.lossless:
+        assert torch.equal(edited, output)
+
+
+def opened_model_is_untouched(case: Case) -> None:
+    """Tensors, buffers, flags, hooks and config of the opened model stay, whatever happens."""
+    model, inputs = ZOO[case.model]()
+    before = untouched(model)
+    session = surgery.open(model, inputs)
+    for name, fields in case.first:
+        session.apply(operation_named(name).from_fields(fields))
+    session.preview(case.step())
+    session.apply(case.step())
+    run(session.model, inputs)
+    session.undo()
+    assert untouched(model) == before
+
+
+def replay_equals_live(case: Case) -> None:
+    """The script replays to the same bits on the same base."""
+    session = case.session()
+    session.apply(case.step())
+    script = surgery.Script.from_json(session.script.to_json())
+    model, inputs = ZOO[case.model]()
+    again = surgery.replay(script, model, inputs=inputs)
+    assert again.fingerprint() == session.fingerprint()
+
+
+def lineage_equals_live(case: Case) -> None:
+    """What the skeleton remembers of each tensor computes to the bits of the live run: ready to stream."""
+    session = case.session()
+    drawn = sketch(session.model)
+    step = case.step().resolved(Patient(drawn.model))
+    for edit in list(step.plan(Patient(drawn.model))):
+        edit.apply(Site(drawn.model, Journal(), drawn.run))
+    session.apply(case.step())
+    live = dict(session.model.named_parameters(remove_duplicate=False))
+    planned = dict(drawn.model.named_parameters(remove_duplicate=False))
+    assert list(live) == list(planned)
+    memo: dict[int, torch.Tensor] = {}
+    grounded: dict[int, Lazy] = {}  # kept for the whole comparison: `memo` goes by the ids of its nodes
+    for name, parameter in planned.items():
+        node = _grounded(drawn.run.lineage[id(parameter)], drawn.run.lineage, grounded)
+        assert torch.equal(compute(node, memo), live[name].detach()), name
+
+
+def _grounded(node: Lazy, lineage: dict[int, Lazy], done: dict[int, Lazy]) -> Lazy:
+    """`node` with every meta parameter replaced by what it stands for."""
+    if isinstance(node, Held):
+        return _grounded(lineage[id(node.parameter)], lineage, done) if node.parameter.is_meta else node
+    if id(node) not in done:
+        inputs = tuple(_grounded(item, lineage, done) for item in node.inputs)
+        done[id(node)] = type(node)(**{**node.__dict__, "inputs": inputs})
+    return done[id(node)]
+
+
+def survives_saving(case: Case, folder: Path) -> None:
+    """Saved and loaded, the model has the same fingerprint, outputs and ties."""
+    session = case.session()
+    session.apply(case.step())
+    session.save(folder / "out")
+    into = None if session.patient.model_type else ZOO[case.model]()[0]
+    loaded = surgery.load(folder / "out", into=into)
+    assert Fingerprinter()(loaded) == session.fingerprint()
+    inputs = session.opened.inputs
+    assert torch.equal(run(loaded, inputs), run(session.model, inputs))
+
+
+def generates_with_its_cache(case: Case) -> None:
+    """Left-padded greedy tokens with cache are those without; stepwise logits agree within 1e-5."""
+    session = case.session()
+    session.apply(case.step())
+    model: Any = session.model
+    prompts = torch.tensor([[0, 0, 0, 5, 6, 7], [1, 2, 3, 4, 5, 6]])
+    mask = torch.tensor([[0, 0, 0, 1, 1, 1], [1, 1, 1, 1, 1, 1]])
+    settings: dict[str, Any] = {
+        "attention_mask": mask,
+        "max_new_tokens": 8,
+        "do_sample": False,
+        "pad_token_id": 0,
+    }
+    cached = model.generate(prompts, use_cache=True, **settings)
+    plain = model.generate(prompts, use_cache=False, **settings)
+    assert torch.equal(cached, plain)
+    ids = plain[1:]
+    with torch.no_grad():
+        whole = model(ids, use_cache=False).logits
+        cache, steps = None, []
+        for position in range(ids.shape[1]):
+            out = model(ids[:, position : position + 1], past_key_values=cache, use_cache=True)
+            cache = out.past_key_values
+            steps.append(out.logits)
+    assert torch.allclose(torch.cat(steps, 1), whole, atol=1e-5, rtol=0)
+
+
+CHECKS: tuple[Callable[[Case], None], ...] = (
+    round_trips,
+    plan_is_pure,
+    preview_equals_live,
+    undo_restores,
+    opened_model_is_untouched,
+    replay_equals_live,
+    lineage_equals_live,
+)

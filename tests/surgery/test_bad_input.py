@@ -1,0 +1,295 @@
+"""Bad input is refused with one clear sentence, and everything stays as it was."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import surgery
+from surgery import SurgeryError
+from surgery.fingerprint import Fingerprinter
+from tests.models import ZOO
+from tests.surgery.contract import snapshot
+
+
+@pytest.fixture
+def session() -> surgery.Session:
+    """A session on the small Llama, with one step made."""
+    model, inputs = ZOO["llama"]()
+    session = surgery.open(model, inputs)
+    session.remove("model.layers[1]")
+    return session
+
+
+REFUSED: list[tuple[str, dict[str, Any], str]] = [
+    ("remove", {"targets": "model.layers[42]"}, "model.layers[42]: matches nothing in this state"),
+    ("remove", {"targets": "model.layer[1]"}, "matches nothing in this state"),
+    ("remove", {"targets": "model.layers["}, "model.layers["),
+    ("remove", {"targets": "model.layers[*]"}, "model.layers: remove would leave no block"),
+    ("remove", {"targets": "model.layers.0.mlp"}, "model.layers.0.mlp: remove needs a block"),
+    ("tie", {"targets": "model.layers.0.mlp", "to": "model.layers.1.self_attn"}, "to tie"),
+    (
+        "tie",
+        {"targets": "model.layers.0.self_attn.q_proj", "to": "model.layers.0.self_attn.k_proj"},
+        "the parameters do not fit each other; got [32, 32]",
+    ),
+    ("tie", {"targets": "model.layers.0", "to": "model.layers.0"}, "a module other than `to`"),
+    ("tie", {"targets": "model.layers.0.self_attn", "to": "model.layers.0"}, "a part of itself"),
+    (
+        "tie",
+        {"targets": "model.layers[0]", "to": "model.layers[*]"},
+        "tie.to needs one module; got 3 matches",
+    ),
+    ("untie", {"targets": "model.layers.0"}, "shares no parameter"),
+    ("merge", {"targets": "model.layers[0]"}, "merge needs two blocks or more"),
+    ("merge", {"targets": "model.layers[0:2]", "weights": [1.0]}, "merge needs one weight each"),
+    ("sparsify", {"targets": "**", "ratio": 0.0}, "sparsify.ratio is out of bounds"),
+    ("sparsify", {"targets": "**", "ratio": float("nan")}, "sparsify.ratio does not fit"),
+    ("sparsify", {"targets": "model.norm"}, "no weight of two or more dimensions"),
+    ("attach", {"targets": "model.norm"}, "model.norm: is no linear module"),
+    ("attach", {"targets": "**:Linear", "adapter": "dora"}, "attach.adapter does not fit"),
+    ("attach", {"targets": "**:Linear", "rank": 0}, "attach.rank is out of bounds"),
+    ("detach", {"targets": "**"}, "carries no adapter"),
+    ("fold", {"targets": "**"}, "carries no adapter"),
+]
+
+
+@pytest.mark.parametrize(("operation", "fields", "sentence"), REFUSED, ids=lambda value: str(value)[:40])
+def test_refused_operation_changes_nothing(
+    session: surgery.Session, operation: str, fields: dict[str, Any], sentence: str
+) -> None:
+    """The sentence names path and problem; model, script and history stay."""
+    before, script = snapshot(session.model), session.script.to_json()
+    with pytest.raises(SurgeryError) as refusal:
+        getattr(session, operation)(**fields)
+    assert sentence in str(refusal.value)
+    assert str(refusal.value).count("\n") == 0
+    assert snapshot(session.model) == before
+    assert session.script.to_json() == script
+
+
+def test_attach_twice_is_refused(session: surgery.Session) -> None:
+    """A module that carries an adapter takes no second one."""
+    session.attach("model.layers.0.self_attn.q_proj")
+    with pytest.raises(SurgeryError, match="carries an adapter already"):
+        session.attach("model.layers.0.self_attn.q_proj")
+
+
+def test_fold_into_a_tied_weight_is_refused(session: surgery.Session) -> None:
+    """Folding would change the other end of the tie; the hint names the way out, and it works."""
+    session.tie("model.layers.1", to="model.layers.0")
+    session.attach("model.layers.1.self_attn.q_proj")
+    with pytest.raises(SurgeryError, match="its weight is tied") as refusal:
+        session.fold("model.layers.1")
+    assert refusal.value.hint is not None and "untie" in refusal.value.hint
+    session.untie("model.layers.1.self_attn.q_proj.base")
+    session.fold("model.layers.1")
+
+
+def test_adapter_on_a_fast_path_is_refused() -> None:
+    """Torch's encoder layer reads linear1 without calling it: an adapter there would have no effect."""
+    model, inputs = ZOO["encoder"]()
+    session = surgery.open(model, inputs)
+    with pytest.raises(SurgeryError, match="fast path"):
+        session.attach("**.linear1")
+
+
+def test_unproved_family_is_refused_by_name() -> None:
+    """Depth of a family that the harness does not cover is not edited."""
+    from transformers import MistralConfig, MistralForCausalLM
+
+    config = MistralConfig(
+        vocab_size=32,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    session = surgery.open(MistralForCausalLM(config).eval())
+    with pytest.raises(SurgeryError, match="'mistral'"):
+        session.remove("model.layers[0]")
+
+
+def test_edit_that_breaks_the_forward_is_rolled_back() -> None:
+    """A removal after which shapes no longer fit names the module that would fail."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 2), nn.Linear(2, 2)).eval()
+    session = surgery.open(model, torch.zeros(1, 4))
+    before = snapshot(session.model)
+    with pytest.raises(SurgeryError, match="the forward would fail here"):
+        session.remove("[1]")
+    assert snapshot(session.model) == before
+
+
+SCRIPTS: list[tuple[Any, str]] = [
+    ("{", "is not JSON"),
+    ("[]", "is no object"),
+    ({"format": "other"}, "is no edit script; got other"),
+    ({"version": 2}, "has a version this release cannot read"),
+    ({"colour": "red"}, "unknown key"),
+    ({"base": {"class": "LlamaForCausalLM"}}, "lacks 'fingerprint'"),
+    ({"steps": [{"operation": "remoev", "targets": "**"}]}, "no operation is called 'remoev'"),
+    ({"steps": [{"operation": "remove", "targets": "**", "hard": True}]}, "remove has no field 'hard'"),
+    ({"steps": [{"operation": "remove"}]}, "remove needs a value for targets"),
+    ({"steps": [{"operation": "remove", "targets": 7}]}, "remove.targets does not fit"),
+    ({"steps": ["remove"]}, "is no step"),
+    ({"steps": {}}, "steps is no list"),
+]
+
+
+@pytest.mark.parametrize(("change", "sentence"), SCRIPTS, ids=lambda value: str(value)[:40])
+def test_bad_script_is_refused(session: surgery.Session, tmp_path: Path, change: Any, sentence: str) -> None:
+    """Unknown keys, versions, operations and fields are named; nothing is written."""
+    file, out = tmp_path / "edits.surgery.json", tmp_path / "out"
+    if isinstance(change, str):
+        file.write_text(change)
+    else:
+        file.write_text(json.dumps(json.loads(session.script.to_json()) | change))
+    with pytest.raises(SurgeryError) as refusal:
+        surgery.replay(file, ZOO["llama"]()[0], out)
+    assert sentence in str(refusal.value) and str(file) in str(refusal.value)
+    assert not out.exists()
+
+
+def test_script_for_another_model_is_refused(session: surgery.Session, tmp_path: Path) -> None:
+    """Another class and other weights are both told from the base."""
+    other = ZOO["qwen2"]()[0]
+    with pytest.raises(SurgeryError, match="made on another model; got Qwen2ForCausalLM"):
+        surgery.replay(session.script, other, tmp_path / "out")
+    changed = ZOO["llama"]()[0]
+    with torch.no_grad():
+        changed.get_parameter("model.norm.weight")[0] += 1
+    with pytest.raises(SurgeryError, match="the content differs"):
+        surgery.replay(session.script, changed, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_selector_that_resolves_otherwise_is_refused(session: surgery.Session) -> None:
+    """A step recorded on other paths than its selector gives now fails loudly."""
+    model, inputs = ZOO["llama"]()
+    data = json.loads(session.script.to_json())
+    data["steps"][0]["targets"] = {"select": "model.layers[-1]", "paths": ["model.layers.1"]}
+    with pytest.raises(SurgeryError, match="recorded on other modules"):
+        surgery.replay(surgery.Script.from_json(json.dumps(data)), model, inputs=inputs)
+
+
+@pytest.fixture
+def saved(session: surgery.Session, tmp_path: Path) -> Path:
+    """A folder with the edited model."""
+    return session.save(tmp_path / "saved")
+
+
+def test_save_does_not_replace_unasked(session: surgery.Session, saved: Path) -> None:
+    """An existing folder is kept; with overwrite it is replaced; one with other things in it never."""
+    before = sorted(path.name for path in saved.iterdir())
+    with pytest.raises(SurgeryError, match="exists and is not empty"):
+        session.save(saved)
+    assert sorted(path.name for path in saved.iterdir()) == before
+    session.save(saved, overwrite=True)
+    other = saved.parent / "photos"
+    other.mkdir()
+    (other / "cat.jpg").write_bytes(b"cat")
+    with pytest.raises(SurgeryError, match="something other than a model"):
+        session.save(other, overwrite=True)
+    assert (other / "cat.jpg").read_bytes() == b"cat"
+
+
+def test_failed_save_leaves_the_old_folder(
+    session: surgery.Session, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the disk is full half-way, the old folder is whole and nothing else is left behind."""
+    before = {path.name: path.read_bytes() for path in saved.iterdir()}
+    neighbours = sorted(saved.parent.iterdir())
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("surgery.checkpoint.save.card", full)
+    with pytest.raises(SurgeryError, match="No space left on device"):
+        session.save(saved, overwrite=True)
+    assert {path.name: path.read_bytes() for path in saved.iterdir()} == before
+    assert sorted(saved.parent.iterdir()) == neighbours
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -10])
+def test_truncated_safetensors_is_refused(saved: Path, keep: int) -> None:
+    """A file cut anywhere is named, by open as by load."""
+    file = saved / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(SurgeryError, match="truncated or no safetensors file"):
+        surgery.open(str(saved))
+    with pytest.raises(SurgeryError, match="truncated or no safetensors file"):
+        surgery.load(saved)
+
+
+def test_foreign_safetensors_is_refused(saved: Path) -> None:
+    """Tensors that are not the model's are named."""
+    save_file({"a": torch.zeros(2)}, saved / "model.safetensors")
+    with pytest.raises(SurgeryError, match="lacks a tensor of the model"):
+        surgery.load(saved)
+    (saved / "surgery.json").unlink()
+    with pytest.raises(SurgeryError, match="its tensors do not fit its config"):
+        surgery.open(str(saved))
+
+
+def test_changed_weights_are_noticed(saved: Path) -> None:
+    """A folder whose content is not what was saved does not load."""
+    file = saved / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 0x40
+    file.write_bytes(content)
+    with pytest.raises(SurgeryError, match="not what was saved"):
+        surgery.load(saved)
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_pickles(tmp_path: Path) -> None:
+    """Weights alone are read onto a given module; a pickle that would run code is refused unread."""
+    module = nn.Linear(3, 2)
+    torch.save(module.state_dict(), tmp_path / "weights.pt")
+    other = nn.Linear(3, 2)
+    kept = Fingerprinter()(other)
+    session = surgery.open(tmp_path / "weights.pt", torch.zeros(1, 3), into=other)
+    assert Fingerprinter()(session.model) == Fingerprinter()(module) != kept
+    assert Fingerprinter()(other) == kept
+
+    class Bomb:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    (tmp_path / "bomb.pt").write_bytes(pickle.dumps({"weight": Bomb()}))
+    torch.save(module, tmp_path / "module.pt")
+    for name in ("bomb.pt", "module.pt"):
+        with pytest.raises(SurgeryError, match="never unpickled"):
+            surgery.open(tmp_path / name, into=other)
+    assert not (tmp_path / "ran").exists()
+    with pytest.raises(SurgeryError, match="does not say what the model is"):
+        surgery.open(tmp_path / "weights.pt")
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    (tmp_path / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
+    with pytest.raises(SurgeryError, match="holds a pickle, which is never loaded"):
+        surgery.open(tmp_path)
+
+
+def test_sources_that_are_no_model(tmp_path: Path) -> None:
+    """An empty folder, an unknown id, an unknown class and code of its own are each named."""
+    with pytest.raises(SurgeryError, match="holds no model"):
+        surgery.open(tmp_path)
+    with pytest.raises(SurgeryError, match="is no folder here"):
+        surgery.open("nobody/nothing-of-this-name")
+    (tmp_path / "config.json").write_text('{"architectures": ["NoSuchModel"]}')
+    with pytest.raises(SurgeryError, match="names no model class"):
+        surgery.open(tmp_path)
+    (tmp_path / "config.json").write_text('{"auto_map": {"AutoModel": "x.Y"}, "architectures": ["X"]}')
+    with pytest.raises(SurgeryError, match="brings code of its own"):
+        surgery.open(tmp_path)

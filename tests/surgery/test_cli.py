@@ -1,0 +1,112 @@
+"""The command: the same results as the API, refusals as one sentence with exit status 2."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import surgery
+from surgery.cli import main
+from surgery.demo import DECODER
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """`command("inspect", "demo")`: runs the entry point with these arguments."""
+
+    def run(*arguments: str | Path) -> Done:
+        monkeypatch.setattr(sys, "argv", ["surgery", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return Done(int(ended.value.code or 0), said.out, said.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A script made on the demonstration decoder."""
+    session = surgery.open("demo")
+    session.remove("model.layers[3]")
+    session.tie("model.layers.5", to="model.layers.4")
+    return session.script.write(tmp_path_factory.mktemp("cli") / "edits.surgery.json")
+
+
+def test_replay_gives_the_recorded_fingerprint(command: Command, script: Path, tmp_path: Path) -> None:
+    """The base is found where the script says, and the saved folder loads and runs."""
+    done = command("replay", script, "--out", tmp_path / "out")
+    recorded = surgery.Script.read(script).result
+    assert done.returncode == 0, done.stderr
+    assert f"fingerprint {recorded}" in done.stdout
+    loaded = subprocess.run(  # a fresh process, as the reader of the folder has
+        [sys.executable, "-c", f"import surgery; print(surgery.load({str(tmp_path / 'out')!r}))"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert loaded.returncode == 0, loaded.stderr
+    assert "LlamaForCausalLM" in loaded.stdout and "(0-8): 9 x LlamaDecoderLayer" in loaded.stdout
+
+
+def test_replay_on_another_base_is_refused(command: Command, script: Path, tmp_path: Path) -> None:
+    """Exit status 2, the reason in one sentence, nothing written."""
+    session = surgery.open("demo")
+    session.sparsify("**", 0.1)
+    session.save(tmp_path / "other")
+    done = command("replay", script, "--model", tmp_path / "other", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert done.stderr.startswith("surgery: ") and "the content differs" in done.stderr
+    assert done.stderr.strip().count("\n") == 0
+    assert not (tmp_path / "out").exists()
+
+
+def test_inspect_shows_tree_and_ties(command: Command) -> None:
+    """Class, parameters and ties of the demonstration decoder."""
+    done = command("inspect", "demo", "--depth", "2")
+    assert done.returncode == 0
+    assert "LlamaForCausalLM" in done.stdout and "lm_head" in done.stdout
+    assert "tie 1 (parameter): model.embed_tokens.weight = lm_head.weight" in done.stdout
+
+
+def test_operations_lists_all(command: Command) -> None:
+    """Every operation by name with its fields."""
+    done = command("operations")
+    assert done.returncode == 0
+    for name in ("remove", "tie", "untie", "merge", "sparsify", "attach", "detach", "fold"):
+        assert name in done.stdout
+
+
+def test_evaluate_prints_a_report(command: Command) -> None:
+    """A model against itself has not changed, and says on what it was measured."""
+    done = command("evaluate", DECODER, "--budget", "0.5")
+    assert done.returncode == 0, done.stderr
+    assert "no change, perplexity" in done.stdout and "not your data" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [("inspect", "no/such-model"), ("replay", "absent.surgery.json"), ("evaluate", "absent")]
+)
+def test_bad_arguments_exit_with_two(command: Command, arguments: tuple[str, ...]) -> None:
+    """One sentence on standard error and no traceback."""
+    done = command(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith("surgery: ") and "Traceback" not in done.stderr

@@ -1,0 +1,98 @@
+"""Every operation on every zoo model it fits keeps the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from surgery.registry import operations
+from tests.surgery.contract import CHECKS, Case, generates_with_its_cache, survives_saving
+
+BLOCKS = {"llama": "model.layers", "qwen2": "model.layers", "gpt2": "transformer.h"}
+LINEARS = {"llama": "**.{q,v}_proj", "qwen2": "**.{q,v}_proj", "gpt2": "**.c_attn"}
+
+
+def _decoder_cases(model: str) -> list[Case]:
+    blocks, linears = BLOCKS[model], LINEARS[model]
+    embed, head = ("transformer.wte", "lm_head") if model == "gpt2" else ("model.embed_tokens", "lm_head")
+    return [
+        Case(model, "remove", {"targets": f"{blocks}[1]"}),
+        Case(model, "remove", {"targets": f"{blocks}[0]"}),
+        Case(model, "remove", {"targets": f"{blocks}[1:3]"}),
+        Case(model, "tie", {"targets": f"{blocks}[2]", "to": f"{blocks}[1]"}),
+        Case(model, "tie", {"targets": f"{blocks}[1:3]", "to": f"{blocks}[0]", "own_norms": True}),
+        Case(model, "tie", {"targets": f"{blocks}[2]", "to": f"{blocks}[1]", "start": "average"}),
+        Case(
+            model,
+            "tie",
+            {"targets": head, "to": embed},
+            first=(("untie", {"targets": head}), ("sparsify", {"targets": head})),
+        ),
+        Case(model, "untie", {"targets": head}, lossless=True),
+        Case(
+            model,
+            "untie",
+            {"targets": f"{blocks}[2]"},
+            first=(("tie", {"targets": f"{blocks}[2]", "to": f"{blocks}[1]"}),),
+            lossless=True,
+        ),
+        Case(model, "merge", {"targets": f"{blocks}[1:3]"}),
+        Case(model, "merge", {"targets": f"{blocks}[0:2]", "weights": [0.75, 0.25]}),
+        Case(model, "sparsify", {"targets": f"{blocks}[1]", "ratio": 0.3}),
+        Case(model, "sparsify", {"targets": "**", "ratio": 0.5, "scope": "global"}),
+        Case(model, "attach", {"targets": linears, "rank": 2}, lossless=True),
+        Case(model, "detach", {"targets": "**"}, first=(("attach", {"targets": linears}),), lossless=True),
+        Case(model, "fold", {"targets": f"{blocks}[1]"}, first=(("attach", {"targets": linears}),)),
+        Case(
+            model,
+            "remove",
+            {"targets": f"{blocks}[0]"},
+            first=(
+                ("tie", {"targets": f"{blocks}[2]", "to": f"{blocks}[1]"}),
+                ("attach", {"targets": linears}),
+            ),
+        ),
+    ]
+
+
+PLAIN = [
+    Case("tied_head", "remove", {"targets": "blocks[1]"}),
+    Case("tied_head", "tie", {"targets": "blocks[1]", "to": "blocks[0]"}),
+    Case("tied_head", "merge", {"targets": "blocks[0:2]"}),
+    Case("tied_head", "sparsify", {"targets": "**"}),
+    Case("tied_head", "attach", {"targets": "blocks[0].**:Linear"}, lossless=True),
+    Case("siamese", "untie", {"targets": "right"}, lossless=True),
+    Case("siamese", "sparsify", {"targets": "left", "ratio": 0.5}),
+    Case("cnn", "sparsify", {"targets": "**", "ratio": 0.4, "scope": "global"}),
+    Case("encoder", "sparsify", {"targets": "**", "ratio": 0.4}),
+]
+
+DECODERS = [case for model in BLOCKS for case in _decoder_cases(model)]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("case", DECODERS + PLAIN, ids=str)
+def test_contract(check: Callable[[Case], None], case: Case) -> None:
+    """The check holds for the operation on this model."""
+    check(case)
+
+
+@pytest.mark.parametrize("case", DECODERS + PLAIN, ids=str)
+def test_survives_saving(case: Case, tmp_path: Path) -> None:
+    """Save and load give the same model."""
+    survives_saving(case, tmp_path)
+
+
+@pytest.mark.parametrize("case", DECODERS, ids=str)
+def test_generates_with_its_cache(case: Case) -> None:
+    """Cached generation equals uncached after the operation."""
+    generates_with_its_cache(case)
+
+
+def test_every_operation_is_under_contract() -> None:
+    """No operation of the registry is left out of the harness."""
+    covered: set[Any] = {case.operation for case in DECODERS + PLAIN}
+    assert set(operations()) == covered
