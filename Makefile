@@ -48,13 +48,14 @@ clean:
 
 install: $(VENV)/.installed
 
+# The lock names every package, so nothing is left to resolve.
 # torch goes first and alone, so that pip's own configuration decides which build of it is taken.
 $(VENV)/.locked: $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Model Surgery needs Python 3.11 or newer. Try: make PYTHON=python3.12")'
 	@echo "Installing into $(VENV); the first time takes some minutes."
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet "$(TORCH)" --constraint $(LOCK)
-	$(PY) -m pip install --quiet --requirement $(LOCK)
+	$(PY) -m pip install --quiet --no-deps --requirement $(LOCK)
 	@touch $@
 
 # Builds the front end too (hatch_build.py).

@@ -19,6 +19,7 @@ FLAGS = [
 ]
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 DRAWN = '.ms-canvas[data-ready="true"]'
+DRAWN_MS = 120_000  # four seconds on an idle machine; a busy one may take its time
 WINDOW = {"width": 1440, "height": 900}
 
 

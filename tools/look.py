@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from tools.chromium import DRAWN, WINDOW, guard, launch
+from tools.chromium import DRAWN, DRAWN_MS, WINDOW, guard, launch
 from tools.serve import Studio
 
 
@@ -25,7 +25,7 @@ def look(url: str, save: Path | None = None, schemes: tuple[str, ...] = ("light"
             page = context.new_page()
             started_s = time.monotonic()
             page.goto(url, wait_until="commit")
-            page.wait_for_selector(DRAWN, timeout=120_000)
+            page.wait_for_selector(DRAWN, timeout=DRAWN_MS)
             seconds.append(time.monotonic() - started_s)
             if save:
                 save.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,151 @@
+"""The whole story on the page: see, cut, tie, measure, undo, save; then replay it with no screen."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+from tools.serve import Studio
+
+SLOW = 60_000
+
+
+def block(page: Page, path: str) -> Locator:
+    """The outline's row of a module."""
+    return page.locator(f'[role="treeitem"][data-path="{path}"]')
+
+
+def verb(page: Page, name: str) -> Locator:
+    """A verb of the inspector."""
+    return page.get_by_role("toolbar", name="Operations").get_by_role("button", name=name)
+
+
+def apply(page: Page, operation: str) -> None:
+    """Waits for the dry run, applies, and waits until the form is gone."""
+    button = page.get_by_role("button", name=f"Apply {operation}")
+    expect(button).to_be_enabled(timeout=SLOW)
+    button.click()
+    expect(button).to_have_count(0, timeout=SLOW)
+
+
+def test_first_cut(studio_page: Page, studio: Studio) -> None:
+    """Every gesture shows real figures, and the script replays to the fingerprint the page showed."""
+    page = studio_page
+    figures, history = page.locator(".ms-figures"), page.locator(".ms-history")
+    expect(figures).to_contain_text("1.51 M")
+
+    # Cut a block: dry run first, nothing changed by it.
+    block(page, "model.layers.3").click()
+    verb(page, "Prune").click()
+    dry_run = page.locator(".ms-dry-run")
+    expect(dry_run).to_contain_text("−148 k (−9.8 %)", timeout=SLOW)
+    expect(dry_run).to_contain_text('s.remove("model.layers[3]")')
+    expect(block(page, "model.layers.9")).to_be_visible()
+    apply(page, "remove")
+    expect(figures).to_contain_text("1.36 M")
+    expect(block(page, "model.layers.9")).to_have_count(0)
+
+    # Tie two blocks, chosen with the keyboard's modifier and key.
+    block(page, "model.layers.4").click()
+    block(page, "model.layers.5").click(modifiers=["Control"])
+    expect(page.locator(".ms-inspector")).to_contain_text("2 blocks")
+    page.keyboard.press("t")
+    apply(page, "tie")
+    expect(figures).to_contain_text("1.21 M")
+
+    # Measure.
+    page.get_by_role("textbox", name="Seconds to spend").fill("1")
+    page.get_by_role("button", name="Evaluate").click()
+    report = page.locator(".ms-report")
+    sentence = re.compile(
+        r"perplexity 2\.\d+ → \d+\.\d+, \+\d+\.\d+ ± 0\.\d+ \(95 % half-width of the paired change\), "
+        r"agreement \d+ %, 1\.51 M → 1\.21 M parameters"
+    )
+    expect(report).to_contain_text(sentence, timeout=SLOW)
+    expect(page.locator(".ms-area-chart .js-plotly-plot")).to_be_visible(timeout=SLOW)
+
+    # Undo, redo, untie, and one refusal on the way.
+    page.get_by_role("button", name="Undo").click()
+    expect(figures).to_contain_text("1.36 M")
+    page.get_by_role("button", name="Redo").click()
+    expect(figures).to_contain_text("1.21 M")
+    block(page, "model.layers.5").click()
+    verb(page, "Untie").click()
+    apply(page, "untie")
+    expect(figures).to_contain_text("1.36 M")
+    expect(history).to_contain_text("untie")
+
+    # Save both, and read the fingerprint the page shows.
+    save(page, "Save script")
+    script = page.locator(".ms-topbar").get_by_text("fingerprint sha256:")
+    expect(script).to_be_visible(timeout=SLOW)
+    shown = re.search(r"sha256:[0-9a-f]{64}", script.inner_text())
+    assert shown is not None
+    page.get_by_role("button", name="Dismiss").click()
+    save(page, "Save model")
+    expect(page.locator(".ms-topbar")).to_contain_text("Model saved to out", timeout=SLOW)
+
+    # No screen from here on.
+    replayed = run(studio.folder, "-m", "surgery.cli", "replay", "edits.surgery.json", "--out", "replayed")
+    assert f"fingerprint {shown[0]}" in replayed
+    for folder in ("out", "replayed"):
+        printed = run(studio.folder, "-c", f"import surgery; print(surgery.load({folder!r}))")
+        assert "9 x LlamaDecoderLayer" in printed
+
+
+def test_refusal_is_shown_and_changes_nothing(studio_page: Page) -> None:
+    """A selector that matches nothing is said in the form; Apply stays out of reach; the model stays."""
+    page = studio_page
+    block(page, "model.layers.2").click()
+    page.keyboard.press("p")
+    field = page.get_by_role("textbox", name="Targets")
+    expect(field).to_have_value("model.layers[2]", timeout=SLOW)
+    field.fill("model.layers[42]")
+    expect(page.locator(".ms-dry-run")).to_contain_text("matches nothing in this state", timeout=SLOW)
+    expect(page.locator(".ms-dry-run")).to_contain_text("model.layers has 10 children, 0 to 9")
+    expect(page.get_by_role("button", name="Apply remove")).to_be_disabled()
+    expect(page.locator(".ms-figures")).to_contain_text("1.51 M")
+
+
+def test_canvas_selects_and_opens(studio_page: Page) -> None:
+    """Clicking a cell of the strip selects that block; a double click opens it."""
+    page = studio_page
+    canvas = page.locator(".ms-canvas canvas").first
+    box = canvas.bounding_box()
+    assert box is not None
+    selected = page.locator('[role="treeitem"][aria-selected="true"]')
+    tip = page.locator(".ms-canvas .ms-tip")
+    found = None
+    for x in range(10, int(box["width"]), 12):
+        for y in range(120, 260, 30):
+            page.mouse.move(box["x"] + x, box["y"] + y)
+            if tip.count() and "model.layers.4" in tip.first.inner_text():
+                found = (box["x"] + x, box["y"] + y)
+                break
+        if found:
+            break
+    assert found is not None, "no place on the canvas shows model.layers.4"
+    page.mouse.click(*found)
+    expect(selected).to_have_attribute("data-path", "model.layers.4", timeout=SLOW)
+    page.mouse.dblclick(*found)
+    expect(page.locator(".ms-canvas")).to_contain_text("layers", timeout=SLOW)
+    expect(page.locator(".ms-canvas .ms-crumbs")).to_contain_text("4", timeout=SLOW)
+
+
+def save(page: Page, action: str) -> None:
+    """Opens the Save popover and presses one of its rows."""
+    page.get_by_role("button", name="Save", exact=False).first.click()
+    page.get_by_role("dialog", name="Save").get_by_role("button", name=action).click()
+
+
+def run(folder: Path, *arguments: str) -> str:
+    """Runs Python in the studio's folder, as a person in a terminal would; standard output."""
+    environment = {**os.environ, "PYTHONSAFEPATH": "1"}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -1,0 +1,137 @@
+"""The server that carries the studio: who may ask it, what it loads, and what it leaves behind."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import psutil
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tools.chromium import DRAWN, DRAWN_MS, is_local
+from tools.serve import SERVE, Studio
+
+
+def kernels(studio: Studio) -> list[psutil.Process]:
+    """The kernel processes of a server."""
+    found = []
+    for child in psutil.Process(studio.pid).children():
+        try:
+            if any("ipykernel" in part for part in child.cmdline()):
+                found.append(child)
+        except psutil.Error:  # it ended while we looked
+            continue
+    return found
+
+
+def wait_until(holds: Callable[[], bool], within_s: float = 30) -> bool:
+    """Whether `holds` became true in time."""
+    deadline_s = time.monotonic() + within_s
+    while not holds():
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_no_page_without_the_token(studio: Studio) -> None:
+    """Neither the bare address nor a wrong token gets the page."""
+    assert studio.get("/") == 403
+    assert studio.get("/?token=" + "x" * len(studio.token)) == 403
+
+
+def test_no_page_for_another_host(studio: Studio) -> None:
+    """A name that someone pointed at this machine is refused even with the token."""
+    assert studio.get(f"/?token={studio.token}", headers={"Host": "attacker.example"}) == 403
+
+
+def test_no_files_and_no_login(studio: Studio) -> None:
+    """The working folder is not served, there is no password form, other paths do not exist."""
+    token = f"?token={studio.token}"
+    assert studio.get(f"/voila/files/graph.py{token}") == 403
+    assert studio.get(f"/login{token}") == 404
+    assert studio.get(f"/anything{token}") == 404
+
+
+def test_refusal_says_what_to_do(page: Page, studio: Studio, console_errors: list[str]) -> None:
+    """A person without the token reads where to find it."""
+    page.goto(studio.url.split("?")[0])
+    expect(page.get_by_role("alert")).to_contain_text("the one that the terminal printed")
+    console_errors.clear()  # the browser notes the 403
+
+
+def test_everything_comes_from_this_machine(page: Page, studio: Studio) -> None:
+    """From opening to drawn, each request stays here, and the page's policy allows nothing else."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    answer = page.goto(studio.url, wait_until="commit")
+    page.wait_for_selector(DRAWN, timeout=DRAWN_MS)
+    assert len(asked) > 20
+    assert [url for url in asked if not is_local(url)] == []
+    assert answer is not None
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    page.close(run_before_unload=True)
+
+
+def test_waits_calmly_then_fills_the_window(page: Page, studio: Studio) -> None:
+    """A waiting line shows at once; then the studio has the whole window, without scroll bars."""
+    page.goto(studio.url, wait_until="commit")
+    expect(page.get_by_role("status")).to_contain_text("Model Surgery")
+    page.wait_for_selector(DRAWN, timeout=DRAWN_MS)
+    expect(page.locator("#ms-start")).to_have_count(0)
+    cells = page.locator("#rendered_cells").bounding_box()
+    assert cells == {"x": 0, "y": 0, "width": 1440, "height": 900}
+    size = "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+    assert page.evaluate(size) == [1440, 900]
+    page.close(run_before_unload=True)
+
+
+def test_token_leaves_the_address(studio_page: Page, studio: Studio) -> None:
+    """Once the cookie is set, the address and the history no longer hold the token."""
+    assert studio.token not in studio_page.url
+    assert studio_page.title() == "Model Surgery"
+
+
+def test_theme_follows_the_browser(studio_page: Page) -> None:
+    """Dark in a dark browser, light in a light one, changing while the page is open."""
+    body = studio_page.locator("body")
+    studio_page.emulate_media(color_scheme="dark")
+    expect(body).to_have_attribute("data-jp-theme-light", "false")
+    expect(body).to_have_css("background-color", "rgb(22, 22, 26)")
+    studio_page.emulate_media(color_scheme="light")
+    expect(body).to_have_attribute("data-jp-theme-light", "true")
+    expect(body).to_have_css("background-color", "rgb(251, 251, 250)")
+
+
+def test_closed_tab_leaves_no_kernel(context: BrowserContext, start_studio: Callable[..., Studio]) -> None:
+    """Each page is one process of this very Python; closing the page ends it."""
+    studio = start_studio()
+    page = context.new_page()
+    page.goto(studio.url, wait_until="commit")
+    page.wait_for_selector(DRAWN, timeout=DRAWN_MS)
+    (kernel,) = kernels(studio)
+    assert kernel.cmdline()[0] == sys.executable
+    page.close(run_before_unload=True)
+    assert wait_until(lambda: kernels(studio) == [])
+
+
+def test_ends_with_its_kernels(context: BrowserContext, start_studio: Callable[..., Studio]) -> None:
+    """Ctrl-C ends the server without an error and takes open pages' kernels along."""
+    studio = start_studio()
+    page = context.new_page()
+    page.goto(studio.url, wait_until="commit")
+    assert wait_until(lambda: len(kernels(studio)) == 1)
+    (kernel,) = kernels(studio)
+    assert studio.stop(signal.SIGINT) == 0
+    assert wait_until(lambda: not kernel.is_running())
+    assert "Traceback" not in "\n".join(studio.log)
+
+
+def test_busy_port_is_named(studio: Studio) -> None:
+    """Asking for a port that is taken is one sentence, not a traceback."""
+    port = studio.url.split(":")[2].split("/")[0]
+    said = subprocess.run([*SERVE[:-1], port], capture_output=True, text=True, timeout=60, check=False)
+    assert said.returncode == 1
+    assert said.stderr.startswith(f"--port: cannot listen on 127.0.0.1:{port}")
+    assert "Traceback" not in said.stderr

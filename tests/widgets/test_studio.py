@@ -1,0 +1,212 @@
+"""The studio without a browser: gestures come in as messages, states go out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import surgery
+from widgets.panels import Panel
+from widgets.studio import Studio
+from tests.models import ZOO
+
+
+def send(panel: Panel, **message: Any) -> None:
+    """A custom message as the browser sends it."""
+    panel._handle_custom_msg(message, [])
+
+
+@pytest.fixture
+def studio() -> Studio:
+    """The studio on the small Llama of four blocks."""
+    model, inputs = ZOO["llama"]()
+    return Studio(surgery.open(model, inputs))
+
+
+def select(studio: Studio, *paths: str, mode: str = "set") -> None:
+    """Selects on the canvas."""
+    send(studio.centre, type="select", paths=list(paths), mode=mode)
+
+
+def cells(studio: Studio) -> list[dict[str, Any]]:
+    """The cells of all strips."""
+    return [cell for node in studio.centre.state["overview"]["nodes"] for cell in node["cells"]]
+
+
+def test_opening_shows_strip_and_tie(studio: Studio) -> None:
+    """Four cells, the tied head as a thread, the whole tree in the outline."""
+    assert [cell["path"] for cell in cells(studio)] == [f"model.layers.{index}" for index in range(4)]
+    assert studio.centre.state["ties"] == [
+        {"index": 1, "ends": ["model.embed_tokens", "lm_head"], "pending": False}
+    ]
+    assert [row["path"] for row in studio.left.state["rows"]] == list(studio.session.graph.by_path)
+
+
+def test_selecting_enables_what_fits(studio: Studio) -> None:
+    """One block can be pruned and adapted; tying and merging ask for two, and say so."""
+    select(studio, "model.layers.1")
+    groups = {group["name"]: group for group in studio.right.state["groups"]}
+    assert {name: group["enabled"] for name, group in groups.items()} == {
+        "tie": False,
+        "untie": False,
+        "merge": False,
+        "prune": True,
+        "attach": True,
+    }
+    assert groups["tie"]["reason"] == "select two modules or more"
+    select(studio, "model.layers.2", mode="toggle")
+    assert studio.right.state["title"] == "2 blocks"
+    assert studio.right.state["detail"] == "model.layers[1:3]"
+
+
+def test_every_gesture_is_the_step_that_code_would_make(studio: Studio) -> None:
+    """Dry run, marks and Python line before; the same script as the API afterwards."""
+    select(studio, "model.layers.1")
+    send(studio.centre, type="key", key="P")
+    studio.background.settle(60)
+    assert [cell["path"] for cell in cells(studio) if cell["mark"] == "remove"] == ["model.layers.1"]
+    assert studio.right.state["dry_run"]["python"] == 's.remove("model.layers[1]")'
+    assert studio.right.state["form"]["can_apply"]
+    assert len(studio.session.steps) == 0
+    send(studio.right, type="apply")
+    assert len(cells(studio)) == 3
+    model, inputs = ZOO["llama"]()
+    by_code = surgery.open(model, inputs)
+    by_code.remove("model.layers[1]")
+    assert studio.session.script.to_json() == by_code.script.to_json()
+
+
+FORMS: list[tuple[str, tuple[str, ...], str]] = [
+    ("tie", ("model.layers.1", "model.layers.2"), 's.tie("model.layers[2]", to="model.layers.1")'),
+    ("merge", ("model.layers.1", "model.layers.2"), 's.merge("model.layers[1:3]")'),
+    ("sparsify", ("model.layers.1", "model.layers.3"), 's.sparsify("model.layers[1], model.layers[3]")'),
+    ("attach", ("model.layers.0",), 's.attach("model.layers.0.**:Linear")'),
+    ("attach", ("model.layers.0.mlp.up_proj",), 's.attach("model.layers.0.mlp.up_proj")'),
+]
+
+
+@pytest.mark.parametrize(("operation", "selection", "python"), FORMS)
+def test_form_makes_the_step(studio: Studio, operation: str, selection: tuple[str, ...], python: str) -> None:
+    """The form starts from the selection, its dry run has figures, and Apply makes one state."""
+    select(studio, *selection)
+    send(studio.right, type="operation", name=operation)
+    studio.background.settle(60)
+    dry_run = studio.right.state["dry_run"]
+    assert dry_run["python"] == python and dry_run["error"] is None and dry_run["rows"]
+    send(studio.right, type="apply")
+    assert studio.right.state["form"] is None
+    assert [state["current"] for state in studio.past.state["states"]] == [False, True]
+
+
+def test_field_that_does_not_fit_is_marked(studio: Studio) -> None:
+    """The error sits at the field, Apply is off, and a value that fits brings it back."""
+    select(studio, "model.layers.1")
+    send(studio.right, type="operation", name="sparsify")
+    send(studio.right, type="field", name="ratio", value=7)
+    studio.background.settle(60)
+    fields = {field["name"]: field for field in studio.right.state["form"]["fields"]}
+    assert fields["ratio"]["error"] == "at least 0.01 and at most 1"
+    assert not studio.right.state["form"]["can_apply"]
+    send(studio.right, type="field", name="ratio", value=0.25)
+    studio.background.settle(60)
+    assert studio.right.state["form"]["can_apply"]
+
+
+def test_refusal_is_shown_at_its_node(studio: Studio) -> None:
+    """Applying what is refused puts the sentence at the node and leaves model and history alone."""
+    select(studio, *[f"model.layers.{index}" for index in range(4)])
+    send(studio.right, type="operation", name="remove")
+    studio.background.settle(60)
+    send(studio.right, type="apply")
+    assert studio.centre.state["alert"]["path"] == "model.layers"
+    assert "would leave no block" in studio.centre.state["alert"]["text"]
+    assert studio.top.state["notice"]["tone"] == "bad"
+    assert len(studio.session.steps) == 0
+
+
+def test_undo_redo_and_travel(studio: Studio) -> None:
+    """The buttons and the history panel move between states."""
+    studio.session.remove("model.layers[1]")
+    studio.refresh()
+    send(studio.top, type="undo")
+    assert len(cells(studio)) == 4 and studio.top.state["can_redo"]
+    send(studio.top, type="redo")
+    assert len(cells(studio)) == 3 and not studio.top.state["can_redo"]
+    send(studio.past, type="goto", id="0")
+    assert len(cells(studio)) == 4
+    send(studio.top, type="undo")
+    assert studio.top.state["notice"]["text"] == "there is nothing to undo."
+
+
+def test_evaluating_fills_report_history_and_chart(studio: Studio) -> None:
+    """After the worker is done there are figures, a metric in the history and a point in the chart."""
+    studio.session.remove("model.layers[1]")
+    send(studio.top, type="evaluate", budget_s=0.3)
+    assert studio.job is not None and studio.job.wait(60)
+    assert studio.top.state["busy"] is None
+    assert "agreement" in studio.report.state["sentence"]
+    assert studio.past.state["states"][1]["metric"]
+    assert list(studio.chart.data[0].customdata) == [1]
+
+
+def test_stop_ends_an_evaluation(studio: Studio) -> None:
+    """Stop is said, and no figure is shown."""
+    send(studio.top, type="evaluate", budget_s=60)
+    send(studio.top, type="stop")
+    assert studio.job is not None and studio.job.wait(60)
+    assert studio.top.state["notice"]["text"] == "Evaluation stopped."
+    assert studio.report.state["sentence"] is None
+
+
+def test_saving_says_the_fingerprint(studio: Studio, tmp_path: Path) -> None:
+    """Script and model are written, and the notice shows the fingerprint of what was saved."""
+    studio.session.remove("model.layers[1]")
+    send(studio.top, type="save_script", path=str(tmp_path / "edits.surgery.json"))
+    studio.background.settle(60)
+    fingerprint = studio.session.fingerprint()
+    assert studio.top.state["notice"]["hint"] == f"fingerprint {fingerprint}"
+    assert surgery.Script.read(tmp_path / "edits.surgery.json").result == fingerprint
+    send(studio.top, type="save_model", path=str(tmp_path / "edits.surgery.json"))
+    studio.background.settle(60)
+    assert studio.top.state["notice"]["tone"] == "bad"
+
+
+MALFORMED: list[Callable[[Studio], None]] = [
+    lambda studio: send(studio.centre, type="select", paths=["no.such", 7], mode="set"),
+    lambda studio: send(studio.centre, type="open", path="no.such"),
+    lambda studio: send(studio.right, type="operation", name="no_such"),
+    lambda studio: send(studio.right, type="field", name="ratio", value=1),
+    lambda studio: send(studio.right, type="apply"),
+    lambda studio: send(studio.past, type="goto", id="99"),
+    lambda studio: send(studio.left, type="search", text="model.layers["),
+]
+
+
+@pytest.mark.parametrize("gesture", MALFORMED)
+def test_malformed_gestures_change_nothing(studio: Studio, gesture: Callable[[Studio], None]) -> None:
+    """Unknown paths, operations and states leave session and desk as they were."""
+    gesture(studio)
+    assert len(studio.session.steps) == 0
+    assert studio.desk.selection == [] and studio.desk.opened is None and studio.desk.draft is None
+
+
+def test_search_selects_its_matches(studio: Studio) -> None:
+    """The search box takes selectors and counts."""
+    send(studio.left, type="search", text="model.layers[1:3]")
+    assert studio.left.state["matches"] == 2
+    assert studio.desk.selection == ["model.layers.1", "model.layers.2"]
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_studio_opens_every_zoo_model(name: str) -> None:
+    """Every model has a scene with nodes, and every block of it can be opened."""
+    model, inputs = ZOO[name]()
+    studio = Studio(surgery.open(model, inputs))
+    assert studio.centre.state["overview"]["nodes"]
+    for path, node in studio.session.graph.by_path.items():
+        if node.children:
+            send(studio.centre, type="open", path=path)
+            assert studio.centre.state["open"] is not None

@@ -1,0 +1,1 @@
+"""The studio: panels of one screen around a session. Holds nothing that a script could need."""

@@ -1,0 +1,57 @@
+// Mounts the six panels with a model that answers nothing, so that they can be looked at.
+import canvas from "../src/canvas";
+import history from "../src/history";
+import inspector from "../src/inspector";
+import outline from "../src/outline";
+import report from "../src/report";
+import type { Panel } from "../src/shared/panel";
+import topbar from "../src/topbar";
+import { type Scene, scenes } from "./scenes";
+
+class StubModel {
+  private listeners = new Set<() => void>();
+  constructor(
+    private readonly name: string,
+    private state: unknown,
+  ) {}
+  get() {
+    return this.state;
+  }
+  set(state: unknown) {
+    this.state = state;
+    for (const listener of this.listeners) listener();
+  }
+  on(_event: string, callback: () => void) {
+    this.listeners.add(callback);
+  }
+  off(_event: string, callback: () => void) {
+    this.listeners.delete(callback);
+  }
+  send(message: unknown) {
+    sent.push({ panel: this.name, message });
+    console.log(this.name, JSON.stringify(message));
+  }
+}
+
+const sent: { panel: string; message: unknown }[] = [];
+const query = new URLSearchParams(location.search);
+const theme = query.get("theme");
+if (theme) document.body.dataset.jpThemeLight = String(theme === "light");
+const scene: Scene = (scenes[query.get("scene") ?? "demo"] ?? scenes.demo) as Scene;
+const panels: Record<string, [Panel, string]> = {
+  topbar: [topbar, "top"],
+  outline: [outline, "left"],
+  canvas: [canvas, "centre"],
+  inspector: [inspector, "right"],
+  history: [history, "history"],
+  report: [report, "report"],
+};
+const models: Record<string, StubModel> = {};
+for (const [name, [panel, area]] of Object.entries(panels)) {
+  const el = document.querySelector<HTMLElement>(`.ms-area-${area}`);
+  const model = new StubModel(name, scene[name as keyof Scene]);
+  models[name] = model;
+  if (el) panel.render({ model, el });
+}
+// For the console and for the scripts that drive this page.
+Object.assign(window, { models, sent });

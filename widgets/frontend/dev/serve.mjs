@@ -1,0 +1,23 @@
+// Serves the panels with made-up states on loopback: npm run dev [port]; rebuilds on reload.
+import { cp, mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import * as esbuild from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const servedir = await mkdtemp(join(tmpdir(), "ms-dev-"));
+await cp(join(here, "index.html"), join(servedir, "index.html"));
+const context = await esbuild.context({
+  absWorkingDir: dirname(here),
+  entryPoints: { main: "dev/main.ts", studio: "src/styles/studio.css" },
+  outdir: servedir,
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  sourcemap: true,
+  jsx: "automatic",
+  jsxImportSource: "preact",
+});
+const { port } = await context.serve({ servedir, host: "127.0.0.1", port: Number(process.argv[2] ?? 8123) });
+console.log(`http://127.0.0.1:${port}/  (?scene=demo|first|many|busy|wrong)`);

@@ -1,0 +1,144 @@
+// Cards of the overview, modules, functions and joins of an opened block.
+import { scoreColour, tieColour } from "../shared/palette";
+import { type Look, READABLE } from "./draw";
+import { type Context, centred, fitted, hatch, readable, readableIn, roundBox } from "./pen";
+import { centreX, centreY, FONTS, type SceneNode } from "./scene";
+
+export type Level = "overview" | "open";
+
+export function drawNode(context: Context, node: SceneNode, look: Look, level: Level): void {
+  context.setLineDash([]);
+  if (node.kind === "join") drawJoin(context, node, look);
+  else if (node.kind === "input" || node.kind === "output") drawEnd(context, node, look);
+  else drawBox(context, node, look, level);
+}
+
+function drawBox(context: Context, node: SceneNode, look: Look, level: Level): void {
+  const { theme } = look;
+  const strip = node.kind === "strip";
+  const selected = !strip && look.selection.has(node.path);
+  const hovered = !strip && node.path !== "" && look.hovered === node.path;
+  const wrong = node.error !== null || (node.path !== "" && look.alertPath === node.path);
+  const radius = strip ? 9 : node.kind === "function" ? Math.min(14, node.h / 2) : 7;
+
+  roundBox(context, node, radius);
+  context.fillStyle = node.kind === "function" && level === "open" ? theme.calm : theme.raised;
+  context.fill();
+  if (selected) {
+    context.fillStyle = theme.accentSoft;
+    context.fill();
+  }
+  if (node.opaque !== null) hatch(context, node, radius, theme.edge);
+  roundBox(context, node, radius);
+  context.strokeStyle = wrong ? theme.worse : hovered ? theme.soft : theme.edge;
+  context.lineWidth = wrong ? 1.8 : 1.3;
+  if (!(node.kind === "function" && level === "open") || hovered || wrong) context.stroke();
+  if (selected) {
+    roundBox(context, node, radius + 1.5, 1.5);
+    context.strokeStyle = theme.accent;
+    context.lineWidth = 2.4;
+    context.stroke();
+  }
+  if (strip) return;
+  drawScore(context, node, look);
+  drawText(context, node, look, level);
+  if (node.adapted) drawAdapted(context, node, look);
+  if (level === "open") drawRings(context, node, look);
+  if (wrong) drawWrong(context, node, look);
+}
+
+function drawText(context: Context, node: SceneNode, look: Look, level: Level): void {
+  const { theme, measure, zoom } = look;
+  if (zoom < READABLE.title) return;
+  const both = node.subtitle !== "" && zoom >= READABLE.small;
+  const plain =
+    node.kind === "function" ? FONTS.function : level === "overview" ? FONTS.cardTitle : FONTS.title;
+  const { font, growth } = readableIn(node.title, plain, zoom, node.w - 8, measure);
+  const small = readableIn(node.subtitle, FONTS.small, zoom, node.w - 8, measure);
+  const x = centreX(node);
+  const y = centreY(node);
+  const colour = node.kind === "function" ? theme.soft : theme.ink;
+  const title = fitted(node.title, font, node.w - 8, measure);
+  centred(context, title, x, both ? y - 2.5 : y + 4 * growth, font, colour);
+  if (!both) return;
+  const subtitle = fitted(node.subtitle, small.font, node.w - 6, measure);
+  if (node.opaque !== null) {
+    // Hatching under a text would make it hard to read.
+    context.fillStyle = theme.raised;
+    const width = measure(subtitle, small.font) + 6;
+    context.fillRect(x - width / 2, y + 3.5, width, 13);
+  }
+  centred(context, subtitle, x, y + 12.5, small.font, theme.faint);
+}
+
+/** The adviser's score as a bar at the left edge. */
+function drawScore(context: Context, node: SceneNode, look: Look): void {
+  const score = look.scores?.get(node.path);
+  if (score === undefined) return;
+  roundBox(context, { x: node.x + 0.6, y: node.y + 6, w: 4, h: node.h - 12 }, 2);
+  context.fillStyle = scoreColour(score);
+  context.fill();
+}
+
+/** An adapter: the corner is notched. */
+function drawAdapted(context: Context, node: SceneNode, look: Look): void {
+  const size = 9;
+  context.beginPath();
+  context.moveTo(node.x + node.w - size, node.y);
+  context.lineTo(node.x + node.w, node.y);
+  context.lineTo(node.x + node.w, node.y + size);
+  context.closePath();
+  context.fillStyle = look.theme.soft;
+  context.fill();
+}
+
+function drawRings(context: Context, node: SceneNode, look: Look): void {
+  node.ties.slice(0, 3).forEach((index, i) => {
+    const x = node.x + node.w - 4 - i * 13;
+    drawRing(context, x, node.y, index, look);
+  });
+}
+
+/** A tie's number in its ring. */
+export function drawRing(context: Context, x: number, y: number, index: number, look: Look): void {
+  const { font, growth } = readable(FONTS.glyph, look.zoom);
+  context.beginPath();
+  context.arc(x, y, 6.6 * growth, 0, 2 * Math.PI);
+  context.fillStyle = look.theme.raised;
+  context.fill();
+  context.strokeStyle = tieColour(index);
+  context.lineWidth = 1.8;
+  context.stroke();
+  if (look.zoom >= READABLE.title) {
+    centred(context, String(index), x, y + 3.5 * growth, font, look.theme.ink);
+  }
+}
+
+function drawWrong(context: Context, node: SceneNode, look: Look): void {
+  context.beginPath();
+  context.arc(node.x, node.y, 7.5, 0, 2 * Math.PI);
+  context.fillStyle = look.theme.worse;
+  context.fill();
+  centred(context, "!", node.x, node.y + 4, FONTS.smallStrong, look.theme.raised);
+}
+
+function drawJoin(context: Context, node: SceneNode, look: Look): void {
+  const { theme } = look;
+  context.beginPath();
+  context.arc(centreX(node), centreY(node), node.w / 2, 0, 2 * Math.PI);
+  context.fillStyle = theme.raised;
+  context.fill();
+  context.strokeStyle = theme.edge;
+  context.lineWidth = 1.4;
+  context.stroke();
+  if (look.zoom < READABLE.title) return;
+  const glyph = node.title.length <= 2 ? node.title : "+";
+  centred(context, glyph, centreX(node), centreY(node) + 4.5, FONTS.join, theme.soft);
+}
+
+function drawEnd(context: Context, node: SceneNode, look: Look): void {
+  if (look.zoom < READABLE.title) return;
+  const { font } = readable(FONTS.small, look.zoom);
+  const text = fitted(node.title, font, node.w, look.measure);
+  centred(context, text, centreX(node), centreY(node) + 3.5, font, look.theme.faint);
+}

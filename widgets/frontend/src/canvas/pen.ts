@@ -1,0 +1,129 @@
+// Small drawing tools over a 2D context: boxes, wires, fitted text.
+import type { Box, Measure, Point } from "./scene";
+
+export type Context = CanvasRenderingContext2D;
+
+const MOST_MEASURED = 5000;
+
+/** A measure that remembers: measuring a text costs far more than drawing a box. */
+export function makeMeasure(): Measure {
+  const context = document.createElement("canvas").getContext("2d");
+  const known = new Map<string, number>();
+  return (text, font) => {
+    const key = `${font}\n${text}`;
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    if (!context) return text.length * 6.4;
+    context.font = font;
+    const width = context.measureText(text).width;
+    if (known.size > MOST_MEASURED) known.clear();
+    known.set(key, width);
+    return width;
+  };
+}
+
+/** The text, or as much of it as fits and an ellipsis. */
+export function fitted(text: string, font: string, width: number, measure: Measure): string {
+  if (measure(text, font) <= width) return text;
+  let low = 0;
+  let high = text.length;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (measure(`${text.slice(0, middle)}…`, font) <= width) low = middle;
+    else high = middle - 1;
+  }
+  return low > 0 ? `${text.slice(0, low)}…` : "";
+}
+
+const LEAST_PX = 10.5;
+const MOST_GROWTH = 1.75;
+
+/**
+ * A font grown so that it stays readable when zoomed out, and by how much. Boxes shrink with the zoom,
+ * so a text in one has to be fitted after this.
+ */
+export function readable(font: string, zoom: number): { font: string; growth: number } {
+  const size = Number(/([\d.]+)px/.exec(font)?.[1] ?? LEAST_PX);
+  const growth = Math.min(MOST_GROWTH, Math.max(1, LEAST_PX / (size * zoom)));
+  // Steps keep the number of fonts, and of remembered widths, small while zooming.
+  const steps = Math.round(growth * 20) / 20;
+  return { font: steps === 1 ? font : font.replace(/[\d.]+px/, `${size * steps}px`), growth: steps };
+}
+
+/** As `readable`, but grown no further than the text has room: a whole word beats a large beginning. */
+export function readableIn(text: string, font: string, zoom: number, room: number, measure: Measure) {
+  const most = room / Math.max(1, measure(text, font));
+  const { growth } = readable(font, zoom);
+  const kept = Math.max(1, Math.min(growth, Math.floor(most * 20) / 20));
+  const size = Number(/([\d.]+)px/.exec(font)?.[1] ?? LEAST_PX);
+  return { font: kept === 1 ? font : font.replace(/[\d.]+px/, `${size * kept}px`), growth: kept };
+}
+
+export function roundBox(context: Context, box: Box, radius: number, grow = 0): void {
+  context.beginPath();
+  context.roundRect(box.x - grow, box.y - grow, box.w + 2 * grow, box.h + 2 * grow, radius);
+}
+
+/** A wire that leaves and arrives level; three points and more pass level through the middle ones. */
+export function wire(context: Context, points: readonly Point[]): void {
+  const first = points[0];
+  if (!first) return;
+  context.beginPath();
+  context.moveTo(first.x, first.y);
+  for (let i = 1; i < points.length; i++) {
+    const a = points[i - 1] as Point;
+    const b = points[i] as Point;
+    if (Math.abs(a.y - b.y) < 0.5) context.lineTo(b.x, b.y);
+    else {
+      const middle = (a.x + b.x) / 2;
+      context.bezierCurveTo(middle, a.y, middle, b.y, b.x, b.y);
+    }
+  }
+  context.stroke();
+}
+
+/** Straight pieces with rounded corners. */
+export function elbow(context: Context, points: readonly Point[], radius: number): void {
+  const first = points[0];
+  const last = points[points.length - 1];
+  if (!first || !last) return;
+  context.beginPath();
+  context.moveTo(first.x, first.y);
+  for (let i = 1; i < points.length - 1; i++) {
+    const corner = points[i] as Point;
+    const next = points[i + 1] as Point;
+    context.arcTo(corner.x, corner.y, next.x, next.y, radius);
+  }
+  context.lineTo(last.x, last.y);
+  context.stroke();
+}
+
+/** Diagonal lines clipped to the box: the sign of an opaque module. */
+export function hatch(context: Context, box: Box, radius: number, colour: string): void {
+  context.save();
+  roundBox(context, box, radius);
+  context.clip();
+  context.strokeStyle = colour;
+  context.lineWidth = 1;
+  context.beginPath();
+  for (let x = box.x - box.h; x < box.x + box.w; x += 6) {
+    context.moveTo(x, box.y + box.h);
+    context.lineTo(x + box.h, box.y);
+  }
+  context.stroke();
+  context.restore();
+}
+
+export function centred(
+  context: Context,
+  text: string,
+  x: number,
+  y: number,
+  font: string,
+  colour: string,
+): void {
+  context.font = font;
+  context.fillStyle = colour;
+  context.textAlign = "center";
+  context.fillText(text, x, y);
+}

@@ -1,0 +1,97 @@
+// What layout makes and drawing reads: plain geometry in world pixels (1 at zoom 1).
+import type { Cell, OpenNode, OverviewNode } from "../protocol";
+
+export interface Point {
+  x: number;
+  y: number;
+}
+export interface Box extends Point {
+  w: number;
+  h: number;
+}
+
+export interface SceneCell extends Box {
+  cell: Cell;
+}
+
+export interface SceneNode extends Box {
+  id: string;
+  kind: OverviewNode["kind"] | OpenNode["kind"];
+  path: string;
+  title: string;
+  subtitle: string;
+  ties: number[];
+  opaque: string | null;
+  error: string | null;
+  adapted: boolean;
+  cells: SceneCell[];
+}
+
+export interface SceneEdge {
+  points: Point[];
+  residual: boolean;
+}
+
+/** The opened block, hung under the overview. */
+export interface SceneCard extends Box {
+  path: string;
+  title: string;
+  subtitle: string;
+  fold: Box;
+  /** From the cell or node it belongs to, dotted. */
+  guides: [Point, Point][];
+  nodes: SceneNode[];
+  edges: SceneEdge[];
+}
+
+export interface Scene {
+  nodes: SceneNode[];
+  edges: SceneEdge[];
+  card: SceneCard | null;
+  bounds: Box;
+}
+
+export type Measure = (text: string, font: string) => number;
+
+export const right = (box: Box): number => box.x + box.w;
+export const bottom = (box: Box): number => box.y + box.h;
+export const centreX = (box: Box): number => box.x + box.w / 2;
+export const centreY = (box: Box): number => box.y + box.h / 2;
+
+export const contains = (box: Box, { x, y }: Point, slack = 0): boolean =>
+  x >= box.x - slack && x <= right(box) + slack && y >= box.y - slack && y <= bottom(box) + slack;
+
+export const overlaps = (a: Box, b: Box): boolean =>
+  a.x < right(b) && b.x < right(a) && a.y < bottom(b) && b.y < bottom(a);
+
+/** The smallest box around all of them; empty at the origin where there are none. */
+export function around(boxes: readonly Box[]): Box {
+  if (boxes.length === 0) return { x: 0, y: 0, w: 0, h: 0 };
+  const x = Math.min(...boxes.map((box) => box.x));
+  const y = Math.min(...boxes.map((box) => box.y));
+  return { x, y, w: Math.max(...boxes.map(right)) - x, h: Math.max(...boxes.map(bottom)) - y };
+}
+
+const SANS = 'Inter, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, system-ui, sans-serif';
+const MONO = 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
+export const FONTS = {
+  cardTitle: `600 12px ${SANS}`,
+  title: `500 11.5px ${SANS}`,
+  small: `400 10.5px ${SANS}`,
+  smallStrong: `600 10.5px ${SANS}`,
+  glyph: `600 10px ${SANS}`,
+  join: `500 13px ${SANS}`,
+  header: `600 13px ${MONO}`,
+  function: `500 10.5px ${MONO}`,
+} as const;
+
+/** Where a path is drawn: in the opened block, as a cell, or as a node of the overview. */
+export function selectableBox(scene: Scene, path: string): Box | null {
+  if (!path) return null;
+  return (
+    scene.card?.nodes.find((node) => node.path === path && node.w > 0) ??
+    scene.nodes.flatMap((node) => node.cells).find((item) => item.cell.path === path) ??
+    scene.nodes.find((node) => node.path === path) ??
+    null
+  );
+}

@@ -1,0 +1,126 @@
+// Ties as threads: arcs above cards, below cells, each with its number. Pure geometry.
+
+import type { TieState } from "../protocol";
+import { tieColour } from "../shared/palette";
+import { type Box, bottom, centreX, type Point, type Scene } from "./scene";
+
+export interface Thread {
+  index: number;
+  pending: boolean;
+  colour: string;
+  /** -1 bulges upwards, 1 downwards. */
+  side: -1 | 1;
+  ends: Point[];
+  arcs: { from: Point; to: Point; depth: number }[];
+  /** Where the number stands; null where a neighbour's number already stands there. */
+  glyph: Point | null;
+}
+
+interface Anchor {
+  x: number;
+  top: number;
+  bottom: number;
+  kind: "card" | "cell" | "open";
+}
+
+const STRIP_FOOT = 20;
+const GLYPH_ROOM = 17;
+
+export function threadsOf(ties: readonly TieState[], scene: Scene): Thread[] {
+  const anchors = anchorsOf(scene);
+  const threads: Thread[] = [];
+  for (const tie of ties) {
+    for (const level of ["overview", "open"] as const) {
+      const found = tie.ends
+        .map((path) => anchorFor(path, anchors, level))
+        .filter((anchor) => anchor !== null);
+      const distinct = [...new Set(found)].sort((a, b) => a.x - b.x);
+      if (distinct.length >= (level === "open" ? 2 : 1)) threads.push(makeThread(tie, distinct));
+    }
+  }
+  thinGlyphs(threads);
+  return threads;
+}
+
+function anchorsOf(scene: Scene): Map<string, Anchor> {
+  const anchors = new Map<string, Anchor>();
+  for (const node of scene.card?.nodes ?? []) {
+    if (node.path)
+      anchors.set(node.path, { x: centreX(node), top: node.y, bottom: bottom(node), kind: "open" });
+  }
+  for (const node of scene.nodes) {
+    if (node.kind !== "strip" && node.path) {
+      anchors.set(node.path, { x: centreX(node), top: node.y, bottom: bottom(node), kind: "card" });
+    }
+    for (const cell of node.cells) {
+      const foot = bottom(cell) + STRIP_FOOT;
+      anchors.set(cell.cell.path, { x: centreX(cell), top: cell.y - 10, bottom: foot, kind: "cell" });
+    }
+  }
+  return anchors;
+}
+
+/** The anchor of a path, or in the overview of the nearest module above it that is drawn. */
+function anchorFor(path: string, anchors: Map<string, Anchor>, level: "overview" | "open"): Anchor | null {
+  for (let at = path; at; at = at.slice(0, Math.max(0, at.lastIndexOf(".")))) {
+    const anchor = anchors.get(at);
+    if (anchor && (anchor.kind === "open") === (level === "open")) return anchor;
+    // Inside an opened block only the module itself or the owner of a parameter counts.
+    if (level === "open" && anchor) return null;
+  }
+  return null;
+}
+
+function makeThread(tie: TieState, anchors: Anchor[]): Thread {
+  const below = anchors.every((anchor) => anchor.kind === "cell");
+  const side = below ? 1 : -1;
+  const ends = anchors.map((anchor) => ({ x: anchor.x, y: below ? anchor.bottom : anchor.top }));
+  const arcs = ends.slice(1).map((to, i) => {
+    const from = ends[i] as Point;
+    return { from, to, depth: arcDepth(Math.abs(to.x - from.x), side) };
+  });
+  const widest = arcs.reduce<Thread["arcs"][number] | null>(
+    (best, arc) => (best && best.to.x - best.from.x >= arc.to.x - arc.from.x ? best : arc),
+    null,
+  );
+  const glyph = widest ? apex(widest, side) : ends[0] ? { x: ends[0].x, y: ends[0].y + side * 14 } : null;
+  return { index: tie.index, pending: tie.pending, colour: tieColour(tie.index), side, ends, arcs, glyph };
+}
+
+/** How far the control points lie from the ends: flat and short below, wide and calm above. */
+export function arcDepth(span: number, side: -1 | 1): number {
+  return side > 0 ? Math.min(46, 12 + span * 0.16) : Math.min(58, 22 + span * 0.06);
+}
+
+/** The middle of the cubic, three quarters of the way to its control points. */
+function apex({ from, to, depth }: Thread["arcs"][number], side: -1 | 1): Point {
+  return { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 + side * depth * 0.75 };
+}
+
+/** Numbers that would lie on each other are dropped, wide threads first to keep theirs. */
+function thinGlyphs(threads: Thread[]): void {
+  const kept: Point[] = [];
+  const span = (thread: Thread) => Math.max(0, ...thread.arcs.map((arc) => arc.to.x - arc.from.x));
+  for (const thread of [...threads].sort(
+    (a, b) => Number(b.pending) - Number(a.pending) || span(b) - span(a),
+  )) {
+    const { glyph } = thread;
+    if (!glyph) continue;
+    const crowded = kept.some(
+      (other) => Math.abs(other.x - glyph.x) < GLYPH_ROOM && Math.abs(other.y - glyph.y) < GLYPH_ROOM,
+    );
+    if (crowded) thread.glyph = null;
+    else kept.push(glyph);
+  }
+}
+
+/** The room that threads take, as boxes, numbers included. */
+export function threadExtent(threads: readonly Thread[]): Box[] {
+  return threads.flatMap((thread) =>
+    thread.arcs.map(({ from, to, depth }) => {
+      const reach = depth * 0.75 + (thread.pending ? 26 : 10);
+      const top = thread.side < 0 ? Math.min(from.y, to.y) - reach : Math.min(from.y, to.y);
+      return { x: from.x, y: top, w: to.x - from.x, h: reach };
+    }),
+  );
+}

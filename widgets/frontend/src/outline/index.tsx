@@ -1,0 +1,64 @@
+// The outline: the whole module tree with every action, for eyes and for screen readers.
+import { useEffect, useState } from "preact/hooks";
+import { type OutlineMessage, type OutlineState, outlineState } from "../protocol";
+import { definePanel, type PanelProps } from "../shared/panel";
+import { useDebounced } from "../shared/ui";
+import { Tree } from "./view";
+
+function Outline({ state, send }: PanelProps<OutlineState, OutlineMessage>) {
+  return (
+    <section class="ms-block" aria-label="Outline">
+      <Search state={state} send={send} />
+      <Tree state={state} send={send} />
+    </section>
+  );
+}
+
+/** The selector; what is being typed wins over what Python last heard. */
+function Search({ state, send }: PanelProps<OutlineState, OutlineMessage>) {
+  const [typed, setTyped] = useState(state.search);
+  const [focused, setFocused] = useState(false);
+  const search = useDebounced((text: string) => send({ type: "search", text }), 200);
+  useEffect(() => {
+    if (!focused) setTyped(state.search);
+  }, [state.search, focused]);
+  const stale = typed !== state.search;
+  return (
+    <div class="ms-search">
+      <input
+        class="ms-input ms-mono"
+        type="search"
+        aria-label="Search by selector, for example layers[8:10] or **.q_proj"
+        aria-invalid={state.search_error !== null && !stale}
+        placeholder="find: layers[8:10], **.q_proj"
+        spellcheck={false}
+        value={typed}
+        onInput={(event) => {
+          setTyped(event.currentTarget.value);
+          search(event.currentTarget.value);
+        }}
+        onKeyDown={(event) => {
+          if (event.key === "Enter") search.flush();
+          if (event.key === "Escape" && typed) {
+            setTyped("");
+            search("");
+            search.flush();
+          }
+        }}
+        onFocus={() => setFocused(true)}
+        onBlur={() => {
+          search.flush();
+          setFocused(false);
+        }}
+      />
+      <span class="ms-matches" role="status">
+        {typed && !stale && state.matches !== null && !state.search_error
+          ? `${state.matches} ${state.matches === 1 ? "match" : "matches"}`
+          : ""}
+      </span>
+      {state.search_error && !stale && <p class="ms-error">{state.search_error}</p>}
+    </div>
+  );
+}
+
+export default definePanel("outline", outlineState, Outline);

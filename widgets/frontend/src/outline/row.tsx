@@ -1,0 +1,60 @@
+import { TieRing } from "../shared/ui";
+import type { VisibleRow } from "./tree";
+
+interface Props {
+  item: VisibleRow;
+  top_px: number;
+  selected: boolean;
+  active: boolean;
+  onSelect: (path: string, event: MouseEvent) => void;
+  onFold: (path: string, open: boolean) => void;
+  onOpen: (path: string) => void;
+}
+
+const INDENT_PX = 14;
+const MARK_WORDS = { remove: "will be removed", changed: "changed", new: "new" } as const;
+
+export function Row({ item, top_px, selected, active, onSelect, onFold, onOpen }: Props) {
+  const { row, open } = item;
+  const mark = row.mark ? MARK_WORDS[row.mark] : "";
+  const ties = row.ties.length > 0 ? `tie ${row.ties.join(", ")}` : "";
+  const figure = row.mark === "remove" ? mark : row.figure;
+  const name = [row.title, row.class_name, row.figure, ties, mark].filter(Boolean).join(", ");
+  return (
+    // biome-ignore lint/a11y/useKeyWithClickEvents: keys are handled by the tree, which knows the neighbours
+    <div
+      role="treeitem"
+      class={`ms-row${row.mark ? ` ms-mark-${row.mark}` : ""}`}
+      style={{ top: `${top_px}px`, paddingLeft: `${8 + row.depth * INDENT_PX}px` }}
+      tabIndex={active ? 0 : -1}
+      title={row.class_name ? `${row.path}\n${row.class_name}` : row.path}
+      aria-label={name}
+      aria-level={row.depth + 1}
+      aria-posinset={item.position}
+      aria-setsize={item.siblings}
+      aria-selected={selected}
+      {...(row.expandable ? { "aria-expanded": open } : {})}
+      onClick={(event) => onSelect(row.path, event)}
+      onDblClick={() => onOpen(row.path)}
+    >
+      {/* biome-ignore lint/a11y/useKeyWithClickEvents: the arrow keys fold */}
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: the row carries the role; this is its pointer target */}
+      <span
+        class="ms-twisty"
+        onClick={(event) => {
+          if (!row.expandable) return;
+          event.stopPropagation();
+          onFold(row.path, !open);
+        }}
+        onDblClick={(event) => event.stopPropagation()}
+      >
+        {row.expandable ? (open ? "▾" : "▸") : ""}
+      </span>
+      <span class="ms-title">{row.title}</span>
+      {row.ties.slice(0, 3).map((index) => (
+        <TieRing key={index} index={index} />
+      ))}
+      <span class="ms-figure">{figure}</span>
+    </div>
+  );
+}

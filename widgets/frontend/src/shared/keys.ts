@@ -1,0 +1,23 @@
+// The keys that mean an operation wherever the focus is in the graph or the outline.
+
+const VERBS = new Set(["T", "U", "M", "P", "A", "E"]);
+
+/** The name of a shortcut as Python knows it, or null where the key is not one. */
+export function shortcut(
+  event: Pick<KeyboardEvent, "key" | "ctrlKey" | "metaKey" | "shiftKey" | "altKey">,
+): string | null {
+  if (event.altKey) return null;
+  const key = event.key.length === 1 ? event.key.toUpperCase() : event.key;
+  if (event.ctrlKey || event.metaKey) {
+    if (key === "Z") return event.shiftKey ? "Ctrl-Shift-Z" : "Ctrl-Z";
+    return key === "Y" ? "Ctrl-Shift-Z" : null;
+  }
+  if (key === "Escape") return key;
+  return VERBS.has(key) && !event.shiftKey ? key : null;
+}
+
+/** Puts the cursor into the outline's search box of the studio that `from` belongs to. */
+export function focusSearch(from: Element): void {
+  const studio = from.closest(".ms-studio") ?? document;
+  studio.querySelector<HTMLInputElement>(".ms-outline input")?.focus();
+}

@@ -1,0 +1,41 @@
+// The mark (two strands that cross, held by one suture) and the two arrows.
+
+export function Logo() {
+  return (
+    <svg class="ms-logo" width="28" height="28" viewBox="0 0 28 28" aria-hidden="true">
+      <g fill="none" stroke="currentColor" stroke-linecap="round">
+        <path d="M8 4.5c0 6 12 8 12 19" stroke-width="2.8" />
+        <path d="M20 4.5c0 6-12 8-12 19" stroke-width="2.8" />
+        <circle cx="14" cy="12.6" r="3.4" fill="var(--ms-surface)" stroke-width="2" />
+        <path d="M9.4 19.4h9.2" stroke-width="1.6" opacity=".55" />
+      </g>
+    </svg>
+  );
+}
+
+const arrow = {
+  width: 16,
+  height: 16,
+  viewBox: "0 0 16 16",
+  fill: "none",
+  stroke: "currentColor",
+  "stroke-width": 1.6,
+  "stroke-linecap": "round",
+  "stroke-linejoin": "round",
+} as const;
+
+export function UndoIcon() {
+  return (
+    <svg {...arrow} aria-hidden="true">
+      <path d="M6 3 3 6l3 3M3.4 6H9a3.5 3.5 0 0 1 0 7H6.5" />
+    </svg>
+  );
+}
+
+export function RedoIcon() {
+  return (
+    <svg {...arrow} aria-hidden="true">
+      <path d="m10 3 3 3-3 3M12.6 6H7a3.5 3.5 0 0 0 0 7h2.5" />
+    </svg>
+  );
+}

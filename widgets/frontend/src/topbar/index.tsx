@@ -1,0 +1,143 @@
+// The bar at the top: which model, what the edits changed, and the actions on the whole of it.
+import { useEffect, useState } from "preact/hooks";
+import { type TopbarMessage, type TopbarState, topbarState } from "../protocol";
+import { definePanel, type PanelProps } from "../shared/panel";
+import { Evaluate } from "./evaluate";
+import { Figures } from "./figures";
+import { Logo, RedoIcon, UndoIcon } from "./icons";
+import { Save } from "./save";
+
+type Props = PanelProps<TopbarState, TopbarMessage>;
+
+function Topbar({ state, send }: Props) {
+  return (
+    <>
+      <header class="ms-bar">
+        <div class="ms-brand">
+          <Logo />
+          <div class="ms-name">
+            <strong title={state.name}>{state.name || "Model Surgery"}</strong>
+            <span title={state.detail}>{state.detail}</span>
+          </div>
+        </div>
+        <Figures figures={state.figures} />
+        <div class="ms-actions">
+          {state.device && (
+            <span class="ms-device" title="where the model runs">
+              {state.device}
+            </span>
+          )}
+          <button
+            type="button"
+            class="ms-icon"
+            aria-label="Undo"
+            title="Undo (Ctrl-Z)"
+            disabled={!state.can_undo}
+            onClick={() => send({ type: "undo" })}
+          >
+            <UndoIcon />
+          </button>
+          <button
+            type="button"
+            class="ms-icon"
+            aria-label="Redo"
+            title="Redo (Ctrl-Shift-Z)"
+            disabled={!state.can_redo}
+            onClick={() => send({ type: "redo" })}
+          >
+            <RedoIcon />
+          </button>
+          <Evaluate budget_s={state.budget_s} busy={state.busy !== null} send={send} />
+          <Save places={state.save} send={send} />
+        </div>
+      </header>
+      <Progress busy={state.busy} />
+      <div class="ms-under" aria-live="polite">
+        <Busy state={state} send={send} />
+        <Notice state={state} send={send} />
+        <FirstMinute things={state.first_minute} />
+      </div>
+    </>
+  );
+}
+
+/** The thin bar; one that runs where it is not known how long it takes. */
+function Progress({ busy }: Pick<TopbarState, "busy">) {
+  if (!busy) return null;
+  const percent = percentOf(busy.fraction);
+  return (
+    <div
+      class={percent === null ? "ms-progress ms-unknown" : "ms-progress"}
+      role="progressbar"
+      aria-label={busy.label}
+      aria-valuemin={0}
+      aria-valuemax={100}
+      {...(percent === null ? {} : { "aria-valuenow": percent })}
+    >
+      <i style={percent === null ? {} : { width: `${percent}%` }} />
+    </div>
+  );
+}
+
+function percentOf(fraction: number | null): number | null {
+  return fraction === null ? null : Math.round(100 * Math.min(1, Math.max(0, fraction)));
+}
+
+function Busy({ state, send }: Props) {
+  const busy = state.busy;
+  if (!busy) return null;
+  const percent = percentOf(busy.fraction);
+  return (
+    <div class="ms-toast">
+      <span>{busy.label}</span>
+      {percent !== null && <span class="ms-faint">{percent} %</span>}
+      {busy.stoppable && (
+        <button type="button" class="ms-link" onClick={() => send({ type: "stop" })}>
+          Stop
+        </button>
+      )}
+    </div>
+  );
+}
+
+function Notice({ state, send }: Props) {
+  const notice = state.notice;
+  if (!notice) return null;
+  return (
+    <div class={`ms-toast ms-${notice.tone}`} role={notice.tone === "bad" ? "alert" : "status"}>
+      <span>
+        {notice.text}
+        {notice.hint && <span class="ms-soft"> {notice.hint}</span>}
+      </span>
+      <button type="button" class="ms-close" aria-label="Dismiss" onClick={() => send({ type: "dismiss" })}>
+        ×
+      </button>
+    </div>
+  );
+}
+
+/** What to try first; closed by its button, and gone once Python sends an empty list. */
+function FirstMinute({ things }: { things: string[] }) {
+  const [closed, setClosed] = useState(false);
+  useEffect(() => {
+    if (things.length === 0) setClosed(false);
+  }, [things.length]);
+  if (closed || things.length === 0) return null;
+  return (
+    <section class="ms-first" aria-label="Things to try">
+      <header>
+        <b class="ms-heading">Try this first</b>
+        <button type="button" class="ms-close" aria-label="Close" onClick={() => setClosed(true)}>
+          ×
+        </button>
+      </header>
+      <ol>
+        {things.map((thing) => (
+          <li key={thing}>{thing}</li>
+        ))}
+      </ol>
+    </section>
+  );
+}
+
+export default definePanel("topbar", topbarState, Topbar);

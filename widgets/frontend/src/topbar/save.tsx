@@ -1,0 +1,89 @@
+import { useCallback, useState } from "preact/hooks";
+import type { TopbarMessage, TopbarState } from "../protocol";
+import { useDismiss, useDraft } from "../shared/ui";
+
+interface Props {
+  places: TopbarState["save"];
+  send: (message: TopbarMessage) => void;
+}
+
+/** The Save button and its two rows: the script, and the model's folder. */
+export function Save({ places, send }: Props) {
+  const [open, setOpen] = useState(false);
+  const close = useCallback(() => setOpen(false), []);
+  const element = useDismiss<HTMLDivElement>(open, close);
+  const save = (type: "save_script" | "save_model", path: string) => {
+    send({ type, path });
+    close();
+  };
+  return (
+    <div class="ms-save" ref={element}>
+      <button
+        type="button"
+        class="ms-button"
+        aria-haspopup="dialog"
+        aria-expanded={open}
+        onClick={() => setOpen(!open)}
+      >
+        Save <span aria-hidden="true">▾</span>
+      </button>
+      {open && (
+        <div class="ms-popover" role="dialog" aria-label="Save">
+          <Row
+            label="Script"
+            action="Save script"
+            path={places.script_path}
+            first
+            save={(path) => save("save_script", path)}
+          />
+          <Row
+            label="Model folder"
+            action="Save model"
+            path={places.model_path}
+            save={(path) => save("save_model", path)}
+          />
+        </div>
+      )}
+    </div>
+  );
+}
+
+interface RowProps {
+  label: string;
+  action: string;
+  path: string;
+  first?: boolean;
+  save: (path: string) => void;
+}
+
+function Row({ label, action, path, first, save }: RowProps) {
+  const [draft, setDraft] = useDraft(path);
+  const chosen = draft.trim();
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (chosen) save(chosen);
+      }}
+    >
+      <label>
+        <span>{label}</span>
+        <input
+          class="ms-input ms-mono"
+          value={draft}
+          spellcheck={false}
+          ref={(input) => {
+            if (first && input && !input.dataset.seen) {
+              input.dataset.seen = "true";
+              input.focus();
+            }
+          }}
+          onInput={(event) => setDraft(event.currentTarget.value)}
+        />
+      </label>
+      <button type="submit" class="ms-button" disabled={!chosen}>
+        {action}
+      </button>
+    </form>
+  );
+}

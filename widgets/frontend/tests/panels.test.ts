@@ -1,0 +1,143 @@
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import { scenes } from "../dev/scenes";
+import history from "../src/history";
+import inspector from "../src/inspector";
+import outline from "../src/outline";
+import report from "../src/report";
+import type { Panel } from "../src/shared/panel";
+import topbar from "../src/topbar";
+
+class StubModel {
+  sent: unknown[] = [];
+  private listeners = new Set<() => void>();
+  constructor(private state: unknown) {}
+  get() {
+    return this.state;
+  }
+  set(state: unknown) {
+    this.state = state;
+    for (const listener of this.listeners) listener();
+  }
+  on(_: string, callback: () => void) {
+    this.listeners.add(callback);
+  }
+  off(_: string, callback: () => void) {
+    this.listeners.delete(callback);
+  }
+  send(message: unknown) {
+    this.sent.push(message);
+  }
+}
+
+const demo: Record<string, object> = { ...scenes.demo };
+/** Lets effects run: Preact waits for a frame. */
+const settle = () => new Promise((resolve) => setTimeout(resolve, 60));
+function mount(panel: Panel, state: unknown) {
+  const model = new StubModel(state);
+  const el = document.createElement("div");
+  document.body.append(el);
+  const stop = panel.render({ model, el });
+  return { model, el, stop };
+}
+const find = <E extends HTMLElement>(el: HTMLElement, selector: string) => el.querySelector<E>(selector) as E;
+
+beforeEach(() => document.body.replaceChildren());
+
+describe("every panel", () => {
+  const panels: [string, Panel][] = [
+    ["topbar", topbar],
+    ["outline", outline],
+    ["inspector", inspector],
+    ["history", history],
+    ["report", report],
+  ];
+  it.each(panels)(
+    "%s draws an empty and a full state, says that it is ready, and cleans up",
+    (name, panel) => {
+      for (const state of [{}, demo[name]]) {
+        const { el, stop } = mount(panel, state);
+        expect(find(el, `.ms-${name}`).dataset.ready).toBe("true");
+        stop();
+        expect(el.childElementCount).toBe(0);
+      }
+    },
+  );
+});
+
+describe("names are text", () => {
+  it("shows markup in a name as it is written", () => {
+    const name = "<img src=x onerror=alert(1)>";
+    const row = { path: name, title: name, depth: 0, figure: name };
+    const mounted = [
+      mount(outline, { rows: [row] }),
+      mount(topbar, { name, detail: name, notice: { text: name } }),
+      mount(inspector, { title: name, dry_run: { error: { text: name, hint: name } } }),
+      mount(history, { states: [{ id: "0", parent: null, label: name }] }),
+      mount(report, { sentence: name }),
+    ];
+    for (const { el } of mounted) {
+      expect(el.textContent).toContain(name);
+      expect(el.querySelector("img")).toBeNull();
+    }
+  });
+});
+
+describe("a new state", () => {
+  it("leaves focus and typed text alone", async () => {
+    const { el, model } = mount(outline, demo.outline);
+    const input = find<HTMLInputElement>(el, "input");
+    input.focus();
+    await settle();
+    input.value = "**.q_pr";
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    model.set({ ...demo.outline, search: "**.q", matches: 3 });
+    await settle();
+    expect(find(el, "input")).toBe(input);
+    expect(document.activeElement).toBe(input);
+    expect(input.value).toBe("**.q_pr");
+  });
+});
+
+describe("messages", () => {
+  it("come from the bar", () => {
+    const { el, model } = mount(topbar, { ...demo.topbar, can_redo: true });
+    find<HTMLButtonElement>(el, '[aria-label="Undo"]').click();
+    find<HTMLButtonElement>(el, '[aria-label="Redo"]').click();
+    find<HTMLFormElement>(el, ".ms-evaluate").dispatchEvent(new Event("submit", { bubbles: true }));
+    expect(model.sent).toEqual([{ type: "undo" }, { type: "redo" }, { type: "evaluate", budget_s: 2 }]);
+  });
+
+  it("flush a field before they apply", () => {
+    vi.useFakeTimers();
+    const { el, model } = mount(inspector, demo.inspector);
+    const input = find<HTMLInputElement>(el, ".ms-slider .ms-input");
+    input.value = "24";
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    vi.advanceTimersByTime(20);
+    find<HTMLFormElement>(el, "form").dispatchEvent(new Event("submit", { bubbles: true }));
+    expect(model.sent).toEqual([{ type: "field", name: "rank", value: 24 }, { type: "apply" }]);
+    vi.useRealTimers();
+  });
+
+  it("do not come from a verb that does not fit", () => {
+    const { el, model } = mount(inspector, demo.inspector);
+    const [, untie, merge] = el.querySelectorAll<HTMLButtonElement>(".ms-segments button");
+    untie?.click();
+    merge?.click();
+    expect(model.sent).toEqual([{ type: "operation", name: "average" }]);
+  });
+
+  it("select rows, toggle them, and go to states", () => {
+    const tree = mount(outline, demo.outline);
+    const rows = tree.el.querySelectorAll<HTMLElement>('[role="treeitem"]');
+    rows[3]?.click();
+    rows[5]?.dispatchEvent(new MouseEvent("click", { bubbles: true, ctrlKey: true }));
+    expect(tree.model.sent).toEqual([
+      { type: "select", paths: ["model.layers.0"], mode: "set" },
+      { type: "select", paths: ["model.layers.2"], mode: "toggle" },
+    ]);
+    const past = mount(history, demo.history);
+    find<HTMLButtonElement>(past.el, ".ms-state").click();
+    expect(past.model.sent).toEqual([{ type: "goto", id: "0" }]);
+  });
+});

@@ -1,0 +1,64 @@
+"""The outline: every module in tree order with its figure, tie badges and marks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graph.flow import overview
+from graph.nodes import ModuleGraph, ModuleNode
+from graph.paths import SelectorError
+from graph.rollup import Share, rollup
+from graph.select import select
+from surgery.session import Session
+from surgery.show import short
+from widgets.desk import Desk
+from widgets.scene import going
+from widgets.threads import numbers, threads
+
+
+def outline(session: Session, desk: Desk, search: str) -> dict[str, Any]:
+    """The outline state of protocol.ts; `search` is a selector whose matches are counted."""
+    graph = session.graph
+    flow = overview(graph)
+    visible = {path for node in flow.nodes for path in (*node.paths, node.path)}
+    tied = numbers(threads(graph, visible))
+    leaving = going(graph, desk.draft)
+    matches, problem = _matches(search, graph)
+    shares = rollup(graph)
+    return {
+        "rows": [_row(graph, node, shares[node.path], tied, leaving) for node in graph.modules],
+        "selection": desk.selection,
+        "search": search,
+        "matches": matches,
+        "search_error": problem,
+    }
+
+
+def _row(
+    graph: ModuleGraph, node: ModuleNode, share: Share, tied: dict[str, list[int]], leaving: set[str]
+) -> dict[str, Any]:
+    wholly_shared = share.parameters > 0 and share.owned == 0
+    count = short(share.parameters) if share.parameters else ""
+    return {
+        "path": node.path,
+        "title": node.name or graph.class_name,
+        "class_name": node.class_name,
+        "depth": node.path.count(".") + 1 if node.path else 0,
+        "figure": "tied" if wholly_shared and not node.children else count,
+        "ties": tied.get(node.path, []),
+        "expandable": bool(node.children),
+        "mark": "remove"
+        if node.path in leaving
+        else "new"
+        if node.origin.partition(":")[0].isdigit()
+        else None,
+    }
+
+
+def _matches(search: str, graph: ModuleGraph) -> tuple[int | None, str | None]:
+    if not search:
+        return None, None
+    try:
+        return len(select(search, graph)), None
+    except SelectorError as error:
+        return None, str(error)

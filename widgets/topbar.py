@@ -1,0 +1,50 @@
+"""The top bar: name, figures as before → after, device, what can be undone and where to save."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graph.costs import costs
+from surgery.evaluate import resolve
+from surgery.session import Session
+from widgets.figures import figures
+
+TO_TRY = [
+    "Click a block in the strip, press P, read the dry run, then Apply.",
+    "Ctrl-click two blocks and press T: they share their weights.",
+    "Press E: what did that cost?",
+]
+
+
+def topbar(
+    session: Session, busy: dict[str, Any] | None, notice: dict[str, Any] | None, budget_s: float
+) -> dict[str, Any]:
+    """The top bar state of protocol.ts."""
+    base, state = session.history.base, session.history.current
+    untouched = state is base and not base.children and state.report is None
+    return {
+        "name": "Demonstration decoder" if session.opened.name == "demo" else session.opened.name,
+        "detail": _detail(session),
+        "figures": figures(costs(base.graph or session.graph), costs(session.graph), state.report),
+        "device": str(resolve("auto")),
+        "busy": busy,
+        "can_undo": state.parent is not None,
+        "can_redo": session.history.can_redo,
+        "budget_s": budget_s,
+        "notice": notice,
+        "save": {"model_path": "out", "script_path": "edits.surgery.json"},
+        "first_minute": TO_TRY if untouched else [],
+    }
+
+
+def _detail(session: Session) -> str:
+    family = session.patient.model_type
+    parts = [family.capitalize() if family else type(session.model).__name__]
+    depth = getattr(session.patient.config, "num_hidden_layers", None)
+    if isinstance(depth, int):
+        parts.append(f"{depth} blocks")
+    dtype = next((str(parameter.dtype) for parameter in session.model.parameters()), "")
+    parts.append(dtype.removeprefix("torch."))
+    if session.is_skeleton:
+        parts.append("no weights")
+    return " · ".join(part for part in parts if part)
