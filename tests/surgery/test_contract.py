@@ -15,6 +15,18 @@ BLOCKS = {"llama": "model.layers", "qwen2": "model.layers", "gpt2": "transformer
 LINEARS = {"llama": "**.{q,v}_proj", "qwen2": "**.{q,v}_proj", "gpt2": "**.c_attn"}
 
 
+def _head_cases(model: str, head: str, embed: str) -> list[Case]:
+    """The tie of head and embedding that a config declares: made where it is not, undone and made again."""
+    tie = {"targets": head, "to": embed}
+    if model == "qwen2":  # its config leaves them apart
+        return [
+            Case(model, "tie", tie),
+            Case(model, "untie", {"targets": head}, (("tie", tie),), lossless=True),
+        ]
+    apart = (("untie", {"targets": head}), ("sparsify", {"targets": head}))
+    return [Case(model, "tie", tie, apart), Case(model, "untie", {"targets": head}, lossless=True)]
+
+
 def _decoder_cases(model: str) -> list[Case]:
     blocks, linears = BLOCKS[model], LINEARS[model]
     embed, head = ("transformer.wte", "lm_head") if model == "gpt2" else ("model.embed_tokens", "lm_head")
@@ -25,13 +37,7 @@ def _decoder_cases(model: str) -> list[Case]:
         Case(model, "tie", {"targets": f"{blocks}[2]", "to": f"{blocks}[1]"}),
         Case(model, "tie", {"targets": f"{blocks}[1:3]", "to": f"{blocks}[0]", "own_norms": True}),
         Case(model, "tie", {"targets": f"{blocks}[2]", "to": f"{blocks}[1]", "start": "average"}),
-        Case(
-            model,
-            "tie",
-            {"targets": head, "to": embed},
-            first=(("untie", {"targets": head}), ("sparsify", {"targets": head})),
-        ),
-        Case(model, "untie", {"targets": head}, lossless=True),
+        *_head_cases(model, head, embed),
         Case(
             model,
             "untie",
