@@ -151,6 +151,7 @@ class StudioServer(Voila):
             sockets = tornado.netutil.bind_sockets(wanted, HOST)
         except OSError as error:
             if self.port_wanted is not None:
+                shutil.rmtree(self.connection_dir, ignore_errors=True)
                 raise SystemExit(
                     f"--port: cannot listen on {HOST}:{wanted}; got {error.strerror}. Try: leave --port out."
                 ) from None

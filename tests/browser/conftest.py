@@ -91,6 +91,8 @@ def context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Browse
             with contextlib.suppress(Error):  # a page that is just closing
                 page.screenshot(path=folder / f"page-{number}.png")
         context.tracing.stop(path=folder / "trace.zip")
+    else:
+        context.tracing.stop()
     context.close()
     if left:
         pytest.fail(f"Requests to other hosts: {', '.join(left)}", pytrace=False)

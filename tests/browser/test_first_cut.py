@@ -40,7 +40,7 @@ def test_first_cut(studio_page: Page, studio: Studio) -> None:
     # Cut a block: dry run first, nothing changed by it.
     block(page, "model.layers.3").click()
     verb(page, "Prune").click()
-    dry_run = page.locator(".ms-dry-run")
+    dry_run = page.locator(".ms-dry")
     expect(dry_run).to_contain_text("−148 k (−9.8 %)", timeout=SLOW)
     expect(dry_run).to_contain_text('s.remove("model.layers[3]")')
     expect(block(page, "model.layers.9")).to_be_visible()
@@ -104,8 +104,8 @@ def test_refusal_is_shown_and_changes_nothing(studio_page: Page) -> None:
     field = page.get_by_role("textbox", name="Targets")
     expect(field).to_have_value("model.layers[2]", timeout=SLOW)
     field.fill("model.layers[42]")
-    expect(page.locator(".ms-dry-run")).to_contain_text("matches nothing in this state", timeout=SLOW)
-    expect(page.locator(".ms-dry-run")).to_contain_text("model.layers has 10 children, 0 to 9")
+    expect(page.locator(".ms-dry")).to_contain_text("matches nothing in this state", timeout=SLOW)
+    expect(page.locator(".ms-dry")).to_contain_text("model.layers has 10 children, 0 to 9")
     expect(page.get_by_role("button", name="Apply remove")).to_be_disabled()
     expect(page.locator(".ms-figures")).to_contain_text("1.51 M")
 

@@ -24,6 +24,7 @@ export function Row({ item, top_px, selected, active, onSelect, onFold, onOpen }
     // biome-ignore lint/a11y/useKeyWithClickEvents: keys are handled by the tree, which knows the neighbours
     <div
       role="treeitem"
+      data-path={row.path}
       class={`ms-row${row.mark ? ` ms-mark-${row.mark}` : ""}`}
       style={{ top: `${top_px}px`, paddingLeft: `${8 + row.depth * INDENT_PX}px` }}
       tabIndex={active ? 0 : -1}
