@@ -20,13 +20,13 @@ class SurgeryError(Exception):
         self.problem, self.path, self.got, self.expected, self.hint = problem, path, got, expected, hint
         super().__init__(self.sentence())
 
-    def sentence(self) -> str:
-        """The whole message on one line."""
+    def sentence(self, *, with_hint: bool = True) -> str:
+        """The message on one line; screens that show the hint apart leave it out here."""
         parts = [f"got {self.got}"] if self.got is not None else []
         parts += [f"expected {self.expected}"] if self.expected is not None else []
         text = f"{self.path}: {self.problem}" if self.path else self.problem
         text += f"; {', '.join(parts)}" if parts else ""
         text += "" if text.endswith((".", "!", "?")) else "."
-        if not self.hint:
+        if not self.hint or not with_hint:
             return text
         return f"{text} Try: {self.hint}" + ("" if self.hint.endswith((".", "`", ")")) else ".")

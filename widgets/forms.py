@@ -6,7 +6,6 @@ from typing import Any
 
 from graph.costs import costs
 from graph.nodes import ModuleGraph
-from surgery.errors import SurgeryError
 from surgery.fields import FieldSpec
 from surgery.registry import operation_named, operations
 from surgery.script import python_of
@@ -66,7 +65,9 @@ def _title(graph: ModuleGraph, selection: list[str]) -> str:
     if not selection:
         return "Nothing selected"
     if len(selection) == 1:
-        return graph[selection[0]].name or graph.class_name
+        path = selection[0]
+        short_path = ".".join(path.split(".")[-2:]) if _is_block(graph, path) else graph[path].name
+        return short_path or graph.class_name
     kinds = {graph[path].class_name for path in selection}
     blocks = all(_is_block(graph, path) for path in selection)
     what = "blocks" if blocks else f"{kinds.pop()}s" if len(kinds) == 1 else "modules"
@@ -176,7 +177,7 @@ def _form(draft: Draft) -> dict[str, Any]:
     return {
         "operation": cls.name,
         "title": cls.title,
-        "summary": cls.summary(),
+        "summary": cls.summary().replace("`", ""),
         "fields": [_field(spec, draft) for spec in cls.specs],
         "can_apply": draft.preview is not None and draft.error is None,
         "apply_label": f"Apply {cls.title.lower()}",
@@ -196,7 +197,7 @@ def _field(spec: FieldSpec, draft: Draft) -> dict[str, Any]:
         "name": spec.name,
         "kind": _SHOWN_KINDS.get(spec.kind, spec.kind),
         "label": spec.name.replace("_", " ").capitalize(),
-        "help": spec.help,
+        "help": spec.help.replace("`", ""),
         "value": value,
         "choices": [{"value": choice, "label": choice} for choice in spec.choices],
         "minimum": spec.minimum,
@@ -215,7 +216,7 @@ def _field_error(spec: FieldSpec, draft: Draft) -> str | None:
 
 def _dry_run(draft: Draft) -> dict[str, Any]:
     error = draft.error
-    shown = {"text": _without_hint(error), "hint": error.hint or ""} if error else None
+    shown = {"text": error.sentence(with_hint=False), "hint": error.hint or ""} if error else None
     if draft.preview is None:
         caption = "" if error else "computing …"
         return {"caption": caption, "rows": [], "python": "", "note": "", "error": shown}
@@ -233,7 +234,3 @@ def _note(operation: str) -> str:
     if operation in ("tie", "attach"):
         return "A model with this saves for surgery.load: transformers alone cannot say it."
     return ""
-
-
-def _without_hint(error: SurgeryError) -> str:
-    return SurgeryError(error.problem, path=error.path, got=error.got, expected=error.expected).sentence()

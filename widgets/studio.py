@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from pathlib import Path
 from threading import RLock
 from typing import Any
 
@@ -13,15 +11,16 @@ from graph.costs import costs
 from graph.paths import SelectorError
 from graph.select import select
 from surgery.errors import SurgeryError
-from surgery.evaluate import Job, Report, Stopped, Worker
+from surgery.evaluate import Report
 from surgery.history import State
 from surgery.operation import Operation
 from surgery.preview import Preview
 from surgery.registry import operations
 from surgery.session import Session
-from widgets import charts
 from widgets.background import Background
+from widgets.charts import SizeChart
 from widgets.desk import Desk, Draft
+from widgets.errands import Errands, notice_of
 from widgets.figures import report_state
 from widgets.forms import change, inspector, start
 from widgets.outline import outline
@@ -38,8 +37,6 @@ from widgets.scene import scene
 from widgets.timeline import points, timeline
 from widgets.topbar import topbar
 
-_log = logging.getLogger(__name__)
-
 KEYS = {"T": "tie", "U": "untie", "M": "merge", "P": "remove", "A": "attach"}
 
 
@@ -55,13 +52,8 @@ class Studio(ipywidgets.Box):
             InspectorPanel(),
         )
         self.past, self.report = HistoryPanel(), ReportPanel()
-        self.chart_place = ipywidgets.Box()
-        self.chart: Any = None
-        self.worker: Worker | None = None
-        self.job: Job | None = None
-        self.busy: dict[str, Any] | None = None
-        self.notice: dict[str, Any] | None = None
-        self.budget_s = 2.0
+        self.chart = SizeChart(self._go_to)
+        self.errands = Errands(session, self.background, self.refresh, self.refresh_top)
         self.search = ""
         self._drawing = RLock()
         areas = {
@@ -70,7 +62,7 @@ class Studio(ipywidgets.Box):
             "centre": self.centre,
             "right": self.right,
             "history": self.past,
-            "chart": self.chart_place,
+            "chart": self.chart,
             "report": self.report,
         }
         super().__init__([_area(name, panel) for name, panel in areas.items()])
@@ -89,21 +81,13 @@ class Studio(ipywidgets.Box):
             self.right.state = inspector(self.session, self.desk)
             self.past.state = timeline(self.session)
             self.report.state = report_state(self._report(), self._parameters())
-            self._draw_chart()
+            self.chart.draw(points(self.session))
             self.refresh_top()
 
     def refresh_top(self) -> None:
         """Only the top bar: progress comes often."""
         with self._drawing:
-            self.top.state = topbar(self.session, self.busy, self.notice, self.budget_s)
-
-    def _draw_chart(self) -> None:
-        measured = points(self.session)
-        if measured and self.chart is None:
-            self.chart = charts.size_chart(self._go_to)
-            self.chart_place.children = [self.chart]
-        if self.chart is not None:
-            charts.draw(self.chart, measured)
+            self.top.state = topbar(self.session, self.errands, begun=bool(self.desk.selection))
 
     def _report(self) -> Report | None:
         return self.session.history.current.report
@@ -125,13 +109,13 @@ class Studio(ipywidgets.Box):
         self.right.on("apply", lambda _: self.apply())
         self.right.on("cancel", lambda _: self._drop_draft())
         self.past.on("goto", lambda message: self._go_to(int(message["id"])))
-        self.top.on("evaluate", lambda message: self.evaluate(float(message.get("budget_s", self.budget_s))))
-        self.top.on("stop", lambda _: self.job.stop() if self.job else None)
+        self.top.on("evaluate", lambda message: self.errands.evaluate(float(message.get("budget_s", 2.0))))
+        self.top.on("stop", lambda _: self.errands.stop())
         self.top.on("undo", lambda _: self._move(self.session.undo))
         self.top.on("redo", lambda _: self._move(self.session.redo))
-        self.top.on("dismiss", lambda _: self._say(None))
-        self.top.on("save_script", lambda message: self._save("script", str(message.get("path", ""))))
-        self.top.on("save_model", lambda message: self._save("model", str(message.get("path", ""))))
+        self.top.on("dismiss", lambda _: self.errands.say(None))
+        self.top.on("save_script", lambda message: self.errands.save("script", str(message.get("path", ""))))
+        self.top.on("save_model", lambda message: self.errands.save("model", str(message.get("path", ""))))
 
     def _select(self, message: Message) -> None:
         paths = [path for path in message.get("paths", []) if isinstance(path, str)]
@@ -168,7 +152,7 @@ class Studio(ipywidgets.Box):
         if key in KEYS:
             self.draft(KEYS[key])
         elif key == "E":
-            self.evaluate(self.budget_s)
+            self.errands.evaluate(self.errands.budget_s)
         elif key == "Escape":
             self._drop_draft()
         elif key == "Ctrl-Z":
@@ -230,94 +214,28 @@ class Studio(ipywidgets.Box):
         if self.desk.draft is not None:
             self.desk.draft.error, self.desk.draft.waiting = error, False
         self.desk.alert = error
-        self.notice = _notice(error)
+        self.errands.notice = notice_of(error)
         self.refresh()
 
     def _arrived(self, _state: State) -> None:
         self.background.forget("preview")
-        self.desk.draft = self.desk.alert = self.notice = None
+        self.desk.draft = self.desk.alert = self.errands.notice = None
         self.refresh()
 
     def _move(self, move: Any) -> None:
         try:
             self._arrived(move())
         except SurgeryError as error:
-            self._say(_notice(error))
+            self.errands.say(notice_of(error))
 
     def _go_to(self, state_id: int) -> None:
         self._move(lambda: self.session.goto(state_id))
-
-    # Measuring and keeping ------------------------------------------------------------------------
-
-    def evaluate(self, budget_s: float) -> None:
-        """Starts an evaluation of the current state in the worker's thread; a running one is stopped."""
-        self.budget_s = min(max(budget_s, 0.1), 3600.0)
-        state = self.session.history.current
-        self._busy("Evaluating", 0.0)
-
-        def progress(fraction: float, label: str) -> None:
-            if self.busy is not None:
-                self._busy(f"Evaluating, {label}", fraction)
-
-        def done(report: Report) -> None:
-            state.report, self.busy, self.notice = report, None, None
-            self.refresh()
-
-        def failed(error: Exception) -> None:
-            self.busy = None
-            stopped = isinstance(error, Stopped)
-            self._say(
-                {"text": "Evaluation stopped.", "tone": "good", "hint": None} if stopped else _notice(error)
-            )
-
-        try:
-            if self.worker is None:
-                self.worker = Worker(self.session.evaluator())
-            self.job = self.worker.submit(self.session.model, self.budget_s, progress, done, failed)
-        except SurgeryError as error:
-            failed(error)
-
-    def _busy(self, label: str, fraction: float) -> None:
-        self.busy = {"label": label, "fraction": fraction, "stoppable": True}
-        self.refresh_top()
-
-    def _save(self, what: str, path: str) -> None:
-        def work() -> dict[str, Any]:
-            try:
-                if not path.strip():
-                    raise SurgeryError("a path is needed to save to")
-                script = self.session.script
-                place = script.write(path) if what == "script" else self.session.save(path)
-                text = f"{what.capitalize()} saved to {place}"
-                return {"text": text, "tone": "good", "hint": f"fingerprint {script.result}"}
-            except SurgeryError as error:
-                return _notice(error)
-
-        def done(notice: dict[str, Any]) -> None:
-            self.busy = None
-            self._say(notice)
-
-        self.busy = {"label": f"Saving {Path(path).name}", "fraction": None, "stoppable": False}
-        self.refresh_top()
-        self.background.latest("save", work, done)
-
-    def _say(self, notice: dict[str, Any] | None) -> None:
-        self.notice = notice
-        self.refresh_top()
 
 
 def _area(name: str, panel: ipywidgets.Widget) -> ipywidgets.Box:
     box = ipywidgets.Box([panel])
     box.add_class(f"ms-area-{name}")
     return box
-
-
-def _notice(error: Exception) -> dict[str, Any]:
-    if isinstance(error, SurgeryError):
-        text = SurgeryError(error.problem, path=error.path, got=error.got, expected=error.expected).sentence()
-        return {"text": text, "tone": "bad", "hint": error.hint}
-    _log.error("an evaluation failed", exc_info=error)
-    return {"text": f"It failed: {error}", "tone": "bad", "hint": None}
 
 
 def page(model: str | None = None) -> None:

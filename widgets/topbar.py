@@ -7,6 +7,7 @@ from typing import Any
 from graph.costs import costs
 from surgery.evaluate import resolve
 from surgery.session import Session
+from widgets.errands import Errands
 from widgets.figures import figures
 
 TO_TRY = [
@@ -16,22 +17,20 @@ TO_TRY = [
 ]
 
 
-def topbar(
-    session: Session, busy: dict[str, Any] | None, notice: dict[str, Any] | None, budget_s: float
-) -> dict[str, Any]:
-    """The top bar state of protocol.ts."""
+def topbar(session: Session, errands: Errands, *, begun: bool) -> dict[str, Any]:
+    """The top bar state of protocol.ts; `begun` says that the person has found a first thing to do."""
     base, state = session.history.base, session.history.current
-    untouched = state is base and not base.children and state.report is None
+    untouched = not begun and state is base and not base.children and state.report is None
     return {
         "name": "Demonstration decoder" if session.opened.name == "demo" else session.opened.name,
         "detail": _detail(session),
         "figures": figures(costs(base.graph or session.graph), costs(session.graph), state.report),
         "device": str(resolve("auto")),
-        "busy": busy,
+        "busy": errands.busy,
         "can_undo": state.parent is not None,
         "can_redo": session.history.can_redo,
-        "budget_s": budget_s,
-        "notice": notice,
+        "budget_s": errands.budget_s,
+        "notice": errands.notice,
         "save": {"model_path": "out", "script_path": "edits.surgery.json"},
         "first_minute": TO_TRY if untouched else [],
     }

@@ -17,7 +17,7 @@ from surgery.operation import Operation, operation
     title="Tie", group="tie", source="original; sharing across blocks after Lan et al. 2019, arXiv:1909.11942"
 )
 class Tie(Operation):
-    """The targets and `to` share one set of parameters from now on.
+    """The targets share one set of parameters with another module from now on.
 
     Each target keeps its own module objects, so its place in the KV cache stays its own; only
     its Parameters become those of `to`. Fields: `targets`, `to`: modules of one class whose
@@ -27,7 +27,7 @@ class Tie(Operation):
 
     targets: Targets = option(help="the modules that give up their own parameters")
     to: Target = option(help="the module whose parameters they share")
-    start: Literal["to", "average"] = option("to", help="the values everybody starts from")
+    start: Literal["to", "average"] = option("to", help="values to start from: those of `to`, or the average")
     own_norms: bool = option(False, help="each keeps its own gains and biases (one-dimensional parameters)")
 
     def plan(self, patient: Patient) -> Iterator[Edit]:

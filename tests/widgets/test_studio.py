@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import surgery
+from tests.models import ZOO
 from widgets.panels import Panel
 from widgets.studio import Studio
-from tests.models import ZOO
 
 
 def send(panel: Panel, **message: Any) -> None:
@@ -145,18 +145,18 @@ def test_evaluating_fills_report_history_and_chart(studio: Studio) -> None:
     """After the worker is done there are figures, a metric in the history and a point in the chart."""
     studio.session.remove("model.layers[1]")
     send(studio.top, type="evaluate", budget_s=0.3)
-    assert studio.job is not None and studio.job.wait(60)
+    assert studio.errands.job is not None and studio.errands.job.wait(60)
     assert studio.top.state["busy"] is None
     assert "agreement" in studio.report.state["sentence"]
     assert studio.past.state["states"][1]["metric"]
-    assert list(studio.chart.data[0].customdata) == [1]
+    assert list(studio.chart.figure.data[0].customdata) == [0, 1]
 
 
 def test_stop_ends_an_evaluation(studio: Studio) -> None:
     """Stop is said, and no figure is shown."""
     send(studio.top, type="evaluate", budget_s=60)
     send(studio.top, type="stop")
-    assert studio.job is not None and studio.job.wait(60)
+    assert studio.errands.job is not None and studio.errands.job.wait(60)
     assert studio.top.state["notice"]["text"] == "Evaluation stopped."
     assert studio.report.state["sentence"] is None
 

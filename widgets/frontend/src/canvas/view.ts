@@ -96,8 +96,12 @@ export class CanvasView {
     this.apply(fitTransform(room, this.size.w, this.size.h, extent));
   }
 
-  /** Pans as little as needed to bring a box into view; the zoom stays. */
+  /** Brings a box into view: as little panning as needed, and all fitted where it is too wide for that. */
   show(box: Box): void {
+    if (box.w * this.transform.k > this.size.w) {
+      this.showAll();
+      return;
+    }
     const move = nudge(this.toScreen(box), this.size.w, this.size.h);
     const { x, y, k } = this.transform;
     if (move) this.apply({ k, x: x + move.dx, y: y + move.dy });
@@ -114,6 +118,8 @@ export class CanvasView {
   resize(w: number, h: number): void {
     if (w === this.size.w && h === this.size.h) return;
     const first = this.size.w === 0;
+    // Colours resolve only once the panel hangs in the page, which its first size tells.
+    if (first) this.theme = readTheme(this.root);
     this.size = { w, h };
     for (const [canvas, width, height] of [
       [this.canvas, w, h],

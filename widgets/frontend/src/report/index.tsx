@@ -1,10 +1,16 @@
 // The report of the last evaluation: a sentence, then a row per measure with its interval.
+import { useEffect, useRef } from "preact/hooks";
 import { type ReportState, reportState } from "../protocol";
 import { definePanel, type PanelProps } from "../shared/panel";
+import { fitCharts } from "./chart";
 
 function Report({ state }: PanelProps<ReportState, never>) {
+  const section = useRef<HTMLElement>(null);
+  const measured = state.rows.length > 0;
+  // By the time something was measured the whole studio stands in the page.
+  useEffect(() => (section.current && measured ? fitCharts(section.current) : undefined), [measured]);
   return (
-    <section class="ms-block" aria-label={state.title || "Evaluation"}>
+    <section class="ms-block" ref={section} aria-label={state.title || "Evaluation"}>
       <header>
         <h2 class="ms-heading">{state.title || "Evaluation"}</h2>
         {state.note && (
@@ -15,7 +21,7 @@ function Report({ state }: PanelProps<ReportState, never>) {
       </header>
       <div class="ms-scroll">
         {state.sentence && <p class="ms-sentence">{state.sentence}</p>}
-        {state.rows.length > 0 ? (
+        {measured ? (
           <table class="ms-table">
             <thead>
               <tr>
