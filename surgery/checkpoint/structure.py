@@ -106,6 +106,9 @@ def _on_meta(parameter: nn.Parameter) -> nn.Parameter:
     return nn.Parameter(empty, requires_grad=parameter.requires_grad)
 
 
+_INCIDENTAL = ("training", "name_or_path", "loss_type")
+
+
 def why_not_plain(model: nn.Module) -> str | None:
     """Why transformers alone cannot load `model` from its config; None if it is proved that it can.
 
@@ -124,7 +127,7 @@ def _first_difference(model: nn.Module, plain: nn.Module) -> str | None:
         if path not in theirs:
             return f"{path} is not what {type(model).__name__} has there"
         if mine[path] != theirs[path]:
-            return f"{path} is {mine[path]}, which its config would make {theirs[path]}"
+            return f"{path} is {mine[path]}, and its config would make it {theirs[path]}"
     if missing := next((path for path in theirs if path not in mine), None):
         return f"{missing} is missing"
     return None
@@ -134,12 +137,11 @@ def _described(model: nn.Module) -> dict[str, str]:
     """Every module with its class and scalars, every tensor with shape, dtype and first path of its tie."""
     found: dict[str, str] = {}
     for path, module in model.named_modules(remove_duplicate=False):
-        scalars = {
-            name: value
-            for name, value in sorted(module.__dict__.items())
-            if isinstance(value, bool | int | float | str) and name not in ("training", "name_or_path")
-        }
-        found[path or "(root)"] = f"{type(module).__name__} {scalars}"
+        found[path or "(root)"] = type(module).__name__
+        for name, value in module.__dict__.items():
+            computes = not name.startswith("_") and name not in _INCIDENTAL  # the rest is bookkeeping
+            if computes and isinstance(value, bool | int | float | str):
+                found[f"{path}: {name}".removeprefix(": ")] = repr(value)
     first: dict[int, str] = {}
     for path, tensor in model.state_dict(keep_vars=True).items():
         site = first.setdefault(id(tensor), path)
