@@ -61,6 +61,7 @@ def evaluate(
     script: Annotated[Path | None, typer.Option(help="steps to apply first; compared with the base")] = None,
     text: Annotated[list[Path] | None, typer.Option(help="text files to measure on")] = None,
     budget: Annotated[float, typer.Option(help="seconds to spend", min=0.1)] = 2.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
 ) -> None:
     """Measure fidelity and perplexity of a model, or of a script's result against its base."""
     import surgery
@@ -70,7 +71,7 @@ def evaluate(
     examples = None
     if text:
         examples = text_files(text, session.opened.tokenizer)
-    print(session.evaluate(budget, examples))
+    print(session.evaluate(budget, examples, device))
 
 
 @app.command()

@@ -17,7 +17,7 @@ def removed_by_list(patient: Patient, paths: Sequence[str], verb: str) -> dict[s
         parent, index = patient.block_list(path, verb)
         gone.setdefault(parent, []).append(index)
     for parent, indices in gone.items():
-        count = len(list(patient.module(parent).children()))
+        count = patient.items(parent)
         if len(indices) == count:
             raise SurgeryError(
                 f"{verb} would leave no block",
@@ -31,7 +31,7 @@ def removed_by_list(patient: Patient, paths: Sequence[str], verb: str) -> dict[s
 def without(patient: Patient, gone: dict[str, list[int]], verb: str) -> Iterator[Edit]:
     """Edits after which those items are gone, the others renumbered, and the config says so."""
     for parent, indices in gone.items():
-        count = len(list(patient.module(parent).children()))
+        count = patient.items(parent)
         kept = tuple(index for index in range(count) if index not in indices)
         yield KeepItems(parent, kept)
         family = patient.family(verb)
@@ -65,6 +65,6 @@ def _config(patient: Patient, family: Family, count: int, kept: tuple[int, ...])
 
 def _has_sliding(patient: Patient, family: Family, layer_types: list[str]) -> Iterator[Edit]:
     """The decoder notes at init whether any block slides; a reload would note it anew."""
-    decoder = family.blocks.rpartition(".")[0]
+    decoder = patient.blocks(family).rpartition(".")[0]
     if "has_sliding_layers" in patient.module(decoder).__dict__:
         yield SetAttribute(decoder, "has_sliding_layers", "sliding_attention" in layer_types)

@@ -30,3 +30,7 @@ class SurgeryError(Exception):
         if not self.hint or not with_hint:
             return text
         return f"{text} Try: {self.hint}" + ("" if self.hint.endswith((".", "`", ")")) else ".")
+
+
+class SurgeryWarning(UserWarning):
+    """Something a person should know that refuses nothing."""

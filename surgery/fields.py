@@ -1,4 +1,4 @@
-"""The typed fields of operations: what the script's schema, the command and the studio's form read.
+"""The typed fields of operations: what the script's schema, listings and the studio's form read.
 
 A field's annotation is its kind. `Targets` and `Target` hold a selector and the paths it resolved to.
 """
@@ -22,9 +22,6 @@ class Targets:
 
     select: str
     paths: tuple[str, ...] = ()
-
-    def __iter__(self) -> typing.Iterator[str]:
-        return iter(self.paths)
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,6 @@ class FieldSpec:
     minimum: float | None = None
     maximum: float | None = None
     optional: bool = False
-    unit: str | None = None
 
 
 def option(
@@ -68,10 +64,9 @@ def option(
     help: str,
     minimum: float | None = None,
     maximum: float | None = None,
-    unit: str | None = None,
 ) -> Any:
-    """A dataclass field of an operation with its help line, inclusive bounds and unit."""
-    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "unit": unit}
+    """A dataclass field of an operation with its help line and inclusive bounds."""
+    metadata = {"help": help, "minimum": minimum, "maximum": maximum}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -115,7 +110,6 @@ def _spec(item: dataclasses.Field[Any], annotation: Any) -> FieldSpec:
         minimum=meta.get("minimum"),
         maximum=meta.get("maximum"),
         optional=optional,
-        unit=meta.get("unit"),
     )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 import torch
@@ -52,7 +53,8 @@ class Fingerprinter:
     """Makes fingerprints of models; a tensor seen before, unchanged, is not hashed again."""
 
     def __init__(self) -> None:
-        self._known = WeakIdKeyDictionary()
+        self._lock = Lock()
+        self._known = WeakIdKeyDictionary()  # by storage: the opened model and its shell share it
 
     def __call__(self, model: nn.Module) -> str:
         """The fingerprint of class, config, stored tensors and ties; SurgeryError on meta tensors."""
@@ -76,12 +78,13 @@ class Fingerprinter:
     def _digest(self, tensor: torch.Tensor) -> str:
         if tensor.is_meta:
             raise SurgeryError("a model without weights has no fingerprint")
-        now = (tensor._version, tensor.data_ptr())
-        seen, digest = self._known.get(tensor, (None, ""))
-        if seen != now:
-            digest = tensor_digest(tensor)
-            self._known[tensor] = (now, digest)
-        return str(digest)
+        storage = tensor.untyped_storage()
+        what = (tensor.data_ptr(), tensor._version, tensor.dtype, tuple(tensor.shape), tensor.stride())
+        with self._lock:
+            known: dict[Any, str] = self._known.setdefault(storage, {})
+        if what not in known:
+            known[what] = tensor_digest(tensor)
+        return known[what]
 
 
 def stored_tensors(model: nn.Module) -> list[tuple[str, torch.Tensor]]:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from surgery.errors import SurgeryError
 from surgery.journal import Journal
 from surgery.operation import Operation
+from surgery.script import python_of
 
 if TYPE_CHECKING:
     from graph.nodes import ModuleGraph
     from surgery.evaluate import Report
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class State:
     """A node of the history tree: the step that led here, its journal, and what was measured."""
 
@@ -26,6 +27,9 @@ class State:
     children: list[State] = field(default_factory=list)
     graph: ModuleGraph | None = None
     report: Report | None = None
+
+    def __repr__(self) -> str:
+        return f"<State {self.id}: {python_of(self.step) if self.step else 'the original'}>"
 
     def lineage(self) -> list[State]:
         """The states from the base to this one, both included."""

@@ -8,7 +8,6 @@ mean something else after the next edit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,19 +28,6 @@ class Lazy:
     def count(self) -> int:
         """Number of elements."""
         return torch.Size(self.shape).numel()
-
-    def walk(self) -> Iterator[Lazy]:
-        """This node and all it is made from, each once, inputs first."""
-        seen: set[int] = set()
-
-        def visit(node: Lazy) -> Iterator[Lazy]:
-            if id(node) not in seen:
-                seen.add(id(node))
-                for item in node.inputs:
-                    yield from visit(item)
-                yield node
-
-        return visit(self)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import nn
 
 from graph.paths import nearest
+from graph.shell import NotShellable, shell
 from surgery.errors import SurgeryError
 from surgery.families import FAMILIES, Family, declared_ties, model_type
 from surgery.lazy import Held
@@ -79,6 +80,19 @@ class Patient:
         """All paths at which this very module object sits."""
         return [path for path, found in self.root.named_modules(remove_duplicate=False) if found is module]
 
+    def reused(self, path: str) -> str | None:
+        """The outermost module at or around `path` that is one object at several paths; None if none is."""
+        parts = path.split(".")
+        for depth in range(1, len(parts) + 1):
+            outer = ".".join(parts[:depth])
+            if len(self.module_paths(self.module(outer))) > 1:
+                return outer
+        return None
+
+    def items(self, path: str) -> int:
+        """How many items the list at `path` has; an object that is in it twice counts twice."""
+        return len(self.module(path)._modules)
+
     def block_list(self, path: str, verb: str) -> tuple[str, int]:
         """The list a block sits in and its index there.
 
@@ -89,19 +103,33 @@ class Patient:
         self.module(path)
         family = self.family(verb)
         if not isinstance(self.module(parent), _CONTAINERS) or not index.isdigit():
-            hint = f"`{family.blocks}[0]`" if family else "an item of a ModuleList or Sequential"
+            hint = f"`{self.blocks(family)}[0]`" if family else "an item of a ModuleList or Sequential"
             raise SurgeryError(
                 f"{verb} needs a block", path=path, got=type(self.module(path)).__name__, hint=hint
             )
-        if family and parent != family.blocks:
-            raise SurgeryError(
-                f"{verb} needs a block of {family.blocks}", path=path, hint=f"`{family.blocks}[0]`"
-            )
+        if family and parent != self.blocks(family):
+            blocks = self.blocks(family)
+            raise SurgeryError(f"{verb} needs a block of {blocks}", path=path, hint=f"`{blocks}[0]`")
         return parent, int(index)
+
+    def blocks(self, family: Family) -> str:
+        """The path of the family's block list, in the model with its head as in the bare decoder."""
+        outer, _, inner = family.blocks.partition(".")
+        return family.blocks if outer in self.root._modules else inner
 
     def declared_ties(self) -> dict[str, str]:
         """Ties the model's class makes by itself when its config says so: target → source."""
         return declared_ties(self.root)
+
+
+def private_shell(
+    model: nn.Module, parameter: Callable[[nn.Parameter], nn.Parameter] | None = None
+) -> nn.Module:
+    """A structural shell (see `graph.shell`); SurgeryError for a module that cannot be taken apart."""
+    try:
+        return shell(model, parameter=parameter).model
+    except NotShellable as error:
+        raise SurgeryError(error.reason, path=error.path or "(root)") from None
 
 
 def reads_weights_directly(patient: Patient, path: str) -> str | None:

@@ -8,12 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, Self
 
-from graph.paths import SelectorError, nearest
-from graph.select import Selector, select
+from graph.paths import nearest
 from surgery.edits import Edit
 from surgery.errors import SurgeryError
 from surgery.fields import FieldSpec, Target, Targets, coerce, field_specs
 from surgery.model import Patient
+from surgery.selecting import resolve
 
 Group = Literal["tie", "untie", "merge", "prune", "attach"]
 
@@ -87,12 +87,12 @@ class Operation(ABC):
         for spec in self.specs:
             value = getattr(self, spec.name)
             if isinstance(value, Targets):
-                paths = _matches(value.select, patient)
+                paths = resolve(value.select, patient.root)
                 if value.paths and value.paths != paths:
                     raise _differs(self.name, value.select, value.paths, paths)
                 changes[spec.name] = Targets(value.select, paths)
             elif isinstance(value, Target):
-                paths = _matches(value.select, patient)
+                paths = resolve(value.select, patient.root)
                 if len(paths) != 1:
                     raise SurgeryError(
                         f"{self.name}.{spec.name} needs one module",
@@ -115,31 +115,6 @@ def operation(*, title: str, group: Group, source: str) -> Any:
         return made
 
     return decorate
-
-
-def _matches(text: str, patient: Patient) -> tuple[str, ...]:
-    try:
-        selector = Selector.parse(text)
-    except SelectorError as error:
-        raise SurgeryError(str(error), path=text) from None
-    paths = select(selector, patient.root)
-    if paths:
-        return paths
-    names = [path for path, _ in patient.root.named_modules(remove_duplicate=False)]
-    parent = text.rpartition("[")[0] if text.endswith("]") else text.rpartition(".")[0]
-    hint = None
-    if parent in names and (count := len(list(patient.module(parent).children()))) and parent != text:
-        children = [name for name, _ in patient.module(parent).named_children()]
-        shown = f"{children[0]} to {children[-1]}" if count > 4 else ", ".join(children)
-        hint = f"{parent or 'the root'} has {count} children, {shown}"
-    elif near := nearest(text, names):
-        hint = " or ".join(f"`{name}`" for name in near)
-    raise SurgeryError(
-        "matches nothing in this state",
-        path=text,
-        expected=f"a path or selector of {type(patient.root).__name__}",
-        hint=hint,
-    )
 
 
 def _differs(name: str, text: str, recorded: tuple[str, ...], found: tuple[str, ...]) -> SurgeryError:

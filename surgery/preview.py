@@ -13,10 +13,10 @@ from graph.shell import shell
 from surgery.errors import SurgeryError
 from surgery.lazy import Held, Lazy, Recipe, Reduction
 from surgery.operation import Operation
-from surgery.runs import Skeleton
+from surgery.runs import Skeleton, on_meta
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Preview:
     """Costs before and after; `nonzero` are parameters that are not zero, after: at most that many.
 
@@ -41,6 +41,9 @@ class Preview:
             rows.append(("Non-zeros", *self.nonzero, True))
         return [row for row in rows if row[1] is not None or row[2] is not None]
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         lines = []
         for label, before, after, bound in self.rows():
@@ -57,24 +60,28 @@ class Sketch:
     model: nn.Module
     source_of: dict[nn.Module, nn.Module]
     run: Skeleton
+    real: tuple[Held, ...]
+    """The parameters it was drawn from."""
 
 
 def sketch(model: nn.Module) -> Sketch:
     """A skeleton: parameters on meta, buffers real."""
     run = Skeleton()
 
-    def on_meta(parameter: nn.Parameter) -> nn.Parameter:
-        made = nn.Parameter(torch.empty_like(parameter, device="meta"), requires_grad=parameter.requires_grad)
+    def placeholder(parameter: nn.Parameter) -> nn.Parameter:
+        made = on_meta(parameter)
         run.lineage[id(made)] = Held.of(parameter)
         return made
 
-    made = shell(model, parameter=on_meta)
-    return Sketch(made.model, made.source_of, run)
+    made = shell(model, parameter=placeholder)
+    real = tuple(node for node in run.lineage.values() if isinstance(node, Held))
+    return Sketch(made.model, made.source_of, run, real)
 
 
-def nonzero(drawn: Sketch, before: nn.Module) -> tuple[int, int] | None:
+def nonzero(drawn: Sketch) -> tuple[int, int] | None:
     """Non-zero parameters before, and at most how many after; None if no step sets weights to zero."""
     reductions: dict[int, Reduction] = {}
+    thinned: dict[int, int] = {}
     after = 0
     for parameter in drawn.model.parameters():
         node = drawn.run.lineage.get(id(parameter))
@@ -83,11 +90,14 @@ def nonzero(drawn: Sketch, before: nn.Module) -> tuple[int, int] | None:
             smallest = node.inputs[1]
             assert isinstance(smallest, Reduction)
             reductions[id(smallest)] = smallest
+            thinned[id(smallest)] = thinned.get(id(smallest), 0) + 1
     if not reductions:
         return None
-    after -= sum(int(str(item.arguments["k"])) for item in reductions.values())
-    total = sum(_count(Held.of(parameter), parameter) for parameter in before.parameters())
-    return total, min(after, total) if after >= 0 else 0
+    # Of a reduction some of whose tensors are gone again nobody knows where its zeros lay.
+    whole = [item for key, item in reductions.items() if thinned[key] == len(item.inputs)]
+    after -= sum(int(str(item.arguments["k"])) for item in whole)
+    total = sum(_count(node, node.parameter) for node in drawn.real)
+    return total, after
 
 
 def _count(node: Lazy | None, parameter: nn.Parameter) -> int:

@@ -1,4 +1,4 @@
-"""The registered functions that recipes name, and how one is computed.
+"""The register of functions that recipes name, and how a lazy tensor is computed from them.
 
 Every function is pure, takes tensors and plain values, and declares how it may be cut: `whole` (all of
 each input at once) or `rows` (each slice along the first dimension alone gives the same bits). All run
@@ -7,7 +7,6 @@ on one intra-op thread, since the thread count changes the bits of sums and fact
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -104,48 +103,3 @@ def _owned(tensor: torch.Tensor, lazy: Lazy) -> torch.Tensor:
     )
     whole = tensor.untyped_storage().nbytes() == tensor.nbytes
     return tensor if whole and tensor.is_contiguous() else tensor.clone(memory_format=torch.contiguous_format)
-
-
-@function(tiling="rows")
-def copy(source: torch.Tensor) -> torch.Tensor:
-    """The same values in storage of their own."""
-    return source.clone()
-
-
-@function(tiling="rows")
-def weighted_sum(*sources: torch.Tensor, weights: tuple[float, ...]) -> torch.Tensor:
-    """Σ wᵢ θᵢ, added from the first to the last in float32 (float64 for float64), in the first's dtype."""
-    wide = torch.promote_types(sources[0].dtype, torch.float32)
-    total = sources[0].to(wide) * weights[0]
-    for source, weight in zip(sources[1:], weights[1:], strict=True):
-        total = total + source.to(wide) * weight
-    return total.to(sources[0].dtype)
-
-
-@function(tiling="whole")
-def zeros(*, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
-    """All zero."""
-    return torch.zeros(shape, dtype=dtype)
-
-
-@function(tiling="whole")
-def uniform(
-    *, low: float, high: float, seed: int, path: str, shape: tuple[int, ...], dtype: torch.dtype
-) -> torch.Tensor:
-    """Uniform in [low, high), from a CPU generator seeded by (seed, path): whatever else is drawn."""
-    digest = hashlib.sha256(f"{seed}:{path}".encode()).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-    return (torch.rand(shape, generator=generator) * (high - low) + low).to(dtype)
-
-
-@function(tiling="whole")
-def fold_low_rank(
-    weight: torch.Tensor, down: torch.Tensor, up: torch.Tensor, *, scale: float, transposed: bool
-) -> torch.Tensor:
-    """W + scale · B A in float32 or wider; `transposed` for weights stored as inputs × outputs."""
-    wide = torch.promote_types(weight.dtype, torch.float32)
-    delta = scale * (up.to(wide) @ down.to(wide))
-    return (weight.to(wide) + (delta.T if transposed else delta)).to(weight.dtype)
-
-
-import surgery.magnitude  # noqa: E402, F401  registers the functions of magnitude pruning

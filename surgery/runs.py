@@ -1,11 +1,19 @@
-"""Two of the three runs of a plan: live computes tensors, skeleton only remembers what they are."""
+"""Two of the three runs of a plan: live computes tensors, skeleton only remembers what they are.
+
+Importing `surgery.functions` registers what recipes name.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
+import surgery.functions  # noqa: F401
+from surgery.edits import Run, Site
+from surgery.journal import Journal
 from surgery.lazy import Held, Lazy
+from surgery.model import Patient
+from surgery.operation import Operation
 from surgery.recipes import compute
 
 
@@ -42,3 +50,22 @@ class Skeleton:
             self.parameters[id(lazy)] = made
             self.lineage[id(made)] = lazy
         return self.parameters[id(lazy)]
+
+
+def carry_out(step: Operation, model: nn.Module, journal: Journal, run: Run) -> Operation:
+    """Resolves, plans and applies one step; returns it resolved. Only the journal can take it back.
+
+    The plan is complete before the first edit, so a refusal has changed nothing.
+    """
+    patient = Patient(model)
+    resolved = step.resolved(patient)
+    site = Site(model, journal, run)
+    for edit in list(resolved.plan(patient)):
+        edit.apply(site)
+    return resolved
+
+
+def on_meta(parameter: nn.Parameter) -> nn.Parameter:
+    """A parameter like this one, without values."""
+    empty = torch.empty_like(parameter, device="meta")
+    return nn.Parameter(empty, requires_grad=parameter.requires_grad)

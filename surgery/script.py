@@ -57,7 +57,7 @@ class Script:
 
     def write(self, path: str | Path) -> Path:
         """Writes the JSON, whole or not at all; returns the path."""
-        place = Path(path)
+        place = Path(path).expanduser()
         partial = place.with_name(f".{place.name}.partial")
         try:
             partial.write_text(self.to_json(), encoding="utf-8")
@@ -105,9 +105,15 @@ class Script:
             raise SurgeryError("steps is no list")
         result = data.get("result") or {"fingerprint": None}
         _keys(result, {"fingerprint"}, set(), "result")
-        base = Base(data["base"].get("source"), str(data["base"]["class"]), data["base"]["fingerprint"])
+        base = Base(
+            _text(data["base"].get("source"), "base.source"),
+            _text(data["base"]["class"], "base.class") or "",
+            _text(data["base"]["fingerprint"], "base.fingerprint"),
+        )
         steps = tuple(step_from(item, f"steps[{index}]") for index, item in enumerate(data["steps"]))
-        return cls(base, steps, result["fingerprint"], dict(data.get("made_with") or {}))
+        circumstances = data.get("made_with") or {}
+        _keys(circumstances, set(), {"model-surgery", "torch", "cpu_capability", "device"}, "made_with")
+        return cls(base, steps, _text(result["fingerprint"], "result.fingerprint"), dict(circumstances))
 
 
 def step_data(step: Operation) -> dict[str, Any]:
@@ -149,15 +155,15 @@ def python_of_all(steps: tuple[Operation, ...]) -> str:
     return "\n".join(python_of(step) for step in steps)
 
 
-def made_with() -> dict[str, str]:
-    """What the promise of equal bits hangs on: versions and CPU capability."""
+def made_with(device: str = "cpu") -> dict[str, str]:
+    """What the promise of equal bits hangs on: versions, CPU capability and the device of the weights."""
     from surgery import __version__
 
     return {
         "model-surgery": __version__,
         "torch": torch.__version__,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "device": "cpu",
+        "device": device,
     }
 
 
@@ -170,6 +176,12 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, Parent):
         return {"source": value.source, "fingerprint": value.fingerprint}
+    return value
+
+
+def _text(value: Any, where: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise SurgeryError(f"{where} is no text", got=repr(value))
     return value
 
 

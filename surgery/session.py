@@ -10,21 +10,19 @@ from weakref import WeakKeyDictionary
 
 from torch import nn
 
-from graph.costs import costs, kv_cache_bytes_per_token
+from graph.costs import costs
 from graph.extract import extract
 from graph.nodes import ModuleGraph
-from graph.shell import NotShellable, shell
-from surgery.edits import Site
 from surgery.errors import SurgeryError
 from surgery.fingerprint import Fingerprinter
 from surgery.history import History, State
 from surgery.journal import Journal
-from surgery.model import Patient
+from surgery.model import Patient, private_shell
 from surgery.operation import Operation
 from surgery.preview import Preview, nonzero, refuse_broken, sketch
 from surgery.registry import operation_named, operations
-from surgery.runs import Live
-from surgery.script import Base, Script
+from surgery.runs import Live, carry_out
+from surgery.script import Base, Script, made_with
 
 if TYPE_CHECKING:
     from surgery.evaluate import Evaluator, Examples, Report
@@ -41,16 +39,14 @@ class Session:
 
     def __init__(self, opened: Opened) -> None:
         self.opened = opened
-        try:
-            self.model: nn.Module = shell(opened.model).model
-        except NotShellable as error:
-            raise SurgeryError(error.reason, path=error.path or "(root)") from None
+        self.model: nn.Module = private_shell(opened.model)
         self.history = History()
         self.lock = threading.RLock()
         self._origins: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
         self._fingerprinter = Fingerprinter()
         self._base_fingerprint: str | None = None
         self._evaluator: Evaluator | None = None
+        self._evaluator_for = (0, "")
         self._name_origins(None)
 
     # What it is now -------------------------------------------------------------------------
@@ -77,7 +73,9 @@ class Session:
     @property
     def script(self) -> Script:
         """The steps from the base to the current state as data, with the fingerprints of both."""
-        return Script(self.base, self.steps, None if self.is_skeleton else self.fingerprint())
+        result = None if self.is_skeleton else self.fingerprint()
+        device = next((parameter.device.type for parameter in self.model.parameters()), "cpu")
+        return Script(self.base, self.steps, result, made_with(device))
 
     @property
     def base(self) -> Base:
@@ -107,15 +105,9 @@ class Session:
     def apply(self, operation: Operation) -> State:
         """Applies one operation; the new state is current. Refused or failing, nothing has changed."""
         with self.lock:
-            before = self.graph
-            patient = self.patient
-            step = operation.resolved(patient)
-            edits = list(step.plan(patient))
-            journal = Journal()
-            site = Site(self.model, journal, Live())
+            before, journal = self.graph, Journal()
             try:
-                for edit in edits:
-                    edit.apply(site)
+                step = carry_out(operation, self.model, journal, Live())
                 self._name_origins(self.history.next_id())
                 graph = self._traced()
                 if before.problem is None:
@@ -127,30 +119,23 @@ class Session:
             state.graph = graph
             return state
 
-    def preview(self, *steps: Operation) -> Preview:
-        """What these steps would cost one after another, without doing anything."""
-        with self.lock:
+    def preview(self, *steps: Operation | str, **fields: Any) -> Preview:
+        """What these steps would cost one after another, without doing anything.
+
+        Either operations, or one in words: `s.preview("remove", "model.layers[3]")`.
+        """
+        if steps and isinstance(steps[0], str):
+            steps = (operation_named(steps[0]).of(*steps[1:], **fields),)
+        planned = [step for step in steps if isinstance(step, Operation)]
+        with self.lock:  # only as long as the model is looked at: the rest works on the skeleton
+            before = self.graph
             drawn = sketch(self.model)
-            resolved: list[Operation] = []
-            for step in steps:
-                patient = Patient(drawn.model)
-                resolved.append(step.resolved(patient))
-                site = Site(drawn.model, Journal(), drawn.run)
-                for edit in list(resolved[-1].plan(patient)):
-                    edit.apply(site)
-            origins = {
-                new: self._origins[old] for new, old in drawn.source_of.items() if old in self._origins
-            }
-            graph = extract(drawn.model, self.opened.inputs, origins=origins)
-            if self.graph.problem is None and steps:
-                refuse_broken(graph, steps[-1].name)
-            return Preview(
-                tuple(resolved),
-                costs(self.graph, kv_bytes_per_token=kv_cache_bytes_per_token(self.graph)),
-                costs(graph, kv_bytes_per_token=kv_cache_bytes_per_token(graph)),
-                graph,
-                nonzero(drawn, self.model),
-            )
+            names = {new: self._origins[old] for new, old in drawn.source_of.items() if old in self._origins}
+        resolved = tuple(carry_out(step, drawn.model, Journal(), drawn.run) for step in planned)
+        graph = extract(drawn.model, self.opened.inputs, origins=names)
+        if before.problem is None and resolved:
+            refuse_broken(graph, resolved[-1].name)
+        return Preview(resolved, costs(before), costs(graph), graph, nonzero(drawn))
 
     def undo(self) -> State:
         """Back to the state before: the very same objects."""
@@ -170,21 +155,30 @@ class Session:
     # Measuring, showing, keeping --------------------------------------------------------------
 
     def evaluator(self, examples: Examples | None = None, device: str = "auto") -> Evaluator:
-        """The evaluator that compares with the opened model, kept so that its baseline is measured once."""
+        """The evaluator that compares with the opened model on these examples, by default the bundled ones.
+
+        It is kept while examples and device stay the same, so that its baseline is measured once.
+        """
         from surgery.evaluate import Evaluator, default_examples
 
         if self.is_skeleton:
             raise SurgeryError("a model opened without weights cannot be evaluated")
-        if self._evaluator is None or examples is not None:
+        if self._evaluator is None or self._evaluator_for != (id(examples), device):
             chosen = examples or default_examples(self.opened.model, self.opened.tokenizer)
             self._evaluator = Evaluator(self.opened.model, examples=chosen, device=device)
+            self._evaluator_for = (id(examples), device)
         return self._evaluator
 
-    def evaluate(self, budget_s: float = 2.0, examples: Examples | None = None) -> Report:
-        """Fidelity to the opened model and perplexity, with intervals, within about `budget_s` seconds."""
+    def evaluate(
+        self, budget_s: float = 2.0, examples: Examples | None = None, device: str = "auto"
+    ) -> Report:
+        """Fidelity to the opened model and perplexity, with intervals, within about `budget_s` seconds.
+
+        `device`: `auto` is CUDA where there is one, then MPS, then the CPU.
+        """
         with self.lock:
-            state, model = self.history.current, shell(self.model).model
-        state.report = self.evaluator(examples).evaluate(model, budget_s=budget_s)
+            state, model = self.history.current, private_shell(self.model)
+        state.report = self.evaluator(examples, device).evaluate(model, budget_s=budget_s)
         return state.report
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:

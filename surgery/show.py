@@ -12,22 +12,10 @@ from rich.tree import Tree
 from graph.costs import costs
 from graph.export import to_json
 from graph.nodes import ModuleGraph, ModuleNode
-from graph.select import Selector
-from graph.select import select as matching
 from graph.tree import join
+from graph.units import short
 from surgery.registry import operations
-
-_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-
-
-def short(number: float, unit: str = "") -> str:
-    """A count to three digits with its unit: 1479808 → `1.48 M`."""
-    for size, prefix in _UNITS:
-        if abs(number) >= size:
-            value = number / size
-            digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
-            return f"{value:.{digits}f} {prefix}{unit}"
-    return f"{number:.0f} {unit}".rstrip()
+from surgery.selecting import resolve
 
 
 def graph_json(graph: ModuleGraph) -> str:
@@ -39,7 +27,7 @@ def print_tree(graph: ModuleGraph, *, depth: int = 3, select: str = "") -> None:
     """Prints the tree down to `depth` levels, or the modules that `select` matches, with their figures."""
     console = Console(soft_wrap=True)
     if select:
-        for path in matching(Selector.parse(select), graph):
+        for path in resolve(select, graph):
             console.print(_line(graph, graph[path], path))
         return
     root = graph[""]

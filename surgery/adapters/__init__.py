@@ -1,4 +1,4 @@
-"""Adapters: small modules around a frozen one."""
+"""Adapters: small modules around one of the model's."""
 
 from surgery.adapters.lora import LoraLinear
 

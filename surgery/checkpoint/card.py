@@ -10,8 +10,11 @@ if TYPE_CHECKING:
     from surgery.session import Session
 
 
-def card(session: Session, reason: str | None) -> str:
-    """A README.md: edits, figures, and how the folder loads (`reason`: why not with transformers alone)."""
+def card(session: Session, reason: str | None, cast: list[str]) -> str:
+    """A README.md: edits, figures, and how the folder loads.
+
+    `reason`: why not with transformers alone; `cast`: buffers that a reload has in another dtype.
+    """
     state, script = session.history.current, session.script
     figures = costs(session.graph)
     lines = [
@@ -37,4 +40,10 @@ def card(session: Session, reason: str | None) -> str:
         lines += ["An ordinary transformers model: `from_pretrained` loads it.", ""]
     else:
         lines += [f"With `surgery.load(folder)`, since {reason}.", ""]
+    if cast:
+        lines += [
+            f"{', '.join(cast)} had been cast with the weights. No checkpoint stores such buffers, so the "
+            "reloaded model has them in the dtype its class gives them: its outputs differ by rounding.",
+            "",
+        ]
     return "\n".join(lines)

@@ -42,6 +42,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             got=data.get("version"),
             expected=VERSION,
         )
+    if missing := sorted({"structure", "fingerprint", "class"} - data.keys()):
+        raise SurgeryError(f"lacks {missing[0]!r}", path=str(file))
+    structure = data["structure"]
+    if structure is not None and not (
+        isinstance(structure, dict) and {"class", "config", "steps"} <= structure.keys()
+    ):
+        raise SurgeryError("does not say how its structure is made", path=str(file))
     return data
 
 
@@ -52,12 +59,10 @@ def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
     content must have the fingerprint that the save noted. `into`: for a model that is no
     transformers model, a module like the one that was opened; it is not changed.
     """
-    place = Path(folder)
+    place = Path(folder).expanduser()
     manifest = read_manifest(place)
-    if manifest["structure"] is None:
-        raise SurgeryError("does not say how its structure is made", path=str(place))
     model = rebuilt(manifest["structure"], str(place), into)
-    _fill(model, Checkpoint.at(place))
+    fill(model, Checkpoint.at(place))
     found = Fingerprinter()(model)
     if manifest["fingerprint"] not in (None, found):
         raise SurgeryError(
@@ -66,8 +71,11 @@ def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
     return model.eval()
 
 
-def _fill(model: nn.Module, checkpoint: Checkpoint) -> None:
-    """Puts the stored tensors into the skeleton's slots: one new Parameter for each tie."""
+def fill(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Puts the stored tensors into the model's slots, one new Parameter for each tie.
+
+    Names, shapes and dtypes must fit; SurgeryError otherwise.
+    """
     made: dict[int, nn.Parameter] = {}
     wanted: set[str] = set()
     for path, module in list(model.named_modules(remove_duplicate=False)):

@@ -1,4 +1,4 @@
-"""Saving: a folder that is whole or not there. See DECISIONS.md, 7."""
+"""Saving: a folder is written beside its place and renamed when it is whole. See DECISIONS.md, 7."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from surgery.checkpoint.card import card
-from surgery.checkpoint.structure import why_not_plain, with_steps
+from surgery.checkpoint.proof import cast_buffers, first_difference, why_not_plain
+from surgery.checkpoint.structure import Structure, rebuilt, with_steps
 from surgery.checkpoint.tensors import SINGLE
 from surgery.errors import SurgeryError
 from surgery.fingerprint import stored_tensors
@@ -38,7 +40,8 @@ def save(session: Session, folder: Path, *, overwrite: bool = False) -> Path:
         raise SurgeryError(
             "a model opened without weights has none to save", path=str(folder), hint="saving its script"
         )
-    _may_write(folder, overwrite)
+    folder = folder.expanduser()
+    may_write(folder, overwrite)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -48,28 +51,47 @@ def save(session: Session, folder: Path, *, overwrite: bool = False) -> Path:
         _write(session, partial)
         _flush(partial)
         _put_in_place(partial, folder)
-    except OSError as error:
-        raise SurgeryError(f"could not be written whole: {error.strerror}", path=str(folder)) from None
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SurgeryError(f"could not be written whole: {reason}", path=str(folder)) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 
-def _may_write(folder: Path, overwrite: bool) -> None:
+def may_write(folder: Path, overwrite: bool) -> None:
+    """SurgeryError unless `folder` is free, or holds what a save wrote and may be replaced."""
     if not folder.exists():
         return
     if not folder.is_dir():
         raise SurgeryError("is a file", path=str(folder), expected="a folder")
-    if any(folder.iterdir()) and not overwrite:
+    present = {entry.name for entry in folder.iterdir()}
+    if not present:
+        return
+    if not overwrite:
         raise SurgeryError("exists and is not empty", path=str(folder), hint="another folder, or overwrite")
-    ours = (folder / MANIFEST).is_file() or (folder / "config.json").is_file()
-    if any(folder.iterdir()) and not ours:
-        raise SurgeryError("holds something other than a model", path=str(folder), hint="another folder")
+    if strangers := sorted(present - _written(folder)):
+        raise SurgeryError(
+            "holds something that no save of a model wrote",
+            path=str(folder),
+            got=strangers[0],
+            hint="another folder",
+        )
+
+
+def _written(folder: Path) -> set[str]:
+    """The names a save wrote into this folder, as its manifest says."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return set(manifest["files"]) if manifest["format"] == FORMAT else set()
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _write(session: Session, folder: Path) -> None:
     model, script = session.model, session.script
-    reason = why_not_plain(model)
+    structure, reason = with_steps(session.opened.rebuild, script.steps), why_not_plain(model)
+    made = _made_anew(session, structure)
     if reason is None:
         with quiet():
             model.save_pretrained(folder)  # type: ignore[operator]
@@ -81,6 +103,7 @@ def _write(session: Session, folder: Path) -> None:
     if session.opened.tokenizer is not None:
         session.opened.tokenizer.save_pretrained(folder)
     script.write(folder / SCRIPT)
+    (folder / "README.md").write_text(card(session, reason, cast_buffers(model, made)), encoding="utf-8")
     manifest = {
         "format": FORMAT,
         "version": VERSION,
@@ -88,10 +111,25 @@ def _write(session: Session, folder: Path) -> None:
         "because": reason,
         "class": type(model).__name__,
         "fingerprint": script.result,
-        "structure": with_steps(session.opened.rebuild, script.steps),
+        "structure": structure,
+        "files": sorted([*(entry.name for entry in folder.iterdir()), MANIFEST]),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, default=str), encoding="utf-8")
-    (folder / "README.md").write_text(card(session, reason), encoding="utf-8")
+
+
+def _made_anew(session: Session, structure: Structure | None) -> nn.Module:
+    """The structure as `surgery.load` will make it; a folder that it could not load is not written."""
+    if structure is None:
+        raise SurgeryError("how this model was built is not known, so a folder could not be loaded again")
+    plain = structure["config"] is None
+    made = rebuilt(structure, "the model", session.opened.model if plain else None)
+    if difference := first_difference(session.model, made):
+        raise SurgeryError(
+            f"could not be loaded again from its config and script: {difference}",
+            path=session.opened.name,
+            hint="making by steps what was changed by hand before the model was opened",
+        )
+    return made
 
 
 def _save_tensors(model: nn.Module, file: Path) -> None:
@@ -111,14 +149,18 @@ def _save_tensors(model: nn.Module, file: Path) -> None:
 
 
 def _flush(folder: Path) -> None:
-    for file in sorted(folder.rglob("*")):
-        if file.is_file():
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())
-    folder.chmod(0o755)
+    """Has the disk keep every file and the folder's list of them."""
+    for entry in [*sorted(folder.rglob("*")), folder]:
+        handle = os.open(entry, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:
+    """Renames; an old folder is set aside for the moment between two renames and put back if one fails."""
+    partial.chmod(0o755)  # mkdtemp keeps others out
     if not folder.exists():
         partial.rename(folder)
         return

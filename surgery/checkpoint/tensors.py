@@ -34,6 +34,9 @@ _DTYPES = {
 }
 
 
+_FINGERPRINTS: dict[tuple[tuple[str, int, int], ...], str] = {}
+
+
 @dataclass(frozen=True)
 class Entry:
     """Where a tensor lies, its shape and dtype."""
@@ -55,7 +58,7 @@ class Checkpoint:
     @classmethod
     def at(cls, source: str | Path) -> Checkpoint:
         """The checkpoint in a folder or file; SurgeryError if it is not there, truncated or foreign."""
-        place = Path(source)
+        place = Path(source).expanduser().resolve()
         files = [place] if place.is_file() else _files(place)
         entries: dict[str, Entry] = {}
         same: dict[str, str] = {}
@@ -76,10 +79,15 @@ class Checkpoint:
 
     def tensor(self, names: list[str], like: Held) -> Stored:
         """The stored tensor of the first of `names` that is there; it must have the shape of `like`."""
-        for name in names:
-            entry = self.entry(name)
-            if entry is None:
-                continue
+        found = {name: entry for name in names if (entry := self.entry(name))}
+        if len({entry.name for entry in found.values()}) > 1:
+            raise SurgeryError(
+                "are one tensor in the model and several in this parent",
+                path=" and ".join(found),
+                got=str(self.folder),
+                hint=f'`untie("{names[-1].rpartition(".")[0]}")` first',
+            )
+        for name, entry in found.items():
             if entry.shape != like.shape:
                 raise SurgeryError(
                     "the shapes differ",
@@ -91,7 +99,14 @@ class Checkpoint:
         raise SurgeryError("this parent lacks the tensor", path=names[0], got=str(self.folder))
 
     def fingerprint(self) -> str:
-        """Content fingerprint of all tensors by name."""
+        """Content fingerprint of all tensors by name; made anew only when a file changed since."""
+        files = sorted({entry.file for entry in self.entries.values()})
+        stamps = tuple((str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+        if stamps not in _FINGERPRINTS:
+            _FINGERPRINTS[stamps] = self._fingerprint()
+        return _FINGERPRINTS[stamps]
+
+    def _fingerprint(self) -> str:
         lines = [
             f"tensor {name} {tensor_digest(read_tensor(e.file, e.name))}" for name, e in self.entries.items()
         ]

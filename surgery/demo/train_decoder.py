@@ -1,6 +1,6 @@
 """Trains the demonstration decoder and writes it as an ordinary transformers folder.
 
-    python -m surgery.demo.train_decoder            # about fifteen minutes on two cores
+    python -m surgery.demo.train_decoder            # about half an hour on two cores
 
 A Llama of ten blocks over bytes, with grouped-query attention and a tied embedding. It is small,
 but trained: every block carries something, so that a cut costs something one can measure.

@@ -23,7 +23,7 @@ class Attach(Operation):
     Fields: `targets`: linear modules (torch's Linear, GPT-2's Conv1D); `adapter`: its kind; `rank` r;
     `alpha`: the addition is (alpha / rank) · B A x, by default alpha = 2 r; `seed` of A, uniform in
     ±1/√inputs (Kaiming); B is zero. Adds r · (inputs + outputs) parameters per target. Refused: modules
-    that are not linear, already adapted, reused at several paths, or whose weight torch's fast path reads
+    that are not linear, all adapted already, reused at several paths, or whose weight torch's fast path reads
     without calling them.
     """
 
@@ -34,7 +34,7 @@ class Attach(Operation):
     seed: int = option(0, help="seed of the random half", minimum=0)
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
-        for path in self.targets.paths:
+        for path in _outside_adapters(patient, self.targets):
             module = patient.module(path)
             self._check(patient, path, module)
             rank, alpha = self.rank, self.alpha if self.alpha is not None else 2.0 * self.rank
@@ -54,10 +54,6 @@ class Attach(Operation):
 
     def _check(self, patient: Patient, path: str, module: nn.Module) -> None:
         kind = type(module).__name__
-        if isinstance(module, LoraLinear) or path.endswith(".base"):
-            raise SurgeryError(
-                "carries an adapter already", path=path, hint="detach it, or fold it in, first"
-            )
         if not is_linear(module):
             raise SurgeryError(
                 "is no linear module", path=path, got=kind, expected="Linear or Conv1D", hint="`**:Linear`"
@@ -73,5 +69,19 @@ class Attach(Operation):
                 "is one module used at several paths",
                 path=path,
                 got=" and ".join(places),
-                hint=f'`untie("{places[-1]}")` first',
+                hint=f'`untie("{patient.reused(places[-1])}")` first',
             )
+
+
+def _outside_adapters(patient: Patient, targets: Targets) -> list[str]:
+    """The targets that carry no adapter yet; refused if all of them do."""
+    free = []
+    for path in targets.paths:
+        around = patient.module(path.rpartition(".")[0])
+        if not isinstance(patient.module(path), LoraLinear) and not isinstance(around, LoraLinear):
+            free.append(path)
+    if not free:
+        raise SurgeryError(
+            "carries an adapter already", path=targets.select, hint="detach it, or fold it in, first"
+        )
+    return free

@@ -10,7 +10,7 @@ from surgery.depth import removed_by_list, without
 from surgery.edits import Edit, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Parent, Targets, option
-from surgery.lazy import Held, recipe
+from surgery.lazy import Held, Recipe, recipe
 from surgery.model import Patient
 from surgery.operation import Operation, operation
 
@@ -19,24 +19,28 @@ from surgery.operation import Operation, operation
 class Merge(Operation):
     """The first block is Σ wθ of the targets, the others are gone; or each tensor is Σ wθ over checkpoints.
 
-    Fields: `targets`: two blocks or more of one list; or, with `parents`, the modules whose tensors are
-    merged. `parents`: folders of further checkpoints, whose tensors are matched by path; config, tokenizer
-    and dtype stay this model's. `weights`: one per block, or one for this model and one per parent; not
-    normalised; equal parts if not given. Sums are made in float32 or wider. Refused: blocks that do not
-    fit, a tie that leads out of the blocks, tensors that one checkpoint lacks, shapes that differ.
+    Fields: `targets`: two blocks or more of one list, counted in the order of the model; or, with `parents`,
+    the modules whose tensors are merged. `parents`: folders of further checkpoints, whose tensors are
+    matched by path; config, tokenizer and dtype stay this model's. `weights`: one per block, or one for this
+    model and one per parent; not normalised; equal parts if not given. Sums are made in float32 or wider.
+    Refused: blocks that do not fit, a tie that leads out of the blocks, tensors that one checkpoint lacks,
+    shapes that differ, running statistics.
     """
 
     targets: Targets = option(
         help="the blocks to merge into the first, or the modules to merge with the parents'"
     )
     parents: tuple[Parent, ...] = option((), help="folders of other checkpoints")
-    weights: tuple[float, ...] = option((), help="one weight per block or model; equal parts if empty")
+    weights: tuple[float, ...] = option(
+        (), help="one weight per block, in the model's order, or per model; equal if empty"
+    )
 
     def resolved(self, patient: Patient) -> Self:
         """Selectors resolved, and every parent's fingerprint taken, or compared with the one recorded."""
         parents = []
         for parent in self.parents:
-            found = Checkpoint.at(parent.source).fingerprint()
+            checkpoint = Checkpoint.at(parent.source)
+            found = checkpoint.fingerprint()
             if parent.fingerprint not in (None, found):
                 raise SurgeryError(
                     "this parent is not the one that was merged",
@@ -44,7 +48,7 @@ class Merge(Operation):
                     got=found,
                     expected=parent.fingerprint,
                 )
-            parents.append(Parent(parent.source, found))
+            parents.append(Parent(str(checkpoint.folder), found))
         selected = super().resolved(patient)
         object.__setattr__(selected, "parents", tuple(parents))  # it is nobody else's yet
         return selected
@@ -78,9 +82,12 @@ class Merge(Operation):
             _fits(paths[0], members[0], path, tensors)
             for name, lazy in tensors.items():
                 _inside(sites[id(lazy.parameter)], paths, f"{path}.{name}")
+        sums: dict[tuple[int, ...], Recipe] = {}  # a tie inside the blocks stays one
         for name in members[0]:
-            tensor = recipe("weighted_sum", *(member[name] for member in members), weights=weights)
-            yield SetTensor(f"{paths[0]}.{name}", tensor)
+            same = [member[name] for member in members]
+            key = tuple(id(lazy.parameter) for lazy in same)
+            sums.setdefault(key, recipe("weighted_sum", *same, weights=weights))
+            yield SetTensor(f"{paths[0]}.{name}", sums[key])
         yield from without(patient, removed_by_list(patient, paths[1:], "merge"), "merge")
 
     def _with_parents(self, patient: Patient) -> Iterator[Edit]:
@@ -88,6 +95,7 @@ class Merge(Operation):
         checkpoints = [Checkpoint.at(parent.source) for parent in self.parents]
         for checkpoint in checkpoints:
             _nothing_is_lost(patient, checkpoint, self.targets)
+        _no_statistics(patient, self.targets)
         chosen: dict[int, Held] = {}
         for path in self.targets.paths:
             for _, lazy in patient.tensors(path):
@@ -124,6 +132,20 @@ def _inside(places: list[str], paths: tuple[str, ...], at: str) -> None:
             got=outside[0],
             hint=f'`untie("{at.rpartition(".")[0]}")` first',
         )
+
+
+def _no_statistics(patient: Patient, targets: Targets) -> None:
+    """Refuses running statistics: their average is not the statistics of the averaged weights."""
+    for path in targets.paths:
+        for place, module in patient.module(path).named_modules(prefix=path):
+            for name, buffer in module._buffers.items():
+                kept = buffer is not None and name not in module._non_persistent_buffers_set
+                if kept and buffer is not None and buffer.is_floating_point():
+                    raise SurgeryError(
+                        "holds running statistics, which do not follow from merged weights",
+                        path=f"{place}.{name}".lstrip("."),
+                        hint="targets that leave such modules out",
+                    )
 
 
 def _nothing_is_lost(patient: Patient, checkpoint: Checkpoint, targets: Targets) -> None:

@@ -46,13 +46,23 @@ class Sparsify(Operation):
             )
         found = list(weights.values())
         groups = [found] if self.scope == "global" else [[lazy] for lazy in found]
+        groups = [group for group in groups if self._zeros(group)]
+        if not groups:
+            raise SurgeryError(
+                "no weight is large enough for this ratio to zero a single element",
+                path=self.targets.select,
+                got=f"ratio {self.ratio:g}",
+            )
         sites = patient.sites()
         for group in groups:
-            smallest = _smallest(group, int(self.ratio * sum(lazy.count for lazy in group)))
+            smallest = _smallest(group, self._zeros(group))
             for index, lazy in enumerate(group):
                 thinned = recipe("zero_smallest", lazy, smallest, index=index)
                 for place in sites[id(lazy.parameter)]:
                     yield SetTensor(place, thinned)
+
+    def _zeros(self, group: list[Held]) -> int:
+        return int(self.ratio * sum(lazy.count for lazy in group))
 
 
 def _smallest(group: list[Held], k: int) -> Reduction:
@@ -61,5 +71,5 @@ def _smallest(group: list[Held], k: int) -> Reduction:
         inputs=tuple(group),
         shape=(1 + len(group),),
         dtype=torch.int64,
-        arguments={"k": max(1, k)},
+        arguments={"k": k},
     )

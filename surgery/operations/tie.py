@@ -8,7 +8,7 @@ from typing import Literal
 from surgery.edits import Edit, SetAttribute, SetConfig, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Target, Targets, option
-from surgery.lazy import Held, Lazy, recipe
+from surgery.lazy import Held, Lazy, Recipe, recipe
 from surgery.model import Patient
 from surgery.operation import Operation, operation
 
@@ -39,12 +39,14 @@ class Tie(Operation):
             raise SurgeryError(problem, path=self.targets.select, got=source)
         sites = patient.sites()
         others = [dict(_fitting(patient, path, source, shared)) for path in targets]
+        averages: dict[tuple[int, ...], Recipe] = {}  # a tie inside the modules stays one
         for name, lazy in shared:
             tensor: Lazy = lazy
             members = [lazy, *(other[name] for other in others)]
             if self.start == "average":
                 weights = tuple(1 / len(members) for _ in members)
-                tensor = recipe("weighted_sum", *members, weights=weights)
+                key = tuple(id(member.parameter) for member in members)
+                tensor = averages.setdefault(key, recipe("weighted_sum", *members, weights=weights))
             slots = [f"{path}.{name}" for path in targets]
             if self.start == "average":
                 slots = sites[id(lazy.parameter)] + slots

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from graph.shell import shell
 from surgery.edits import Edit, SetAttribute, SetConfig, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
 from surgery.lazy import recipe
-from surgery.model import Patient
+from surgery.model import Patient, private_shell
 from surgery.operation import Operation, operation
 
 
@@ -29,6 +28,7 @@ class Untie(Operation):
     def plan(self, patient: Patient) -> Iterator[Edit]:
         sites = patient.sites()
         paths = self.targets.paths
+        _whole_modules_only(patient, paths)
         yield from _modules_of_their_own(patient, paths)
         freed: set[str] = set()
         for places in sites.values():
@@ -46,6 +46,19 @@ class Untie(Operation):
                 if place in freed:
                     yield SetTensor(place, recipe("copy", patient.tensor(place)))
         yield from _undeclared(patient, freed)
+
+
+def _whole_modules_only(patient: Patient, paths: tuple[str, ...]) -> None:
+    """A part of a reused module cannot have parameters of its own: its other places would have them too."""
+    for path in paths:
+        outer = patient.reused(path) if path else None
+        if outer is not None and not _under(f"{outer}.", paths):
+            places = patient.module_paths(patient.module(outer))
+            raise SurgeryError(
+                f"is a part of {outer}, one module used at {' and '.join(places)}",
+                path=path,
+                hint=f'`untie("{places[-1]}")`',
+            )
 
 
 def _under(place: str, paths: tuple[str, ...]) -> bool:
@@ -67,12 +80,13 @@ def _modules_of_their_own(patient: Patient, paths: tuple[str, ...]) -> Iterator[
 
 
 def _own(module: nn.Module) -> nn.Module:
-    return shell(module, parameter=lambda shared: shared).model
+    return private_shell(module, parameter=lambda shared: shared)
 
 
 def _undeclared(patient: Patient, freed: set[str]) -> Iterator[Edit]:
     """A declared tie that is undone must not be said any longer, or `tie_weights` would make it again."""
     declared = patient.declared_ties()
-    if any(target in freed or source in freed for target, source in declared.items()):
+    names = {path.replace(".base.", ".") for path in freed}  # under an adapter a weight lies one level down
+    if any(target in names or source in names for target, source in declared.items()):
         yield SetConfig("tie_word_embeddings", False)
         yield SetAttribute("", "all_tied_weights_keys", {})

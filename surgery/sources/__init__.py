@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from surgery.errors import SurgeryError
 from surgery.session import Session
 
 
@@ -23,7 +24,7 @@ class Opened:
     source: str | None = None
     inputs: Any = None
     tokenizer: Any = None
-    rebuild: dict[str, Any] | None = field(default=None)
+    rebuild: dict[str, Any] | None = None
 
 
 def open(
@@ -68,12 +69,12 @@ def opened(
         return from_folder(place, inputs, skeleton=skeleton, source=str(place.resolve()))
     if place.exists():
         return _refused_file(place)
+    if str(source).startswith(("/", ".", "~")) or str(source).count("/") > 1:
+        raise SurgeryError("there is no such folder", path=str(source))
     return from_hub(str(source), inputs, skeleton=skeleton)
 
 
 def _refused_file(place: Path) -> Opened:
-    from surgery.errors import SurgeryError
-
     raise SurgeryError(
         "a weights file alone does not say what the model is",
         path=str(place),

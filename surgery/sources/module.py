@@ -13,9 +13,9 @@ from surgery.sources.example_inputs import example_inputs
 
 def from_module(model: nn.Module, inputs: Any = None, *, source: str | None = None) -> Opened:
     """A model given as an object; inputs are made for transformers decoders and asked for otherwise."""
-    from surgery.checkpoint.structure import recipe_of
+    from surgery.checkpoint.structure import structure_of
 
     name = type(model).__name__
     if inputs is None and model_type(model) is not None:
         inputs = example_inputs(model)
-    return Opened(model, name, source, inputs, None, recipe_of(model))
+    return Opened(model, name, source, inputs, None, structure_of(model))

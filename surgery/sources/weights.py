@@ -2,48 +2,42 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from graph.shell import shell
 from surgery.errors import SurgeryError
+from surgery.model import private_shell
 
 
 def with_weights(module: nn.Module, file: Path) -> nn.Module:
     """A shell of `module` whose parameters are the file's; the module given keeps its own.
 
-    A pickle is read with `weights_only=True`: anything but tensors in it is refused.
+    Ties of the module stay ties. A pickle is read with `weights_only=True`: anything but tensors in it is
+    refused. Names, shapes and dtypes must be the module's.
     """
+    from surgery.checkpoint.load import fill
+    from surgery.checkpoint.tensors import Checkpoint
+
     if not file.is_file():
         raise SurgeryError("the file is not there", path=str(file))
-    state = _safetensors(file) if file.suffix == ".safetensors" else _weights_only(file)
-    made = shell(module).model
-    expected = made.state_dict()
-    for name in sorted(expected.keys() ^ state.keys()):
-        where = "the file lacks" if name in expected else "the module has no"
-        raise SurgeryError(
-            f"{where} {name}", path=str(file), expected=f"the tensors of {type(module).__name__}"
-        )
-    for name, tensor in state.items():
-        if tensor.shape != expected[name].shape:
-            raise SurgeryError(
-                f"{name} does not fit",
-                path=str(file),
-                got=list(tensor.shape),
-                expected=list(expected[name].shape),
-            )
-    made.load_state_dict(state, assign=True)
+    made = private_shell(module)
+    if file.suffix == ".safetensors":
+        fill(made, Checkpoint.at(file))
+        return made.eval()
+    with tempfile.TemporaryDirectory() as folder:  # one way of filling slots, whatever the file was
+        fill(made, Checkpoint.at(_as_safetensors(_weights_only(file), Path(folder))))
     return made.eval()
 
 
-def _safetensors(file: Path) -> dict[str, torch.Tensor]:
-    from surgery.checkpoint.tensors import Checkpoint, read_tensor
+def _as_safetensors(state: dict[str, torch.Tensor], folder: Path) -> Path:
+    from safetensors.torch import save_file
 
-    checkpoint = Checkpoint.at(file)
-    found = {name: checkpoint.entry(name) for name in checkpoint.names()}
-    return {name: read_tensor(entry.file, entry.name) for name, entry in found.items() if entry}
+    place = folder / "model.safetensors"
+    save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, place)
+    return place
 
 
 def _weights_only(file: Path) -> dict[str, torch.Tensor]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,50 @@ from surgery.session import Session
 from tests.models import ZOO
 
 
+def half() -> tuple[nn.Module, Any]:
+    """The small Llama in bfloat16, as `from_pretrained` gives it: rotary frequencies stay float32."""
+    model, inputs = ZOO["llama"]()
+    for parameter in model.parameters():
+        parameter.data = parameter.data.bfloat16()
+    return model, inputs
+
+
+class Repeated(nn.Module):
+    """A list that holds one block twice, with a tie inside each block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        first, second = (nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6)) for _ in range(2))
+        for block in (first, second):
+            block[1].weight = block[0].weight
+        self.blocks = nn.ModuleList([first, first, second])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for block in self.blocks:
+            x = x + block(x)
+        return x
+
+
+def repeated() -> tuple[nn.Module, Any]:
+    """A `Repeated` with fixed weights."""
+    torch.manual_seed(0)
+    return Repeated().eval(), (torch.randn(2, 6),)
+
+
+MODELS: dict[str, Callable[[], tuple[nn.Module, Any]]] = ZOO | {"half": half, "repeated": repeated}
+
+PARENT = "<parent>"
+
+
+@cache
+def parent_of(model: str) -> str:
+    """A folder with a sparsified copy of a model, to merge with."""
+    made, inputs = MODELS[model]()
+    session = surgery.open(made, inputs)
+    session.sparsify("**", 0.3)
+    return str(session.save(Path(tempfile.mkdtemp(prefix="surgery-parent-")) / "parent"))
+
+
 @dataclass(frozen=True)
 class Case:
     """An operation on a zoo model, after `first` steps that prepare it."""
@@ -41,7 +87,7 @@ class Case:
 
     def session(self) -> Session:
         """A fresh session, prepared."""
-        model, inputs = ZOO[self.model]()
+        model, inputs = MODELS[self.model]()
         session = surgery.open(model, inputs)
         for name, fields in self.first:
             session.apply(operation_named(name).from_fields(fields))
@@ -49,7 +95,10 @@ class Case:
 
     def step(self) -> Operation:
         """The operation, unresolved."""
-        return operation_named(self.operation).from_fields(self.fields)
+        fields = dict(self.fields)
+        if fields.get("parents") == PARENT:
+            fields["parents"] = [parent_of(self.model)]
+        return operation_named(self.operation).from_fields(fields)
 
 
 def run(model: nn.Module, inputs: Any) -> torch.Tensor:
@@ -142,7 +191,7 @@ def undo_restores(case: Case) -> None:
 
 def opened_model_is_untouched(case: Case) -> None:
     """Tensors, buffers, flags, hooks and config of the opened model stay, whatever happens."""
-    model, inputs = ZOO[case.model]()
+    model, inputs = MODELS[case.model]()
     before = untouched(model)
     session = surgery.open(model, inputs)
     for name, fields in case.first:
@@ -159,7 +208,7 @@ def replay_equals_live(case: Case) -> None:
     session = case.session()
     session.apply(case.step())
     script = surgery.Script.from_json(session.script.to_json())
-    model, inputs = ZOO[case.model]()
+    model, inputs = MODELS[case.model]()
     again = surgery.replay(script, model, inputs=inputs)
     assert again.fingerprint() == session.fingerprint()
 
@@ -197,7 +246,7 @@ def survives_saving(case: Case, folder: Path) -> None:
     session = case.session()
     session.apply(case.step())
     session.save(folder / "out")
-    into = None if session.patient.model_type else ZOO[case.model]()[0]
+    into = None if session.patient.model_type else MODELS[case.model]()[0]
     loaded = surgery.load(folder / "out", into=into)
     assert Fingerprinter()(loaded) == session.fingerprint()
     inputs = session.opened.inputs

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
@@ -144,6 +145,9 @@ SCRIPTS: list[tuple[Any, str]] = [
     ({"steps": [{"operation": "remove", "targets": 7}]}, "remove.targets does not fit"),
     ({"steps": ["remove"]}, "is no step"),
     ({"steps": {}}, "steps is no list"),
+    ({"made_with": "abc"}, "made_with is no object"),
+    ({"made_with": {"moon": "full"}}, "made_with has an unknown key"),
+    ({"base": {"class": "LlamaForCausalLM", "fingerprint": None, "source": 7}}, "base.source is no text"),
 ]
 
 
@@ -199,20 +203,31 @@ def test_save_does_not_replace_unasked(session: surgery.Session, saved: Path) ->
     other = saved.parent / "photos"
     other.mkdir()
     (other / "cat.jpg").write_bytes(b"cat")
-    with pytest.raises(SurgeryError, match="something other than a model"):
+    with pytest.raises(SurgeryError, match=r"no save of a model wrote; got cat\.jpg"):
         session.save(other, overwrite=True)
     assert (other / "cat.jpg").read_bytes() == b"cat"
+    project = saved.parent / "project"
+    (project / "src").mkdir(parents=True)
+    (project / "config.json").write_text("{}")
+    with pytest.raises(SurgeryError, match="no save of a model wrote"):
+        session.save(project, overwrite=True)
+    (saved / "notes.txt").write_text("mine")
+    with pytest.raises(SurgeryError, match=r"no save of a model wrote; got notes\.txt"):
+        session.save(saved, overwrite=True)
 
 
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), SafetensorError("No space left on device")]
+)
 def test_failed_save_leaves_the_old_folder(
-    session: surgery.Session, saved: Path, monkeypatch: pytest.MonkeyPatch
+    session: surgery.Session, saved: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """When the disk is full half-way, the old folder is whole and nothing else is left behind."""
     before = {path.name: path.read_bytes() for path in saved.iterdir()}
     neighbours = sorted(saved.parent.iterdir())
 
     def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr("surgery.checkpoint.save.card", full)
     with pytest.raises(SurgeryError, match="No space left on device"):
@@ -281,12 +296,52 @@ def test_pickles(tmp_path: Path) -> None:
         surgery.open(tmp_path)
 
 
+def test_parts_of_a_reused_module_are_not_untied() -> None:
+    """Both places would change: refused, and the hint names the whole module, which works."""
+    model, inputs = ZOO["siamese"]()
+    session = surgery.open(model, inputs)
+    part = next(path for path in session.graph.by_path if path.startswith("right."))
+    with pytest.raises(SurgeryError, match="is a part of right") as refusal:
+        session.untie(part)
+    assert refusal.value.hint == '`untie("right")`'
+    session.untie("right")
+    assert len([tie for tie in session.graph.ties if tie.kind == "module"]) == 0
+
+
+@pytest.mark.parametrize("text", ["{}", '{"format": "surgery-model", "version": 1}', "[]", "no json"])
+def test_bad_manifest_is_refused(saved: Path, text: str) -> None:
+    """A manifest without its keys is one sentence too."""
+    (saved / "surgery.json").write_text(text)
+    with pytest.raises(SurgeryError):
+        surgery.load(saved)
+
+
+def test_manifest_with_a_class_that_is_none(saved: Path) -> None:
+    """A class name from a file reaches nothing but model classes."""
+    data = json.loads((saved / "surgery.json").read_text())
+    data["structure"]["class"] = "pipeline"
+    (saved / "surgery.json").write_text(json.dumps(data))
+    with pytest.raises(SurgeryError, match="names no model class"):
+        surgery.load(saved)
+
+
+def test_running_statistics_are_not_averaged(tmp_path: Path) -> None:
+    """Merging a model with BatchNorm over checkpoints names the statistics that would be wrong."""
+    model, inputs = ZOO["cnn"]()
+    session = surgery.open(model, inputs)
+    session.save(tmp_path / "parent")
+    with pytest.raises(SurgeryError, match="running statistics"):
+        session.merge("**", parents=[str(tmp_path / "parent")])
+
+
 def test_sources_that_are_no_model(tmp_path: Path) -> None:
     """An empty folder, an unknown id, an unknown class and code of its own are each named."""
     with pytest.raises(SurgeryError, match="holds no model"):
         surgery.open(tmp_path)
     with pytest.raises(SurgeryError, match="is no folder here"):
         surgery.open("nobody/nothing-of-this-name")
+    with pytest.raises(SurgeryError, match="there is no such folder"):
+        surgery.open(tmp_path / "absent")
     (tmp_path / "config.json").write_text('{"architectures": ["NoSuchModel"]}')
     with pytest.raises(SurgeryError, match="names no model class"):
         surgery.open(tmp_path)

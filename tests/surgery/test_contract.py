@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from surgery.registry import operations
-from tests.surgery.contract import CHECKS, Case, generates_with_its_cache, survives_saving
+from tests.surgery.contract import CHECKS, PARENT, Case, generates_with_its_cache, survives_saving
 
 BLOCKS = {"llama": "model.layers", "qwen2": "model.layers", "gpt2": "transformer.h"}
 LINEARS = {"llama": "**.{q,v}_proj", "qwen2": "**.{q,v}_proj", "gpt2": "**.c_attn"}
@@ -74,6 +74,22 @@ PLAIN = [
     Case("siamese", "sparsify", {"targets": "left", "ratio": 0.5}),
     Case("cnn", "sparsify", {"targets": "**", "ratio": 0.4, "scope": "global"}),
     Case("encoder", "sparsify", {"targets": "**", "ratio": 0.4}),
+]
+
+PLAIN += [
+    Case("half", "remove", {"targets": "model.layers[1]"}),
+    Case("half", "tie", {"targets": "model.layers[2]", "to": "model.layers.1", "start": "average"}),
+    Case("half", "sparsify", {"targets": "**", "scope": "global"}),
+    Case("half", "fold", {"targets": "**"}, first=(("attach", {"targets": "**.q_proj"}),)),
+    Case("half", "merge", {"targets": "**", "parents": PARENT, "weights": [0.5, 0.5]}),
+    Case("llama", "merge", {"targets": "**", "parents": PARENT}),
+    Case("gpt2", "merge", {"targets": "transformer.h[1]", "parents": PARENT, "weights": [0.3, 0.7]}),
+    Case("tied_head", "merge", {"targets": "**", "parents": PARENT, "weights": [-1.0, 2.0]}),
+    Case("repeated", "remove", {"targets": "blocks[0]"}),
+    Case("repeated", "remove", {"targets": "blocks[2]"}),
+    Case("repeated", "merge", {"targets": "blocks[1:3]"}, first=(("untie", {"targets": "blocks[1]"}),)),
+    Case("repeated", "tie", {"targets": "blocks[2]", "to": "blocks.0", "start": "average"}),
+    Case("repeated", "untie", {"targets": "blocks[1]"}, lossless=True),
 ]
 
 DECODERS = [case for model in BLOCKS for case in _decoder_cases(model)]

@@ -75,6 +75,26 @@ def test_other_results_say_why_they_need_surgery(edit: str, tmp_path: Path) -> N
     assert Fingerprinter()(loaded) == session.fingerprint()
 
 
+def test_cast_buffers_are_told(tmp_path: Path) -> None:
+    """After `.bfloat16()` the rotary frequencies are cast too, which no reload repeats: the card says so."""
+    model = surgery.open("demo").opened.model.bfloat16()
+    session = surgery.open(model)
+    session.remove("model.layers[3]")
+    folder = session.save(tmp_path / "out")
+    assert "model.rotary_emb.inv_freq" in (folder / "README.md").read_text()
+    assert Fingerprinter()(surgery.load(folder)) == session.fingerprint()
+
+
+def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
+    """A model cut by hand, its config left behind, is refused with the place that would differ."""
+    model = surgery.open("demo").opened.model
+    del model.model.layers[5:]
+    session = surgery.open(model)
+    with pytest.raises(surgery.SurgeryError, match="could not be loaded again"):
+        session.save(tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_saved_folder_opens_for_more_surgery(tmp_path: Path) -> None:
     """Ties and adapters of an earlier save are there, and what is saved from there loads too."""
     first = surgery.open("demo")

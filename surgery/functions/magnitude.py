@@ -1,9 +1,10 @@
 """Recipes that set the smallest magnitudes to zero: exactly k of them, over one tensor or many.
 
-The threshold is found by a histogram over bit patterns in two passes of 16 bits (the bits of a
+The threshold is found by a histogram over bit patterns in two passes of 16 bits each (the bits of a
 non-negative float32 are ordered as the numbers are), so it needs 65,536 counters whatever the size of
 the model and equals `kthvalue` exactly. Elements equal to the threshold are taken in the order of
-(tensor, flat index) until there are k. Source: original.
+(tensor, flat index) until there are k; a third pass counts those. Float64 weights are ranked as
+float32. Source: original.
 """
 
 from __future__ import annotations

@@ -1,0 +1,83 @@
+"""Whether a model made anew from config and script is built like the one that is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from surgery.checkpoint.structure import dtype_of, from_config
+from surgery.families import model_type
+
+# Attributes that say how a model is run or where it came from, not what it computes.
+_INCIDENTAL = ("training", "name_or_path", "loss_type")
+
+
+def why_not_plain(model: nn.Module) -> str | None:
+    """Why transformers alone cannot load `model` from its config; None if it is proved that it can.
+
+    The class is rebuilt from the config and compared with the model: see `first_difference`.
+    """
+    if model_type(model) is None:
+        return f"{type(model).__name__} is no transformers model"
+    config: Any = model.config
+    settings = config.to_dict() | {"dtype": dtype_of(model)}
+    return first_difference(model, from_config(type(model).__name__, settings))
+
+
+def first_difference(model: nn.Module, made: nn.Module) -> str | None:
+    """Where `made` is not built like `model`, in words; None if it is.
+
+    Compared are module classes, scalar attributes, names, shapes, dtypes and ties of stored tensors, and
+    the values of buffers that are not stored, up to a cast of these: see `cast_buffers`.
+    """
+    mine, theirs = _described(model), _described(made)
+    for path in mine:
+        if path not in theirs:
+            return f"{path} is not what {type(model).__name__} has there"
+        if mine[path] != theirs[path]:
+            return f"{path} is {mine[path]}, and made anew it would be {theirs[path]}"
+    if missing := next((path for path in theirs if path not in mine), None):
+        return f"{missing} is missing"
+    for path, buffer, other in _unstored(model, made):
+        if other is None or not torch.equal(buffer, other.to(buffer.dtype)):
+            return f"{path}, which no checkpoint stores, has values of its own"
+    return None
+
+
+def cast_buffers(model: nn.Module, made: nn.Module) -> list[str]:
+    """Buffers that are not stored and were cast with the model; a reload has them in their own dtype."""
+    return [
+        path
+        for path, buffer, other in _unstored(model, made)
+        if other is not None and buffer.dtype != other.dtype
+    ]
+
+
+def _described(model: nn.Module) -> dict[str, str]:
+    """Every module with its class and scalars, every tensor with shape, dtype and first path of its tie."""
+    found: dict[str, str] = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        found[path or "(root)"] = type(module).__name__
+        for name, value in module.__dict__.items():
+            computes = not name.startswith("_") and name not in _INCIDENTAL
+            if computes and isinstance(value, bool | int | float | str):
+                found[f"{path}: {name}".removeprefix(": ")] = repr(value)
+    first: dict[int, str] = {}
+    for path, tensor in model.state_dict(keep_vars=True).items():
+        site = first.setdefault(id(tensor), path)
+        tied = f", tied to {site}" if site != path else ""
+        found[path] = f"{list(tensor.shape)} {tensor.dtype}{tied}"
+    return found
+
+
+def _unstored(model: nn.Module, made: nn.Module) -> Iterator[tuple[str, torch.Tensor, torch.Tensor | None]]:
+    """The buffers of `model` that no state_dict holds, with those of `made` at the same paths."""
+    others = dict(made.named_buffers(remove_duplicate=False))
+    for path, module in model.named_modules(remove_duplicate=False):
+        for name, buffer in module._buffers.items():
+            if buffer is not None and name in module._non_persistent_buffers_set:
+                full = f"{path}.{name}".lstrip(".")
+                yield full, buffer, others.get(full)

@@ -1,0 +1,33 @@
+"""Recipe functions that copy, add and fold."""
+
+from __future__ import annotations
+
+import torch
+
+from surgery.recipes import function
+
+
+@function(tiling="rows")
+def copy(source: torch.Tensor) -> torch.Tensor:
+    """The same values in storage of their own."""
+    return source.clone()
+
+
+@function(tiling="rows")
+def weighted_sum(*sources: torch.Tensor, weights: tuple[float, ...]) -> torch.Tensor:
+    """Σ wᵢ θᵢ, added from the first to the last in float32 (float64 for float64), in the first's dtype."""
+    wide = torch.promote_types(sources[0].dtype, torch.float32)
+    total = sources[0].to(wide) * weights[0]
+    for source, weight in zip(sources[1:], weights[1:], strict=True):
+        total = total + source.to(wide) * weight
+    return total.to(sources[0].dtype)
+
+
+@function(tiling="whole")
+def fold_low_rank(
+    weight: torch.Tensor, down: torch.Tensor, up: torch.Tensor, *, scale: float, transposed: bool
+) -> torch.Tensor:
+    """W + scale · B A in float32 or wider; `transposed` for weights stored as inputs × outputs."""
+    wide = torch.promote_types(weight.dtype, torch.float32)
+    delta = scale * (up.to(wide) @ down.to(wide))
+    return (weight.to(wide) + (delta.T if transposed else delta)).to(weight.dtype)
