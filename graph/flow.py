@@ -12,6 +12,7 @@ from graph.costs import identity, is_below
 from graph.nodes import CallNode, ModuleGraph, ModuleNode
 from graph.repeats import runs
 from graph.tree import join
+from graph.units import short
 
 Kind = Literal["module", "join", "function", "input", "output", "strip"]
 
@@ -188,11 +189,3 @@ def _function_node(name: str, call: CallNode, joined: bool) -> FlowNode:
         return FlowNode(name, "function", call.module, "attention", _ATTENTION[function])
     title = _SIGNS.get(function, function)
     return FlowNode(name, "join" if joined else "function", call.module, title, "")
-
-
-def short(count: int) -> str:
-    """A count in a few characters: 512, 1 k, 16.4 k, 3.1 M, 1.2 G."""
-    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
-        if count >= size:
-            return f"{count / size:.1f}".removesuffix(".0") + f" {unit}"
-    return str(count)

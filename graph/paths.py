@@ -21,6 +21,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 _SPECIAL = "\\*{}[]:,"
+MOST_STARS = 4  # more let the regular expression try too many ways
+MOST_BRACES = 8
 
 
 class SelectorError(ValueError):
@@ -100,6 +102,7 @@ def parse(text: str) -> tuple[Branch, ...]:
 class _Parser:
     def __init__(self, text: str) -> None:
         self.text, self.at = text, 0
+        self.stars = self.depth = 0
 
     def fail(self, problem: str, hint: str, at: int | None = None) -> SelectorError:
         return SelectorError(self.text, self.at if at is None else at, problem, hint)
@@ -157,7 +160,7 @@ class _Parser:
         return Name(self.glob("a segment"))
 
     def glob(self, what: str) -> re.Pattern[str]:
-        start = self.at
+        start, self.stars = self.at, 0
         pattern = self.alternatives(inside=False)
         if self.at == start:
             raise self.fail(f"{what} is missing", "a name, * or **")
@@ -177,7 +180,12 @@ class _Parser:
                 made += re.escape(self.peek())
                 self.at += 1
             elif char == "*":
-                made, self.at = made + ".*", self.at + 1
+                while self.peek() == "*":  # several in a row match what one does, only slower
+                    self.at += 1
+                self.stars += 1
+                if self.stars > MOST_STARS:
+                    raise self.fail(f"more than {MOST_STARS} wildcards in one name", "fewer")
+                made += ".*"
             elif char == "{":
                 made += self.braces()
             elif char in "}]" or (inside and char in ".[:"):
@@ -187,6 +195,9 @@ class _Parser:
 
     def braces(self) -> str:
         start, options = self.at, []
+        self.depth += 1
+        if self.depth > MOST_BRACES:
+            raise self.fail(f"braces nested more than {MOST_BRACES} deep", "{a,b}")
         while True:
             self.at += 1  # over the brace or comma
             options.append(self.alternatives(inside=True).strip())
@@ -194,6 +205,7 @@ class _Parser:
                 raise self.fail("{ is never closed", "{a,b}", start)
             if self.peek() == "}":
                 self.at += 1
+                self.depth -= 1
                 return f"(?:{'|'.join(options)})"
 
     def index(self) -> Index:
@@ -205,6 +217,8 @@ class _Parser:
         self.at = end + 1
         if body == "*":
             return Index(slice(None))
+        if re.search(r"\d{10}", body):
+            raise self.fail("no list is that long", "[3], [-1] or [8:24:2]", start + 1)
         if re.fullmatch(r"-?\d+", body):
             return Index(int(body))
         if re.fullmatch(r"(-?\d+)?\s*:\s*(-?\d+)?\s*(:\s*(-?\d+)?\s*)?", body):

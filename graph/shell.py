@@ -36,15 +36,18 @@ def shell(
     model: nn.Module,
     parameter: Callable[[nn.Parameter], nn.Parameter] | None = None,
     buffer: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    *,
+    private_config: bool = True,
 ) -> Shell:
     """A structural copy of `model`.
 
     `parameter` makes a parameter of the copy from one of the model's; by default a new Parameter
-    over the same storage. `buffer` likewise; by default a clone. Each object is made once, so
+    over the same storage. `buffer` likewise; by default a clone. `private_config` copies configs; a
+    block that is copied inside one model shares the model's. Each object is made once, so
     ties and reused modules stay what they are. Raises NotShellable for scripted modules and for
     forwards replaced on the instance by something that is not a method of a module.
     """
-    return _Maker(model, parameter or _alias, buffer or torch.Tensor.clone).shell()
+    return _Maker(model, parameter or _alias, buffer or torch.Tensor.clone, private_config).shell()
 
 
 def _alias(old: nn.Parameter) -> nn.Parameter:
@@ -59,8 +62,10 @@ class _Maker:
         model: nn.Module,
         parameter: Callable[[nn.Parameter], nn.Parameter],
         buffer: Callable[[torch.Tensor], torch.Tensor],
+        private_config: bool,
     ) -> None:
         self.model, self.parameter, self.buffer = model, parameter, buffer
+        self.private_config = private_config
         self.memo: dict[int, Any] = {}
         self.kept: list[Any] = []
         self.source_of: dict[nn.Module, nn.Module] = {}
@@ -104,7 +109,7 @@ class _Maker:
             items = tuple(self.remap(item) for item in value)
             return value if all(a is b for a, b in zip(items, value, strict=True)) else items
         if _is_config(value):
-            return copy.deepcopy(value, self.memo)
+            return copy.deepcopy(value, self.memo) if self.private_config else value
         return value
 
 

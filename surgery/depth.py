@@ -15,7 +15,8 @@ def removed_by_list(patient: Patient, paths: Sequence[str], verb: str) -> dict[s
     gone: dict[str, list[int]] = {}
     for path in paths:
         parent, index = patient.block_list(path, verb)
-        gone.setdefault(parent, []).append(index)
+        if index not in gone.setdefault(parent, []):
+            gone[parent].append(index)
     for parent, indices in gone.items():
         count = patient.items(parent)
         if len(indices) == count:
@@ -41,9 +42,9 @@ def without(patient: Patient, gone: dict[str, list[int]], verb: str) -> Iterator
 
 
 def _renumbered(patient: Patient, parent: str, kept: tuple[int, ...]) -> Iterator[Edit]:
-    blocks = patient.module(parent)
+    blocks = [module for module in patient.module(parent)._modules.values() if module is not None]
     for number, index in enumerate(kept):
-        for name, module in indexed_modules(blocks.get_submodule(str(index))):
+        for name, module in indexed_modules(blocks[index]):
             if module.__dict__["layer_idx"] != number:
                 yield SetAttribute(f"{parent}.{number}.{name}".rstrip("."), "layer_idx", number)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import nn
 
 from surgery.journal import Journal
@@ -15,7 +16,7 @@ from surgery.lazy import Lazy
 class Run(Protocol):
     """How lazy tensors become parameters: computed (live) or on meta with their lineage (skeleton)."""
 
-    def parameter(self, lazy: Lazy, *, trainable: bool) -> nn.Parameter: ...
+    def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter: ...
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,14 @@ class SetTensor:
     def apply(self, site: Site) -> None:
         slots, name = site.slots(self.path, "_parameters")
         before = slots.get(name)
-        slots[name] = site.run.parameter(self.tensor, trainable=before is None or before.requires_grad)
+        trainable = before is None or before.requires_grad
+        slots[name] = site.run.parameter(self.tensor, trainable=trainable, device=self._device(site, before))
+
+    def _device(self, site: Site, before: nn.Parameter | None) -> torch.device:
+        """Where the slot's tensor was; of a slot that was just made, where its module has others."""
+        owner = site.model.get_submodule(self.path.rpartition(".")[0])
+        tensors = [*([] if before is None else [before]), *owner.parameters()]
+        return next((tensor.device for tensor in tensors if not tensor.is_meta), torch.device("cpu"))
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,8 @@ class SetAttribute:
     value: Any
 
     def apply(self, site: Site) -> None:
-        site.journal.touch(site.model.get_submodule(self.path).__dict__)[self.name] = self.value
+        attributes = site.model.get_submodule(self.path).__dict__
+        site.journal.touch_value(attributes, self.name)[self.name] = self.value
 
 
 @dataclass(frozen=True)
@@ -104,5 +113,5 @@ class SetConfig:
 
     def apply(self, site: Site) -> None:
         config: Any = site.model.config
-        site.journal.touch(config.__dict__)
-        setattr(config, self.name, self.value)
+        name = getattr(config, "attribute_map", {}).get(self.name, self.name)  # GPT-2 says n_layer
+        site.journal.touch_value(config.__dict__, name)[name] = self.value

@@ -133,7 +133,10 @@ def coerce(spec: FieldSpec, value: Any, operation: str) -> Any:
 def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         return None
-    return float(value) if abs(value) != float("inf") else None
+    try:
+        return float(value) if abs(value) != float("inf") else None
+    except OverflowError:
+        return None
 
 
 def _targets(value: Any) -> Targets | None:

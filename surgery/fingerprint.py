@@ -31,6 +31,10 @@ _INCIDENTAL = {
 }
 
 
+# Attributes that say how a module is run or where it came from, not what it computes.
+_INCIDENTAL_ATTRIBUTES = {"training", "name_or_path", "loss_type"}
+
+
 def tensor_digest(tensor: torch.Tensor) -> str:
     """`dtype shape sha256` of a tensor's values, in row-major order."""
     flat: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
@@ -57,8 +61,10 @@ class Fingerprinter:
         self._known = WeakIdKeyDictionary()  # by storage: the opened model and its shell share it
 
     def __call__(self, model: nn.Module) -> str:
-        """The fingerprint of class, config, stored tensors and ties; SurgeryError on meta tensors."""
+        """The fingerprint of modules, config, stored tensors and ties; SurgeryError on meta tensors."""
         lines = [f"class {type(model).__name__}"]
+        for path, module in model.named_modules(remove_duplicate=False):
+            lines.append(f"module {path} {type(module).__name__} {json.dumps(scalars(module))}")
         config = getattr(model, "config", None)
         if hasattr(config, "to_dict"):
             lines.append(config_line(config))
@@ -87,6 +93,18 @@ class Fingerprinter:
         return known[what]
 
 
+def scalars(module: nn.Module) -> dict[str, bool | int | float | str]:
+    """The scalar attributes that say what a module computes: widths, rates, scales, places."""
+    return {
+        name: value
+        for name, value in sorted(module.__dict__.items())
+        if not name.startswith("_")
+        and name not in _INCIDENTAL_ATTRIBUTES
+        and isinstance(value, bool | int | float | str)
+    }
+
+
 def stored_tensors(model: nn.Module) -> list[tuple[str, torch.Tensor]]:
     """Parameters and persistent buffers by every name a state_dict gives them, in its order."""
-    return list(model.state_dict(keep_vars=True).items())
+    found = model.state_dict(keep_vars=True).items()
+    return [(name, value) for name, value in found if isinstance(value, torch.Tensor)]

@@ -33,7 +33,11 @@ class State:
 
     def lineage(self) -> list[State]:
         """The states from the base to this one, both included."""
-        return [self] if self.parent is None else [*self.parent.lineage(), self]
+        line, state = [self], self.parent
+        while state is not None:
+            line.append(state)
+            state = state.parent
+        return line[::-1]
 
 
 class History:

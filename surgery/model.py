@@ -94,15 +94,16 @@ class Patient:
         return len(self.module(path)._modules)
 
     def block_list(self, path: str, verb: str) -> tuple[str, int]:
-        """The list a block sits in and its index there.
+        """The list a block sits in and its position there, which need not be its name.
 
         Refused if `path` is no item of a ModuleList or Sequential, or, in a transformers model, not
         one of the decoder's blocks.
         """
         parent, _, index = path.rpartition(".")
         self.module(path)
+        parent = self.module_paths(self.module(parent))[0]  # a list used twice is one list
         family = self.family(verb)
-        if not isinstance(self.module(parent), _CONTAINERS) or not index.isdigit():
+        if not isinstance(self.module(parent), _CONTAINERS):
             hint = f"`{self.blocks(family)}[0]`" if family else "an item of a ModuleList or Sequential"
             raise SurgeryError(
                 f"{verb} needs a block", path=path, got=type(self.module(path)).__name__, hint=hint
@@ -110,12 +111,18 @@ class Patient:
         if family and parent != self.blocks(family):
             blocks = self.blocks(family)
             raise SurgeryError(f"{verb} needs a block of {blocks}", path=path, hint=f"`{blocks}[0]`")
-        return parent, int(index)
+        return parent, list(self.module(parent)._modules).index(index)
 
     def blocks(self, family: Family) -> str:
         """The path of the family's block list, in the model with its head as in the bare decoder."""
         outer, _, inner = family.blocks.partition(".")
         return family.blocks if outer in self.root._modules else inner
+
+    def config_ties(self, path: str) -> bool:
+        """Whether the parameter at `path` is an end of a tie that the model's class makes by its config."""
+        ends = self.declared_ties()
+        wanted = bool(getattr(self.config, "tie_word_embeddings", False))
+        return wanted and path in (*ends, *ends.values())
 
     def declared_ties(self) -> dict[str, str]:
         """Ties the model's class makes by itself when its config says so: target → source."""
@@ -123,11 +130,14 @@ class Patient:
 
 
 def private_shell(
-    model: nn.Module, parameter: Callable[[nn.Parameter], nn.Parameter] | None = None
+    model: nn.Module,
+    parameter: Callable[[nn.Parameter], nn.Parameter] | None = None,
+    *,
+    private_config: bool = True,
 ) -> nn.Module:
     """A structural shell (see `graph.shell`); SurgeryError for a module that cannot be taken apart."""
     try:
-        return shell(model, parameter=parameter).model
+        return shell(model, parameter=parameter, private_config=private_config).model
     except NotShellable as error:
         raise SurgeryError(error.reason, path=error.path or "(root)") from None
 

@@ -107,6 +107,22 @@ def _count(node: Lazy | None, parameter: nn.Parameter) -> int:
     return parameter.numel()
 
 
+def refuse_unread(graph: ModuleGraph, before: ModuleGraph, verb: str) -> None:
+    """SurgeryError if a parameter that the step added is read by no call: the edit would have no effect."""
+    if not graph.calls:
+        return
+    known = {tensor.path for node in before.modules for tensor in node.tensors}
+    read = {path for call in graph.calls for path in call.reads}
+    for node in graph.modules:
+        for tensor in node.tensors:
+            if tensor.kind == "parameter" and tensor.path not in known and tensor.path not in read:
+                raise SurgeryError(
+                    f"{verb} here would have no effect: the forward never reads what it adds",
+                    path=node.path,
+                    got=tensor.path,
+                )
+
+
 def refuse_broken(graph: ModuleGraph, verb: str) -> None:
     """SurgeryError at the module whose forward would raise, if the trace found one."""
     if graph.problem is not None:

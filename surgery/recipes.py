@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Literal, Protocol
 
 import torch
@@ -52,15 +53,26 @@ def function(*, tiling: Tiling) -> Callable[[Callable[..., torch.Tensor]], Calla
     return register
 
 
+_counting = Lock()
+_inside = 0
+_threads = 0
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One intra-op thread inside, the former number afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """One intra-op thread inside; the former number once nobody is inside, in whatever thread."""
+    global _inside, _threads
+    with _counting:
+        if _inside == 0:
+            _threads = torch.get_num_threads()
+        _inside += 1
+        torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        with _counting:
+            _inside -= 1
+            torch.set_num_threads(_threads if _inside == 0 else 1)
 
 
 def compute(lazy: Lazy, memo: dict[int, torch.Tensor]) -> torch.Tensor:

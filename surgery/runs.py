@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import surgery.functions  # noqa: F401
+from surgery.aliases import refuse_aliases
 from surgery.edits import Run, Site
 from surgery.journal import Journal
 from surgery.lazy import Held, Lazy
@@ -25,12 +26,14 @@ class Live:
         self.parameters: dict[int, nn.Parameter] = {}
         self.kept: list[Lazy] = []
 
-    def parameter(self, lazy: Lazy, *, trainable: bool) -> nn.Parameter:
+    def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter:
         if isinstance(lazy, Held):
             return lazy.parameter
         if id(lazy) not in self.parameters:
             self.kept.append(lazy)
-            self.parameters[id(lazy)] = nn.Parameter(compute(lazy, self.tensors), requires_grad=trainable)
+            self.parameters[id(lazy)] = nn.Parameter(
+                compute(lazy, self.tensors).to(device), requires_grad=trainable
+            )
         return self.parameters[id(lazy)]
 
 
@@ -41,7 +44,7 @@ class Skeleton:
         self.lineage: dict[int, Lazy] = {}
         self.parameters: dict[int, nn.Parameter] = {}
 
-    def parameter(self, lazy: Lazy, *, trainable: bool) -> nn.Parameter:
+    def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter:
         if isinstance(lazy, Held):
             return lazy.parameter
         if id(lazy) not in self.parameters:
@@ -59,9 +62,10 @@ def carry_out(step: Operation, model: nn.Module, journal: Journal, run: Run) -> 
     """
     patient = Patient(model)
     resolved = step.resolved(patient)
-    site = Site(model, journal, run)
-    for edit in list(resolved.plan(patient)):
-        edit.apply(site)
+    edits = list(resolved.plan(patient))
+    refuse_aliases(edits, model)
+    for edit in edits:
+        edit.apply(Site(model, journal, run))
     return resolved
 
 

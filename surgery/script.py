@@ -87,13 +87,13 @@ class Script:
     def from_json(cls, text: str) -> Script:
         """A script from JSON text; unknown keys, versions, operations and fields are refused."""
         try:
-            data = json.loads(text)
+            data = json.loads(text, object_pairs_hook=_once)
         except (ValueError, RecursionError):
             raise SurgeryError("is not JSON", expected="an edit script") from None
         _keys(data, {"format", "version", "base", "steps"}, {"result", "made_with"}, "the script")
         if data["format"] != FORMAT:
             raise SurgeryError("is no edit script", got=data["format"], expected=FORMAT)
-        if data["version"] != VERSION:
+        if data["version"] != VERSION or type(data["version"]) is not int:
             raise SurgeryError(
                 "has a version this release cannot read",
                 got=data["version"],
@@ -177,6 +177,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Parent):
         return {"source": value.source, "fingerprint": value.fingerprint}
     return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; a key given twice is refused, since readers differ on which one counts."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = next(key for key, _ in pairs if [other for other, _ in pairs].count(key) > 1)
+        raise SurgeryError("gives a key twice", got=repr(twice))
+    return found
 
 
 def _text(value: Any, where: str) -> str | None:

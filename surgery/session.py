@@ -19,9 +19,9 @@ from surgery.history import History, State
 from surgery.journal import Journal
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation
-from surgery.preview import Preview, nonzero, refuse_broken, sketch
+from surgery.preview import Preview, nonzero, refuse_broken, refuse_unread, sketch
 from surgery.registry import operation_named, operations
-from surgery.runs import Live, carry_out
+from surgery.runs import Live, Skeleton, carry_out
 from surgery.script import Base, Script, made_with
 
 if TYPE_CHECKING:
@@ -97,6 +97,9 @@ class Session:
     # Operating ------------------------------------------------------------------------------
 
     def __getattr__(self, name: str) -> Callable[..., State]:
+        if name in dir(type(self)):  # a property raised AttributeError: say which, not that it is missing
+            value: Callable[..., State] = object.__getattribute__(self, name)
+            return value
         if name.startswith("_") or name not in operations():
             raise AttributeError(f"a session has no attribute or operation {name!r}")
         cls = operation_named(name)
@@ -107,11 +110,12 @@ class Session:
         with self.lock:
             before, journal = self.graph, Journal()
             try:
-                step = carry_out(operation, self.model, journal, Live())
+                step = carry_out(operation, self.model, journal, Skeleton() if self.is_skeleton else Live())
                 self._name_origins(self.history.next_id())
                 graph = self._traced()
                 if before.problem is None:
                     refuse_broken(graph, step.name)
+                    refuse_unread(graph, before, step.name)
             except BaseException:
                 journal.undo()
                 raise
@@ -135,22 +139,23 @@ class Session:
         graph = extract(drawn.model, self.opened.inputs, origins=names)
         if before.problem is None and resolved:
             refuse_broken(graph, resolved[-1].name)
+            refuse_unread(graph, before, resolved[-1].name)
         return Preview(resolved, costs(before), costs(graph), graph, nonzero(drawn))
 
     def undo(self) -> State:
         """Back to the state before: the very same objects."""
         with self.lock:
-            return self.history.undo()
+            return self._moved(self.history.undo)
 
     def redo(self) -> State:
         """Forward again to the state last undone; nothing is computed."""
         with self.lock:
-            return self.history.redo()
+            return self._moved(self.history.redo)
 
     def goto(self, state: State | int) -> State:
         """To any state of the history."""
         with self.lock:
-            return self.history.goto(state.id if isinstance(state, State) else state)
+            return self._moved(lambda: self.history.goto(state.id if isinstance(state, State) else state))
 
     # Measuring, showing, keeping --------------------------------------------------------------
 
@@ -198,6 +203,15 @@ class Session:
         return f"<surgery.Session {type(self.model).__name__}, {len(self.steps)} steps>"
 
     # Inside -----------------------------------------------------------------------------------
+
+    def _moved(self, move: Callable[[], State]) -> State:
+        """Moves in the history; modules that come back are in the mode, train or eval, of the model now."""
+        present = set(self.model.modules())
+        state = move()
+        for module in self.model.modules():
+            if module not in present:
+                module.training = self.model.training
+        return state
 
     def _traced(self) -> ModuleGraph:
         return extract(self.model, self.opened.inputs, origins=self._origins)

@@ -13,8 +13,8 @@ def is_transposed(module: nn.Module) -> bool:
 
 
 def is_linear(module: nn.Module) -> bool:
-    """Whether `module` computes x Wᵀ + b: a torch Linear or GPT-2's Conv1D."""
-    return isinstance(module, nn.Linear) or is_transposed(module)
+    """Whether `module` computes x Wᵀ + b with a weight of its own, not one that is computed each time."""
+    return (isinstance(module, nn.Linear) or is_transposed(module)) and "weight" in module._parameters
 
 
 class LoraLinear(nn.Module):

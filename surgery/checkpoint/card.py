@@ -10,6 +10,12 @@ if TYPE_CHECKING:
     from surgery.session import Session
 
 
+CAST = (
+    "had been cast with the weights; no checkpoint stores such buffers, so a reloaded model has them in the "
+    "dtype its class gives them and its outputs differ by rounding"
+)
+
+
 def card(session: Session, reason: str | None, cast: list[str]) -> str:
     """A README.md: edits, figures, and how the folder loads.
 
@@ -41,9 +47,5 @@ def card(session: Session, reason: str | None, cast: list[str]) -> str:
     else:
         lines += [f"With `surgery.load(folder)`, since {reason}.", ""]
     if cast:
-        lines += [
-            f"{', '.join(cast)} had been cast with the weights. No checkpoint stores such buffers, so the "
-            "reloaded model has them in the dtype its class gives them: its outputs differ by rounding.",
-            "",
-        ]
+        lines += [f"{', '.join(cast)}: {CAST}.", ""]
     return "\n".join(lines)

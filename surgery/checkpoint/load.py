@@ -68,7 +68,19 @@ def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
         raise SurgeryError(
             "its content is not what was saved", path=str(place), got=found, expected=manifest["fingerprint"]
         )
+    _generation(model, place)
+    frozen = set(manifest.get("frozen", []))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name not in frozen and parameter.is_floating_point())
     return model.eval()
+
+
+def _generation(model: Any, folder: Path) -> None:
+    """The generation settings that were saved; a model built from its config has only its class's own."""
+    if (folder / "generation_config.json").is_file() and hasattr(model, "generation_config"):
+        from transformers import GenerationConfig
+
+        model.generation_config = GenerationConfig.from_pretrained(folder)
 
 
 def fill(model: nn.Module, checkpoint: Checkpoint) -> None:
@@ -78,6 +90,7 @@ def fill(model: nn.Module, checkpoint: Checkpoint) -> None:
     """
     made: dict[int, nn.Parameter] = {}
     wanted: set[str] = set()
+    buffers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
     for path, module in list(model.named_modules(remove_duplicate=False)):
         for name, parameter in list(module._parameters.items()):
             if parameter is None:
@@ -93,7 +106,9 @@ def fill(model: nn.Module, checkpoint: Checkpoint) -> None:
             full = f"{path}.{name}".lstrip(".")
             if buffer is not None and name not in module._non_persistent_buffers_set:
                 wanted.add(full)
-                module._buffers[name] = _read(checkpoint, full, buffer)
+                if id(buffer) not in buffers:
+                    buffers[id(buffer)] = (buffer, _read(checkpoint, full, buffer))
+                module._buffers[name] = buffers[id(buffer)][1]
     if extra := [name for name in checkpoint.names() if name not in wanted]:
         raise SurgeryError(
             "holds a tensor the model has no place for", path=str(checkpoint.folder), got=extra[0]

@@ -10,9 +10,7 @@ from torch import nn
 
 from surgery.checkpoint.structure import dtype_of, from_config
 from surgery.families import model_type
-
-# Attributes that say how a model is run or where it came from, not what it computes.
-_INCIDENTAL = ("training", "name_or_path", "loss_type")
+from surgery.fingerprint import scalars
 
 
 def why_not_plain(model: nn.Module) -> str | None:
@@ -61,10 +59,8 @@ def _described(model: nn.Module) -> dict[str, str]:
     found: dict[str, str] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         found[path or "(root)"] = type(module).__name__
-        for name, value in module.__dict__.items():
-            computes = not name.startswith("_") and name not in _INCIDENTAL
-            if computes and isinstance(value, bool | int | float | str):
-                found[f"{path}: {name}".removeprefix(": ")] = repr(value)
+        for name, value in scalars(module).items():
+            found[f"{path}: {name}".removeprefix(": ")] = repr(value)
     first: dict[int, str] = {}
     for path, tensor in model.state_dict(keep_vars=True).items():
         site = first.setdefault(id(tensor), path)

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +14,13 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from surgery.checkpoint.card import card
+from surgery.checkpoint.card import CAST, card
 from surgery.checkpoint.proof import cast_buffers, first_difference, why_not_plain
 from surgery.checkpoint.structure import Structure, rebuilt, with_steps
 from surgery.checkpoint.tensors import SINGLE
-from surgery.errors import SurgeryError
+from surgery.errors import SurgeryError, SurgeryWarning
 from surgery.fingerprint import stored_tensors
+from surgery.model import private_shell
 from surgery.quiet import quiet
 
 if TYPE_CHECKING:
@@ -93,8 +95,9 @@ def _write(session: Session, folder: Path) -> None:
     structure, reason = with_steps(session.opened.rebuild, script.steps), why_not_plain(model)
     made = _made_anew(session, structure)
     if reason is None:
+        own: Any = private_shell(model)  # transformers notes dtype and class in the config it saves
         with quiet():
-            model.save_pretrained(folder)  # type: ignore[operator]
+            own.save_pretrained(folder)
     else:
         _save_tensors(model, folder / SINGLE)
         generation: Any = getattr(model, "generation_config", None)
@@ -103,7 +106,10 @@ def _write(session: Session, folder: Path) -> None:
     if session.opened.tokenizer is not None:
         session.opened.tokenizer.save_pretrained(folder)
     script.write(folder / SCRIPT)
-    (folder / "README.md").write_text(card(session, reason, cast_buffers(model, made)), encoding="utf-8")
+    cast = cast_buffers(model, made)
+    if cast:
+        warnings.warn(f"{', '.join(cast)}: {CAST}", SurgeryWarning, stacklevel=5)
+    (folder / "README.md").write_text(card(session, reason, cast), encoding="utf-8")
     manifest = {
         "format": FORMAT,
         "version": VERSION,
@@ -112,6 +118,8 @@ def _write(session: Session, folder: Path) -> None:
         "class": type(model).__name__,
         "fingerprint": script.result,
         "structure": structure,
+        "cast_buffers": cast,
+        "frozen": [name for name, parameter in model.named_parameters() if not parameter.requires_grad],
         "files": sorted([*(entry.name for entry in folder.iterdir()), MANIFEST]),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, default=str), encoding="utf-8")
@@ -138,13 +146,17 @@ def _save_tensors(model: nn.Module, file: Path) -> None:
 
     kept: dict[int, str] = {}
     tensors: dict[str, torch.Tensor] = {}
+    storages: set[int] = set()
     metadata = {"format": "pt"}
     for name, tensor in stored_tensors(model):
         if id(tensor) in kept:
             metadata[name] = kept[id(tensor)]
         else:
             kept[id(tensor)] = name
-            tensors[name] = tensor.detach().cpu().contiguous()
+            whole = tensor.detach().cpu().contiguous()
+            place = whole.untyped_storage().data_ptr()
+            tensors[name] = whole.clone() if place in storages else whole  # views of one storage
+            storages.add(place)
     save_file(tensors, file, metadata=metadata)
 
 

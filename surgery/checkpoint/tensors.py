@@ -58,8 +58,11 @@ class Checkpoint:
     @classmethod
     def at(cls, source: str | Path) -> Checkpoint:
         """The checkpoint in a folder or file; SurgeryError if it is not there, truncated or foreign."""
-        place = Path(source).expanduser().resolve()
-        files = [place] if place.is_file() else _files(place)
+        try:
+            place = Path(source).expanduser().resolve()
+            files = [place] if place.is_file() else _files(place)
+        except (OSError, ValueError):  # a name that no file can have
+            raise SurgeryError("there is no such folder", path=f"{str(source)[:80]!r}") from None
         entries: dict[str, Entry] = {}
         same: dict[str, str] = {}
         for file in files:
@@ -157,7 +160,8 @@ def _header(file: Path, same: dict[str, str]) -> Iterator[Entry]:
     try:
         with safe_open(file, framework="pt") as opened:
             for key, value in (opened.metadata() or {}).items():
-                same[key] = value
+                if key != "format" or value != "pt":
+                    same[key] = value
             for name in opened.keys():  # noqa: SIM118  a safetensors handle is no dictionary
                 part = opened.get_slice(name)
                 yield Entry(file, name, tuple(part.get_shape()), _dtype(part.get_dtype(), file, name))

@@ -19,7 +19,7 @@ def weighted_sum(*sources: torch.Tensor, weights: tuple[float, ...]) -> torch.Te
     wide = torch.promote_types(sources[0].dtype, torch.float32)
     total = sources[0].to(wide) * weights[0]
     for source, weight in zip(sources[1:], weights[1:], strict=True):
-        total = total + source.to(wide) * weight
+        total = total + source.to(total.device, wide) * weight
     return total.to(sources[0].dtype)
 
 

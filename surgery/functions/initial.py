@@ -12,7 +12,7 @@ from surgery.recipes import function
 @function(tiling="whole")
 def zeros(*, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
     """All zero."""
-    return torch.zeros(shape, dtype=dtype)
+    return torch.zeros(shape, dtype=dtype, device="cpu")
 
 
 @function(tiling="whole")
@@ -22,4 +22,6 @@ def uniform(
     """Uniform in [low, high), from a CPU generator seeded by (seed, path): whatever else is drawn."""
     digest = hashlib.sha256(f"{seed}:{path}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
-    return (torch.rand(shape, generator=generator) * (high - low) + low).to(dtype)
+    return (
+        torch.rand(shape, generator=generator, dtype=torch.float32, device="cpu") * (high - low) + low
+    ).to(dtype)

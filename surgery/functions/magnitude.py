@@ -3,8 +3,9 @@
 The threshold is found by a histogram over bit patterns in two passes of 16 bits each (the bits of a
 non-negative float32 are ordered as the numbers are), so it needs 65,536 counters whatever the size of
 the model and equals `kthvalue` exactly. Elements equal to the threshold are taken in the order of
-(tensor, flat index) until there are k; a third pass counts those. Float64 weights are ranked as
-float32. Source: original.
+(tensor, flat index) until there are k; a third pass counts those. Float64 takes two passes more.
+
+Source: original.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import torch
 from surgery.recipes import REDUCTIONS, function
 
 
-def _bits(tensor: torch.Tensor) -> torch.Tensor:
-    """|x| as float32 bit patterns, flat int64; NaN sorts above everything."""
-    return tensor.detach().float().abs().flatten().contiguous().view(torch.int32).long()
+def _bits(tensor: torch.Tensor, bits: int) -> torch.Tensor:
+    """|x| as bit patterns of float32, or of float64 for 64 `bits`, flat int64; NaN sorts above everything."""
+    wide, integers = (torch.float64, torch.int64) if bits == 64 else (torch.float32, torch.int32)
+    return tensor.detach().to(wide).abs().flatten().contiguous().view(integers).long()
 
 
 class SmallestMagnitudes:
@@ -24,36 +26,33 @@ class SmallestMagnitudes:
 
     Its first element is the threshold's bit pattern; element 1 + i says how many elements of input i
     that equal the threshold belong to the k, counted from the first flat index.
+    `bits` is 32, or 64 where there is float64.
     """
 
-    passes = 3
-
-    def __init__(self, inputs: int, *, k: int) -> None:
-        self.k, self.inputs = k, inputs
-        self.counts = torch.zeros(65536, dtype=torch.long)
-        self.high = self.threshold = self.below = 0
+    def __init__(self, inputs: int, *, k: int, bits: int) -> None:
+        self.k, self.bits, self.chunks = k, bits, bits // 16
+        self.passes = self.chunks + 1
+        self.counts = torch.zeros(65536, dtype=torch.long, device="cpu")
+        self.threshold = self.below = 0
         self.equal = [0] * inputs
 
     def update(self, number: int, index: int, tensor: torch.Tensor) -> None:
-        bits = _bits(tensor)
-        if number == 0:
-            self.counts += torch.bincount(bits >> 16, minlength=65536)
-        elif number == 1:
-            inside = bits[(bits >> 16) == self.high] & 0xFFFF
-            self.counts += torch.bincount(inside, minlength=65536)
-        else:
+        bits = _bits(tensor, self.bits)
+        if number == self.chunks:
             self.equal[index] += int((bits == self.threshold).sum())
+            return
+        shift = 16 * (self.chunks - 1 - number)
+        if number:  # only what shares the digits found so far
+            bits = bits[(bits >> (shift + 16)) == self.threshold]
+        self.counts += torch.bincount((bits >> shift) & 0xFFFF, minlength=65536).cpu()
 
     def end_pass(self, number: int) -> None:
-        if number == 2:
+        if number == self.chunks:
             return
         reached = torch.cumsum(self.counts, 0) + self.below
         slot = int(torch.searchsorted(reached, self.k))
         self.below = int(reached[slot] - self.counts[slot])
-        if number == 0:
-            self.high = slot
-        else:
-            self.threshold = (self.high << 16) | slot
+        self.threshold = (self.threshold << 16) | slot
         self.counts.zero_()
 
     def finish(self) -> torch.Tensor:
@@ -68,11 +67,11 @@ REDUCTIONS["smallest_magnitudes"] = SmallestMagnitudes
 
 
 @function(tiling="whole")
-def zero_smallest(weight: torch.Tensor, smallest: torch.Tensor, *, index: int) -> torch.Tensor:
+def zero_smallest(weight: torch.Tensor, smallest: torch.Tensor, *, index: int, bits: int) -> torch.Tensor:
     """`weight` with its part of the k smallest set to zero; `index` is its place among the inputs."""
-    bits = _bits(weight)
+    ranked = _bits(weight, bits)
     threshold, quota = int(smallest[0]), int(smallest[1 + index])
-    drop = bits < threshold
-    at_threshold = (bits == threshold).nonzero().flatten()[:quota]
+    drop = ranked < threshold
+    at_threshold = (ranked == threshold).nonzero().flatten()[:quota]
     drop[at_threshold] = True
     return weight.masked_fill(drop.view(weight.shape), 0.0)

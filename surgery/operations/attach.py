@@ -58,6 +58,17 @@ class Attach(Operation):
             raise SurgeryError(
                 "is no linear module", path=path, got=kind, expected="Linear or Conv1D", hint="`**:Linear`"
             )
+        if not path:
+            raise SurgeryError(
+                "the whole model is one linear module, which nothing could hold in its place",
+                hint="opening it inside an nn.Sequential",
+            )
+        if patient.config_ties(f"{path}.weight"):
+            raise SurgeryError(
+                "its weight is tied by the model's config, which knows it by the name it has without adapter",
+                path=path,
+                hint=f'`untie("{path}")` first',
+            )
         if around := reads_weights_directly(patient, path):
             raise SurgeryError(
                 f"{around} reads this weight on its fast path without calling the module, "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Self
 
+from surgery.adapters.lora import LoraLinear
 from surgery.checkpoint.tensors import Checkpoint
 from surgery.depth import removed_by_list, without
 from surgery.edits import Edit, SetTensor
@@ -76,6 +77,13 @@ class Merge(Operation):
                 got=", ".join(paths),
                 hint='`merge("model.layers[3:5]")`, or `parents=` for other checkpoints',
             )
+        for path in paths:
+            if any(isinstance(module, LoraLinear) for module in patient.module(path).modules()):
+                raise SurgeryError(
+                    "carries an adapter, and the sum of two adapters' factors is not the sum of what they do",
+                    path=path,
+                    hint=f'`fold("{path}")` or `detach("{path}")` first',
+                )
         weights, sites = self._shares_of(len(paths)), patient.sites()
         members = [dict(patient.tensors(path)) for path in paths]
         for path, tensors in zip(paths, members, strict=True):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
+from math import floor
 from typing import Literal
 
 import torch
@@ -57,19 +59,23 @@ class Sparsify(Operation):
         for group in groups:
             smallest = _smallest(group, self._zeros(group))
             for index, lazy in enumerate(group):
-                thinned = recipe("zero_smallest", lazy, smallest, index=index)
+                thinned = recipe(
+                    "zero_smallest", lazy, smallest, index=index, bits=smallest.arguments["bits"]
+                )
                 for place in sites[id(lazy.parameter)]:
                     yield SetTensor(place, thinned)
 
     def _zeros(self, group: list[Held]) -> int:
-        return int(self.ratio * sum(lazy.count for lazy in group))
+        part = Fraction(repr(self.ratio))  # as it is written: 0.29 of 100 is 29, in binary it would be 28
+        return floor(part * sum(lazy.count for lazy in group))
 
 
 def _smallest(group: list[Held], k: int) -> Reduction:
+    bits = 64 if any(lazy.dtype == torch.float64 for lazy in group) else 32
     return Reduction(
         function="smallest_magnitudes",
         inputs=tuple(group),
         shape=(1 + len(group),),
         dtype=torch.int64,
-        arguments={"k": k},
+        arguments={"k": k, "bits": bits},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from surgery.adapters.lora import LoraLinear, is_transposed
 from surgery.edits import Edit, SetAttribute, SetConfig, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Target, Targets, option
@@ -82,7 +83,21 @@ def _fitting(
                 expected=f"{list(lazy.shape)} {lazy.dtype} as {source}.{name} has",
                 hint="modules of the same shape and dtype",
             )
+        _same_use(patient, f"{path}.{name}", f"{source}.{name}")
         yield name, other
+
+
+def _same_use(patient: Patient, path: str, source: str) -> None:
+    """Refuses two modules that read one tensor differently: transposed, or an adapter at another scale."""
+    mine, theirs = (patient.module(place.rpartition(".")[0]) for place in (path, source))
+    adapters = [module for module in (mine, theirs) if isinstance(module, LoraLinear)]
+    if is_transposed(mine) != is_transposed(theirs) or len({module.scale for module in adapters}) > 1:
+        raise SurgeryError(
+            "the two modules would read the shared tensor differently",
+            path=path,
+            got=type(mine).__name__,
+            expected=f"what {source} belongs to, {type(theirs).__name__}",
+        )
 
 
 def _declared(patient: Patient, targets: list[str], source: str) -> Iterator[Edit]:

@@ -8,6 +8,7 @@ from torch import nn
 
 from surgery.edits import Edit, SetAttribute, SetConfig, SetModule, SetTensor
 from surgery.errors import SurgeryError
+from surgery.families import FAMILIES, indexed_modules
 from surgery.fields import Targets, option
 from surgery.lazy import recipe
 from surgery.model import Patient, private_shell
@@ -77,10 +78,22 @@ def _modules_of_their_own(patient: Patient, paths: tuple[str, ...]) -> Iterator[
         if len(places) > 1 and not first_keeps:
             done.append(path)
             yield SetModule(path, _own)
+            yield from _own_place(patient, path)
+
+
+def _own_place(patient: Patient, path: str) -> Iterator[Edit]:
+    """A decoder's block that stood in two places has had one slot of the KV cache; now it gets its own."""
+    family = FAMILIES.get(patient.model_type or "")
+    parent, _, name = path.rpartition(".")
+    if family is None or parent != patient.blocks(family):
+        return
+    place = list(patient.module(parent)._modules).index(name)
+    for inner, _ in indexed_modules(patient.module(path)):
+        yield SetAttribute(f"{path}.{inner}".rstrip("."), "layer_idx", place)
 
 
 def _own(module: nn.Module) -> nn.Module:
-    return private_shell(module, parameter=lambda shared: shared)
+    return private_shell(module, parameter=lambda shared: shared, private_config=False)
 
 
 def _undeclared(patient: Patient, freed: set[str]) -> Iterator[Edit]:

@@ -1,4 +1,4 @@
-"""Golden graphs of the zoo as text; `python -m tests.graph.golden` writes them anew."""
+"""Golden graphs of the zoo as text; `make golden` writes them anew and says which changed."""
 
 from pathlib import Path
 
@@ -88,7 +88,20 @@ def _shape(spec: TensorSpec) -> str:
     return short + "x".join(map(str, spec.shape)) if spec.shape else f"{short}scalar"
 
 
-if __name__ == "__main__":
+def renew() -> list[str]:
+    """Writes every golden file and takes away those of models that are gone; the names of what changed."""
     FOLDER.mkdir(exist_ok=True)
-    for zoo_name in ZOO:
-        (FOLDER / f"{zoo_name}.txt").write_text(golden(zoo_name), encoding="utf-8")
+    before = {path.stem: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.txt")}
+    after = {name: golden(name) for name in ZOO}
+    changed = sorted(name for name in before | after if before.get(name) != after.get(name))
+    for name in changed:
+        file = FOLDER / f"{name}.txt"
+        if name in after:
+            file.write_text(after[name], encoding="utf-8")
+        else:
+            file.unlink()
+    return changed
+
+
+if __name__ == "__main__":
+    print("\n".join(f"{FOLDER / name}.txt" for name in renew()) or "The golden texts are as they were.")

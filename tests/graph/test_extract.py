@@ -10,7 +10,7 @@ from tests.models import ZOO, llama, siamese
 
 @pytest.mark.parametrize("name", ZOO)
 def test_graph_equals_its_golden_text(name: str) -> None:
-    """The graph of each zoo model is the one on file (`python -m tests.graph.golden` renews it)."""
+    """The graph of each zoo model is the one on file (`make golden` renews it)."""
     assert golden(name) == (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
 
 

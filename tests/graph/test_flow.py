@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from graph import Flow, extract, inside, overview
-from graph.flow import short
 from tests.models import ZOO, gpt2, llama, qwen2, reused, tied_head
 
 
@@ -133,10 +132,3 @@ def test_uncalled_module_gives_an_empty_flow_and_unknown_path_an_error() -> None
     assert inside(graph, "idle") == Flow((), ())
     with pytest.raises(KeyError):
         inside(graph, "nowhere")
-
-
-def test_short_counts() -> None:
-    """Counts are said in a few characters."""
-    assert [short(n) for n in (0, 512, 1000, 16384, 3_145_728, 7 * 10**9)] == [
-        "0", "512", "1 k", "16.4 k", "3.1 M", "7 G",
-    ]  # fmt: skip

@@ -14,6 +14,7 @@ import torch
 import surgery
 from graph.costs import costs
 from surgery.demo import DECODER
+from surgery.errors import SurgeryWarning
 from surgery.fingerprint import Fingerprinter
 
 PROMPT = torch.arange(40).unsqueeze(0)
@@ -80,7 +81,8 @@ def test_cast_buffers_are_told(tmp_path: Path) -> None:
     model = surgery.open("demo").opened.model.bfloat16()
     session = surgery.open(model)
     session.remove("model.layers[3]")
-    folder = session.save(tmp_path / "out")
+    with pytest.warns(SurgeryWarning, match=r"model\.rotary_emb\.inv_freq.* had been cast"):
+        folder = session.save(tmp_path / "out")
     assert "model.rotary_emb.inv_freq" in (folder / "README.md").read_text()
     assert Fingerprinter()(surgery.load(folder)) == session.fingerprint()
 
