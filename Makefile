@@ -27,11 +27,11 @@ types: install
 frontend: install
 	cd widgets/frontend && $(RUN) npm run check
 
-bench: install  ## measured figures, written to benchmarks/results
+bench: install  ## measured figures; make bench ARGS=--save keeps them in benchmarks/results
 	$(PY) -m benchmarks $(ARGS)
 
-golden: install  ## rewrite the golden texts after a change that was meant; read the diff
-	$(PY) -m pytest -m "not browser" --update-golden
+golden: install  ## rewrite tests/graph/golden after a change that was meant; read the diff
+	$(PY) -m tests.graph.golden
 
 screenshot: install  ## docs/studio-light.png and docs/studio-dark.png from the running studio
 	$(PY) -m tools.look --save docs

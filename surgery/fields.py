@@ -123,9 +123,8 @@ def coerce(spec: FieldSpec, value: Any, operation: str) -> Any:
         raise SurgeryError(f"{operation}.{spec.name} does not fit", got=repr(value), expected=expected)
     low, high = spec.minimum, spec.maximum
     if (low is not None and converted < low) or (high is not None and converted > high):
-        bounds = " and ".join(
-            [f"at least {low:g}"] * (low is not None) + [f"at most {high:g}"] * (high is not None)
-        )
+        ends = (("at least", low), ("at most", high))
+        bounds = " and ".join(f"{words} {end:g}" for words, end in ends if end is not None)
         raise SurgeryError(f"{operation}.{spec.name} is out of bounds", got=converted, expected=bounds)
     return converted
 

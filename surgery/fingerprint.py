@@ -32,7 +32,7 @@ _INCIDENTAL = {
 
 
 # Attributes that say how a module is run or where it came from, not what it computes.
-_INCIDENTAL_ATTRIBUTES = {"training", "name_or_path", "loss_type"}
+_INCIDENTAL_ATTRIBUTES = {"training", "name_or_path", "loss_type", "gradient_checkpointing"}
 
 
 def tensor_digest(tensor: torch.Tensor) -> str:

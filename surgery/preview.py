@@ -82,10 +82,8 @@ def nonzero(drawn: Sketch) -> tuple[int, int] | None:
     """Non-zero parameters before, and at most how many after; None if no step sets weights to zero."""
     reductions: dict[int, Reduction] = {}
     thinned: dict[int, int] = {}
-    after = 0
-    for parameter in drawn.model.parameters():
-        node = drawn.run.lineage.get(id(parameter))
-        after += _count(node, parameter)
+    lineage = [(drawn.run.lineage.get(id(parameter)), parameter) for parameter in drawn.model.parameters()]
+    for node, _ in lineage:
         if isinstance(node, Recipe) and node.function == "zero_smallest":
             smallest = node.inputs[1]
             assert isinstance(smallest, Reduction)
@@ -95,6 +93,7 @@ def nonzero(drawn: Sketch) -> tuple[int, int] | None:
         return None
     # Of a reduction some of whose tensors are gone again nobody knows where its zeros lay.
     whole = [item for key, item in reductions.items() if thinned[key] == len(item.inputs)]
+    after = sum(_count(node, parameter) for node, parameter in lineage)
     after -= sum(int(str(item.arguments["k"])) for item in whole)
     total = sum(_count(node, node.parameter) for node in drawn.real)
     return total, after

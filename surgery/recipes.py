@@ -84,7 +84,7 @@ def compute(lazy: Lazy, memo: dict[int, torch.Tensor]) -> torch.Tensor:
         return lazy.parameter.detach()
     if id(lazy) not in memo:
         with torch.no_grad(), one_thread():
-            memo[id(lazy)] = _owned(_computed(lazy, memo), lazy)
+            memo[id(lazy)] = _owned(_computed(lazy, memo), lazy, memo)
     return memo[id(lazy)]
 
 
@@ -109,9 +109,16 @@ def _computed(lazy: Lazy, memo: dict[int, torch.Tensor]) -> torch.Tensor:
     raise TypeError(f"{type(lazy).__name__} is no lazy tensor that can be computed")
 
 
-def _owned(tensor: torch.Tensor, lazy: Lazy) -> torch.Tensor:
+def _owned(tensor: torch.Tensor, lazy: Lazy, memo: dict[int, torch.Tensor]) -> torch.Tensor:
+    """The result apart from its inputs: a function may have returned one of them, or a part."""
     assert tuple(tensor.shape) == lazy.shape and tensor.dtype == lazy.dtype, (
         f"{lazy} was declared {lazy.shape} {lazy.dtype}, computed {tuple(tensor.shape)} {tensor.dtype}"
     )
     whole = tensor.untyped_storage().nbytes() == tensor.nbytes
-    return tensor if whole and tensor.is_contiguous() else tensor.clone(memory_format=torch.contiguous_format)
+    place = tensor.untyped_storage().data_ptr()
+    borrowed = any(compute(item, memo).untyped_storage().data_ptr() == place for item in lazy.inputs)
+    return (
+        tensor
+        if whole and not borrowed and tensor.is_contiguous()
+        else tensor.clone(memory_format=torch.contiguous_format)
+    )

@@ -1,4 +1,4 @@
-"""Work beside the kernel's thread: one at a time, and of several requests of a kind the newest counts."""
+"""Work beside the kernel's thread: a thread per kind of work, and of previews only the newest counts."""
 
 from __future__ import annotations
 
@@ -12,28 +12,38 @@ _log = logging.getLogger(__name__)
 
 
 class Background:
-    """A single worker thread; `latest` forgets a request that a newer one overtook before it began."""
+    """Work by kind, in the order asked for; kinds do not wait for each other.
+
+    What `work` raises goes to `failed`, in the same thread as `done`: one of the two is always called,
+    unless a newer request overtook this one.
+    """
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="surgery-studio")
+        self._pools: dict[str, ThreadPoolExecutor] = {}
         self._newest: dict[str, int] = {}
-        self._last: Future[None] | None = None
+        self._last: dict[str, Future[None]] = {}
 
-    def latest(self, kind: str, work: Callable[[], Result], done: Callable[[Result], None]) -> None:
-        """Calls `work` in the thread and `done` with its result, unless a newer request of this kind came."""
-        number = self._newest[kind] = self._newest.get(kind, 0) + 1
+    def latest(
+        self,
+        kind: str,
+        work: Callable[[], Result],
+        done: Callable[[Result], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """Calls `work`, then `done` with its result, unless a newer request of this kind came."""
+        self.forget(kind)
+        number = self._newest[kind]
+        self._submit(kind, work, done, failed, lambda: self._newest[kind] == number)
 
-        def run() -> None:
-            if self._newest[kind] != number:
-                return
-            try:
-                result = work()
-                if self._newest[kind] == number:
-                    done(result)
-            except Exception:
-                _log.exception("%s failed", kind)
-
-        self._last = self._pool.submit(run)
+    def each(
+        self,
+        kind: str,
+        work: Callable[[], Result],
+        done: Callable[[Result], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """Calls `work`, then `done` with its result, whatever else is asked for."""
+        self._submit(kind, work, done, failed, lambda: True)
 
     def forget(self, kind: str) -> None:
         """Requests of this kind that are under way count no longer."""
@@ -41,5 +51,35 @@ class Background:
 
     def settle(self, timeout_s: float | None = None) -> None:
         """Waits until all that was asked for is done."""
-        if self._last is not None:
-            self._last.result(timeout_s)
+        for last in list(self._last.values()):
+            last.result(timeout_s)
+
+    def _submit(
+        self,
+        kind: str,
+        work: Callable[[], Result],
+        done: Callable[[Result], None],
+        failed: Callable[[Exception], None],
+        counts: Callable[[], bool],
+    ) -> None:
+        def run() -> None:
+            if not counts():
+                return
+            try:
+                result = work()
+                if counts():
+                    done(result)
+            except Exception as error:
+                if counts():
+                    _report(kind, failed, error)
+
+        if kind not in self._pools:
+            self._pools[kind] = ThreadPoolExecutor(1, thread_name_prefix=f"surgery-studio-{kind}")
+        self._last[kind] = self._pools[kind].submit(run)
+
+
+def _report(kind: str, failed: Callable[[Exception], None], error: Exception) -> None:
+    try:
+        failed(error)
+    except Exception:
+        _log.exception("%s failed, and so did saying so", kind)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graph.nodes import ModuleGraph
+from graph.paths import escape
 from surgery.errors import SurgeryError
 from surgery.operation import Operation
 from surgery.preview import Preview
@@ -14,13 +15,33 @@ from surgery.registry import operation_named
 
 @dataclass
 class Draft:
-    """An operation being prepared: its values as the form has them, and what its dry run said."""
+    """An operation being prepared: its values as the form has them, and what its dry run said.
+
+    While `waiting`, preview and error are those of other values than the form shows.
+    """
 
     operation: str
     values: dict[str, Any]
     preview: Preview | None = None
     error: SurgeryError | None = None
     waiting: bool = True
+    asked: int = 0
+
+    @property
+    def can_apply(self) -> bool:
+        """Whether the dry run of just these values was made and nothing was refused."""
+        return self.preview is not None and self.error is None and not self.waiting
+
+    def ask(self) -> int:
+        """A new dry run is on its way; its number."""
+        self.waiting = True
+        self.asked += 1
+        return self.asked
+
+    def settle(self, preview: Preview | None, error: SurgeryError | None) -> None:
+        """What the dry run said; one that is still on its way counts no longer."""
+        self.preview, self.error, self.waiting = preview, error, False
+        self.asked += 1
 
     def step(self) -> Operation:
         """The operation these values make; SurgeryError if they make none."""
@@ -31,6 +52,7 @@ class Draft:
 class Desk:
     """The studio's own state, all that is not the session's."""
 
+    search: str = ""
     selection: list[str] = field(default_factory=list)
     opened: str | None = None
     draft: Draft | None = None
@@ -58,12 +80,20 @@ def selector_of(paths: list[str], graph: ModuleGraph) -> str:
     others: list[str] = []
     for path in paths:
         parent, _, name = path.rpartition(".")
-        if name.isdigit() and parent in graph and graph[parent].container:
-            by_parent.setdefault(parent, []).append(int(name))
+        if path and parent in graph and is_numbered(graph, parent):
+            by_parent.setdefault(parent, []).append(graph[parent].children.index(name))
         else:
-            others.append(path)
-    parts = [f"{parent}{run}" for parent, indices in by_parent.items() for run in _slices(sorted(indices))]
+            others.append(escape(path))
+    parts = [
+        f"{escape(parent)}{run}" for parent, found in by_parent.items() for run in _slices(sorted(found))
+    ]
     return ", ".join(parts + others)
+
+
+def is_numbered(graph: ModuleGraph, path: str) -> bool:
+    """Whether the module is a container of which an index means a child (see `graph.select`)."""
+    node = graph[path]
+    return node.container and all(name.isdigit() for name in node.children)
 
 
 def _slices(indices: list[int]) -> list[str]:

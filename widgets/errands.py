@@ -20,7 +20,8 @@ Notice = dict[str, Any]
 class Errands:
     """Evaluations and saves of a session.
 
-    `busy` and `notice` are what the top bar shows; `shown` draws all panels, `shown_on_top` that bar.
+    `evaluating`, `saving` and `notice` are what the top bar shows, each by itself; `shown` draws all
+    panels, `shown_on_top` that bar.
     """
 
     def __init__(
@@ -30,17 +31,20 @@ class Errands:
         shown: Callable[[], None],
         shown_on_top: Callable[[], None],
     ) -> None:
-        self.session, self.background, self.shown, self.shown_on_top = (
-            session,
-            background,
-            shown,
-            shown_on_top,
-        )
+        self.session, self.background = session, background
+        self.shown, self.shown_on_top = shown, shown_on_top
         self.worker: Worker | None = None
         self.job: Job | None = None
-        self.busy: dict[str, Any] | None = None
+        self.evaluating: dict[str, Any] | None = None
         self.notice: Notice | None = None
         self.budget_s = 2.0
+        self._asked = 0
+        self._saves: list[str] = []
+
+    @property
+    def saving(self) -> str | None:
+        """What is being written; None if nothing is."""
+        return self._saves[0] if self._saves else None
 
     def say(self, notice: Notice | None) -> None:
         """Shows a notice, or takes it away."""
@@ -50,26 +54,33 @@ class Errands:
     def evaluate(self, budget_s: float) -> None:
         """Starts an evaluation of the current state in the worker's thread; a running one is stopped."""
         self.budget_s = min(max(budget_s, 0.1), 3600.0)
+        self._asked = number = self._asked + 1
         state = self.session.history.current
-        self._busy("Evaluating", 0.0, stoppable=True)
+        self.evaluating, self.notice = {"label": "Evaluating", "fraction": 0.0}, None
+        self.shown_on_top()
 
+        # An evaluation that a newer one stopped still ends, later: the bar is no longer its own.
         def progress(fraction: float, label: str) -> None:
-            if self.busy is not None:
-                self._busy(f"Evaluating, {label}", fraction, stoppable=True)
+            if number == self._asked:
+                self.evaluating = {"label": f"Evaluating, {label}", "fraction": fraction}
+                self.shown_on_top()
 
         def done(report: Report) -> None:
-            state.report, self.busy, self.notice = report, None, None
+            state.report = report
+            if number == self._asked:
+                self.evaluating = None
             self.shown()
 
         def failed(error: Exception) -> None:
-            self.busy = None
-            self.say(notice_of(error))
+            if number == self._asked:
+                self.evaluating = None
+                self.say(notice_of(error))
 
         try:
             if self.worker is None:
                 self.worker = Worker(self.session.evaluator())
             self.job = self.worker.submit(self.session.model, self.budget_s, progress, done, failed)
-        except SurgeryError as error:
+        except Exception as error:
             failed(error)
 
     def stop(self) -> None:
@@ -77,38 +88,56 @@ class Errands:
         if self.job is not None:
             self.job.stop()
 
-    def save(self, what: str, path: str) -> None:
-        """Writes the `script` or the `model` to a path; the notice says where, and its fingerprint."""
+    def save_script(self, path: str) -> None:
+        """Writes the script to a file; the notice says where, and the model's fingerprint."""
 
-        def work() -> Notice:
-            try:
-                if not path.strip():
-                    raise SurgeryError("a path is needed to save to")
-                with self.session.lock:
-                    script = self.session.script
-                    place = script.write(path) if what == "script" else self.session.save(path)
-                hint = f"fingerprint {script.result}"
-                return {"text": f"{what.capitalize()} saved to {place}", "tone": "good", "hint": hint}
-            except SurgeryError as error:
-                return notice_of(error)
+        def write() -> tuple[Path, str | None]:
+            with self.session.lock:
+                script = self.session.script
+            return script.write(path), script.result
 
-        def done(notice: Notice) -> None:
-            self.busy = None
+        self._save("Script", path, write)
+
+    def save_model(self, path: str, *, overwrite: bool = False) -> None:
+        """Writes the model to a folder, over another only if asked to; the notice says the fingerprint."""
+
+        def write() -> tuple[Path, str | None]:
+            with self.session.lock:  # so that the fingerprint said is that of what was written
+                return self.session.save(path, overwrite=overwrite), self.session.fingerprint()
+
+        self._save("Model", path, write)
+
+    def _save(self, what: str, path: str, write: Callable[[], tuple[Path, str | None]]) -> None:
+        if not path.strip():
+            self.say(notice_of(SurgeryError("a path is needed to save to")))
+            return
+
+        def done(written: tuple[Path, str | None]) -> None:
+            place, fingerprint = written
+            hint = f"fingerprint {fingerprint}" if fingerprint else None
+            ended({"text": f"{what} saved to {place}", "tone": "good", "hint": hint})
+
+        def ended(notice: Notice) -> None:
+            self._saves.pop(0)  # they end in the order they began
             self.say(notice)
 
-        self._busy(f"Saving {Path(path).name}", None, stoppable=False)
-        self.background.latest("save", work, done)
-
-    def _busy(self, label: str, fraction: float | None, *, stoppable: bool) -> None:
-        self.busy = {"label": label, "fraction": fraction, "stoppable": stoppable}
+        self._saves.append(f"Saving {Path(path).name}")
+        self.notice = None
         self.shown_on_top()
+        self.background.each("save", write, done, lambda error: ended(notice_of(error)))
 
 
 def notice_of(error: Exception) -> Notice:
-    """What the top bar says of an error; one that is no refusal is logged too."""
+    """What the top bar says of an error."""
     if isinstance(error, Stopped):
         return {"text": "Evaluation stopped.", "tone": "good", "hint": None}
+    refusal = refusal_of(error)
+    return {"text": refusal.sentence(with_hint=False), "tone": "bad", "hint": refusal.hint}
+
+
+def refusal_of(error: Exception) -> SurgeryError:
+    """The error itself if it is a refusal; any other is a bug: a sentence, and a line in the log."""
     if isinstance(error, SurgeryError):
-        return {"text": error.sentence(with_hint=False), "tone": "bad", "hint": error.hint}
-    _log.error("an errand failed", exc_info=error)
-    return {"text": f"It failed: {error}", "tone": "bad", "hint": None}
+        return error
+    _log.error("the studio met an error that is no refusal", exc_info=error)
+    return SurgeryError(f"it failed unexpectedly: {type(error).__name__}: {error}")

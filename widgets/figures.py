@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from graph.costs import Costs
+from graph.units import short
 from surgery.evaluate import Report
 from surgery.preview import Preview
-from surgery.show import short
 
 Tone = Literal["better", "worse", "none"]
 MINUS = "−"
@@ -88,7 +88,8 @@ def change_text(report: Report) -> str:
     change = report.perplexity
     if change is None:
         return ""
-    width = f" ± {change.interval.half_width:.2g}" if change.interval and change.interval.half_width else ""
+    half = change.interval.half_width if change.interval else 0.0
+    width = f" ± {half:{'.2f' if half >= 0.005 else '.1g'}}" if half else ""
     sign = "+" if change.difference >= 0 else MINUS
     text = f"{sign}{abs(change.difference):.2f}{width}"
     return f"{text}, not measurable" if change.no_change else text

@@ -4,45 +4,54 @@ from __future__ import annotations
 
 from typing import Any
 
-from graph.costs import costs
+from graph.costs import is_below
 from graph.nodes import ModuleGraph
+from graph.paths import escape
+from graph.rollup import rollup
 from surgery.fields import FieldSpec
 from surgery.registry import operation_named, operations
 from surgery.script import python_of
-from surgery.session import Session
-from surgery.show import short
-from widgets.desk import Desk, Draft, selector_of
+from widgets.adapters import adapter_around, adapters
+from widgets.desk import Desk, Draft, is_numbered, selector_of
+from widgets.facts import selected
 from widgets.figures import preview_rows
 
 GROUPS = {"tie": "Tie", "untie": "Untie", "merge": "Merge", "prune": "Prune", "attach": "Attach"}
 
 _SHOWN_KINDS = {"paths": "text", "parents": "text"}
+_LINEAR = ("Linear", "Conv1D")
+
+# What a choice means, where its value alone does not say it.
+_CHOICES = {
+    ("tie", "start"): {"to": "the kept module's", "average": "average of all"},
+    ("sparsify", "scope"): {"tensor": "each tensor by itself", "global": "all together"},
+    ("attach", "adapter"): {"lora": "LoRA"},
+}
 
 
-def inspector(session: Session, desk: Desk) -> dict[str, Any]:
+def inspector(graph: ModuleGraph, desk: Desk) -> dict[str, Any]:
     """The inspector state of protocol.ts."""
-    graph = session.graph
     return {
         "title": _title(graph, desk.selection),
         "detail": selector_of(desk.selection, graph) if desk.selection else "",
-        "facts": _selection_facts(graph, desk.selection),
-        "groups": [_group(session, desk, name, title) for name, title in GROUPS.items()],
+        "facts": selected(graph, desk.selection),
+        "groups": _groups(graph, desk),
         "form": _form(desk.draft) if desk.draft else None,
         "dry_run": _dry_run(desk.draft) if desk.draft else None,
     }
 
 
-def start(name: str, session: Session, selection: list[str]) -> Draft:
-    """A draft of the operation with values that suit the selection."""
-    cls, graph = operation_named(name), session.graph
-    values: dict[str, Any] = {}
+def start(name: str, graph: ModuleGraph, selection: list[str], before: Draft | None = None) -> Draft:
+    """A draft of the operation on the selection; a draft `before` of the same operation lends its values."""
+    cls = operation_named(name)
+    values = dict(before.values) if before is not None and before.operation == name else {}
     for spec in cls.specs:
         if spec.kind == "paths":
             values[spec.name] = _targets(name, graph, selection)
         elif spec.kind == "path":
-            values[spec.name] = selection[0] if selection else ""
+            values[spec.name] = escape(selection[0]) if selection else ""
         elif spec.required:
-            values[spec.name] = ""
+            values.setdefault(spec.name, "")
     return Draft(name, values)
 
 
@@ -74,101 +83,83 @@ def _title(graph: ModuleGraph, selection: list[str]) -> str:
     return f"{len(selection)} {what}"
 
 
-def _selection_facts(graph: ModuleGraph, selection: list[str]) -> list[dict[str, str]]:
-    if not selection:
-        return []
-    if len(selection) == 1:
-        figures, node = costs(graph, selection[0]), graph[selection[0]]
-        facts = [{"label": "Class", "value": node.class_name}]
-        if figures.parameters:
-            facts.append({"label": "Parameters", "value": short(figures.parameters)})
-        if len(node.tensors) == 1:
-            facts.append({"label": "Shape", "value": " × ".join(map(str, node.tensors[0].shape))})
-        if figures.macs:
-            facts.append({"label": "MACs per token", "value": short(figures.macs_per_token)})
-        return facts
-    total = sum(costs(graph, path).parameters for path in selection)
-    macs = sum(costs(graph, path).macs_per_token for path in selection)
-    return [{"label": "Parameters", "value": short(total)}, {"label": "MACs per token", "value": short(macs)}]
-
-
-def _group(session: Session, desk: Desk, name: str, title: str) -> dict[str, Any]:
-    members = [cls for cls in operations().values() if cls.group == name]
+def _groups(graph: ModuleGraph, desk: Desk) -> list[dict[str, Any]]:
+    reasons = _reasons(graph, desk.selection)
     current = desk.draft.operation if desk.draft else None
-    reasons = {cls.name: _unfit(cls.name, session, desk.selection) for cls in members}
-    fitting = [cls for cls in members if reasons[cls.name] is None]
-    return {
-        "name": name,
-        "title": title,
-        "enabled": bool(fitting),
-        "reason": None if fitting else next((reason for reason in reasons.values() if reason), None),
-        "active": any(cls.name == current for cls in members),
-        "operations": [
-            {"name": cls.name, "title": cls.title, "active": cls.name == current}
-            for cls in members
-            if cls in fitting or cls.name == current
-        ],
-    }
+    made = []
+    for name, title in GROUPS.items():
+        members = [cls for cls in operations().values() if cls.group == name]
+        fitting = [cls for cls in members if reasons[cls.name] is None]
+        made.append(
+            {
+                "name": name,
+                "title": title,
+                "enabled": bool(fitting),
+                "reason": None
+                if fitting
+                else next(filter(None, (reasons[cls.name] for cls in members)), None),
+                "active": any(cls.name == current for cls in members),
+                "operations": [
+                    {"name": cls.name, "title": cls.title, "active": cls.name == current}
+                    for cls in members
+                    if cls in fitting or cls.name == current
+                ],
+            }
+        )
+    return made
 
 
-def _unfit(name: str, session: Session, selection: list[str]) -> str | None:
-    """Why the operation does not suit the selection; None if it does, as far as one sees at once."""
-    graph = session.graph
+def _reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
+    """Why each operation does not suit the selection; None if it does, as far as one sees at once."""
     if not selection:
-        return "select something first"
-    blocks = all(_is_block(graph, path) for path in selection)
-    if name == "remove" and not blocks:
-        return "select blocks"
-    if name == "merge" and not (blocks and len(selection) > 1):
-        return "select two blocks or more"
-    if name == "tie" and len(selection) < 2:
-        return "select two modules or more"
-    if name == "untie" and not any(costs(graph, path).shared for path in selection):
-        return "nothing selected is tied to something else"
-    adapters = [node.path for node in graph.modules if node.class_name == "LoraLinear"]
-    if name in ("detach", "fold") and not any(_near(path, selection) for path in adapters):
-        return "nothing selected carries an adapter"
-    if name == "attach" and not _linears(graph, selection):
-        return "nothing selected is linear"
-    return None
+        return dict.fromkeys(operations(), "select something first")
+    blocks, shares = all(_is_block(graph, path) for path in selection), rollup(graph)
+    adapted = any(_near(path, selection) for path in adapters(graph))
+    known = {
+        "remove": blocks or "select blocks",
+        "merge": (blocks and len(selection) > 1) or "select two blocks or more",
+        "tie": len(selection) > 1 or "select two modules or more",
+        "untie": any(shares[path].shared for path in selection)
+        or "nothing selected is tied to something else",
+        "detach": adapted or "nothing selected carries an adapter",
+        "fold": adapted or "nothing selected carries an adapter",
+        "attach": bool(_linears(graph, selection)) or "nothing selected is linear",
+    }
+    return {name: None if (said := known.get(name, True)) is True else str(said) for name in operations()}
 
 
 def _near(adapter: str, selection: list[str]) -> bool:
-    return any(
-        path in ("", adapter, f"{adapter}.base") or adapter.startswith(f"{path}.") for path in selection
-    )
+    return any(path == f"{adapter}.base" or is_below(adapter, path) for path in selection)
 
 
 def _is_block(graph: ModuleGraph, path: str) -> bool:
     parent = path.rpartition(".")[0]
-    return bool(path) and parent in graph and graph[parent].container and path.rpartition(".")[2].isdigit()
+    return bool(path) and parent in graph and is_numbered(graph, parent)
 
 
 def _targets(name: str, graph: ModuleGraph, selection: list[str]) -> str:
     if name == "tie":
         return selector_of(selection[1:], graph)
     if name in ("detach", "fold"):
-        return selector_of([path.removesuffix(".base") for path in selection], graph)
+        around = [adapter_around(graph, path) for path in selection]
+        outer = [path if place is None else place for path, place in zip(selection, around, strict=True)]
+        return selector_of(list(dict.fromkeys(outer)), graph)
     if name == "attach":
         return ", ".join(_linears(graph, selection))
     return selector_of(selection, graph)
 
 
 def _linears(graph: ModuleGraph, selection: list[str]) -> list[str]:
-    """Selectors of the linear modules at or under the selection."""
+    """Selectors of the linear modules at or under the selection that carry no adapter yet."""
     found: list[str] = []
     for path in selection:
-        kinds = [
-            node.class_name
-            for node in graph.modules
-            if node.class_name in ("Linear", "Conv1D")
-            and (node.path == path or path == "" or node.path.startswith(f"{path}."))
-            and not node.path.endswith(".base")
-        ]
-        if graph[path].class_name in ("Linear", "Conv1D"):
-            found += [path] if kinds else []
+        linear = [node for node in graph.modules if node.class_name in _LINEAR and is_below(node.path, path)]
+        free = [node for node in linear if adapter_around(graph, node.path) is None]
+        if len(free) < len(linear) or [node.path for node in free] == [path]:
+            found += [selector_of([node.path for node in free], graph)] if free else []
         else:
-            found += [f"{path}.**:{kind}".lstrip(".") for kind in sorted(set(kinds))]
+            kinds = sorted({node.class_name for node in free})
+            found += [f"{escape(path)}.**:{kind}".lstrip(".") for kind in kinds]
     return found
 
 
@@ -179,7 +170,7 @@ def _form(draft: Draft) -> dict[str, Any]:
         "title": cls.title,
         "summary": cls.summary().replace("`", ""),
         "fields": [_field(spec, draft) for spec in cls.specs],
-        "can_apply": draft.preview is not None and draft.error is None,
+        "can_apply": draft.can_apply,
         "apply_label": f"Apply {cls.title.lower()}",
     }
 
@@ -192,6 +183,7 @@ def _field(spec: FieldSpec, draft: Draft) -> dict[str, Any]:
         value = list(value)
     elif spec.kind == "paths" and not isinstance(value, str):
         value = value.select
+    labels = _CHOICES.get((draft.operation, spec.name), {})
     bounded = spec.minimum is not None and spec.maximum is not None and spec.maximum <= 64
     return {
         "name": spec.name,
@@ -199,7 +191,7 @@ def _field(spec: FieldSpec, draft: Draft) -> dict[str, Any]:
         "label": spec.name.replace("_", " ").capitalize(),
         "help": spec.help.replace("`", ""),
         "value": value,
-        "choices": [{"value": choice, "label": choice} for choice in spec.choices],
+        "choices": [{"value": choice, "label": labels.get(choice, choice)} for choice in spec.choices],
         "minimum": spec.minimum,
         "maximum": spec.maximum if bounded else None,
         "step": 0.01 if spec.kind == "number" and bounded else 1 if spec.kind == "integer" else None,
@@ -209,28 +201,19 @@ def _field(spec: FieldSpec, draft: Draft) -> dict[str, Any]:
 
 def _field_error(spec: FieldSpec, draft: Draft) -> str | None:
     error = draft.error
-    if error is None or not error.problem.startswith(f"{draft.operation}.{spec.name} "):
+    if error is None or draft.waiting or not error.problem.startswith(f"{draft.operation}.{spec.name} "):
         return None
     return f"{error.expected}" if error.expected is not None else error.problem
 
 
 def _dry_run(draft: Draft) -> dict[str, Any]:
-    error = draft.error
-    shown = {"text": error.sentence(with_hint=False), "hint": error.hint or ""} if error else None
-    if draft.preview is None:
-        caption = "" if error else "computing …"
-        return {"caption": caption, "rows": [], "python": "", "note": "", "error": shown}
-    step = draft.preview.steps[0]
+    """The dry run; while one is on its way the figures of the last are there, marked as stale."""
+    error, preview = draft.error, draft.preview
+    said = "nothing is changed yet" if preview else ""
     return {
-        "caption": "nothing is changed yet",
-        "rows": preview_rows(draft.preview),
-        "python": python_of(step),
-        "note": _note(draft.operation),
-        "error": shown,
+        "caption": "computing …" if draft.waiting else said,
+        "stale": draft.waiting,
+        "rows": preview_rows(preview) if preview else [],
+        "python": python_of(preview.steps[0]) if preview and not draft.waiting else "",
+        "error": {"text": error.sentence(with_hint=False), "hint": error.hint or ""} if error else None,
     }
-
-
-def _note(operation: str) -> str:
-    if operation in ("tie", "attach"):
-        return "A model with this saves for surgery.load: transformers alone cannot say it."
-    return ""

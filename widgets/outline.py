@@ -6,31 +6,30 @@ from typing import Any
 
 from graph.flow import overview
 from graph.nodes import ModuleGraph, ModuleNode
-from graph.paths import SelectorError
 from graph.rollup import Share, rollup
-from graph.select import select
-from surgery.session import Session
-from surgery.show import short
+from graph.units import short
 from widgets.desk import Desk
 from widgets.scene import going
+from widgets.search import find
 from widgets.threads import numbers, threads
 
 
-def outline(session: Session, desk: Desk, search: str) -> dict[str, Any]:
-    """The outline state of protocol.ts; `search` is a selector whose matches are counted."""
-    graph = session.graph
+def outline(graph: ModuleGraph, desk: Desk) -> dict[str, Any]:
+    """The outline state of protocol.ts; what the search finds is marked, not selected."""
     flow = overview(graph)
     visible = {path for node in flow.nodes for path in (*node.paths, node.path)}
     tied = numbers(threads(graph, visible))
     leaving = going(graph, desk.draft)
-    matches, problem = _matches(search, graph)
+    found = find(desk.search, graph)
     shares = rollup(graph)
     return {
         "rows": [_row(graph, node, shares[node.path], tied, leaving) for node in graph.modules],
         "selection": desk.selection,
-        "search": search,
-        "matches": matches,
-        "search_error": problem,
+        "search": desk.search,
+        "found": list(found.paths),
+        "matches": len(found.paths) if desk.search and found.problem is None else None,
+        "read_as": found.read_as,
+        "search_error": found.problem,
     }
 
 
@@ -53,12 +52,3 @@ def _row(
         if node.origin.partition(":")[0].isdigit()
         else None,
     }
-
-
-def _matches(search: str, graph: ModuleGraph) -> tuple[int | None, str | None]:
-    if not search:
-        return None, None
-    try:
-        return len(select(search, graph)), None
-    except SelectorError as error:
-        return None, str(error)

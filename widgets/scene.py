@@ -5,27 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from graph.flow import Flow, inside, overview
-from graph.nodes import ModuleGraph, ModuleNode
-from graph.rollup import Share, rollup
-from surgery.session import Session
-from surgery.show import short
+from graph.nodes import ModuleGraph
+from graph.rollup import rollup
+from graph.units import short
+from widgets.adapters import adapted, drawn_whole
 from widgets.desk import Desk, Draft
+from widgets.facts import activations, hover
 from widgets.threads import numbers, threads
 
 
-def scene(session: Session, desk: Desk) -> dict[str, Any]:
-    """The canvas state of protocol.ts for this session and desk."""
-    graph = session.graph
+def scene(graph: ModuleGraph, desk: Desk) -> dict[str, Any]:
+    """The canvas state of protocol.ts for this graph and desk."""
     flow = overview(graph)
     cells = {path for node in flow.nodes for path in node.paths}
     visible = cells | {node.path for node in flow.nodes if node.kind == "module"}
     drawn = threads(graph, visible)
     tied = numbers(drawn)
-    opened = inside(graph, desk.opened) if desk.opened is not None else None
+    opened = None if desk.opened is None else drawn_whole(inside(graph, desk.opened), graph, desk.opened)
     leaving = going(graph, desk.draft)
     shown = visible | ({node.path for node in opened.nodes if node.kind == "module"} if opened else set())
     shares = rollup(graph)
     ends = {thread.index: thread.ends for thread in drawn}
+    flows = activations(graph, shown)
     pending = _pending(desk.draft, visible, len(drawn))
     return {
         "breadcrumb": _breadcrumb(desk.opened),
@@ -40,7 +41,7 @@ def scene(session: Session, desk: Desk) -> dict[str, Any]:
                     "ties": tied.get(node.path, []) if node.kind == "module" else [],
                     "opaque": _opaque(graph, node.path) if node.kind == "module" else None,
                     "error": _error(graph, desk, node.path) if node.kind == "module" else None,
-                    "cells": [_cell(session, path, tied, leaving) for path in node.paths],
+                    "cells": [_cell(graph, path, tied, leaving) for path in node.paths],
                 }
                 for node in flow.nodes
             ],
@@ -48,9 +49,12 @@ def scene(session: Session, desk: Desk) -> dict[str, Any]:
         },
         "ties": [{"index": thread.index, "ends": list(thread.ends), "pending": False} for thread in drawn]
         + pending,
-        "open": _open(session, desk, opened, tied),
+        "open": _open(graph, desk, opened, tied),
         "selection": desk.selection,
-        "facts": {path: _facts(graph, graph[path], shares[path], tied, ends) for path in sorted(shown)},
+        "facts": {
+            path: hover(graph, graph[path], shares[path], flows.get(path, ""), _partners(path, tied, ends))
+            for path in sorted(shown)
+        },
         "alert": _alert(desk),
         "legend": None,
         "scores": None,
@@ -60,12 +64,16 @@ def scene(session: Session, desk: Desk) -> dict[str, Any]:
     }
 
 
+def strips(graph: ModuleGraph) -> set[str]:
+    """The containers that the overview draws as strips of blocks."""
+    return {node.path for node in overview(graph).nodes if node.kind == "strip"}
+
+
 def _open(
-    session: Session, desk: Desk, flow: Flow | None, tied: dict[str, list[int]]
+    graph: ModuleGraph, desk: Desk, flow: Flow | None, tied: dict[str, list[int]]
 ) -> dict[str, Any] | None:
     if flow is None or desk.opened is None:
         return None
-    graph = session.graph
     node = graph[desk.opened]
     alike = sum(other.structure == node.structure for other in graph.modules) - 1
     subtitle = f"{node.class_name} · {short(rollup(graph)[node.path].parameters)}"
@@ -78,10 +86,12 @@ def _open(
                 "id": item.id,
                 "kind": "function" if item.kind == "strip" else item.kind,
                 "path": item.path,
-                "title": _label(item.title, item.path),
+                "title": item.title,
                 "subtitle": item.subtitle,
-                "ties": tied.get(item.path, []) if item.kind == "module" else [],
-                "adapted": item.kind == "module" and _adapted(graph, item.path),
+                "ties": tied.get(item.path) or tied.get(f"{item.path}.base", [])
+                if item.kind == "module"
+                else [],
+                "adapted": item.kind == "module" and adapted(graph, item.path),
                 "opaque": _opaque(graph, item.path) if item.kind == "module" else None,
                 "error": _error(graph, desk, item.path) if item.kind == "module" else None,
             }
@@ -91,30 +101,15 @@ def _open(
     }
 
 
-def _label(title: str, path: str) -> str:
-    """The module's own name also where an adapter has put it one level down."""
-    return path.split(".")[-2] if title == "base" and "." in path else title
-
-
-def _cell(session: Session, path: str, tied: dict[str, list[int]], leaving: set[str]) -> dict[str, Any]:
-    graph = session.graph
+def _cell(graph: ModuleGraph, path: str, tied: dict[str, list[int]], leaving: set[str]) -> dict[str, Any]:
     changed = graph[path].origin.partition(":")[0].isdigit()
     return {
         "path": path,
         "label": path.rpartition(".")[2],
         "ties": tied.get(path, []),
         "mark": "remove" if path in leaving else "new" if changed else None,
-        "adapted": _adapted(graph, path),
+        "adapted": adapted(graph, path),
     }
-
-
-def _adapted(graph: ModuleGraph, path: str) -> bool:
-    prefix = f"{path}."
-    own = path.rpartition(".")[0] if path.endswith(".base") else path
-    return any(
-        node.class_name == "LoraLinear" and (node.path in (path, own) or node.path.startswith(prefix))
-        for node in graph.modules
-    )
 
 
 def going(graph: ModuleGraph, draft: Draft | None) -> set[str]:
@@ -167,33 +162,6 @@ def _alert(desk: Desk) -> dict[str, str] | None:
     return {"path": error.path, "text": error.problem, "hint": error.hint or ""}
 
 
-def _facts(
-    graph: ModuleGraph,
-    node: ModuleNode,
-    share: Share,
-    tied: dict[str, list[int]],
-    ends: dict[int, tuple[str, ...]],
-) -> dict[str, Any]:
-    calls = [call for call in graph.calls if call.module == node.path and call.function is None]
-    said = dict(node.attributes)
-    head = node.class_name
-    if "in_features" in said and "out_features" in said:
-        head += f" {said['in_features']} → {said['out_features']}"
-    if node.tensors:
-        head += f" · {node.tensors[0].dtype}"
-    lines = [head]
-    if share.parameters:
-        shared = f", {short(share.shared)} shared" if share.shared else ""
-        lines.append(f"{short(share.owned)} own{shared} · {short(share.size_bytes, 'B')}")
-    if calls and calls[0].inputs and calls[0].outputs:
-        lines.append(f"{_shape(calls[0].inputs[0].shape)} → {_shape(calls[0].outputs[0].shape)}")
-    if share.macs:
-        lines.append(f"{short(share.macs / graph.tokens)} MACs per token")
-    partners = [end for index in tied.get(node.path, []) for end in ends.get(index, ()) if end != node.path]
-    if partners:
-        lines.append(f"tied with {', '.join(dict.fromkeys(partners))}")
-    return {"title": node.path or graph.class_name, "lines": lines, "note": node.opaque}
-
-
-def _shape(sides: tuple[int, ...]) -> str:
-    return " × ".join(str(side) for side in sides)
+def _partners(path: str, tied: dict[str, list[int]], ends: dict[int, tuple[str, ...]]) -> list[str]:
+    found = [end for index in tied.get(path, []) for end in ends.get(index, ()) if end != path]
+    return list(dict.fromkeys(found))

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import RLock
-from typing import Any
 
 import ipywidgets
 
 from graph.costs import costs
-from graph.paths import SelectorError
-from graph.select import select
+from graph.nodes import ModuleGraph
 from surgery.errors import SurgeryError
-from surgery.evaluate import Report
-from surgery.history import State
-from surgery.operation import Operation
 from surgery.preview import Preview
 from surgery.registry import operations
 from surgery.session import Session
 from widgets.background import Background
 from widgets.charts import SizeChart
 from widgets.desk import Desk, Draft
-from widgets.errands import Errands, notice_of
+from widgets.errands import Errands, notice_of, refusal_of
 from widgets.figures import report_state
 from widgets.forms import change, inspector, start
+from widgets.opening import refusal_card
 from widgets.outline import outline
 from widgets.panels import (
     CanvasPanel,
@@ -33,7 +30,8 @@ from widgets.panels import (
     ReportPanel,
     TopbarPanel,
 )
-from widgets.scene import scene
+from widgets.scene import scene, strips
+from widgets.search import find
 from widgets.timeline import points, timeline
 from widgets.topbar import topbar
 
@@ -54,7 +52,6 @@ class Studio(ipywidgets.Box):
         self.past, self.report = HistoryPanel(), ReportPanel()
         self.chart = SizeChart(self._go_to)
         self.errands = Errands(session, self.background, self.refresh, self.refresh_top)
-        self.search = ""
         self._drawing = RLock()
         areas = {
             "top": self.top,
@@ -72,29 +69,33 @@ class Studio(ipywidgets.Box):
 
     # Drawing ----------------------------------------------------------------------------------
 
+    @property
+    def graph(self) -> ModuleGraph:
+        """The current state's graph; it waits for the session's lock only where it was never traced."""
+        return self.session.history.current.graph or self.session.graph
+
     def refresh(self) -> None:
-        """Every panel shows what session and desk are now."""
-        with self._drawing, self.session.lock:
-            self.desk.keep_known(self.session.graph)
-            self.centre.state = scene(self.session, self.desk)
-            self.left.state = outline(self.session, self.desk, self.search)
-            self.right.state = inspector(self.session, self.desk)
+        """Every panel shows what session and desk are now.
+
+        Without the session's lock: a preview, a save or a fingerprint in another thread may hold it long.
+        """
+        with self._drawing:
+            graph, report = self.graph, self.session.history.current.report
+            before = self.session.history.base.graph or graph
+            self.desk.keep_known(graph)
+            self.centre.state = scene(graph, self.desk)
+            self.left.state = outline(graph, self.desk)
+            self.right.state = inspector(graph, self.desk)
             self.past.state = timeline(self.session)
-            self.report.state = report_state(self._report(), self._parameters())
+            self.report.state = report_state(report, (costs(before).parameters, costs(graph).parameters))
             self.chart.draw(points(self.session))
             self.refresh_top()
 
     def refresh_top(self) -> None:
         """Only the top bar: progress comes often."""
         with self._drawing:
-            self.top.state = topbar(self.session, self.errands, begun=bool(self.desk.selection))
-
-    def _report(self) -> Report | None:
-        return self.session.history.current.report
-
-    def _parameters(self) -> tuple[int, int]:
-        base = self.session.history.base.graph or self.session.graph
-        return costs(base).parameters, costs(self.session.graph).parameters
+            begun = bool(self.desk.selection or self.desk.opened)
+            self.top.state = topbar(self.session, self.graph, self.errands, begun=begun)
 
     # Gestures -----------------------------------------------------------------------------------
 
@@ -114,12 +115,12 @@ class Studio(ipywidgets.Box):
         self.top.on("undo", lambda _: self._move(self.session.undo))
         self.top.on("redo", lambda _: self._move(self.session.redo))
         self.top.on("dismiss", lambda _: self.errands.say(None))
-        self.top.on("save_script", lambda message: self.errands.save("script", str(message.get("path", ""))))
-        self.top.on("save_model", lambda message: self.errands.save("model", str(message.get("path", ""))))
+        self.top.on("save_script", lambda message: self.errands.save_script(str(message.get("path", ""))))
+        self.top.on("save_model", self._save_model)
 
     def _select(self, message: Message) -> None:
         paths = [path for path in message.get("paths", []) if isinstance(path, str)]
-        self.desk.select(paths, str(message.get("mode", "set")), self.session.graph)
+        self.desk.select(paths, str(message.get("mode", "set")), self.graph)
         self._selection_changed()
 
     def _selection_changed(self) -> None:
@@ -131,22 +132,26 @@ class Studio(ipywidgets.Box):
 
     def _open(self, message: Message) -> None:
         path = message.get("path")
-        graph = self.session.graph
-        opens = isinstance(path, str) and path in graph and bool(graph[path].children)
-        self.desk.opened = str(path) if opens else None if path is None else self.desk.opened
+        graph = self.graph
+        if path is None or path in strips(graph):  # the overview shows a strip's blocks already
+            self.desk.opened = None
+        elif path in graph and graph[path].children:
+            self.desk.opened = path
         self.refresh()
 
     def _search(self, message: Message) -> None:
-        self.search = str(message.get("text", "")).strip()
-        try:
-            found = select(self.search, self.session.graph) if self.search else ()
-        except SelectorError:
-            found = ()
-        if found:
+        """Typing shows what matches; only `submit` (Enter) selects it."""
+        self.desk.search = str(message.get("text", "")).strip()
+        found = find(self.desk.search, self.graph).paths
+        if message.get("submit") is True and found:
             self.desk.selection = list(found)
             self._selection_changed()
         else:
             self.refresh()
+
+    def _save_model(self, message: Message) -> None:
+        overwrite = message.get("overwrite") is True
+        self.errands.save_model(str(message.get("path", "")), overwrite=overwrite)
 
     def _key(self, key: str) -> None:
         if key in KEYS:
@@ -163,9 +168,9 @@ class Studio(ipywidgets.Box):
     # Operating ----------------------------------------------------------------------------------
 
     def draft(self, name: str) -> None:
-        """Begins the operation on the selection, and its dry run."""
+        """Begins the operation on the selection, and its dry run; typed values outlive a new selection."""
         if name in operations():
-            self.desk.draft = start(name, self.session, self.desk.selection)
+            self.desk.draft = start(name, self.graph, self.desk.selection, before=self.desk.draft)
             self._dry_run(self.desk.draft)
 
     def _field(self, message: Message) -> None:
@@ -174,59 +179,66 @@ class Studio(ipywidgets.Box):
             self._dry_run(self.desk.draft)
 
     def _dry_run(self, draft: Draft) -> None:
-        draft.waiting = True
+        with self._drawing:
+            asked = draft.ask()
+        try:
+            step = draft.step()
+        except SurgeryError as error:
+            self._answered(draft, asked, None, error)
+            return
         self.refresh()
+        self.background.latest(
+            "preview",
+            lambda: self.session.preview(step),
+            lambda preview: self._answered(draft, asked, preview, None),
+            lambda error: self._answered(draft, asked, None, refusal_of(error)),
+        )
 
-        def work() -> Preview | SurgeryError:
-            try:
-                return self.session.preview(draft.step())
-            except SurgeryError as error:
-                return error
-
-        def done(result: Preview | SurgeryError) -> None:
-            if isinstance(result, SurgeryError):
-                draft.preview, draft.error = None, result
-            else:
-                draft.preview, draft.error = result, None
-            draft.waiting = False
-            self.refresh()
-
-        self.background.latest("preview", work, done)
+    def _answered(
+        self, draft: Draft, asked: int, preview: Preview | None, error: SurgeryError | None
+    ) -> None:
+        with self._drawing:
+            if draft.asked == asked:  # else the form has other values by now
+                draft.settle(preview, error)
+                self.refresh()
 
     def _drop_draft(self) -> None:
         self.background.forget("preview")
         self.desk.draft = self.desk.alert = None
         self.refresh()
 
-    def apply(self, step: Operation | None = None) -> None:
-        """Applies the draft (or a step): a refusal is shown at its node and changes nothing."""
-        try:
-            if step is None and self.desk.draft is None:
-                return
-            self.background.forget("preview")
-            state = self.session.apply(step or self.desk.draft.step())  # type: ignore[union-attr]
-        except SurgeryError as error:
-            self._refused(error)
+    def apply(self) -> None:
+        """Applies the draft: a refusal is shown at its node and changes nothing."""
+        draft = self.desk.draft
+        if draft is None:
             return
-        self._arrived(state)
+        self.background.forget("preview")
+        try:
+            self.session.apply(draft.step())
+        except Exception as error:
+            self._refused(draft, refusal_of(error))
+        else:
+            self._arrived()
 
-    def _refused(self, error: SurgeryError) -> None:
-        if self.desk.draft is not None:
-            self.desk.draft.error, self.desk.draft.waiting = error, False
-        self.desk.alert = error
-        self.errands.notice = notice_of(error)
-        self.refresh()
+    def _refused(self, draft: Draft, error: SurgeryError) -> None:
+        with self._drawing:
+            draft.settle(None, error)
+            self.desk.alert = error
+            self.errands.notice = notice_of(error)
+            self.refresh()
 
-    def _arrived(self, _state: State) -> None:
+    def _arrived(self) -> None:
         self.background.forget("preview")
         self.desk.draft = self.desk.alert = self.errands.notice = None
         self.refresh()
 
-    def _move(self, move: Any) -> None:
+    def _move(self, move: Callable[[], object]) -> None:
         try:
-            self._arrived(move())
+            move()
         except SurgeryError as error:
             self.errands.say(notice_of(error))
+        else:
+            self._arrived()
 
     def _go_to(self, state_id: int) -> None:
         self._move(lambda: self.session.goto(state_id))
@@ -239,9 +251,16 @@ def _area(name: str, panel: ipywidgets.Widget) -> ipywidgets.Box:
 
 
 def page(model: str | None = None) -> None:
-    """Displays the studio on a model, filling the window; what the web app's kernel runs."""
+    """Displays the studio on a model, filling the window; what the web app's kernel runs.
+
+    A model that cannot be opened is said on the page, with the way out.
+    """
     from IPython.display import display
 
     import surgery
 
-    display(Studio(surgery.open(model or "demo"), fills_window=True))  # type: ignore[no-untyped-call]
+    try:
+        shown: ipywidgets.Widget = Studio(surgery.open(model or "demo"), fills_window=True)
+    except SurgeryError as error:
+        shown = refusal_card(error)
+    display(shown)  # type: ignore[no-untyped-call]

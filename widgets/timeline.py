@@ -6,11 +6,11 @@ from typing import Any
 
 from graph.costs import costs
 from graph.nodes import ModuleGraph
+from graph.units import short
 from surgery.fields import Target, Targets
 from surgery.history import State
 from surgery.script import python_of_all
 from surgery.session import Session
-from surgery.show import short
 
 
 def timeline(session: Session) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graph.costs import costs
+from graph.nodes import ModuleGraph
 from surgery.evaluate import resolve
 from surgery.session import Session
 from widgets.errands import Errands
@@ -17,16 +18,17 @@ TO_TRY = [
 ]
 
 
-def topbar(session: Session, errands: Errands, *, begun: bool) -> dict[str, Any]:
+def topbar(session: Session, graph: ModuleGraph, errands: Errands, *, begun: bool) -> dict[str, Any]:
     """The top bar state of protocol.ts; `begun` says that the person has found a first thing to do."""
     base, state = session.history.base, session.history.current
     untouched = not begun and state is base and not base.children and state.report is None
     return {
         "name": "Demonstration decoder" if session.opened.name == "demo" else session.opened.name,
-        "detail": _detail(session),
-        "figures": figures(costs(base.graph or session.graph), costs(session.graph), state.report),
+        "detail": _detail(session, graph),
+        "figures": figures(costs(base.graph or graph), costs(graph), state.report),
         "device": str(resolve("auto")),
-        "busy": errands.busy,
+        "evaluating": errands.evaluating,
+        "saving": errands.saving,
         "can_undo": state.parent is not None,
         "can_redo": session.history.can_redo,
         "budget_s": errands.budget_s,
@@ -36,14 +38,15 @@ def topbar(session: Session, errands: Errands, *, begun: bool) -> dict[str, Any]
     }
 
 
-def _detail(session: Session) -> str:
+def _detail(session: Session, graph: ModuleGraph) -> str:
     family = session.patient.model_type
-    parts = [family.capitalize() if family else type(session.model).__name__]
+    kind = family.capitalize() if family else graph.class_name
+    parts = [kind if kind != session.opened.name else ""]
     depth = getattr(session.patient.config, "num_hidden_layers", None)
     if isinstance(depth, int):
         parts.append(f"{depth} blocks")
-    dtype = next((str(parameter.dtype) for parameter in session.model.parameters()), "")
-    parts.append(dtype.removeprefix("torch."))
+    # From the graph: the model itself may be under the knife of another thread.
+    parts.append(next((tensor.dtype for node in graph.modules for tensor in node.tensors), ""))
     if session.is_skeleton:
         parts.append("no weights")
     return " · ".join(part for part in parts if part)

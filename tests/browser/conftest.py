@@ -77,6 +77,14 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+def picture(page: Page, test: str, name: str = "page") -> None:
+    """A screenshot for whoever reads about the failed test."""
+    folder = RESULTS / test
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(Error):  # a page that is just closing
+        page.screenshot(path=folder / f"{name}.png")
+
+
 @pytest.fixture
 def context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
     """A fresh context; the test fails if any request would have left this machine."""
@@ -85,12 +93,9 @@ def context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Browse
     context.tracing.start(screenshots=True, snapshots=True)
     yield context
     if request.node.stash.get(FAILED, False):
-        folder = RESULTS / request.node.name
-        folder.mkdir(parents=True, exist_ok=True)
         for number, page in enumerate(context.pages):
-            with contextlib.suppress(Error):  # a page that is just closing
-                page.screenshot(path=folder / f"page-{number}.png")
-        context.tracing.stop(path=folder / "trace.zip")
+            picture(page, request.node.name, f"page-{number}")
+        context.tracing.stop(path=RESULTS / request.node.name / "trace.zip")
     else:
         context.tracing.stop()
     context.close()
@@ -116,10 +121,12 @@ def page(context: BrowserContext, console_errors: list[str]) -> Iterator[Page]:
 
 
 @pytest.fixture
-def studio_page(page: Page, studio: Studio) -> Iterator[Page]:
+def studio_page(page: Page, studio: Studio, request: pytest.FixtureRequest) -> Iterator[Page]:
     """The studio on the demonstration, drawn; closed as a person closes a tab, which ends its kernel."""
     page.goto(studio.url, wait_until="commit")
     page.wait_for_selector(chromium.DRAWN, timeout=chromium.DRAWN_MS)
     yield page
+    if request.node.stash.get(FAILED, False):
+        picture(page, request.node.name)  # now: once it is closed there is nothing to see
     if not page.is_closed():
         page.close(run_before_unload=True)

@@ -1,11 +1,14 @@
 """The whole story on the page: see, cut, tie, measure, undo, save; then replay it with no screen."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tools.serve import Studio
@@ -20,7 +23,7 @@ def block(page: Page, path: str) -> Locator:
 
 def verb(page: Page, name: str) -> Locator:
     """A verb of the inspector."""
-    return page.get_by_role("toolbar", name="Operations").get_by_role("button", name=name)
+    return page.get_by_role("toolbar", name="Operations").get_by_role("button", name=name, exact=True)
 
 
 def apply(page: Page, operation: str) -> None:
@@ -33,7 +36,7 @@ def apply(page: Page, operation: str) -> None:
 
 def test_first_cut(studio_page: Page, studio: Studio) -> None:
     """Every gesture shows real figures, and the script replays to the fingerprint the page showed."""
-    page = studio_page
+    page, folder = studio_page, Path(psutil.Process(studio.pid).cwd())
     figures, history = page.locator(".ms-figures"), page.locator(".ms-history")
     expect(figures).to_contain_text("1.51 M")
 
@@ -78,7 +81,7 @@ def test_first_cut(studio_page: Page, studio: Studio) -> None:
     expect(figures).to_contain_text("1.36 M")
     expect(history).to_contain_text("untie")
 
-    # Save both, and read the fingerprint the page shows.
+    # Save both into the server's folder, and read the fingerprint the page shows.
     save(page, "Save script")
     script = page.locator(".ms-topbar").get_by_text("fingerprint sha256:")
     expect(script).to_be_visible(timeout=SLOW)
@@ -87,12 +90,22 @@ def test_first_cut(studio_page: Page, studio: Studio) -> None:
     page.get_by_role("button", name="Dismiss").click()
     save(page, "Save model")
     expect(page.locator(".ms-topbar")).to_contain_text("Model saved to out", timeout=SLOW)
+    expect(page.locator(".ms-topbar")).to_contain_text(f"fingerprint {shown[0]}")
+    saved = json.loads((folder / "out" / "surgery.json").read_text(encoding="utf-8"))
+    assert saved["fingerprint"] == shown[0]
+
+    # Again into the same folder: refused, and the box that lets it is there.
+    page.get_by_role("button", name="Dismiss").click()
+    save(page, "Save model")
+    expect(page.get_by_role("alert")).to_contain_text("exists and is not empty", timeout=SLOW)
+    save(page, "Save model", replace=True)
+    expect(page.locator(".ms-topbar")).to_contain_text("Model saved to out", timeout=SLOW)
 
     # No screen from here on.
-    replayed = run(studio.folder, "-m", "surgery.cli", "replay", "edits.surgery.json", "--out", "replayed")
+    replayed = run(folder, "-m", "surgery.cli", "replay", "edits.surgery.json", "--out", "replayed")
     assert f"fingerprint {shown[0]}" in replayed
-    for folder in ("out", "replayed"):
-        printed = run(studio.folder, "-c", f"import surgery; print(surgery.load({folder!r}))")
+    for saved_in in ("out", "replayed"):
+        printed = run(folder, "-c", f"import surgery; print(surgery.load({saved_in!r}))")
         assert "9 x LlamaDecoderLayer" in printed
 
 
@@ -110,35 +123,85 @@ def test_refusal_is_shown_and_changes_nothing(studio_page: Page) -> None:
     expect(page.locator(".ms-figures")).to_contain_text("1.51 M")
 
 
-def test_canvas_selects_and_opens(studio_page: Page) -> None:
-    """Clicking a cell of the strip selects that block; a double click opens it."""
-    page = studio_page
-    canvas = page.locator(".ms-canvas canvas").first
-    box = canvas.bounding_box()
+def on_canvas(page: Page, path: str, rows: range) -> tuple[float, float]:
+    """A place on the canvas whose hover tells about `path`, sought on these rows of pixels."""
+    box = page.locator(".ms-canvas canvas").first.bounding_box()
     assert box is not None
-    selected = page.locator('[role="treeitem"][aria-selected="true"]')
-    tip = page.locator(".ms-canvas .ms-tip")
-    found = None
-    for x in range(10, int(box["width"]), 12):
-        for y in range(120, 260, 30):
+    tip = page.locator(".ms-canvas .ms-tip b")
+    for y in rows:
+        for x in range(10, int(box["width"]), 16):
             page.mouse.move(box["x"] + x, box["y"] + y)
-            if tip.count() and "model.layers.4" in tip.first.inner_text():
-                found = (box["x"] + x, box["y"] + y)
-                break
-        if found:
-            break
-    assert found is not None, "no place on the canvas shows model.layers.4"
-    page.mouse.click(*found)
+            if tip.count() and tip.first.inner_text() == path:
+                return box["x"] + x, box["y"] + y
+    raise AssertionError(f"no place on the canvas shows {path}")
+
+
+def test_canvas_selects_and_opens(studio_page: Page) -> None:
+    """Clicking a cell of the strip selects that block; a double click opens it, whole in view."""
+    page = studio_page
+    first = page.get_by_role("region", name="Things to try")
+    expect(first).to_be_visible()
+    place = on_canvas(page, "model.layers.4", range(120, 260, 30))
+    page.mouse.click(*place)
+    selected = page.locator('[role="treeitem"][aria-selected="true"]')
     expect(selected).to_have_attribute("data-path", "model.layers.4", timeout=SLOW)
-    page.mouse.dblclick(*found)
-    expect(page.locator(".ms-canvas")).to_contain_text("layers", timeout=SLOW)
-    expect(page.locator(".ms-canvas .ms-crumbs")).to_contain_text("4", timeout=SLOW)
+    page.mouse.dblclick(*place)
+    crumbs = page.locator(".ms-canvas .ms-crumbs")
+    expect(crumbs.locator('[aria-current="location"]')).to_have_text("4", timeout=SLOW)
+    expect(crumbs).to_have_text("model›layers›4")
+    expect(first).to_have_count(0)
+    page.wait_for_timeout(300)  # the picture follows its state by a frame
+    for name in ("input_layernorm", "mlp.down_proj"):  # its left end and its right
+        on_canvas(page, f"model.layers.4.{name}", range(300, 540, 14))
 
 
-def save(page: Page, action: str) -> None:
+def test_search_marks_then_selects(studio_page: Page) -> None:
+    """The box takes ends of paths and says so; Enter selects, and the form keeps its values."""
+    page = studio_page
+    block(page, "model.layers.2").click()
+    verb(page, "Prune").click()
+    page.get_by_role("toolbar", name="Ways to prune").get_by_role("button", name="Sparsify").click()
+    page.get_by_role("textbox", name="Ratio").fill("0.1")
+    expect(page.locator(".ms-dry")).to_contain_text("ratio=0.1", timeout=SLOW)
+    box = page.locator(".ms-search input")
+    box.fill("layers[8:10]")
+    expect(page.locator(".ms-search")).to_contain_text("2 match", timeout=SLOW)
+    expect(page.locator(".ms-search")).to_contain_text("read as **.layers[8:10]")
+    expect(page.locator(".ms-inspector h2")).to_have_text("layers.2")
+    box.press("Enter")
+    expect(page.locator(".ms-inspector h2")).to_have_text("2 blocks", timeout=SLOW)
+    expect(page.locator(".ms-dry")).to_contain_text(
+        's.sparsify("model.layers[8:10]", ratio=0.1)', timeout=SLOW
+    )
+
+
+@pytest.mark.parametrize(("operation", "blocks"), [("tie", (4, 5)), ("attach", (4,))])
+def test_whole_form_is_above_the_fold(studio_page: Page, operation: str, blocks: tuple[int, ...]) -> None:
+    """At 1440 × 900 the Python line and Apply are seen without scrolling, and a field's help on focus."""
+    page = studio_page
+    for index, number in enumerate(blocks):
+        block(page, f"model.layers.{number}").click(modifiers=["Control"] if index else [])
+    expect(page.locator(".ms-inspector h2")).to_have_text("2 blocks" if len(blocks) > 1 else "layers.4")
+    verb(page, operation.capitalize()).click()
+    button = page.get_by_role("button", name=f"Apply {operation}")
+    expect(button).to_be_enabled(timeout=SLOW)
+    fold = page.locator(".ms-area-right").bounding_box()
+    assert fold is not None
+    for part in (page.locator(".ms-python"), button):
+        box = part.bounding_box()
+        assert box is not None and box["y"] + box["height"] <= fold["y"] + fold["height"]
+    page.get_by_role("textbox", name="Targets").focus()
+    expect(page.locator(".ms-about .ms-on")).to_contain_text("the ")
+    expect(page.locator(".ms-about .ms-on b")).to_have_text("Targets")
+
+
+def save(page: Page, action: str, *, replace: bool = False) -> None:
     """Opens the Save popover and presses one of its rows."""
     page.get_by_role("button", name="Save", exact=False).first.click()
-    page.get_by_role("dialog", name="Save").get_by_role("button", name=action).click()
+    popover = page.get_by_role("dialog", name="Save")
+    if replace:
+        popover.get_by_role("checkbox").check()
+    popover.get_by_role("button", name=action).click()
 
 
 def run(folder: Path, *arguments: str) -> str:

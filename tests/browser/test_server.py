@@ -135,3 +135,19 @@ def test_busy_port_is_named(studio: Studio) -> None:
     assert said.returncode == 1
     assert said.stderr.startswith(f"--port: cannot listen on 127.0.0.1:{port}")
     assert "Traceback" not in said.stderr
+
+
+def test_model_that_cannot_be_opened_is_said(page: Page, start_studio: Callable[..., Studio]) -> None:
+    """The refusal's own sentence on a calm card, and nothing of a notebook's machinery."""
+    studio = start_studio("no/such/<b>folder</b>")
+    page.goto(studio.url, wait_until="commit")
+    card = page.get_by_role("alert")
+    expect(card).to_contain_text("The model could not be opened", timeout=DRAWN_MS)
+    expect(card).to_contain_text("no/such/<b>folder</b>: there is no such folder")
+    expect(card).to_contain_text("surgery app")
+    expect(page.locator("body")).not_to_contain_text("show_tracebacks")
+    expect(page.locator("#ms-start")).to_have_count(0)
+    box = card.locator("> div").bounding_box()
+    assert box is not None
+    assert abs(box["y"] + box["height"] / 2 - 450) < 40
+    page.close(run_before_unload=True)

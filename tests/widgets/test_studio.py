@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -146,7 +148,7 @@ def test_evaluating_fills_report_history_and_chart(studio: Studio) -> None:
     studio.session.remove("model.layers[1]")
     send(studio.top, type="evaluate", budget_s=0.3)
     assert studio.errands.job is not None and studio.errands.job.wait(60)
-    assert studio.top.state["busy"] is None
+    assert studio.top.state["evaluating"] is None
     assert "agreement" in studio.report.state["sentence"]
     assert studio.past.state["states"][1]["metric"]
     assert list(studio.chart.figure.data[0].customdata) == [0, 1]
@@ -174,6 +176,123 @@ def test_saving_says_the_fingerprint(studio: Studio, tmp_path: Path) -> None:
     assert studio.top.state["notice"]["tone"] == "bad"
 
 
+def test_saving_over_a_model_needs_the_tick(studio: Studio, tmp_path: Path) -> None:
+    """What is there is kept, and the way out that the refusal names is on the page."""
+    for overwrite, tone in ((False, "good"), (False, "bad"), (True, "good")):
+        studio.session.sparsify("lm_head", ratio=0.5)
+        send(studio.top, type="save_model", path=str(tmp_path / "out"), overwrite=overwrite)
+        studio.background.settle(60)
+        assert studio.top.state["notice"]["tone"] == tone
+    saved = json.loads((tmp_path / "out" / "surgery.json").read_text(encoding="utf-8"))["fingerprint"]
+    assert (
+        studio.top.state["notice"]["hint"]
+        == f"fingerprint {saved}"
+        == f"fingerprint {studio.session.fingerprint()}"
+    )
+
+
+def test_old_figures_are_not_those_of_new_values(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between a change and its dry run there is nothing to apply and no line to copy."""
+    select(studio, "model.layers.1")
+    send(studio.right, type="operation", name="remove")
+    studio.background.settle(60)
+    held, preview = threading.Event(), studio.session.preview
+    monkeypatch.setattr(studio.session, "preview", lambda step: held.wait(60) and preview(step))
+    send(studio.right, type="field", name="targets", value="model.layers[0:2]")
+    dry_run = studio.right.state["dry_run"]
+    assert (dry_run["caption"], dry_run["stale"], dry_run["python"]) == ("computing …", True, "")
+    assert not studio.right.state["form"]["can_apply"]
+    held.set()
+    studio.background.settle(60)
+    assert studio.right.state["dry_run"]["python"] == 's.remove("model.layers[0:2]")'
+    assert studio.right.state["form"]["can_apply"]
+
+
+def test_dry_run_that_breaks_says_so(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that is no refusal ends the computing too."""
+
+    def broken(step: object) -> object:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(studio.session, "preview", broken)
+    select(studio, "model.layers.1")
+    send(studio.right, type="operation", name="remove")
+    studio.background.settle(60)
+    dry_run = studio.right.state["dry_run"]
+    assert not dry_run["stale"] and "ZeroDivisionError: a bug" in dry_run["error"]["text"]
+    assert not studio.right.state["form"]["can_apply"]
+
+
+def test_applying_that_breaks_says_so(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug in applying is a notice, and the form stays."""
+
+    def broken(step: object) -> object:
+        raise ZeroDivisionError("a bug")
+
+    select(studio, "model.layers.1")
+    send(studio.right, type="operation", name="remove")
+    studio.background.settle(60)
+    monkeypatch.setattr(studio.session, "apply", broken)
+    send(studio.right, type="apply")
+    assert "ZeroDivisionError: a bug" in studio.top.state["notice"]["text"]
+    assert not studio.right.state["form"]["can_apply"]
+
+
+def test_gestures_do_not_wait_for_a_long_save(studio: Studio) -> None:
+    """While another thread holds the session, selecting, opening and searching are still drawn."""
+    held, release = threading.Event(), threading.Event()
+
+    def long_save() -> None:
+        with studio.session.lock:
+            held.set()
+            release.wait(60)
+
+    saving = threading.Thread(target=long_save)
+    saving.start()
+    try:
+        assert held.wait(60)
+        drawing = threading.Thread(target=lambda: _look_around(studio), daemon=True)
+        drawing.start()
+        drawing.join(30)
+        assert not drawing.is_alive()
+    finally:
+        release.set()
+        saving.join()
+    assert studio.centre.state["open"]["path"] == "model.layers.1"
+    assert studio.left.state["matches"] == 2
+
+
+def _look_around(studio: Studio) -> None:
+    select(studio, "model.layers.1")
+    send(studio.centre, type="open", path="model.layers.1")
+    send(studio.left, type="search", text="layers[1:3]", submit=False)
+
+
+def test_facts_of_a_selection(studio: Studio) -> None:
+    """Shapes of the weights, activations in and out; several together count every tensor once."""
+
+    def facts(*paths: str) -> dict[str, str]:
+        select(studio, *paths)
+        return {fact["label"]: fact["value"] for fact in studio.right.state["facts"]}
+
+    up = facts("model.layers.1.mlp.up_proj")
+    assert (up["weight"], up["Activations"]) == ("48 × 32", "2 × 8 × 32 → 2 × 8 × 48")
+    assert facts("model.layers.1")["Activations"] == "2 × 8 × 32 → 2 × 8 × 32"
+    whole = facts("")["Parameters"]
+    assert facts("", "model.layers.1", "lm_head", "model.embed_tokens")["Parameters"] == whole
+    hover = studio.centre.state["facts"]["model.layers.1"]["lines"]
+    assert "2 × 8 × 32 → 2 × 8 × 32" in hover
+
+
+def test_choices_say_what_they_mean(studio: Studio) -> None:
+    """The label is for people; the value that is stored is the script's."""
+    select(studio, "model.layers.1", "model.layers.2")
+    send(studio.right, type="operation", name="tie")
+    (start,) = [field for field in studio.right.state["form"]["fields"] if field["name"] == "start"]
+    assert start["choices"][0] == {"value": "to", "label": "the kept module's"}
+    assert start["value"] == "to"
+
+
 MALFORMED: list[Callable[[Studio], None]] = [
     lambda studio: send(studio.centre, type="select", paths=["no.such", 7], mode="set"),
     lambda studio: send(studio.centre, type="open", path="no.such"),
@@ -193,20 +312,41 @@ def test_malformed_gestures_change_nothing(studio: Studio, gesture: Callable[[St
     assert studio.desk.selection == [] and studio.desk.opened is None and studio.desk.draft is None
 
 
-def test_search_selects_its_matches(studio: Studio) -> None:
-    """The search box takes selectors and counts."""
-    send(studio.left, type="search", text="model.layers[1:3]")
+def test_search_selects_only_on_enter(studio: Studio) -> None:
+    """Typing counts and marks what matches; Enter selects it."""
+    select(studio, "model.norm")
+    send(studio.left, type="search", text="model.layers[1:3]", submit=False)
     assert studio.left.state["matches"] == 2
+    assert studio.left.state["found"] == ["model.layers.1", "model.layers.2"]
+    assert studio.desk.selection == ["model.norm"]
+    send(studio.left, type="search", text="model.layers[1:3]", submit=True)
     assert studio.desk.selection == ["model.layers.1", "model.layers.2"]
+
+
+def test_new_selection_keeps_typed_values(studio: Studio) -> None:
+    """Only the selectors follow the selection: a ratio that was typed stays."""
+    select(studio, "model.layers.1")
+    send(studio.right, type="operation", name="sparsify")
+    send(studio.right, type="field", name="ratio", value=0.1)
+    send(studio.left, type="search", text="layers[2:4]", submit=True)
+    studio.background.settle(60)
+    assert studio.right.state["dry_run"]["python"] == 's.sparsify("model.layers[2:4]", ratio=0.1)'
+    send(studio.right, type="operation", name="remove")
+    send(studio.right, type="operation", name="sparsify")
+    assert "ratio" not in studio.desk.draft.values  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("name", ZOO)
 def test_studio_opens_every_zoo_model(name: str) -> None:
-    """Every model has a scene with nodes, and every block of it can be opened."""
+    """Every model has a scene with nodes, and all of it can be opened but what the overview shows open."""
     model, inputs = ZOO[name]()
     studio = Studio(surgery.open(model, inputs))
-    assert studio.centre.state["overview"]["nodes"]
+    nodes = studio.centre.state["overview"]["nodes"]
+    assert nodes
+    strips = [node["path"] for node in nodes if node["kind"] == "strip"]
     for path, node in studio.session.graph.by_path.items():
         if node.children:
             send(studio.centre, type="open", path=path)
-            assert studio.centre.state["open"] is not None
+            opened = studio.centre.state["open"]
+            assert (opened is None) == (path in strips)
+            assert opened is None or opened["path"] == path

@@ -52,7 +52,8 @@ const topbar = {
     },
   ],
   device: "cpu",
-  busy: null,
+  evaluating: null,
+  saving: null,
   can_undo: true,
   can_redo: false,
   budget_s: 2,
@@ -174,7 +175,7 @@ const inspector = {
       { label: "MACs, KV cache", value: "unchanged", tone: "none" },
     ],
     python: 's.tie("model.layers.4", to="model.layers.3", rank=16)',
-    note: "Saved as a script beside the weights: blocks share weights.",
+    stale: false,
     error: null,
   },
 };
@@ -242,7 +243,9 @@ const outline = {
   rows: outlineRows(10, marks, { 3: [2], 4: [2], 8: [3], 9: [3] }),
   selection: [layer(3), layer(4)],
   search: "layers[3:5]",
+  found: [layer(3), layer(4)],
   matches: 2,
+  read_as: "**.layers[3:5]",
   search_error: null,
 };
 
@@ -262,7 +265,15 @@ const first: Scene = {
       "Select blocks 8 and 9 with Ctrl, then press T to tie them.",
     ],
   },
-  outline: { ...outline, rows: outlineRows(10, {}, {}), selection: [], search: "", matches: null },
+  outline: {
+    ...outline,
+    rows: outlineRows(10, {}, {}),
+    selection: [],
+    search: "",
+    found: [],
+    matches: null,
+    read_as: null,
+  },
   canvas: {
     ...canvas,
     breadcrumb: [{ label: "model", path: "" }],
@@ -308,7 +319,8 @@ const busy: Scene = {
   ...demo,
   topbar: {
     ...topbar,
-    busy: { label: "Evaluating fidelity", fraction: 0.42, stoppable: true },
+    evaluating: { label: "Evaluating fidelity", fraction: 0.42 },
+    saving: "Saving out",
     notice: { text: "Saved edits.surgery.json.", tone: "good", hint: "Replay it with surgery replay." },
   },
 };
@@ -322,6 +334,8 @@ const wrong: Scene = {
   outline: {
     ...outline,
     search: "layers[3",
+    found: [],
+    read_as: null,
     matches: null,
     search_error: "layers[3: the bracket is not closed.",
   },
@@ -364,7 +378,7 @@ const wrong: Scene = {
       caption: "",
       rows: [],
       python: "",
-      note: "",
+      stale: false,
       error: {
         text: "model.layers.3: widths differ; got 64, expected 128.",
         hint: "Tie blocks of the same shape.",
@@ -375,7 +389,14 @@ const wrong: Scene = {
 
 const many: Scene = {
   ...demo,
-  outline: { ...outline, rows: outlineRows(320, {}, {}), search: "", matches: null },
+  outline: {
+    ...outline,
+    rows: outlineRows(320, {}, {}),
+    search: "",
+    found: [],
+    matches: null,
+    read_as: null,
+  },
   canvas: {
     ...canvas,
     open: null,

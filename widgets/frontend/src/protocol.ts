@@ -26,8 +26,9 @@ export const topbarState = object({
   detail: text,
   figures: list(object({ label: text, before: text, after: text, change: text, tone, tip: text })),
   device: text,
-  /** `fraction` null: how long is not known. */
-  busy: maybe(object({ label: text, fraction: maybe(number()), stoppable: flag })),
+  /** `fraction` null: how long is not known. It can be stopped; what is being saved cannot. */
+  evaluating: maybe(object({ label: text, fraction: maybe(number()) })),
+  saving: maybe(text),
   can_undo: flag,
   can_redo: flag,
   budget_s: number(2),
@@ -41,7 +42,8 @@ export type Figure = TopbarState["figures"][number];
 export type TopbarMessage =
   | { type: "evaluate"; budget_s: number }
   | { type: "stop" | "undo" | "redo" | "dismiss" }
-  | { type: "save_script" | "save_model"; path: string };
+  | { type: "save_script"; path: string }
+  | { type: "save_model"; path: string; overwrite: boolean };
 
 // ---------------------------------------------------------------- outline
 
@@ -61,7 +63,11 @@ export const outlineState = object({
   ),
   selection: list(text),
   search: text,
+  /** What the search matches, and how many; marked, and selected only on Enter. */
+  found: list(text),
   matches: maybe(number()),
+  /** The selector the search was taken for, where that is not its text. */
+  read_as: maybe(text),
   search_error: maybe(text),
 });
 export type OutlineState = Infer<typeof outlineState>;
@@ -76,7 +82,7 @@ export type OutlineMessage =
   | SelectMessage
   | KeyMessage
   | { type: "open"; path: string }
-  | { type: "search"; text: string };
+  | { type: "search"; text: string; submit: boolean };
 
 // ---------------------------------------------------------------- canvas
 
@@ -180,9 +186,10 @@ export const inspectorState = object({
   dry_run: maybe(
     object({
       caption: text,
+      /** The figures are those of other values; new ones are being computed. */
+      stale: flag,
       rows: list(object({ label: text, value: text, tone })),
       python: text,
-      note: text,
       error: maybe(object({ text, hint: text })),
     }),
   ),

@@ -98,6 +98,32 @@ describe("a new state", () => {
   });
 });
 
+describe("what is not current", () => {
+  it("is no figure to go by while the dry run is computed", () => {
+    const inspected = demo.inspector as { form: object; dry_run: object };
+    const { el } = mount(inspector, {
+      ...inspected,
+      form: { ...inspected.form, can_apply: false },
+      dry_run: { ...inspected.dry_run, caption: "computing …", stale: true, python: "" },
+    });
+    expect(find(el, ".ms-dry").getAttribute("aria-busy")).toBe("true");
+    expect(find(el, ".ms-dry").className).toContain("ms-stale");
+    expect(el.querySelector(".ms-python code")).toBeNull();
+    expect(find<HTMLButtonElement>(el, ".ms-primary").disabled).toBe(true);
+  });
+
+  it("keeps an evaluation's bar and Stop beside a save", () => {
+    const running = { label: "Evaluating", fraction: 0.5 };
+    const { el, model } = mount(topbar, { ...demo.topbar, evaluating: running, saving: "Saving out" });
+    expect(el.textContent).toContain("Saving out");
+    expect(find(el, '[role="progressbar"]').getAttribute("aria-valuenow")).toBe("50");
+    find<HTMLButtonElement>(el, ".ms-toast .ms-link").click();
+    expect(model.sent).toEqual([{ type: "stop" }]);
+    model.set({ ...demo.topbar, evaluating: null, saving: "Saving out" });
+    expect(find<HTMLButtonElement>(el, ".ms-evaluate button").disabled).toBe(false);
+  });
+});
+
 describe("messages", () => {
   it("come from the bar", () => {
     const { el, model } = mount(topbar, { ...demo.topbar, can_redo: true });
@@ -105,6 +131,38 @@ describe("messages", () => {
     find<HTMLButtonElement>(el, '[aria-label="Redo"]').click();
     find<HTMLFormElement>(el, ".ms-evaluate").dispatchEvent(new Event("submit", { bubbles: true }));
     expect(model.sent).toEqual([{ type: "undo" }, { type: "redo" }, { type: "evaluate", budget_s: 2 }]);
+  });
+
+  it("save over a model only where that was ticked", async () => {
+    const { el, model } = mount(topbar, demo.topbar);
+    const open = () => find<HTMLButtonElement>(el, ".ms-save > button").click();
+    const submit = () => el.querySelectorAll(".ms-popover form")[1]?.dispatchEvent(new Event("submit"));
+    open();
+    await settle();
+    submit();
+    await settle();
+    open();
+    await settle();
+    find<HTMLInputElement>(el, ".ms-check input").click();
+    await settle();
+    submit();
+    const path = (demo.topbar as { save: { model_path: string } }).save.model_path;
+    expect(model.sent).toEqual([
+      { type: "save_model", path, overwrite: false },
+      { type: "save_model", path, overwrite: true },
+    ]);
+  });
+
+  it("say a search while typing, and submit it on Enter", async () => {
+    const { el, model } = mount(outline, { ...demo.outline, search: "" });
+    const input = find<HTMLInputElement>(el, "input");
+    input.focus();
+    await settle();
+    input.value = "q_proj";
+    input.dispatchEvent(new Event("input", { bubbles: true }));
+    await settle();
+    input.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+    expect(model.sent).toEqual([{ type: "search", text: "q_proj", submit: true }]);
   });
 
   it("flush a field before they apply", () => {

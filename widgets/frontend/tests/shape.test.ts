@@ -4,7 +4,7 @@ import { canvasState, inspectorState, outlineState, topbarState } from "../src/p
 describe("reading a state", () => {
   it("makes a whole state out of nothing at all", () => {
     for (const nothing of [undefined, null, {}, [], "text", 3]) {
-      expect(topbarState(nothing)).toMatchObject({ name: "", figures: [], busy: null, budget_s: 2 });
+      expect(topbarState(nothing)).toMatchObject({ name: "", figures: [], evaluating: null, budget_s: 2 });
       expect(canvasState(nothing)).toMatchObject({
         overview: { nodes: [], edges: [] },
         open: null,

@@ -16,7 +16,7 @@ export function drawNode(context: Context, node: SceneNode, look: Look, level: L
 function drawBox(context: Context, node: SceneNode, look: Look, level: Level): void {
   const { theme } = look;
   const strip = node.kind === "strip";
-  const selected = !strip && look.selection.has(node.path);
+  const selected = look.selection.has(node.path);
   const hovered = !strip && node.path !== "" && look.hovered === node.path;
   const wrong = node.error !== null || (node.path !== "" && look.alertPath === node.path);
   const radius = strip ? 9 : node.kind === "function" ? Math.min(14, node.h / 2) : 7;
@@ -39,7 +39,10 @@ function drawBox(context: Context, node: SceneNode, look: Look, level: Level): v
     context.lineWidth = 2.4;
     context.stroke();
   }
-  if (strip) return;
+  if (strip) {
+    drawStripTitle(context, node, look);
+    return;
+  }
   drawScore(context, node, look);
   drawText(context, node, look, level);
   if (node.adapted) drawAdapted(context, node, look);
@@ -71,6 +74,20 @@ function drawText(context: Context, node: SceneNode, look: Look, level: Level): 
   centred(context, subtitle, x, y + 12.5, small.font, theme.faint);
 }
 
+/** Over its left end: what is in the strip; two stages of a model are told apart by it. */
+function drawStripTitle(context: Context, node: SceneNode, look: Look): void {
+  const { measure, theme, zoom } = look;
+  if (zoom < READABLE.title) return;
+  const { font } = readable(FONTS.small, zoom);
+  const both = `${node.title} · ${node.subtitle}`;
+  const room = node.w - 8;
+  context.textAlign = "left";
+  context.font = font;
+  context.fillStyle = theme.faint;
+  const text = measure(both, font) <= room ? both : fitted(node.title, font, room, measure);
+  context.fillText(text, node.x + 4, node.y - 6);
+}
+
 /** The adviser's score as a bar at the left edge. */
 function drawScore(context: Context, node: SceneNode, look: Look): void {
   const score = look.scores?.get(node.path);
@@ -80,13 +97,13 @@ function drawScore(context: Context, node: SceneNode, look: Look): void {
   context.fill();
 }
 
-/** An adapter: the corner is notched. */
+/** An adapter: the lower corner is notched, since the upper one carries rings. */
 function drawAdapted(context: Context, node: SceneNode, look: Look): void {
   const size = 9;
   context.beginPath();
-  context.moveTo(node.x + node.w - size, node.y);
-  context.lineTo(node.x + node.w, node.y);
-  context.lineTo(node.x + node.w, node.y + size);
+  context.moveTo(node.x + node.w - size, node.y + node.h);
+  context.lineTo(node.x + node.w, node.y + node.h);
+  context.lineTo(node.x + node.w, node.y + node.h - size);
   context.closePath();
   context.fillStyle = look.theme.soft;
   context.fill();
@@ -139,6 +156,6 @@ function drawJoin(context: Context, node: SceneNode, look: Look): void {
 function drawEnd(context: Context, node: SceneNode, look: Look): void {
   if (look.zoom < READABLE.title) return;
   const { font } = readable(FONTS.small, look.zoom);
-  const text = fitted(node.title, font, node.w, look.measure);
+  const text = fitted(node.title, font, node.w + 16, look.measure); // beside it there is only a wire
   centred(context, text, centreX(node), centreY(node) + 3.5, font, look.theme.faint);
 }

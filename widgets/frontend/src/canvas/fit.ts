@@ -13,14 +13,21 @@ export const MARGIN = { left: 22, right: 22, top: 62, bottom: 58 };
 const READABLE_LEAST = 0.5;
 const COMFORTABLE_MOST = 1;
 
+/** What a view of `w` × `h` has inside its margins. */
+export function roomOf(w: number, h: number): { w: number; h: number } {
+  return {
+    w: Math.max(40, w - MARGIN.left - MARGIN.right),
+    h: Math.max(40, h - MARGIN.top - MARGIN.bottom),
+  };
+}
+
 /**
  * The transform that shows `bounds` in a view of `w` × `h`: centred, nearer to the top than to the
  * foot. What would become too small to read is shown from its left end instead. Room that `bounds`
  * asks for beyond the `drawn` part stays free.
  */
 export function fitTransform(bounds: Box, w: number, h: number, drawn: Box = bounds): Transform {
-  const roomX = Math.max(40, w - MARGIN.left - MARGIN.right);
-  const roomY = Math.max(40, h - MARGIN.top - MARGIN.bottom);
+  const { w: roomX, h: roomY } = roomOf(w, h);
   const whole = Math.min(roomX / Math.max(1, bounds.w), roomY / Math.max(1, bounds.h));
   const k = Math.min(COMFORTABLE_MOST, Math.max(READABLE_LEAST, whole));
   const spareX = roomX - drawn.w * k;

@@ -3,7 +3,7 @@ import { select } from "d3-selection";
 import { type ZoomBehavior, zoom, zoomIdentity } from "d3-zoom";
 import type { CanvasState } from "../protocol";
 import { drawScene } from "./draw";
-import { fitTransform, nudge, type Transform, ZOOM } from "./fit";
+import { fitTransform, nudge, roomOf, type Transform, ZOOM } from "./fit";
 import type { Hit } from "./hit";
 import { layoutScene, type Widths } from "./layout";
 import { drawMap, MAP, mapScale } from "./minimap";
@@ -96,9 +96,10 @@ export class CanvasView {
     this.apply(fitTransform(room, this.size.w, this.size.h, extent));
   }
 
-  /** Brings a box into view: as little panning as needed, and all fitted where it is too wide for that. */
+  /** Brings a box into view whole: as little panning as needed, and all fitted where it is too large. */
   show(box: Box): void {
-    if (box.w * this.transform.k > this.size.w) {
+    const { w, h } = roomOf(this.size.w, this.size.h);
+    if (box.w * this.transform.k > w || box.h * this.transform.k > h) {
       this.showAll();
       return;
     }
@@ -120,6 +121,7 @@ export class CanvasView {
     const first = this.size.w === 0;
     // Colours resolve only once the panel hangs in the page, which its first size tells.
     if (first) this.theme = readTheme(this.root);
+    const whole = !first && this.seesAll();
     this.size = { w, h };
     for (const [canvas, width, height] of [
       [this.canvas, w, h],
@@ -130,8 +132,14 @@ export class CanvasView {
       canvas.style.width = `${width}px`;
       canvas.style.height = `${height}px`;
     }
-    if (first || !this.fitted) this.showAll();
+    if (first || !this.fitted || whole) this.showAll();
     this.paint();
+  }
+
+  /** Whether the picture lies in the view whole; then it is kept so when the view changes its size. */
+  private seesAll(): boolean {
+    const { x, y, w, h } = this.toScreen(this.scene.bounds);
+    return x >= 0 && y >= 0 && x + w <= this.size.w && y + h <= this.size.h;
   }
 
   retheme(): void {

@@ -3,10 +3,16 @@ import { CopyButton } from "../shared/ui";
 
 /** What the edit would cost; nothing of it is done yet. */
 export function DryRunCard({ run }: { run: DryRun }) {
+  const refused = run.error !== null && !run.stale;
   return (
-    <section class={run.error ? "ms-dry ms-refused" : "ms-dry"} aria-label="Dry run" aria-live="polite">
+    <section
+      class={`ms-dry${refused ? " ms-refused" : ""}${run.stale ? " ms-stale" : ""}`}
+      aria-label="Dry run"
+      aria-live="polite"
+      aria-busy={run.stale}
+    >
       <header>
-        <b class="ms-heading">{run.error ? "Refused" : "Dry run"}</b>
+        <b class="ms-heading">{refused ? "Refused" : "Dry run"}</b>
         <span class="ms-soft">{run.caption}</span>
       </header>
       {run.error && (
@@ -25,7 +31,7 @@ export function DryRunCard({ run }: { run: DryRun }) {
           ))}
         </dl>
       )}
-      {run.note && <p class="ms-soft">{run.note}</p>}
+      {run.stale && run.rows.length > 0 && <div class="ms-python ms-faint">…</div>}
       {run.python && (
         <div class="ms-python">
           <code title={run.python}>{run.python}</code>

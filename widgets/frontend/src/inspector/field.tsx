@@ -7,13 +7,15 @@ import { parsed, shown, sliderOf } from "./values";
 interface Props {
   field: Field;
   send: (value: unknown) => void;
+  /** The field that pointer or focus is on, by name, or null. */
+  onAsk: (name: string | null) => void;
   /** Where the field leaves a way to send at once what it still holds. */
   flushes: Map<string, () => void>;
 }
 
 const DELAY_MS = 150;
 
-export function FieldRow({ field, send, flushes }: Props) {
+export function FieldRow({ field, send, onAsk, flushes }: Props) {
   const id = useId();
   const delayed = useDebounced(send, DELAY_MS);
   useLayoutEffect(() => {
@@ -25,17 +27,19 @@ export function FieldRow({ field, send, flushes }: Props) {
   const below = field.error ?? field.help;
   const about = below ? { "aria-describedby": `${id}-below` } : {};
   const control = { id, ...about, "aria-invalid": field.error !== null };
+  const ask = () => onAsk(field.name);
+  const leave = () => onAsk(null);
   return (
-    <div class="ms-field">
+    // biome-ignore lint/a11y/noStaticElementInteractions: pointing only shows the help that is there anyway
+    <div class="ms-field" onMouseEnter={ask} onMouseLeave={leave} onFocusCapture={ask} onBlurCapture={leave}>
       <label for={id}>{field.label}</label>
       <div>
         <Control field={field} control={control} send={send} delayed={delayed} />
-        {below && field.kind !== "flag" && (
-          <p id={`${id}-below`} class={field.error ? "ms-error" : "ms-faint"}>
+        {below && (
+          <p id={`${id}-below`} class={field.error ? "ms-error" : "ms-hidden"}>
             {below}
           </p>
         )}
-        {field.kind === "flag" && field.error && <p class="ms-error">{field.error}</p>}
       </div>
     </div>
   );
@@ -144,11 +148,7 @@ function Switch({ field, control, send }: Omit<ControlProps, "delayed">) {
       >
         <i />
       </button>
-      {field.help && (
-        <span id={`${control.id}-below`} class="ms-faint">
-          {field.help}
-        </span>
-      )}
+      <span class="ms-faint">{on ? "yes" : "no"}</span>
     </div>
   );
 }

@@ -1,7 +1,8 @@
 // The right panel: what is selected, the verbs that fit, the operation's fields, its dry run, Apply.
-import { useRef } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { type InspectorMessage, type InspectorState, inspectorState } from "../protocol";
 import { definePanel, type PanelProps } from "../shared/panel";
+import { About } from "./about";
 import { DryRunCard } from "./dry_run";
 import { FieldRow } from "./field";
 import { Verbs } from "./verbs";
@@ -9,6 +10,7 @@ import { Verbs } from "./verbs";
 function Inspector({ state, send }: PanelProps<InspectorState, InspectorMessage>) {
   const form = state.form;
   // Apply must not overtake a value that still waits to be sent, so each field leaves its flush here.
+  const [asked, setAsked] = useState<string | null>(null);
   const flushes = useRef(new Map<string, () => void>());
   const apply = () => {
     for (const flush of flushes.current.values()) flush();
@@ -36,11 +38,12 @@ function Inspector({ state, send }: PanelProps<InspectorState, InspectorMessage>
               if (event.key === "Escape") send({ type: "cancel" });
             }}
           >
-            {form.summary && <p class="ms-summary">{form.summary}</p>}
+            <About form={form} field={asked} />
             {form.fields.map((field) => (
               <FieldRow
                 key={`${form.operation}/${field.name}`}
                 field={field}
+                onAsk={setAsked}
                 flushes={flushes.current}
                 send={(value) => send({ type: "field", name: field.name, value })}
               />

@@ -18,30 +18,34 @@ function Outline({ state, send }: PanelProps<OutlineState, OutlineMessage>) {
 function Search({ state, send }: PanelProps<OutlineState, OutlineMessage>) {
   const [typed, setTyped] = useState(state.search);
   const [focused, setFocused] = useState(false);
-  const search = useDebounced((text: string) => send({ type: "search", text }), 200);
+  const search = useDebounced((text: string, submit: boolean) => send({ type: "search", text, submit }), 200);
   useEffect(() => {
     if (!focused) setTyped(state.search);
   }, [state.search, focused]);
-  const stale = typed !== state.search;
+  const stale = typed.trim() !== state.search;
+  const told = typed !== "" && !stale && !state.search_error && state.matches !== null;
   return (
     <div class="ms-search">
       <input
         class="ms-input ms-mono"
         type="search"
-        aria-label="Search by selector, for example layers[8:10] or **.q_proj"
+        aria-label="Search by selector, for example layers[8:10] or **.q_proj; Enter selects what matches"
         aria-invalid={state.search_error !== null && !stale}
-        placeholder="find: layers[8:10], **.q_proj"
+        placeholder="layers[8:10] or q_proj"
         spellcheck={false}
         value={typed}
         onInput={(event) => {
           setTyped(event.currentTarget.value);
-          search(event.currentTarget.value);
+          search(event.currentTarget.value, false);
         }}
         onKeyDown={(event) => {
-          if (event.key === "Enter") search.flush();
+          if (event.key === "Enter") {
+            search(event.currentTarget.value, true);
+            search.flush();
+          }
           if (event.key === "Escape" && typed) {
             setTyped("");
-            search("");
+            search("", false);
             search.flush();
           }
         }}
@@ -52,10 +56,18 @@ function Search({ state, send }: PanelProps<OutlineState, OutlineMessage>) {
         }}
       />
       <span class="ms-matches" role="status">
-        {typed && !stale && state.matches !== null && !state.search_error
-          ? `${state.matches} ${state.matches === 1 ? "match" : "matches"}`
-          : ""}
+        {told ? `${state.matches} match` : ""}
       </span>
+      {told && focused && state.found.length > 0 && (
+        <p class="ms-faint ms-read-as">
+          {state.read_as && (
+            <>
+              read as <code>{state.read_as}</code>,{" "}
+            </>
+          )}
+          <kbd>↵</kbd> selects
+        </p>
+      )}
       {state.search_error && !stale && <p class="ms-error">{state.search_error}</p>}
     </div>
   );

@@ -5,6 +5,7 @@ interface Props {
   item: VisibleRow;
   top_px: number;
   selected: boolean;
+  found: boolean;
   active: boolean;
   onSelect: (path: string, event: MouseEvent) => void;
   onFold: (path: string, open: boolean) => void;
@@ -14,7 +15,7 @@ interface Props {
 const INDENT_PX = 14;
 const MARK_WORDS = { remove: "will be removed", changed: "changed", new: "new" } as const;
 
-export function Row({ item, top_px, selected, active, onSelect, onFold, onOpen }: Props) {
+export function Row({ item, top_px, selected, found, active, onSelect, onFold, onOpen }: Props) {
   const { row, open } = item;
   const mark = row.mark ? MARK_WORDS[row.mark] : "";
   const ties = row.ties.length > 0 ? `tie ${row.ties.join(", ")}` : "";
@@ -25,7 +26,7 @@ export function Row({ item, top_px, selected, active, onSelect, onFold, onOpen }
     <div
       role="treeitem"
       data-path={row.path}
-      class={`ms-row${row.mark ? ` ms-mark-${row.mark}` : ""}`}
+      class={`ms-row${found ? " ms-found" : ""}${row.mark ? ` ms-mark-${row.mark}` : ""}`}
       style={{ top: `${top_px}px`, paddingLeft: `${8 + row.depth * INDENT_PX}px` }}
       tabIndex={active ? 0 : -1}
       title={row.class_name ? `${row.path}\n${row.class_name}` : row.path}

@@ -19,7 +19,14 @@ export function Tree({ state, send }: PanelProps<OutlineState, OutlineMessage>) 
   const [view, setView] = useState({ top: 0, height: 600 });
   const focusNext = useRef(false);
 
-  const visible = useMemo(() => visibleRows(state.rows, folds), [state.rows, folds]);
+  // What a search finds is unfolded as long as it is searched for; clearing it folds everything back.
+  const foundKey = state.found.join("\n");
+  const found = useMemo(() => new Set(state.found), [foundKey]);
+  const shownFolds = useMemo(
+    () => reveal(state.rows, folds, state.found.slice(0, MOST_REVEALED)),
+    [state.rows, folds, foundKey],
+  );
+  const visible = useMemo(() => visibleRows(state.rows, shownFolds), [state.rows, shownFolds]);
   const selection = useMemo(() => new Set(state.selection), [state.selection.join("\n")]);
   const indexOf = useMemo(() => new Map(visible.map((item, i) => [item.row.path, i])), [visible]);
   const activePath = indexOf.has(active) ? active : (visible[0]?.row.path ?? "");
@@ -43,6 +50,11 @@ export function Tree({ state, send }: PanelProps<OutlineState, OutlineMessage>) 
     setActive(first);
     setAnchor(first);
   }, [selectionKey]);
+
+  useEffect(() => {
+    const first = state.found[0];
+    if (first !== undefined) setActive(first);
+  }, [foundKey]);
 
   useLayoutEffect(() => {
     const element = scroller.current;
@@ -128,6 +140,7 @@ export function Tree({ state, send }: PanelProps<OutlineState, OutlineMessage>) 
             item={item}
             top_px={index * ROW_PX}
             selected={selection.has(item.row.path)}
+            found={found.has(item.row.path)}
             active={item.row.path === activePath}
             onSelect={select}
             onFold={fold}

@@ -47,11 +47,11 @@ function Topbar({ state, send }: Props) {
           >
             <RedoIcon />
           </button>
-          <Evaluate budget_s={state.budget_s} busy={state.busy !== null} send={send} />
+          <Evaluate budget_s={state.budget_s} busy={state.evaluating !== null} send={send} />
           <Save places={state.save} send={send} />
         </div>
       </header>
-      <Progress busy={state.busy} />
+      <Progress evaluating={state.evaluating} saving={state.saving} />
       <div class="ms-under" aria-live="polite">
         <Busy state={state} send={send} />
         <Notice state={state} send={send} />
@@ -62,14 +62,14 @@ function Topbar({ state, send }: Props) {
 }
 
 /** The thin bar; one that runs where it is not known how long it takes. */
-function Progress({ busy }: Pick<TopbarState, "busy">) {
-  if (!busy) return null;
-  const percent = percentOf(busy.fraction);
+function Progress({ evaluating, saving }: Pick<TopbarState, "evaluating" | "saving">) {
+  if (!evaluating && saving === null) return null;
+  const percent = percentOf(evaluating?.fraction ?? null);
   return (
     <div
       class={percent === null ? "ms-progress ms-unknown" : "ms-progress"}
       role="progressbar"
-      aria-label={busy.label}
+      aria-label={evaluating?.label ?? saving ?? ""}
       aria-valuemin={0}
       aria-valuemax={100}
       {...(percent === null ? {} : { "aria-valuenow": percent })}
@@ -84,19 +84,21 @@ function percentOf(fraction: number | null): number | null {
 }
 
 function Busy({ state, send }: Props) {
-  const busy = state.busy;
-  if (!busy) return null;
-  const percent = percentOf(busy.fraction);
+  const { evaluating, saving } = state;
+  const percent = percentOf(evaluating?.fraction ?? null);
   return (
-    <div class="ms-toast">
-      <span>{busy.label}</span>
-      {percent !== null && <span class="ms-faint">{percent} %</span>}
-      {busy.stoppable && (
-        <button type="button" class="ms-link" onClick={() => send({ type: "stop" })}>
-          Stop
-        </button>
+    <>
+      {saving !== null && <div class="ms-toast ms-plain">{saving}</div>}
+      {evaluating && (
+        <div class="ms-toast">
+          <span>{evaluating.label}</span>
+          {percent !== null && <span class="ms-faint">{percent} %</span>}
+          <button type="button" class="ms-link" onClick={() => send({ type: "stop" })}>
+            Stop
+          </button>
+        </div>
       )}
-    </div>
+    </>
   );
 }
 

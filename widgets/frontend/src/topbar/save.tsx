@@ -12,8 +12,8 @@ export function Save({ places, send }: Props) {
   const [open, setOpen] = useState(false);
   const close = useCallback(() => setOpen(false), []);
   const element = useDismiss<HTMLDivElement>(open, close);
-  const save = (type: "save_script" | "save_model", path: string) => {
-    send({ type, path });
+  const save = (message: TopbarMessage) => {
+    send(message);
     close();
   };
   return (
@@ -34,13 +34,14 @@ export function Save({ places, send }: Props) {
             action="Save script"
             path={places.script_path}
             first
-            save={(path) => save("save_script", path)}
+            save={(path) => save({ type: "save_script", path })}
           />
           <Row
             label="Model folder"
             action="Save model"
             path={places.model_path}
-            save={(path) => save("save_model", path)}
+            replaceable
+            save={(path, overwrite) => save({ type: "save_model", path, overwrite })}
           />
         </div>
       )}
@@ -53,17 +54,20 @@ interface RowProps {
   action: string;
   path: string;
   first?: boolean;
-  save: (path: string) => void;
+  /** Whether what is there already is replaced only if asked for. */
+  replaceable?: boolean;
+  save: (path: string, overwrite: boolean) => void;
 }
 
-function Row({ label, action, path, first, save }: RowProps) {
+function Row({ label, action, path, first, replaceable, save }: RowProps) {
   const [draft, setDraft] = useDraft(path);
+  const [overwrite, setOverwrite] = useState(false);
   const chosen = draft.trim();
   return (
     <form
       onSubmit={(event) => {
         event.preventDefault();
-        if (chosen) save(chosen);
+        if (chosen) save(chosen, overwrite);
       }}
     >
       <label>
@@ -84,6 +88,16 @@ function Row({ label, action, path, first, save }: RowProps) {
       <button type="submit" class="ms-button" disabled={!chosen}>
         {action}
       </button>
+      {replaceable && (
+        <label class="ms-check">
+          <input
+            type="checkbox"
+            checked={overwrite}
+            onChange={(event) => setOverwrite(event.currentTarget.checked)}
+          />
+          replace the model that is in this folder
+        </label>
+      )}
     </form>
   );
 }

@@ -1,0 +1,30 @@
+"""`python -m benchmarks [edits replay evaluation] [--save]`: measures, prints tables, keeps them if asked."""
+
+import argparse
+import os
+
+# Before transformers is imported, which reads it once.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from benchmarks import edits, evaluation, replay
+from benchmarks.tables import save, text
+
+BENCHMARKS = {"edits": edits.tables, "replay": replay.tables, "evaluation": evaluation.tables}
+
+
+def main() -> None:
+    """Runs the benchmarks named, by default all."""
+    arguments = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    arguments.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}")
+    arguments.add_argument("--save", action="store_true", help="write benchmarks/results/<name>-<machine>.md")
+    given = arguments.parse_args()
+    if unknown := sorted(set(given.names) - BENCHMARKS.keys()):
+        arguments.error(f"no benchmark is called {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
+    for name in given.names or BENCHMARKS:
+        tables = BENCHMARKS[name]()
+        print(text(tables), flush=True)
+        if given.save:
+            print(f"Written to {save(name, tables)}\n")
+
+
+main()

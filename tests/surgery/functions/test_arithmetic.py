@@ -1,0 +1,69 @@
+"""Copies, weighted sums and folded adapters, in the order and width they promise."""
+
+import pytest
+import torch
+from torch import nn
+
+import surgery.functions  # noqa: F401  registers what the recipes name
+from surgery.lazy import Held, recipe
+from surgery.recipes import compute
+
+
+def held(*values: torch.Tensor) -> list[Held]:
+    """The tensors as a plan sees them."""
+    return [Held.of(nn.Parameter(value)) for value in values]
+
+
+def summed(tensors: list[torch.Tensor], weights: tuple[float, ...]) -> torch.Tensor:
+    """The weighted sum as an operation asks for it."""
+    return compute(recipe("weighted_sum", *held(*tensors), weights=weights), {})
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_weighted_sum_has_the_dtype_of_the_first(dtype: torch.dtype) -> None:
+    """Whatever the others have, the result fits the slot of the first."""
+    other = torch.float32 if dtype != torch.float32 else torch.bfloat16
+    assert summed([torch.ones(3, dtype=dtype), torch.ones(3, dtype=other)], (0.5, 0.5)).dtype == dtype
+
+
+def test_weighted_sum_is_made_in_float32() -> None:
+    """In bf16, 256 + 1 is 256; in float32 a hundred and twenty-eight ones are not lost."""
+    tensors = [torch.full((2, 2), 256.0).bfloat16(), *[torch.ones(2, 2).bfloat16()] * 128]
+    assert summed(tensors, (1.0,) * 129).tolist() == [[384.0, 384.0]] * 2
+
+
+def test_weighted_sum_keeps_float64() -> None:
+    """A float64 tensor is not narrowed on the way."""
+    tiny = torch.tensor([1e-12], dtype=torch.float64)
+    assert summed([torch.ones(1, dtype=torch.float64), tiny], (1.0, 1.0)).item() == 1 + 1e-12
+
+
+def test_weighted_sum_adds_from_first_to_last() -> None:
+    """Float addition is not associative: (1e8 + -1e8) + 1 is 1, 1e8 + (-1e8 + 1) is 0."""
+    large, one = torch.tensor([1e8]), torch.tensor([1.0])
+    assert summed([large, -large, one], (1.0,) * 3).item() == 1.0
+    assert summed([one, large, -large], (1.0,) * 3).item() == 0.0
+
+
+def test_weighted_sum_is_the_sum_of_products() -> None:
+    """Σ wᵢ θᵢ, weights taken as they are, not normalised."""
+    a, b = torch.tensor([1.0, 2.0]), torch.tensor([10.0, 20.0])
+    assert summed([a, b], (2.0, 3.0)).tolist() == [32.0, 64.0]
+
+
+def test_copy_has_the_bits_and_not_the_storage() -> None:
+    """A copy is equal and apart."""
+    (source,) = held(torch.randn(3, 4))
+    made = compute(recipe("copy", source), {})
+    assert torch.equal(made, source.parameter)
+    assert made.data_ptr() != source.parameter.data_ptr()
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_fold_adds_the_scaled_product(transposed: bool) -> None:
+    """W + scale · B A, and its transpose where weights are stored as inputs × outputs."""
+    weight, down, up = torch.zeros(3, 2), torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0], [10.0], [100.0]])
+    slot = weight.T.contiguous() if transposed else weight
+    made = recipe("fold_low_rank", *held(slot, down, up), scale=0.5, transposed=transposed)
+    expected = torch.tensor([[0.5, 1.0], [5.0, 10.0], [50.0, 100.0]])
+    assert torch.equal(compute(made, {}), expected.T if transposed else expected)

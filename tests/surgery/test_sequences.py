@@ -1,0 +1,197 @@
+"""Any sequence of operations, undo, redo and goto keeps what the contract promises of each single one.
+
+The ordinary run makes a few repeatable examples; with `SURGERY_EXAMPLES=2000` in the environment it looks at
+as many random ones.
+"""
+
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from torch import nn
+
+import surgery
+from graph.costs import costs
+from surgery import Script, SurgeryError
+from surgery.fingerprint import Fingerprinter
+from surgery.operation import Operation
+from surgery.recipes import one_thread
+from surgery.registry import operation_named
+from tests.models import ZOO
+from tests.surgery.contract import run, snapshot, untouched
+
+EXAMPLES = os.environ.get("SURGERY_EXAMPLES")
+SETTINGS = settings(
+    max_examples=int(EXAMPLES or 15),
+    stateful_step_count=8,
+    deadline=None,
+    derandomize=EXAMPLES is None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+FIELDS: dict[str, dict[str, Any]] = {
+    "remove": {},
+    "tie": {"start": st.sampled_from(["to", "average"]), "own_norms": st.booleans()},
+    "untie": {},
+    "merge": {"weights": st.sampled_from([(), (0.75, 0.25), (0.5, 0.25, 0.25)])},
+    "sparsify": {"ratio": st.sampled_from([0.01, 0.5, 1.0]), "scope": st.sampled_from(["tensor", "global"])},
+    "attach": {"rank": st.integers(1, 3), "seed": st.integers(0, 1)},
+    "detach": {},
+    "fold": {},
+}
+
+
+@cache
+def _opened(name: str) -> tuple[nn.Module, Any, list[Any]]:
+    """The model for all examples, since none may touch it, its inputs, and what it must still be."""
+    model, inputs = ZOO[name]()
+    return model, inputs, untouched(model)
+
+
+# Most moves are operations; the rest walks in the history.
+MOVES = ["operate"] * 6 + ["undo", "undo", "redo", "goto"]
+
+
+class Surgery(RuleBasedStateMachine):
+    """A session on one model of the zoo, with what each of its states was."""
+
+    model_name: ClassVar[str]
+    blocks: ClassVar[str]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened, self.inputs, self.before = _opened(self.model_name)
+        self.session = surgery.open(self.opened, self.inputs)
+        self.known: dict[int, Any] = {0: self.now()}
+
+    def now(self) -> Any:
+        """Objects, key order, aliases, config and output of the present state."""
+        return snapshot(self.session.model), run(self.session.model, self.inputs).numpy().tobytes()
+
+    def target(self, data: st.DataObject, name: str) -> str:
+        """Mostly what the operation is for: blocks, or many modules; else any module there is now."""
+        if data.draw(st.integers(0, 3)) == 3:
+            paths = [path for path, _ in self.session.model.named_modules(remove_duplicate=False) if path]
+            return str(data.draw(st.sampled_from(paths)))
+        if name in ("remove", "tie", "merge"):
+            start, length = data.draw(st.integers(0, 3)), data.draw(st.integers(1, 3))
+            return f"{self.blocks}[{start}]" if length == 1 else f"{self.blocks}[{start}:{start + length}]"
+        return str(data.draw(st.sampled_from(["**", "**:Linear", "**.{q_proj,up}", f"{self.blocks}.*"])))
+
+    def step(self, data: st.DataObject) -> Operation:
+        """An operation with drawn targets and fields."""
+        name = data.draw(st.sampled_from(list(FIELDS)))
+        fields = {key: data.draw(values) for key, values in FIELDS[name].items()}
+        fields["targets"] = self.target(data, name)
+        if name == "tie":
+            fields["to"] = f"{self.blocks}[0]" if data.draw(st.booleans()) else self.target(data, name)
+        return operation_named(name).from_fields(fields)
+
+    @rule(data=st.data())
+    def move(self, data: st.DataObject) -> None:
+        """One rule for all, as hypothesis would leave out rules at random, and operations with them."""
+        name = data.draw(st.sampled_from(MOVES))
+        if name in ("operate", "goto"):
+            getattr(self, name)(data)
+        else:
+            getattr(self, name)()
+
+    def operate(self, data: st.DataObject) -> None:
+        """Previewed and applied, a step costs the same; refused, it changes nothing and says why."""
+        step = self.step(data)
+        sentences, figures = [], []
+        here, before = self.session.history.current, self.known[self.session.history.current.id]
+        for act in (self.session.preview, self.session.apply):
+            try:
+                done = act(step)
+            except SurgeryError as error:
+                sentences.append(str(error))
+                assert "\n" not in str(error)
+                assert self.session.history.current is here and self.now() == before
+            else:
+                figures.append(done.after if act == self.session.preview else costs(self.session.graph))
+        note(f"{step}: {sentences or 'done'}")
+        if sentences:
+            assert sentences == [sentences[0]] * 2 and not figures
+            return
+        assert figures[0] == figures[1]
+        self.known[self.session.history.current.id] = self.now()
+
+    def undo(self) -> None:
+        """The state before, or a refusal at the base."""
+        here = self.session.history.current
+        if here.parent is None:
+            with pytest.raises(SurgeryError, match="nothing to undo"):
+                self.session.undo()
+        else:
+            assert self.session.undo() is here.parent
+
+    def redo(self) -> None:
+        """A child of the present state, or a refusal where nothing was undone."""
+        here = self.session.history.current
+        if self.session.history.can_redo:
+            assert self.session.redo().parent is here
+        else:
+            with pytest.raises(SurgeryError, match="nothing to redo"):
+                self.session.redo()
+
+    def goto(self, data: st.DataObject) -> None:
+        """Any state made so far."""
+        state = data.draw(st.sampled_from(sorted(self.known)))
+        assert self.session.goto(state).id == state
+
+    @invariant()
+    def state_is_as_it_was_left(self) -> None:
+        """Objects, order, aliases and outputs are those this state had when it was made."""
+        assert self.now() == self.known[self.session.history.current.id]
+
+    @invariant()
+    def script_round_trips(self) -> None:
+        """JSON and back, whatever the steps."""
+        script = self.session.script
+        assert Script.from_json(script.to_json()) == script
+
+    @invariant()
+    def opened_model_is_untouched(self) -> None:
+        """Values, flags, hooks and config."""
+        assert untouched(self.opened) == self.before
+
+    def teardown(self) -> None:
+        """Undo leads all the way back; the script replays to the same bits, a saved folder loads to them."""
+        here, found = self.session.history.current, self.session.fingerprint()
+        while self.session.history.current.parent is not None:
+            self.session.undo()
+        assert self.now() == self.known[0]
+        self.session.goto(here)
+        script = Script.from_json(self.session.script.to_json())
+        assert surgery.replay(script, self.opened, inputs=self.inputs).fingerprint() == found
+        with tempfile.TemporaryDirectory() as folder:
+            self.session.save(Path(folder) / "out")
+            into = None if self.session.patient.model_type else self.opened
+            assert Fingerprinter()(surgery.load(Path(folder) / "out", into=into)) == found
+
+
+class OnLlama(Surgery):
+    """A transformers decoder: tied head, grouped queries, config and cache follow."""
+
+    model_name, blocks = "llama", "model.layers"
+
+
+class OnPlainTorch(Surgery):
+    """Residual blocks in a list, the head used by a function."""
+
+    model_name, blocks = "tied_head", "blocks"
+
+
+@pytest.mark.parametrize("machine", [OnLlama, OnPlainTorch])
+def test_any_sequence_keeps_the_contract(machine: type[Surgery]) -> None:
+    """Random steps, refusals, undo, redo and walks in the history."""
+    with one_thread():  # models this small are slower where threads wait for each other
+        run_state_machine_as_test(machine, settings=SETTINGS)
