@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from surgery.checkpoint.pretrained import pretrained
 from surgery.checkpoint.save import FORMAT, MANIFEST, VERSION
 from surgery.checkpoint.structure import rebuilt
 from surgery.checkpoint.tensors import Checkpoint, read_tensor
@@ -55,14 +56,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
     """The model in a folder that `s.save` wrote, ready to run.
 
-    The structure is made anew from config and script on a skeleton, then the tensors are loaded; the
-    content must have the fingerprint that the save noted. `into`: for a model that is no
-    transformers model, a module like the one that was opened; it is not changed.
+    An ordinary result is loaded by transformers; for others the structure is made anew from config and
+    script on a skeleton, then the tensors are loaded. The content must have the fingerprint that the
+    save noted. `into`: for a model that is no transformers model, a module like the one that was opened;
+    it is not changed.
     """
     place = Path(folder).expanduser()
     manifest = read_manifest(place)
-    model = rebuilt(manifest["structure"], str(place), into)
-    fill(model, Checkpoint.at(place))
+    if manifest.get("loads_with") == "transformers" and into is None:
+        model = pretrained(manifest["class"], place)
+    else:
+        model = rebuilt(manifest["structure"], str(place), into)
+        fill(model, Checkpoint.at(place))
     found = Fingerprinter()(model)
     if manifest["fingerprint"] not in (None, found):
         raise SurgeryError(

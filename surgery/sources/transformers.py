@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from surgery.errors import SurgeryError
-from surgery.quiet import quiet
 from surgery.sources import Opened
 from surgery.sources.example_inputs import example_inputs
 
@@ -15,8 +14,8 @@ from surgery.sources.example_inputs import example_inputs
 def from_folder(folder: Path, inputs: Any = None, *, skeleton: bool = False, source: str) -> Opened:
     """The model in a folder with a transformers config, or in one that `s.save` wrote."""
     from surgery.checkpoint.load import is_saved, load, read_manifest
+    from surgery.checkpoint.pretrained import pretrained
     from surgery.checkpoint.structure import rebuilt, structure_of_config
-    from surgery.checkpoint.tensors import Checkpoint
 
     if is_saved(folder):
         manifest = read_manifest(folder)
@@ -30,11 +29,7 @@ def from_folder(folder: Path, inputs: Any = None, *, skeleton: bool = False, sou
         )
     else:
         structure = structure_of_config(read_config(folder))
-        if skeleton:
-            model = rebuilt(structure, str(folder))
-        else:
-            Checkpoint.at(folder)  # a truncated or foreign file is named here, before transformers sees it
-            model = _pretrained(structure["class"], str(folder))
+        model = rebuilt(structure, str(folder)) if skeleton else pretrained(structure["class"], folder)
     name = source if source == "demo" else folder.name
     if inputs is None:
         inputs = example_inputs(model)
@@ -81,24 +76,3 @@ def tokenizer_in(folder: Path) -> Any:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:
         raise SurgeryError(f"its tokenizer cannot be read: {error}", path=str(folder)) from None
-
-
-def _pretrained(class_name: str, folder: str) -> Any:
-    import transformers
-
-    cls = getattr(transformers, class_name)
-    try:
-        with quiet():
-            model, report = cls.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, output_loading_info=True
-            )
-    except Exception as error:
-        raise SurgeryError(f"transformers cannot load it: {error}", path=folder) from None
-    for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if odd := sorted(str(key) for key in report[kind]):
-            raise SurgeryError(
-                f"its tensors do not fit its config: {kind.replace('_', ' ')}",
-                path=folder,
-                got=", ".join(odd[:3]) + (f" and {len(odd) - 3} more" if len(odd) > 3 else ""),
-            )
-    return model.eval()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import surgery
 from graph.costs import costs
@@ -74,6 +75,28 @@ def test_other_results_say_why_they_need_surgery(edit: str, tmp_path: Path) -> N
     loaded = surgery.load(folder)
     assert torch.equal(loaded(PROMPT).logits, session.model(PROMPT).logits)
     assert Fingerprinter()(loaded) == session.fingerprint()
+
+
+def test_names_on_disk_need_not_be_those_in_memory(tmp_path: Path) -> None:
+    """ViT is stored under older names than it has in memory: it saves, loads and opens all the same."""
+    from transformers import ViTConfig, ViTForImageClassification
+
+    small = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    model = ViTForImageClassification(ViTConfig(**small, image_size=16, patch_size=8)).eval()
+    session = surgery.open(model, {"pixel_values": torch.zeros(1, 3, 16, 16)})
+    session.sparsify("**:Linear", 0.5)
+    session.save(tmp_path / "out")
+    assert Fingerprinter()(surgery.load(tmp_path / "out")) == session.fingerprint()
+
+
+def test_a_foreign_file_in_a_special_folder_is_refused(tmp_path: Path) -> None:
+    """Where surgery itself fills the slots, a tensor that is missing is named."""
+    session = surgery.open("demo")
+    session.tie("model.layers.5", to="model.layers.4")
+    folder = session.save(tmp_path / "out")
+    save_file({"a": torch.zeros(2)}, folder / "model.safetensors")
+    with pytest.raises(surgery.SurgeryError, match="lacks a tensor of the model"):
+        surgery.load(folder)
 
 
 def test_cast_buffers_are_told(tmp_path: Path) -> None:

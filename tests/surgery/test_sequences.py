@@ -28,7 +28,7 @@ from tests.surgery.contract import run, snapshot, untouched
 
 EXAMPLES = os.environ.get("SURGERY_EXAMPLES")
 SETTINGS = settings(
-    max_examples=int(EXAMPLES or 15),
+    max_examples=int(EXAMPLES or 10),
     stateful_step_count=8,
     deadline=None,
     derandomize=EXAMPLES is None,
