@@ -23,7 +23,7 @@ def refusal_card(error: SurgeryError) -> ipywidgets.HTML:
 
     Both are text, never markup: they name files and what is in them.
     """
-    hint = f'<p class="ms-hint">Try: {escape(error.hint)}</p>' if error.hint else ""
+    hint = f'<p class="ms-hint">Try: {escape(error.hint.replace("`", ""))}</p>' if error.hint else ""
     card = ipywidgets.HTML(CARD.format(problem=escape(error.sentence(with_hint=False)), hint=hint))
     card.add_class("ms-sorry")
     return card

@@ -88,8 +88,8 @@ class Studio(ipywidgets.Box):
             self.right.state = inspector(graph, self.desk)
             self.past.state = timeline(self.session)
             self.report.state = report_state(report, (costs(before).parameters, costs(graph).parameters))
-            self.chart.draw(points(self.session))
             self.refresh_top()
+            self.chart.draw(points(self.session))  # last: the first one loads plotly, which takes a while
 
     def refresh_top(self) -> None:
         """Only the top bar: progress comes often."""

@@ -14,6 +14,11 @@ from playwright.sync_api import Locator, Page, expect
 from tools.serve import Studio
 
 SLOW = 60_000
+PLOT_FITS = """() => {
+    const find = (at) => document.querySelector(`.ms-area-chart${at}`);
+    const [place, plot] = [find(""), find(" .nsewdrag")];
+    return plot && plot.getBoundingClientRect().right <= place.getBoundingClientRect().right;
+}"""
 
 
 def block(page: Page, path: str) -> Locator:
@@ -69,6 +74,7 @@ def test_first_cut(studio_page: Page, studio: Studio) -> None:
     )
     expect(report).to_contain_text(sentence, timeout=SLOW)
     expect(page.locator(".ms-area-chart .js-plotly-plot")).to_be_visible(timeout=SLOW)
+    page.wait_for_function(PLOT_FITS, timeout=SLOW)
 
     # Undo, redo, untie, and one refusal on the way.
     page.get_by_role("button", name="Undo").click()

@@ -350,3 +350,21 @@ def test_studio_opens_every_zoo_model(name: str) -> None:
             opened = studio.centre.state["open"]
             assert (opened is None) == (path in strips)
             assert opened is None or opened["path"] == path
+
+
+def test_adapted_block_is_drawn_as_before(studio: Studio) -> None:
+    """An adapter is one node with what it adapts, marked; opened itself, it shows its inside."""
+
+    def drawn(path: str) -> tuple[list[tuple[str, bool]], int]:
+        send(studio.centre, type="open", path=path)
+        block = studio.centre.state["open"]
+        return [(node["title"], node["adapted"]) for node in block["nodes"]], len(block["edges"])
+
+    before, edges = drawn("model.layers.1")
+    studio.session.attach("model.layers.1.self_attn.{q,v}_proj")
+    after, edges_after = drawn("model.layers.1")
+    assert [title for title, _ in after] == [title for title, _ in before]
+    assert {title for title, adapted in after if adapted} == {"q_proj", "v_proj"}
+    assert edges_after == edges
+    inside, _ = drawn("model.layers.1.self_attn.q_proj")
+    assert ("base", True) in inside

@@ -82,6 +82,15 @@ describe("names are text", () => {
   });
 });
 
+describe("a refusal's hint", () => {
+  it("shows as code what is code, and a lone backtick as it is", () => {
+    const shown = (hint: string) =>
+      find(mount(inspector, { dry_run: { error: { text: "no", hint } } }).el, ".ms-refusal > span").innerHTML;
+    expect(shown('`untie("a")` first, or detach')).toBe('<code>untie("a")</code> first, or detach');
+    expect(shown("a ` b")).toBe("a ` b");
+  });
+});
+
 describe("a new state", () => {
   it("leaves focus and typed text alone", async () => {
     const { el, model } = mount(outline, demo.outline);

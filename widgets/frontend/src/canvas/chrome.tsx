@@ -1,6 +1,7 @@
 // What lies over the canvas as ordinary elements: breadcrumb, legend, hints, tooltip, alert. Text only.
 import type { CanvasMessage, CanvasState } from "../protocol";
 import { CIVIDIS } from "../shared/palette";
+import { Said } from "../shared/ui";
 import type { Hit } from "./hit";
 import type { Box } from "./scene";
 
@@ -132,8 +133,14 @@ function Alert({ state, alertBox, size }: Props) {
       role="alert"
       style={{ ...place, left: `${left}px`, width: `${CALLOUT.w}px` }}
     >
-      <p>{alert.text}</p>
-      {alert.hint && <p class="ms-soft">{alert.hint}</p>}
+      <p>
+        <Said text={alert.text} />
+      </p>
+      {alert.hint && (
+        <p class="ms-soft">
+          <Said text={alert.hint} />
+        </p>
+      )}
     </div>
   );
 }

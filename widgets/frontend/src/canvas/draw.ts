@@ -1,7 +1,7 @@
 // Draws a scene: what is out of view is skipped, what is too small to read is left out.
 
 import { drawCells } from "./draw_cells";
-import { drawNode } from "./draw_node";
+import { drawNode, drawStripTitle } from "./draw_node";
 import { drawThreads } from "./draw_threads";
 import { type Context, elbow, fitted, readable, roundBox, wire } from "./pen";
 import { type Box, FONTS, type Measure, overlaps, type Scene, type SceneCard, type SceneEdge } from "./scene";
@@ -27,10 +27,13 @@ const GRID = 24;
 export function drawScene(context: Context, scene: Scene, threads: Thread[], look: Look, view: Box): void {
   drawGrid(context, look, view);
   for (const edge of scene.edges) drawEdge(context, edge, look, false);
+  // One strip is the model's depth and needs no name; the stages of a model are told apart by theirs.
+  const several = scene.nodes.filter((node) => node.kind === "strip").length > 1;
   for (const node of scene.nodes) {
     if (!overlaps(node, grown(view, 60))) continue;
     drawNode(context, node, look, "overview");
     if (node.cells.length > 0) drawCells(context, node, look, view);
+    if (several && node.kind === "strip") drawStripTitle(context, node, look);
   }
   if (scene.card) drawCard(context, scene.card, look, view);
   drawThreads(context, threads, look);

@@ -39,10 +39,7 @@ function drawBox(context: Context, node: SceneNode, look: Look, level: Level): v
     context.lineWidth = 2.4;
     context.stroke();
   }
-  if (strip) {
-    drawStripTitle(context, node, look);
-    return;
-  }
+  if (strip) return;
   drawScore(context, node, look);
   drawText(context, node, look, level);
   if (node.adapted) drawAdapted(context, node, look);
@@ -74,8 +71,8 @@ function drawText(context: Context, node: SceneNode, look: Look, level: Level): 
   centred(context, subtitle, x, y + 12.5, small.font, theme.faint);
 }
 
-/** Over its left end: what is in the strip; two stages of a model are told apart by it. */
-function drawStripTitle(context: Context, node: SceneNode, look: Look): void {
+/** Over its left end: what is in the strip. */
+export function drawStripTitle(context: Context, node: SceneNode, look: Look): void {
   const { measure, theme, zoom } = look;
   if (zoom < READABLE.title) return;
   const { font } = readable(FONTS.small, zoom);

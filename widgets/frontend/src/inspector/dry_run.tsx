@@ -1,5 +1,5 @@
 import type { DryRun } from "../protocol";
-import { CopyButton } from "../shared/ui";
+import { CopyButton, Said } from "../shared/ui";
 
 /** What the edit would cost; nothing of it is done yet. */
 export function DryRunCard({ run }: { run: DryRun }) {
@@ -17,8 +17,12 @@ export function DryRunCard({ run }: { run: DryRun }) {
       </header>
       {run.error && (
         <p class="ms-refusal">
-          {run.error.text}
-          {run.error.hint && <span>{run.error.hint}</span>}
+          <Said text={run.error.text} />
+          {run.error.hint && (
+            <span>
+              <Said text={run.error.hint} />
+            </span>
+          )}
         </p>
       )}
       {run.rows.length > 0 && (

@@ -11,6 +11,13 @@ export function TieRing({ index }: { index: number }) {
   );
 }
 
+/** A sentence in which what stands between backticks is code. */
+export function Said({ text }: { text: string }) {
+  const parts = text.split("`");
+  if (parts.length % 2 === 0) return <>{text}</>;
+  return <>{parts.map((part, i) => (i % 2 === 1 ? <code key={i}>{part}</code> : part))}</>;
+}
+
 export function CopyButton({ text }: { text: string }) {
   const [copied, setCopied] = useState(false);
   useEffect(() => {

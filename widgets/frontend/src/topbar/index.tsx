@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { type TopbarMessage, type TopbarState, topbarState } from "../protocol";
 import { definePanel, type PanelProps } from "../shared/panel";
+import { Said } from "../shared/ui";
 import { Evaluate } from "./evaluate";
 import { Figures } from "./figures";
 import { Logo, RedoIcon, UndoIcon } from "./icons";
@@ -108,8 +109,13 @@ function Notice({ state, send }: Props) {
   return (
     <div class={`ms-toast ms-${notice.tone}`} role={notice.tone === "bad" ? "alert" : "status"}>
       <span>
-        {notice.text}
-        {notice.hint && <span class="ms-soft"> {notice.hint}</span>}
+        <Said text={notice.text} />
+        {notice.hint && (
+          <span class="ms-soft">
+            {" "}
+            <Said text={notice.hint} />
+          </span>
+        )}
       </span>
       <button type="button" class="ms-close" aria-label="Dismiss" onClick={() => send({ type: "dismiss" })}>
         ×
