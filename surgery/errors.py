@@ -8,6 +8,8 @@ class SurgeryError(Exception):
     The parts stay available as attributes, since the studio shows them at the node concerned.
     """
 
+    __module__ = "surgery"  # the name it is imported by
+
     def __init__(
         self,
         problem: str,

@@ -76,7 +76,7 @@ class Studio:
         finally:
             connection.close()
 
-    def stop(self, ask: signal.Signals = signal.SIGTERM, timeout_s: float = 20) -> int:
+    def stop(self, ask: signal.Signals = signal.SIGTERM, timeout_s: float = 60) -> int:
         """Ask the process group to end, insist after `timeout_s`; the exit status of the process."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, ask)
