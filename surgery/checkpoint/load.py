@@ -46,9 +46,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if missing := sorted({"structure", "fingerprint", "class"} - data.keys()):
         raise SurgeryError(f"lacks {missing[0]!r}", path=str(file))
     structure = data["structure"]
-    if structure is not None and not (
-        isinstance(structure, dict) and {"class", "config", "steps"} <= structure.keys()
-    ):
+    if not isinstance(structure, dict) or not {"class", "config", "steps"} <= structure.keys():
         raise SurgeryError("does not say how its structure is made", path=str(file))
     return data
 

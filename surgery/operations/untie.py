@@ -99,7 +99,6 @@ def _own(module: nn.Module) -> nn.Module:
 def _undeclared(patient: Patient, freed: set[str]) -> Iterator[Edit]:
     """A declared tie that is undone must not be said any longer, or `tie_weights` would make it again."""
     declared = patient.declared_ties()
-    names = {path.replace(".base.", ".") for path in freed}  # under an adapter a weight lies one level down
-    if any(target in names or source in names for target, source in declared.items()):
+    if any(target in freed or source in freed for target, source in declared.items()):
         yield SetConfig("tie_word_embeddings", False)
         yield SetAttribute("", "all_tied_weights_keys", {})

@@ -308,7 +308,12 @@ def test_parts_of_a_reused_module_are_not_untied() -> None:
     assert len([tie for tie in session.graph.ties if tie.kind == "module"]) == 0
 
 
-@pytest.mark.parametrize("text", ["{}", '{"format": "surgery-model", "version": 1}', "[]", "no json"])
+NO_STRUCTURE = '{"format": "surgery-model", "version": 1, "class": "X", "fingerprint": null, "structure": null}'
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", '{"format": "surgery-model", "version": 1}', NO_STRUCTURE, "[]", "no json"]
+)
 def test_bad_manifest_is_refused(saved: Path, text: str) -> None:
     """A manifest without its keys is one sentence too."""
     (saved / "surgery.json").write_text(text)
