@@ -8,8 +8,10 @@
 Imports torch, networkx and the standard library; knows modules only, never where they come from.
 """
 
-from graph.costs import Costs, costs, kv_cache_bytes_per_token
-from graph.export import from_json, to_dot, to_json, to_networkx
+from graph.cache import kv_cache_bytes_per_token
+from graph.costs import Costs, costs
+from graph.diff import GraphDiff, diff, diff_to_json
+from graph.export import from_json, json_schema, to_dot, to_graphml, to_json, to_networkx
 from graph.extract import extract
 from graph.flow import Flow, FlowEdge, FlowNode, inside, overview
 from graph.nodes import (
@@ -28,7 +30,7 @@ from graph.repeats import Run, runs, structure
 from graph.select import Selector, select, select_tensors
 from graph.shell import NotShellable, Shell, shell
 from graph.ties import ties
-from graph.trace import trace
+from graph.tracing import trace
 from graph.tree import walk
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "Costs",
     "Edge",
     "Flow",
+    "GraphDiff",
     "FlowEdge",
     "FlowNode",
     "ModuleGraph",
@@ -52,10 +55,13 @@ __all__ = [
     "Tie",
     "canonical",
     "costs",
+    "diff",
+    "diff_to_json",
     "escape",
     "extract",
     "from_json",
     "inside",
+    "json_schema",
     "kv_cache_bytes_per_token",
     "nearest",
     "overview",
@@ -66,6 +72,7 @@ __all__ = [
     "structure",
     "ties",
     "to_dot",
+    "to_graphml",
     "to_json",
     "to_networkx",
     "trace",

@@ -7,7 +7,6 @@ import networkx as nx
 from torch import nn
 
 from graph.nodes import CallNode, Edge, ModuleGraph
-from graph.tree import join
 
 INPUT, OUTPUT = "input", "output"
 
@@ -16,6 +15,7 @@ _SHAPE_ONLY = ("zeros_like", "ones_like", "empty_like", "full_like", "rand_like"
 # Drawn even where they cost nothing we count; whatever has MACs is drawn anyway.
 _SHOWN = ("scaled_dot_product_attention", "flex_attention", "multi_head_attention_forward",
           "softmax", "log_softmax")  # fmt: skip
+_ADDS = ("add", "add_", "iadd", "sub", "sub_", "isub")
 _RAW = "ids and flags"
 
 
@@ -56,6 +56,7 @@ class _Contractor:
         self.made = Contraction()
         self.links: dict[tuple[str, str], None] = {}
         self.uses: dict[str, int] = {}
+        self.holding = _holding(graph)
         self.main = self.main_source()
 
     def main_source(self) -> int | None:
@@ -69,7 +70,7 @@ class _Contractor:
                 source = edge.source if edge.source not in self.ids else reached.get(edge.source)
                 if source is None:
                     continue
-                if call.function is None and self.holds_parameters(call.module):
+                if call.function is None and call.module in self.holding:
                     return source
                 reached.setdefault(call.id, source)
         return next(iter(reached.values()), None)
@@ -88,7 +89,8 @@ class _Contractor:
                 continue
             self.tokens[call.id] = (name,)
             self.made.visible.setdefault(name, call)
-            for source in known if call.function else (INPUT if t == _RAW else t for t in before):
+            sources = known if call.function else [INPUT if token == _RAW else token for token in before]
+            for source in sources or self.from_outside(call):
                 self.link(source, name)
         self.made.visible[OUTPUT] = None
         for edge in self.leaving:
@@ -109,9 +111,13 @@ class _Contractor:
             if edge.source in self.ids:
                 found.update(dict.fromkeys(self.tokens[edge.source]))
             elif edge.source == self.main:
-                data = edge.source >= 0 or edge.tensor.dtype.startswith(("float", "bfloat", "complex"))
-                found[INPUT if data else _RAW] = None
+                found[INPUT if edge.source >= 0 or _is_data(edge) else _RAW] = None
         return tuple(found)
+
+    def from_outside(self, call: CallNode) -> tuple[str, ...]:
+        """The input, for weights that are fed from outside alone: an encoder's states in cross-attention."""
+        fed = call.function is None and call.module in self.holding
+        return (INPUT,) if fed and any(map(_is_data, self.into[call.id])) else ()
 
     def name_if_visible(self, call: CallNode, before: tuple[str, ...]) -> str | None:
         item = self.members.get(call.module)
@@ -135,19 +141,12 @@ class _Contractor:
         Pooling and the like, torch's own modules that change the number of elements, are drawn.
         """
         node = self.graph.by_path.get(call.module)
-        if node is None or node.opaque or self.holds_parameters(call.module):
+        if node is None or node.opaque or call.module in self.holding:
             return False
         if len({edge.source for edge in self.into[call.id]}) > 1:
             return False
         sizes = {prod(spec.shape) for spec in (*call.inputs[:1], *call.outputs[:1])}
         return not (hasattr(nn, node.class_name) and len(sizes) > 1)
-
-    def holds_parameters(self, path: str) -> bool:
-        """Whether the module at `path`, or one below it (attention's `out_proj`), has parameters."""
-        node = self.graph[path]
-        if any(tensor.kind == "parameter" for tensor in node.tensors):
-            return True
-        return any(self.holds_parameters(join(path, name)) for name in node.children)
 
     def numbered(self, name: str) -> str:
         count = self.uses[name] = self.uses.get(name, 0) + 1
@@ -164,6 +163,24 @@ class _Contractor:
         flags = {}
         for source, target in self.links:
             others = [other for other, _ in net.in_edges(target) if other != source]
-            skips = target in self.made.joins and any(nx.has_path(net, source, other) for other in others)
+            adds = (call := self.made.visible[target]) is not None and call.function in _ADDS
+            skips = adds and any(nx.has_path(net, source, other) for other in others)
             flags[source, target] = skips
         return flags
+
+
+def _holding(graph: ModuleGraph) -> set[str]:
+    """Paths of modules that have parameters, or hold modules that do (attention's `out_proj`)."""
+    found: set[str] = set()
+    for node in graph.modules:
+        if any(tensor.kind == "parameter" for tensor in node.tensors):
+            path = node.path
+            while path and path not in found:
+                found.add(path)
+                path = path.rpartition(".")[0]
+            found.add("")
+    return found
+
+
+def _is_data(edge: Edge) -> bool:
+    return edge.tensor.dtype.startswith(("float", "bfloat", "complex"))

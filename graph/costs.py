@@ -2,12 +2,11 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Literal
 
-from graph.nodes import ModuleGraph, ModuleNode, ParameterNode
-from graph.tree import join
-
-_ATTENTION = ("scaled_dot_product_attention", "flex_attention")
-_ITEM_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
+from graph.cache import kv_cache_bytes_per_token, step_macs
+from graph.nodes import ModuleGraph, ParameterNode
+from graph.paths import is_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +15,12 @@ class Costs:
 
     `parameters` counts elements, tied ones once: `owned` are used only below the path, `shared`
     outside it as well. `size_bytes` is of parameters and buffers, tied ones once;
-    `bytes_by_dtype` splits it, dtypes sorted. `macs` are over the example inputs, 0 if the graph
-    was made without; `macs_per_token` divides by their positions. `kv_bytes_per_token` is what
-    one position adds to the cache of one sequence, None if unknown.
+    `bytes_by_dtype` splits it, dtypes sorted. `macs` are over the example inputs (for a decoder: a
+    prefill), 0 if the graph was made without; `macs_per_token` divides by their positions, or by the
+    examples if that is the `unit`. `decode_macs` are those of one decode step, one new token of one
+    sequence after a cache as long as the example; None without a known cache. `kv_bytes_per_token` is
+    what one position adds to that cache. `activation_bytes` are of the tensors that calls return,
+    over the example inputs: what a backward pass would keep, less what leaves keep for themselves.
     """
 
     parameters: int
@@ -28,7 +30,10 @@ class Costs:
     bytes_by_dtype: tuple[tuple[str, int], ...]
     macs: int
     macs_per_token: float
+    decode_macs: float | None
     kv_bytes_per_token: int | None
+    activation_bytes: int
+    unit: Literal["token", "example"]
 
 
 def costs(graph: ModuleGraph, path: str = "", kv_bytes_per_token: int | None = None) -> Costs:
@@ -54,7 +59,8 @@ def costs(graph: ModuleGraph, path: str = "", kv_bytes_per_token: int | None = N
     bytes_by_dtype: dict[str, int] = defaultdict(int)
     for tensor in inside.values():
         bytes_by_dtype[tensor.dtype] += tensor.size_bytes
-    macs = sum(call.macs for call in graph.calls if is_below(call.module, path))
+    calls = [call for call in graph.calls if is_below(call.module, path)]
+    macs, step = sum(call.macs for call in calls), step_macs(graph)
     if kv_bytes_per_token is None:
         kv_bytes_per_token = kv_cache_bytes_per_token(graph, path)
     total = sum(parameters.values())
@@ -66,7 +72,10 @@ def costs(graph: ModuleGraph, path: str = "", kv_bytes_per_token: int | None = N
         bytes_by_dtype=tuple(sorted(bytes_by_dtype.items())),
         macs=macs,
         macs_per_token=macs / graph.tokens,
+        decode_macs=None if step is None else sum(step.get(call.id, 0.0) for call in calls),
         kv_bytes_per_token=kv_bytes_per_token,
+        activation_bytes=sum(call.activation_bytes for call in calls),
+        unit=graph.unit,
     )
 
 
@@ -82,75 +91,3 @@ def identity(graph: ModuleGraph, tensor: ParameterNode) -> str:
         place = max((path for path in tie.paths if is_below(tensor.path, path)), key=len)
         return tie.paths[0] + tensor.path.removeprefix(place)
     return tensor.path
-
-
-def is_below(path: str, parent: str) -> bool:
-    """Whether `path` is `parent` or lies below it."""
-    return not parent or path == parent or path.startswith(parent + ".")
-
-
-def kv_cache_bytes_per_token(graph: ModuleGraph, path: str = "") -> int | None:
-    """Bytes one position adds to the key-value cache of one sequence, batch 1.
-
-    Known are attention modules that say they are causal (`is_causal`) or which layer of a cache
-    they use (`layer_idx`), by the widths of `k_proj` and `v_proj`, by `num_key_value_heads` and
-    `head_dim`, or as GPT-2's fused `c_attn`. The cache is taken to have the dtype of the weights.
-    None if there is no such module, or if a traced attention call sits in one that isn't known.
-    """
-    total, known, widths = 0, set(), _seen_widths(graph)
-    for node in graph.modules:
-        if is_below(node.path, path):
-            bytes_here = _kv_bytes(graph, node, widths)
-            if bytes_here is not None:
-                known.add(node.path)
-                total += bytes_here
-    attending = {c.module for c in graph.calls if c.function in _ATTENTION and is_below(c.module, path)}
-    return total if known and attending <= known else None
-
-
-def _seen_widths(graph: ModuleGraph) -> dict[str, int]:
-    """By path, the width of the last tensor made below it: an adapted projection ends in a function."""
-    seen: dict[str, int] = {}
-    for call in graph.calls:
-        if call.outputs and call.outputs[0].shape:
-            path = call.module
-            while path:
-                seen[path] = call.outputs[0].shape[-1]
-                path = path.rpartition(".")[0]
-    return seen
-
-
-def _kv_bytes(graph: ModuleGraph, node: ModuleNode, widths: dict[str, int]) -> int | None:
-    said = dict(node.attributes)
-    if said.get("is_causal") is False or not ("is_causal" in said or "layer_idx" in said):
-        return None
-
-    def width(name: str) -> int | None:
-        path = join(node.path, name)
-        if path not in graph:
-            return None
-        attributes = dict(graph[path].attributes)
-        found = widths.get(path, attributes.get("out_features", attributes.get("nf")))
-        return found if isinstance(found, int) else None
-
-    keys, values = width("k_proj"), width("v_proj")
-    if keys is not None and values is not None:
-        return (keys + values) * _item_bytes(graph, node)
-    heads, size = said.get("num_key_value_heads"), said.get("head_dim")
-    if isinstance(heads, int) and isinstance(size, int):
-        return 2 * heads * size * _item_bytes(graph, node)
-    fused = width("c_attn")
-    if fused is not None and fused % 3 == 0:
-        return fused // 3 * 2 * _item_bytes(graph, node)
-    return None
-
-
-def _item_bytes(graph: ModuleGraph, node: ModuleNode) -> int:
-    """Bytes per element of the first floating parameter at or below `node`; 4 without one."""
-    below = [node]
-    for other in below:  # grows while it is read
-        for tensor in other.tensors:
-            if tensor.kind == "parameter" and tensor.dtype in _ITEM_BYTES:
-                return _ITEM_BYTES[tensor.dtype]
-        below.extend(graph[join(other.path, name)] for name in other.children)
-    return 4

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from graph.contract import INPUT, Contraction, contract
-from graph.costs import identity, is_below
+from graph.costs import identity
 from graph.nodes import CallNode, ModuleGraph, ModuleNode
+from graph.paths import is_below
 from graph.repeats import runs
 from graph.tree import join
 from graph.units import short
@@ -71,8 +72,12 @@ def inside(graph: ModuleGraph, path: str) -> Flow:
     for strip in strips.values():
         if is_below(strip.path, path) and strip.path not in members:
             members.update(_everything(graph, strip.paths, strip.id))
-    made = contract(graph, _calls(graph, opened), members, joins=True)
-    return _flow(graph, made, {strip.id: strip for strip in strips.values()})
+    items = {strip.id: strip for strip in strips.values()}
+    for node in graph.modules:
+        if node is not opened and is_below(node.path, path) and _computes_alone(graph, node):
+            items[node.path] = _module_node(graph, node.path, node.path)
+            members.update(_everything(graph, (node.path,), members.get(node.path, node.path)))
+    return _flow(graph, contract(graph, _calls(graph, opened), members, joins=True), items)
 
 
 def overview(graph: ModuleGraph, path: str = "") -> Flow:
@@ -128,6 +133,13 @@ def _is_block(graph: ModuleGraph, path: str, count: int) -> bool:
     """Whether repeats of `path` are worth a strip: blocks with insides, or many leaves with weights."""
     holds = any(node.tensors for node in graph.modules if is_below(node.path, path))
     return holds and (bool(graph[path].children) or count >= 4)
+
+
+def _computes_alone(graph: ModuleGraph, node: ModuleNode) -> bool:
+    """Whether `node` has weights and its children have none: experts with an activation."""
+    own = any(tensor.kind == "parameter" for tensor in node.tensors)
+    below = _everything(graph, (node.path,), "") if own and node.children else {}
+    return len(below) > 1 and not any(graph[path].tensors for path in below if path != node.path)
 
 
 def _everything(graph: ModuleGraph, paths: tuple[str, ...], item: str) -> dict[str, str]:

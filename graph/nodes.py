@@ -9,6 +9,9 @@ from typing import Literal
 
 Scalar = bool | int | float | str | None
 
+INPUT, OUTPUT = -1, -2
+"""Ends of edges that are no calls: what the model is given, and what it returns."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
@@ -49,6 +52,7 @@ class ModuleNode:
     made it. `attributes` are the scalars of its `__dict__` (`in_features`, `eps`, `layer_idx`).
     `structure` is a hash of class, attributes, shapes and children without names of the place
     it sits in: equal for blocks that are alike. `container` is true for lists and sequences.
+    `opaque` says why the trace couldn't look into the module and guessed what it returns.
     """
 
     path: str
@@ -67,6 +71,12 @@ class ModuleNode:
         """The last segment of the path; the empty text at the root."""
         return self.path.rpartition(".")[2]
 
+    @property
+    def is_new(self) -> bool:
+        """Whether a step made the module: it was not in the base."""
+        step, colon, _ = self.origin.partition(":")
+        return bool(colon) and step.isdigit()
+
 
 @dataclass(frozen=True, slots=True)
 class CallNode:
@@ -74,7 +84,8 @@ class CallNode:
 
     `module` is the path of the module called, or of the module whose forward called the function.
     `reads` are paths of the parameters it read. `macs` are multiply-accumulates over the
-    example inputs.
+    example inputs; `activation_bytes` the size of the tensors it returned, without those that
+    share storage with what it was given.
     """
 
     id: int
@@ -84,20 +95,23 @@ class CallNode:
     outputs: tuple[TensorSpec, ...]
     macs: int
     reads: tuple[str, ...] = ()
+    activation_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
     """A tensor that goes from one call to another; source -1 is the model's input.
 
-    `argument` counts the tensor arguments of the target from 0. In a `ModuleGraph`, target -2 is the
-    model's output.
+    `argument` counts the tensor arguments of the target from 0, `output` the tensors the source
+    returned; of the model's input it is an index into `ModuleGraph.inputs`. In a `ModuleGraph`,
+    target -2 is the model's output.
     """
 
     source: int
     target: int
     argument: int
     tensor: TensorSpec
+    output: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +151,11 @@ class ModuleGraph:
     ties: tuple[Tie, ...] = ()
     problem: Problem | None = None
     tokens: int = field(default=1)
-    """Number of positions in the example inputs (batch × length): MACs divided by it are per token."""
+    """Number of positions in the example inputs (batch × length), or of examples: see `unit`."""
+    unit: Literal["token", "example"] = "token"
+    """What `tokens` counts: MACs divided by it are per token, or per example where there are none."""
+    inputs: tuple[str, ...] = ()
+    """Names of the tensors in the example inputs, in order: `input_ids`, or `past.0` inside a tuple."""
     spans: tuple[Span, ...] = ()
     """Runs of modules with children, in the order in which they ended: a reused block has several."""
 

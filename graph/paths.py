@@ -227,3 +227,8 @@ class _Parser:
                 raise self.fail("a step of 0 goes nowhere", "a step of 1 or more", start)
             return Index(slice(*bounds))
         raise self.fail(f"[{body}] is no index", "[3], [-1], [8:24:2] or [*]; {1,3} after a dot", start + 1)
+
+
+def is_below(path: str, parent: str) -> bool:
+    """Whether `path` is `parent` or lies below it."""
+    return not parent or path == parent or path.startswith(parent + ".")

@@ -2,20 +2,23 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType
 
 from torch import nn
 
 from graph.nodes import ModuleGraph, Scalar
-from graph.tree import join, own_tensors
+from graph.tree import bottom_up, children, join, own_tensors, shape_of
 
 # Names under which models store where a module sits; two blocks that differ only here are alike.
 PLACES = frozenset(
     {"block_id", "block_idx", "block_index", "depth_idx", "idx", "index", "layer_id", "layer_idx"}
     | {"layer_index", "layer_num", "layer_number", "stage_idx"}
 )
+
+# Stochastic depth grows from block to block, and acts in training only.
+SCHEDULES = frozenset({"drop_path", "drop_path_rate", "drop_prob"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +55,23 @@ def _runs(graph: ModuleGraph) -> Iterator[Run]:
 def structure(module: nn.Module, known: dict[nn.Module, str] | None = None) -> str:
     """A hash equal for modules that are alike: class, attributes, tensors, children by name.
 
-    16 hex digits. Left out: values of tensors, training flags, and what says where the module
-    sits (`layer_idx`). `known` memoises by module over several calls.
+    16 hex digits. Left out: values of tensors, training flags, what says where the module sits
+    (`layer_idx`), and schedules over depth (`drop_prob`). `known` memoises by module over several calls.
     """
     known = {} if known is None else known
-    if module in known:
-        return known[module]
-    known[module] = "cycle"  # a module that holds its own ancestor must not recurse
-    kind = type(module)
-    said: list[object] = [kind.__module__, kind.__qualname__]
-    said += [f"{name}={value!r}" for name, value in attributes(module) if name not in PLACES]
-    said += [f"{kind} {name} {tuple(t.shape)} {t.dtype}" for name, t, kind in own_tensors(module)]
-    said += [
-        f"{name}:{structure(child, known)}" for name, child in module._modules.items() if child is not None
-    ]
-    known[module] = hashlib.sha256("\n".join(map(str, said)).encode()).hexdigest()[:16]
+    for below in bottom_up(module, known):
+        known[below] = _structure(below, known)
     return known[module]
+
+
+def _structure(module: nn.Module, known: Mapping[nn.Module, str]) -> str:
+    cls = type(module)
+    said = [cls.__module__, cls.__qualname__]
+    said += [f"{name}={value!r}" for name, value in attributes(module) if name not in PLACES | SCHEDULES]
+    said += [f"{kind} {name} {shape_of(t)} {t.dtype}" for name, t, kind in own_tensors(module)]
+    # A child that isn't known yet is an ancestor: the module holds what holds it.
+    said += [f"{name}:{known.get(child, 'cycle')}" for name, child in children(module)]
+    return hashlib.sha256("\n".join(said).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def attributes(module: nn.Module) -> tuple[tuple[str, Scalar], ...]:

@@ -10,10 +10,15 @@ import types
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
+
+from graph.tree import children, is_lazy, own_tensors, unwrapped, walk
+
+_PLAIN = frozenset({type(None), bool, int, float, str})  # most of what modules hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +37,59 @@ class NotShellable(Exception):
         self.path, self.reason = path, reason
 
 
+class Sealed(nn.Module):
+    """Stands in, where a shell is only looked at, for a module that can't be taken apart.
+
+    It holds tensors and children of the same names; calling it raises NotShellable.
+    """
+
+    def __init__(self, path: str, reason: str, original: nn.Module) -> None:
+        super().__init__()
+        self.path, self.reason = path, reason
+        self.original = (original,)  # in a tuple, so that it is no child
+
+    def forward(self, *_: object, **__: object) -> None:
+        """Raises NotShellable."""
+        raise NotShellable(self.path, self.reason)
+
+
 def shell(
     model: nn.Module,
     parameter: Callable[[nn.Parameter], nn.Parameter] | None = None,
     buffer: Callable[[torch.Tensor], torch.Tensor] | None = None,
     *,
     private_config: bool = True,
+    seal: bool = False,
 ) -> Shell:
-    """A structural copy of `model`.
+    """A structural copy of `model`; compiled wrappers are left out.
 
     `parameter` makes a parameter of the copy from one of the model's; by default a new Parameter
     over the same storage. `buffer` likewise; by default a clone. `private_config` copies configs; a
     block that is copied inside one model shares the model's. Each object is made once, so
-    ties and reused modules stay what they are. Raises NotShellable for scripted modules and for
-    forwards replaced on the instance by something that is not a method of a module.
+    ties and reused modules stay what they are. Raises NotShellable for scripted modules, for
+    forwards replaced on the instance by something that is not a method of a module, and for modules whose
+    parameters have no shape yet. With `seal` the first two are replaced by a Sealed, and the last is
+    left to `parameter` and `buffer`.
     """
-    return _Maker(model, parameter or _alias, buffer or torch.Tensor.clone, private_config).shell()
+    return _Maker(model, parameter or _alias, buffer or _clone, private_config, seal).shell()
+
+
+def lazy_like(old: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Another lazy parameter or buffer of the same dtype."""
+    kind: Any = type(old)
+    return cast(torch.Tensor, kind(device=device, dtype=old.dtype))
 
 
 def _alias(old: nn.Parameter) -> nn.Parameter:
+    if is_lazy(old):
+        return cast(nn.Parameter, lazy_like(old, old.device))
     new = nn.Parameter(old.detach(), requires_grad=old.requires_grad)
     new.__dict__.update(old.__dict__)
     return new
+
+
+def _clone(old: torch.Tensor) -> torch.Tensor:
+    return lazy_like(old, old.device) if is_lazy(old) else old.clone()
 
 
 class _Maker:
@@ -63,28 +99,52 @@ class _Maker:
         parameter: Callable[[nn.Parameter], nn.Parameter],
         buffer: Callable[[torch.Tensor], torch.Tensor],
         private_config: bool,
+        seal: bool,
     ) -> None:
-        self.model, self.parameter, self.buffer = model, parameter, buffer
-        self.private_config = private_config
+        self.model, self.parameter, self.buffer = unwrapped(model), parameter, buffer
+        self.private_config, self.seal = private_config, seal
         self.memo: dict[int, Any] = {}
         self.kept: list[Any] = []
         self.source_of: dict[nn.Module, nn.Module] = {}
 
     def shell(self) -> Shell:
-        paths: dict[nn.Module, str] = {}
-        for path, module in self.model.named_modules():
-            _refuse_foreign(path, module)
-            paths[module] = path
-            new = module.__class__.__new__(module.__class__)
-            self.memo[id(module)] = new
-            self.source_of[new] = module
+        for path, module in walk(self.model):
+            if id(module) not in self.memo:
+                self.memo[id(module)] = new = self.blank(path, module)
+                self.source_of[new] = module
+        for module in self.source_of.values():
+            for child in module._modules.values():
+                if child is not None:  # a compiled wrapper is what it wraps
+                    self.memo[id(child)] = self.memo[id(unwrapped(child))]
         for new, old in self.source_of.items():
+            if isinstance(new, Sealed):
+                self.fill_sealed(new, old)
+                continue
             for name, value in old.__dict__.items():
                 new.__dict__[name] = self.remap(value)
         return Shell(self.memo[id(self.model)], self.source_of)
 
+    def blank(self, path: str, module: nn.Module) -> nn.Module:
+        """A new object for `module`, nothing in it yet."""
+        reason = _foreign(module)
+        if reason is None and not self.seal and any(is_lazy(tensor) for _, tensor, _ in own_tensors(module)):
+            raise NotShellable(path, "its parameters have no shape before it is called for the first time")
+        if reason is None:
+            return module.__class__.__new__(module.__class__)
+        if self.seal:
+            return Sealed(path, reason, module)
+        raise NotShellable(path, reason)
+
+    def fill_sealed(self, new: Sealed, old: nn.Module) -> None:
+        for name, tensor, kind in own_tensors(old):
+            (new._parameters if kind == "parameter" else new._buffers)[name] = self.remap(tensor)
+        for name, child in children(old):
+            new._modules[name] = self.memo[id(child)]
+
     def remap(self, value: Any) -> Any:
         """`value` with every module, tensor, bound method and config in it replaced by the shell's own."""
+        if type(value) in _PLAIN:
+            return value
         known = self.memo.get(id(value))
         if known is not None:
             return known
@@ -95,13 +155,15 @@ class _Maker:
         return made
 
     def _made(self, value: Any) -> Any:
-        if isinstance(value, nn.Parameter):
-            return self.parameter(value)
         if isinstance(value, torch.Tensor):
-            return self.buffer(value)
+            return self.parameter(value) if isinstance(value, nn.Parameter) else self.buffer(value)
+        if isinstance(value, RemovableHandle):
+            return self.handle(value)
         if isinstance(value, types.MethodType) and isinstance(value.__self__, nn.Module):
             return types.MethodType(value.__func__, self.remap(value.__self__))
         if type(value) in (dict, OrderedDict):
+            if not value:
+                return type(value)()
             return type(value)((key, self.remap(item)) for key, item in value.items())
         if type(value) in (list, set):
             return type(value)(self.remap(item) for item in value)
@@ -112,17 +174,27 @@ class _Maker:
             return copy.deepcopy(value, self.memo) if self.private_config else value
         return value
 
+    def handle(self, old: RemovableHandle) -> RemovableHandle:
+        """The handle of a hook, removing it from the shell and not from the model."""
+        hooks, key, extra = old.__getstate__()
+        new: RemovableHandle = RemovableHandle.__new__(RemovableHandle)
+        kept = [self.remap(also) for also in extra if also is not None]
+        new.__setstate__((None if hooks is None else self.remap(hooks), key, tuple(kept)))
+        return new
+
 
 def _is_config(value: object) -> bool:
     """Whether `value` configures a model and must be private: edits change its fields."""
     return hasattr(value, "to_dict") and (hasattr(value, "model_type") or hasattr(value, "max_new_tokens"))
 
 
-def _refuse_foreign(path: str, module: nn.Module) -> None:
+def _foreign(module: nn.Module) -> str | None:
+    """Why `module` can't be taken apart; None if it can."""
     if isinstance(module, torch.jit.ScriptModule):
-        raise NotShellable(path, "a scripted module cannot be taken apart")
+        return "a scripted module cannot be taken apart"
     patched = module.__dict__.get("forward")
     if patched is not None and not (
         isinstance(patched, types.MethodType) and isinstance(patched.__self__, nn.Module)
     ):
-        raise NotShellable(path, "its forward was replaced by a closure")
+        return "its forward was replaced by a closure"
+    return None

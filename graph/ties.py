@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from graph.nodes import Tie
-from graph.tree import join, own_tensors, walk
+from graph.tree import is_lazy, join, own_tensors, walk
 
 _Found = tuple[Literal["parameter", "module", "storage"], tuple[str, ...]]
 
@@ -95,7 +95,7 @@ def _storages(model: nn.Module) -> list[_Found]:
 
 def _extent(tensor: torch.Tensor) -> tuple[int, int] | None:
     """First and last byte (exclusive) of a tensor in its storage; None where it has none."""
-    if tensor.is_meta or tensor.layout != torch.strided or not tensor.numel():
+    if is_lazy(tensor) or tensor.is_meta or tensor.layout != torch.strided or not tensor.numel():
         return None
     try:
         if not tensor.untyped_storage().data_ptr():

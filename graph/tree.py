@@ -1,10 +1,15 @@
-"""Walking a live module tree: every path, reused modules at each of their places."""
+"""Walking a live module tree: every path, reused modules at each of their places.
 
-from collections.abc import Iterator
-from typing import Literal
+Nothing here recurses, so the depth of a tree has no limit. A compiled wrapper (`torch.compile(module)`)
+is seen as the module it wraps: it adds no path.
+"""
+
+from collections.abc import Container, Iterator
+from typing import Literal, cast
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 Kind = Literal["parameter", "buffer"]
 
@@ -14,21 +19,50 @@ def join(parent: str, name: str) -> str:
     return f"{parent}.{name}" if parent else name
 
 
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The module itself: what `torch.compile` wrapped, if `module` is such a wrapper."""
+    # By name, for the class lies in a package that takes a second to import.
+    while type(module).__name__ == "OptimizedModule" and "_orig_mod" in module._modules:
+        module = cast(nn.Module, module._modules["_orig_mod"])
+    return module
+
+
+def children(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """(name, child) in order of registration, without empty slots, compiled ones unwrapped."""
+    for name, child in module._modules.items():
+        if child is not None:
+            yield name, unwrapped(child)
+
+
 def walk(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Every (path, module) of the tree, parents first, children in order of registration.
 
     Unlike `named_modules`, a reused module appears at each of its paths, and a module that holds
     one of its own ancestors doesn't recurse forever: the ancestor isn't entered again.
     """
-    yield from _walk("", model, ())
+    model = unwrapped(model)
+    above = {id(model)}
+    open_: list[tuple[str, nn.Module, Iterator[tuple[str, nn.Module]]]] = [("", model, children(model))]
+    yield "", model
+    while open_:
+        path, module, rest = open_[-1]
+        entry = next(rest, None)
+        if entry is None:
+            above.discard(id(module))
+            open_.pop()
+        elif id(entry[1]) not in above:
+            place = join(path, entry[0])
+            above.add(id(entry[1]))
+            open_.append((place, entry[1], children(entry[1])))
+            yield place, entry[1]
 
 
-def _walk(path: str, module: nn.Module, above: tuple[nn.Module, ...]) -> Iterator[tuple[str, nn.Module]]:
-    yield path, module
-    above = (*above, module)
-    for name, child in module._modules.items():
-        if child is not None and not any(child is ancestor for ancestor in above):
-            yield from _walk(join(path, name), child, above)
+def bottom_up(model: nn.Module, known: Container[nn.Module]) -> list[nn.Module]:
+    """The modules of the tree that aren't `known` yet, each once, what lies below a module before it."""
+    if model in known:
+        return []
+    order = dict.fromkeys(reversed([module for _, module in walk(model)]))
+    return [module for module in order if module not in known]
 
 
 def own_tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor, Kind]]:
@@ -39,3 +73,23 @@ def own_tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor, Kind]]:
     for name, buffer in module._buffers.items():
         if buffer is not None:
             yield name, buffer, "buffer"
+
+
+def is_lazy(tensor: torch.Tensor) -> bool:
+    """Whether `tensor` has no shape until its module is called for the first time (`nn.LazyLinear`)."""
+    return type(tensor) in (UninitializedParameter, UninitializedBuffer)
+
+
+def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
+    """The shape; (0,) for a lazy tensor, which holds no element yet."""
+    return (0,) if is_lazy(tensor) else tuple(tensor.shape)
+
+
+def size_bytes(tensor: torch.Tensor) -> int:
+    """Bytes the elements take; of a quantised or otherwise wrapped tensor, those of what it wraps."""
+    if is_lazy(tensor):
+        return 0
+    if hasattr(tensor, "__tensor_flatten__"):
+        inner, _ = tensor.__tensor_flatten__()
+        return sum(size_bytes(getattr(tensor, name)) for name in inner)
+    return tensor.numel() * tensor.element_size()

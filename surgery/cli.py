@@ -15,26 +15,39 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Model = Annotated[str, typer.Argument(help='a transformers folder, a hub id, a saved folder, or "demo"')]
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="a transformers folder or config.json, a hub id, a saved folder, timm:NAME, torchvision:NAME, a "
+        'factory package.module:function (its code is run), "demo", "demo-cnn" or "demo-vit"'
+    ),
+]
 
 
 @app.command()
 def inspect(
     model: Model,
-    depth: Annotated[int, typer.Option(help="levels of the tree to show")] = 3,
+    depth: Annotated[int | None, typer.Option(help="levels of the tree to show; by default 3", min=0)] = None,
     select: Annotated[str, typer.Option(help="only modules this selector matches")] = "",
+    unfold: Annotated[bool, typer.Option("--unfold", help="show each of the blocks that are alike")] = False,
     skeleton: Annotated[bool, typer.Option(help="do not load weights")] = False,
-    json: Annotated[bool, typer.Option(help="the whole graph as JSON")] = False,
+    json: Annotated[bool, typer.Option("--json", help="the whole graph as JSON")] = False,
+    dot: Annotated[bool, typer.Option("--dot", help="its calls in Graphviz's language")] = False,
+    graphml: Annotated[bool, typer.Option("--graphml", help="its calls as GraphML")] = False,
 ) -> None:
     """Show a model's tree with parameters, bytes, MACs and ties."""
     import surgery
-    from surgery.show import graph_json, print_tree
+    from surgery.show import print_tree, refuse_mixed, written
 
+    formats = {"--json": json, "--dot": dot, "--graphml": graphml}
+    views = {"--depth": depth is not None, "--select": bool(select), "--unfold": unfold}
+    chosen = refuse_mixed(formats, views)
     session = surgery.open(model, skeleton=skeleton)
-    if json:
-        print(graph_json(session.graph))
+    if chosen:  # bytes, so that it is UTF-8 whatever the terminal speaks
+        typer.echo(written(session.graph, chosen).encode(), nl=False)
     else:
-        print_tree(session.graph, depth=depth, select=select)
+        levels = 3 if depth is None else depth
+        print_tree(session.graph, depth=levels, select=select, unfold=unfold, note=session.note)
 
 
 @app.command()
@@ -43,11 +56,14 @@ def replay(
     model: Annotated[str | None, typer.Option(help="the base; by default where the script says")] = None,
     out: Annotated[Path | None, typer.Option(help="folder to save the result in")] = None,
     overwrite: Annotated[bool, typer.Option(help="replace a model that is there")] = False,
+    allow_factory: Annotated[
+        str | None, typer.Option(metavar="NAME", help="run this factory if the script names it as its base")
+    ] = None,
 ) -> None:
     """Apply a script's steps to its model, check the fingerprints, save the result."""
     import surgery
 
-    session = surgery.replay(script, model, out, overwrite=overwrite)
+    session = surgery.replay(script, model, out, overwrite=overwrite, allow_factory=allow_factory)
     count = len(session.script.steps)
     print(f"{count} step{'' if count == 1 else 's'} replayed on {session.opened.name}")
     print(f"fingerprint {session.fingerprint()}")
@@ -72,6 +88,38 @@ def evaluate(
     if text:
         examples = text_files(text, session.opened.tokenizer)
     print(session.evaluate(budget, examples, device))
+
+
+@app.command()
+def diff(
+    before: Model,
+    after: Annotated[str | None, typer.Argument(help="the other model, given in the same ways")] = None,
+    script: Annotated[Path | None, typer.Option(help="compare with what these steps make of it")] = None,
+    weights: Annotated[bool, typer.Option(help="read values: alike blocks are told apart")] = False,
+    json: Annotated[bool, typer.Option(help="the difference as JSON")] = False,
+) -> None:
+    """Show what is different between two models, or between a model and a script's result on it.
+
+    Modules removed, added and moved, ties, shapes and attributes; with --weights also values. Only
+    structure is read otherwise, and of alike blocks nothing tells which one is gone. Exit status 0 if
+    nothing is different, 1 if something is, 2 for an error.
+    """
+    import surgery
+    from surgery.compare import compare, compare_with_base
+    from surgery.show.diff import diff_json, print_diff
+
+    if (after is None) == (script is None):
+        raise surgery.SurgeryError("diff needs a second model or a script, and not both")
+    if script is not None:
+        found = compare_with_base(surgery.replay(script, before), weights=weights)
+    else:
+        one, two = (surgery.open(str(model), skeleton=not weights) for model in (before, after))
+        found = compare(one, two, weights=weights)
+    if json:
+        print(diff_json(found))
+    else:
+        print_diff(found)
+    raise typer.Exit(1 if found else 0)
 
 
 @app.command()

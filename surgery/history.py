@@ -14,6 +14,7 @@ from surgery.script import python_of
 if TYPE_CHECKING:
     from graph.nodes import ModuleGraph
     from surgery.evaluate import Report
+    from surgery.tracing import Tracing
 
 
 @dataclass(eq=False, repr=False)
@@ -26,10 +27,15 @@ class State:
     journal: Journal = field(default_factory=Journal)
     children: list[State] = field(default_factory=list)
     graph: ModuleGraph | None = None
+    tracing: Tracing | None = None
     report: Report | None = None
 
     def __repr__(self) -> str:
         return f"<State {self.id}: {python_of(self.step) if self.step else 'the original'}>"
+
+    def show(self, graph: ModuleGraph, tracing: Tracing) -> None:
+        """Keep the graph of this state, and how it was traced."""
+        self.graph, self.tracing = graph, tracing
 
     def lineage(self) -> list[State]:
         """The states from the base to this one, both included."""

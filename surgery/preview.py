@@ -34,7 +34,7 @@ class Preview:
         rows: list[tuple[str, float | None, float | None, bool]] = [
             ("Parameters", self.before.parameters, self.after.parameters, False),
             ("Bytes", self.before.size_bytes, self.after.size_bytes, False),
-            ("MACs per token", self.before.macs_per_token, self.after.macs_per_token, False),
+            (f"MACs per {self.after.unit}", self.before.macs_per_token, self.after.macs_per_token, False),
             ("KV cache per token", self.before.kv_bytes_per_token, self.after.kv_bytes_per_token, False),
         ]
         if self.nonzero:
@@ -43,6 +43,11 @@ class Preview:
 
     def __repr__(self) -> str:
         return str(self)
+
+    def _repr_html_(self) -> str:
+        from surgery.show.html import change_html
+
+        return change_html(self.rows())
 
     def __str__(self) -> str:
         lines = []

@@ -13,6 +13,7 @@ from surgery.errors import SurgeryError, SurgeryWarning
 from surgery.script import Script
 from surgery.session import Session
 from surgery.sources import open as open_model
+from surgery.sources.names import is_factory
 
 
 def replay(
@@ -22,10 +23,12 @@ def replay(
     *,
     inputs: Any = None,
     overwrite: bool = False,
+    allow_factory: str | None = None,
 ) -> Session:
     """The session after all steps of `script`, saved to `out` if given.
 
-    `model`: the base, by default where the script says it was. Its fingerprint must be the one
+    `model`: the base, by default where the script says it was; a factory that the script names is code, and
+    is run only if `allow_factory` is its name. Its fingerprint must be the one
     recorded, and so must the result's on the same torch build, CPU capability and device; elsewhere
     a result that differs is a SurgeryWarning that says what is different here. Raises SurgeryError
     before anything is written.
@@ -34,8 +37,9 @@ def replay(
         script = Script.read(script)
     if model is None:
         model = script.base.source
-    if model is None:
-        raise SurgeryError("the script does not say where its model lies", hint="`--model FOLDER`")
+        if model is None:
+            raise SurgeryError("the script does not say where its model lies", hint="`--model FOLDER`")
+        _refuse_code(model, allow_factory)
     if out is not None:
         may_write(Path(out).expanduser(), overwrite)
     session = open_model(model, inputs)
@@ -46,6 +50,17 @@ def replay(
     if out is not None:
         session.save(out, overwrite=overwrite)
     return session
+
+
+def _refuse_code(source: str, allowed: str | None) -> None:
+    """SurgeryError if a script's base is a factory and nobody allowed this one."""
+    if is_factory(source) and source != allowed:
+        raise SurgeryError(
+            "the script names a factory, which is code, and a script runs none unasked",
+            path=source,
+            got=f"leave for {allowed}" if allowed else None,
+            hint=f"`--allow-factory {source}`, or `surgery.replay(script, allow_factory={source!r})`",
+        )
 
 
 def _same_base(session: Session, script: Script) -> None:

@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary
 from torch import nn
 
 from graph.costs import costs
-from graph.extract import extract
 from graph.nodes import ModuleGraph
+from graph.tree import walk
 from surgery.errors import SurgeryError
 from surgery.fingerprint import Fingerprinter
 from surgery.history import History, State
@@ -23,6 +23,7 @@ from surgery.preview import Preview, nonzero, refuse_broken, refuse_unread, sket
 from surgery.registry import operation_named, operations
 from surgery.runs import Live, Skeleton, carry_out
 from surgery.script import Base, Script, made_with
+from surgery.tracing import Tracing
 
 if TYPE_CHECKING:
     from surgery.evaluate import Evaluator, Examples, Report
@@ -41,6 +42,7 @@ class Session:
         self.opened = opened
         self.model: nn.Module = private_shell(opened.model)
         self.history = History()
+        self.tracing = Tracing(opened.inputs)
         self.lock = threading.RLock()
         self._origins: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
         self._fingerprinter = Fingerprinter()
@@ -61,9 +63,18 @@ class Session:
         """The graph of the current state; traced once per state."""
         with self.lock:
             state = self.history.current
-            if state.graph is None:
-                state.graph = self._traced()
-            return state.graph
+            graph = state.graph
+            if graph is None or state.tracing is not self.tracing:
+                graph = self.tracing(self.model, self._origins)
+                state.show(graph, self.tracing)
+            return graph
+
+    @property
+    def note(self) -> str | None:
+        """What to know of how the model was opened and traced; None if there is nothing to say."""
+        from surgery.sources.notes import note_on
+
+        return note_on(self.opened, self.graph) if self.tracing.inputs is self.opened.inputs else None
 
     @property
     def steps(self) -> tuple[Operation, ...]:
@@ -112,15 +123,17 @@ class Session:
             try:
                 step = carry_out(operation, self.model, journal, Skeleton() if self.is_skeleton else Live())
                 self._name_origins(self.history.next_id())
-                graph = self._traced()
+                graph = self.tracing.on_fakes(self.model, self._origins)
                 if before.problem is None:
                     refuse_broken(graph, step.name)
                     refuse_unread(graph, before, step.name)
+                if self.tracing.real:
+                    graph = self.tracing(self.model, self._origins)
             except BaseException:
                 journal.undo()
                 raise
             state = self.history.add(step, journal)
-            state.graph = graph
+            state.show(graph, self.tracing)
             return state
 
     def preview(self, *steps: Operation | str, **fields: Any) -> Preview:
@@ -132,15 +145,31 @@ class Session:
             steps = (operation_named(steps[0]).of(*steps[1:], **fields),)
         planned = [step for step in steps if isinstance(step, Operation)]
         with self.lock:  # only as long as the model is looked at: the rest works on the skeleton
-            before = self.graph
+            before = self.tracing.on_fakes(self.model, {}) if self.tracing.real else self.graph
             drawn = sketch(self.model)
             names = {new: self._origins[old] for new, old in drawn.source_of.items() if old in self._origins}
         resolved = tuple(carry_out(step, drawn.model, Journal(), drawn.run) for step in planned)
-        graph = extract(drawn.model, self.opened.inputs, origins=names)
+        graph = self.tracing.on_fakes(drawn.model, names)
         if before.problem is None and resolved:
             refuse_broken(graph, resolved[-1].name)
             refuse_unread(graph, before, resolved[-1].name)
         return Preview(resolved, costs(before), costs(graph), graph, nonzero(drawn))
+
+    def retrace(self, inputs: Any = None, *, real: bool = True) -> ModuleGraph:
+        """The graph traced anew, and from now on so: on other `inputs`, and run on real weights.
+
+        A `real` run sees what a trace on shapes alone had to guess (`ModuleNode.opaque`): the way that the
+        values of `inputs` choose. It computes everything, on the device where the weights are. Raises
+        SurgeryError for a skeleton, and without inputs.
+        """
+        with self.lock:
+            inputs = self.tracing.inputs if inputs is None else inputs
+            if inputs is None:
+                raise SurgeryError("there are no example inputs to run on", hint="`s.retrace(inputs)`")
+            if real and self.is_skeleton:
+                raise SurgeryError("a model opened without weights cannot be run")
+            self.tracing = Tracing(inputs, real)
+            return self.graph
 
     def undo(self) -> State:
         """Back to the state before: the very same objects."""
@@ -202,6 +231,11 @@ class Session:
     def __repr__(self) -> str:
         return f"<surgery.Session {type(self.model).__name__}, {len(self.steps)} steps>"
 
+    def _repr_html_(self) -> str:
+        from surgery.show.html import tree_html
+
+        return tree_html(self.graph, self.note)
+
     # Inside -----------------------------------------------------------------------------------
 
     def _moved(self, move: Callable[[], State]) -> State:
@@ -213,9 +247,6 @@ class Session:
                 module.training = self.model.training
         return state
 
-    def _traced(self) -> ModuleGraph:
-        return extract(self.model, self.opened.inputs, origins=self._origins)
-
     def _name_origins(self, step: int | None) -> None:
-        for path, module in self.model.named_modules():
+        for path, module in walk(self.model):
             self._origins.setdefault(module, path if step is None else f"{step}:{path}")

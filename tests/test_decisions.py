@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 import surgery
 from surgery import Script, SurgeryError
@@ -17,7 +18,8 @@ from surgery.model import Patient
 from surgery.operation import Operation, operation
 from surgery.operations.attach import Attach
 from surgery.operations.remove import Remove
-from tests.models import ZOO
+from tests.surgery.test_retrace import Gate
+from tests.zoo import ZOO
 
 TEXT = (Path(__file__).parent.parent / "DECISIONS.md").read_text(encoding="utf-8")
 
@@ -70,6 +72,18 @@ def test_an_error_is_one_sentence() -> None:
     with pytest.raises(SurgeryError) as refusal:
         eval(call, names)
     assert "".join(traceback.format_exception_only(refusal.value)).split() == answer.split()
+
+
+def test_what_a_trace_guesses() -> None:
+    """Section 8: a way chosen by a value is opaque until the model runs on values."""
+    names: dict[str, Any] = {"surgery": surgery, "gated": nn.Sequential(Gate()), "inputs": torch.ones(2, 4)}
+    lines = [line.partition("  #")[0::2] for line in example(8, "python").splitlines()]
+    assert [name for name, comment in lines if not comment] == ["s = surgery.open(gated, inputs)"]
+    for code, comment in lines:
+        if comment:
+            assert repr(eval(code, names)) == comment.strip()
+        else:
+            exec(code, names)
 
 
 def test_the_operation_shown_runs() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graph.costs import is_below
 from graph.flow import Flow, FlowEdge, FlowNode
 from graph.nodes import ModuleGraph
+from graph.paths import is_below
 from graph.rollup import rollup
 from graph.units import short
 

@@ -31,7 +31,7 @@ def hover(
     if flow:
         lines.append(flow)
     if share.macs:
-        lines.append(f"{short(share.macs / graph.tokens)} MACs per token")
+        lines.append(f"{short(share.macs / graph.tokens)} MACs per {graph.unit}")
     if partners:
         lines.append(f"tied with {', '.join(partners)}")
     return {"title": node.path or graph.class_name, "lines": lines, "note": node.opaque}
@@ -52,7 +52,7 @@ def selected(graph: ModuleGraph, selection: list[str]) -> list[dict[str, str]]:
         flow = activations(graph, selection).get(selection[0])
         rows += [("Activations", flow)] if flow else []
     if macs_per_token:
-        rows.append(("MACs per token", short(macs_per_token)))
+        rows.append((f"MACs per {graph.unit}", short(macs_per_token)))
     return [{"label": label, "value": value} for label, value in rows]
 
 

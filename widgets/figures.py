@@ -54,7 +54,9 @@ def figures(base: Costs, now: Costs, report: Report | None) -> list[dict[str, An
     ]
     if now.macs:
         found.append(
-            cost_figure("MACs per token", base.macs_per_token, now.macs_per_token, "", "multiply-accumulates")
+            cost_figure(
+                f"MACs per {now.unit}", base.macs_per_token, now.macs_per_token, "", "multiply-accumulates"
+            )
         )
     if report is None:
         return found

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from graph.costs import is_below
 from graph.nodes import ModuleGraph
-from graph.paths import escape
+from graph.paths import escape, is_below
 from graph.rollup import rollup
 from surgery.fields import FieldSpec
 from surgery.registry import operation_named, operations

@@ -46,9 +46,5 @@ def _row(
         "figure": "tied" if wholly_shared and not node.children else count,
         "ties": tied.get(node.path, []),
         "expandable": bool(node.children),
-        "mark": "remove"
-        if node.path in leaving
-        else "new"
-        if node.origin.partition(":")[0].isdigit()
-        else None,
+        "mark": "remove" if node.path in leaving else "new" if node.is_new else None,
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 from graph.flow import Flow, inside, overview
 from graph.nodes import ModuleGraph
+from graph.paths import is_below
 from graph.rollup import rollup
 from graph.units import short
 from widgets.adapters import adapted, drawn_whole
@@ -102,12 +103,11 @@ def _open(
 
 
 def _cell(graph: ModuleGraph, path: str, tied: dict[str, list[int]], leaving: set[str]) -> dict[str, Any]:
-    changed = graph[path].origin.partition(":")[0].isdigit()
     return {
         "path": path,
         "label": path.rpartition(".")[2],
         "ties": tied.get(path, []),
-        "mark": "remove" if path in leaving else "new" if changed else None,
+        "mark": "remove" if path in leaving else "new" if graph[path].is_new else None,
         "adapted": adapted(graph, path),
     }
 
@@ -150,7 +150,7 @@ def _opaque(graph: ModuleGraph, path: str) -> str | None:
 def _error(graph: ModuleGraph, desk: Desk, path: str) -> str | None:
     if desk.alert is not None and desk.alert.path == path:
         return desk.alert.problem
-    if graph.problem is not None and graph.problem.path == path:
+    if graph.problem is not None and path and is_below(graph.problem.path, path):  # also inside a closed card
         return graph.problem.message
     return None
 

@@ -214,7 +214,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve the studio until Ctrl-C; `argv` as on the command line, without the program's name."""
     parser = argparse.ArgumentParser(prog="surgery app", description="The studio in the browser.")
     parser.add_argument(
-        "model", nargs="?", help="a model folder, a saved folder or a hub id; default: the demonstration"
+        "model",
+        nargs="?",
+        help="what `surgery.open` takes by name: a folder, a hub id …; default: the demonstration",
     )
     parser.add_argument("--port", type=int, help=f"0 for any free one; default: {PORT} if free")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")

@@ -64,6 +64,11 @@ class Studio(ipywidgets.Box):
         }
         super().__init__([_area(name, panel) for name, panel in areas.items()])
         self.add_class("ms-studio").add_class("ms-page" if fills_window else "ms-cell")
+        if problem := self.graph.problem:
+            said = f"{problem.path or '(root)'}: the forward fails: {problem.message}"
+            self.errands.notice = {"text": said, "tone": "bad", "hint": session.note}
+        elif session.note:
+            self.errands.notice = {"text": session.note, "tone": "note", "hint": None}
         self._wire()
         self.refresh()
 
@@ -72,7 +77,9 @@ class Studio(ipywidgets.Box):
     @property
     def graph(self) -> ModuleGraph:
         """The current state's graph; it waits for the session's lock only where it was never traced."""
-        return self.session.history.current.graph or self.session.graph
+        state = self.session.history.current
+        known = state.graph if state.tracing is self.session.tracing else None
+        return known or self.session.graph
 
     def refresh(self) -> None:
         """Every panel shows what session and desk are now.

@@ -10,6 +10,7 @@ from surgery.evaluate import resolve
 from surgery.session import Session
 from widgets.errands import Errands
 from widgets.figures import figures
+from widgets.scene import strips
 
 TO_TRY = [
     "Click a block in the strip, press P, read the dry run, then Apply.",
@@ -34,7 +35,7 @@ def topbar(session: Session, graph: ModuleGraph, errands: Errands, *, begun: boo
         "budget_s": errands.budget_s,
         "notice": errands.notice,
         "save": {"model_path": "out", "script_path": "edits.surgery.json"},
-        "first_minute": TO_TRY if untouched else [],
+        "first_minute": TO_TRY if untouched and strips(graph) else [],
     }
 
 

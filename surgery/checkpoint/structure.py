@@ -13,6 +13,7 @@ from surgery.model import private_shell
 from surgery.operation import Operation
 from surgery.runs import Skeleton, carry_out, on_meta
 from surgery.script import step_data, step_from
+from surgery.weightless import weightless
 
 Structure = dict[str, Any]
 """`class`, `config` (None for a plain module) and `steps` that lead from there to the model's structure."""
@@ -85,13 +86,10 @@ def _base(structure: Structure, where: str, into: nn.Module | None) -> nn.Module
 
 def from_config(class_name: str, config: dict[str, Any]) -> nn.Module:
     """A transformers model with parameters on meta and real buffers."""
-    from accelerate import init_empty_weights
-
     cls = model_class(class_name, "class")
     settings = cls.config_class.from_dict(dict(config))
-    with init_empty_weights(include_buffers=False):
+    with weightless():
         model = cls._from_config(settings)
-    model.tie_weights()  # the context gave each end of a declared tie a parameter of its own
     made: nn.Module = model.eval()
     return made
 

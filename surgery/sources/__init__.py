@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +9,13 @@ from torch import nn
 
 from surgery.errors import SurgeryError
 from surgery.session import Session
+from surgery.sources.opened import Opened
 
-
-@dataclass(frozen=True)
-class Opened:
-    """A model with what came along: example inputs, tokenizer, and where it was.
-
-    `rebuild` says how the structure is made without weights: see `surgery.checkpoint.structure`.
-    """
-
-    model: nn.Module
-    name: str
-    source: str | None = None
-    inputs: Any = None
-    tokenizer: Any = None
-    rebuild: dict[str, Any] | None = None
+__all__ = ["Opened", "open", "opened"]
 
 
 def open(
-    source: str | Path | nn.Module,
+    source: str | Path | nn.Module | Any,
     inputs: Any = None,
     *,
     skeleton: bool = False,
@@ -36,47 +23,85 @@ def open(
 ) -> Session:
     """A session on a model.
 
-    `source`: a module; a transformers folder or hub id; a folder that `s.save` wrote; `"demo"`, the
-    demonstration decoder; or a weights file (safetensors, or a pickle read weights-only) to be put
-    `into` a given module. `inputs`: example inputs (a tensor, a tuple of positional or a dict of
-    keyword arguments) for the trace; made from the config for transformers decoders. `skeleton`: no
-    weights, only structure. Raises SurgeryError for what cannot be opened.
+    `source`: a module; a transformers folder or hub id; a transformers config, as an object or a config.json,
+    which gives a skeleton; a folder that `s.save` wrote; a timm folder or hub id; `"timm:NAME"` or
+    `"torchvision:NAME"`, with random weights; a factory `"package.module:function"`, whose code is run;
+    `"demo"`, the demonstration decoder, `"demo-cnn"` and `"demo-vit"`, its classifiers of digits; or a
+    weights file (safetensors, or a pickle read weights-only) to be put `into` a given module. `inputs`:
+    example inputs (a tensor, a tuple of positional or a dict of keyword arguments) for the trace; made here
+    for models of transformers, timm and torchvision. `skeleton`: no weights, only structure. What should be
+    known of how it was opened is `session.note`. Raises SurgeryError for what cannot be opened.
     """
     return Session(opened(source, inputs, skeleton=skeleton, into=into))
 
 
 def opened(
-    source: str | Path | nn.Module,
+    source: str | Path | nn.Module | Any,
     inputs: Any = None,
     *,
     skeleton: bool = False,
     into: nn.Module | None = None,
 ) -> Opened:
     """What `open` makes a session of."""
-    from surgery.demo import DECODER
+    from surgery.sources.config import from_config, is_config
     from surgery.sources.module import from_module
-    from surgery.sources.transformers import from_folder, from_hub
+    from surgery.sources.refused import no_source
     from surgery.sources.weights import with_weights
 
     if isinstance(source, nn.Module):
-        return from_module(source, inputs)
+        return from_module(source, inputs, skeleton=skeleton)
+    if is_config(source):
+        return from_config(source, inputs)
+    if not isinstance(source, str | Path) or not str(source):
+        raise no_source(source)
     if into is not None:
-        return from_module(with_weights(into, Path(source)), inputs, source=str(source))
-    if str(source) == "demo":
-        return from_folder(DECODER, inputs, skeleton=skeleton, source="demo")
-    place = Path(source).expanduser()
-    if place.is_dir():
-        return from_folder(place, inputs, skeleton=skeleton, source=str(place.resolve()))
-    if place.exists():
-        return _refused_file(place)
-    if str(source).startswith(("/", ".", "~")) or str(source).count("/") > 1:
+        module = with_weights(into, Path(source).expanduser(), skeleton=skeleton)
+        return from_module(module, inputs, source=str(source))
+    if isinstance(source, str) and (found := _named(source, inputs, skeleton)):
+        return found
+    return _placed(source, inputs, skeleton)
+
+
+def _named(source: str, inputs: Any, skeleton: bool) -> Opened | None:
+    """What is opened by a name that is no place; None if `source` is not written so."""
+    from surgery.demo import FOLDERS, cnn
+    from surgery.sources.factory import from_factory
+    from surgery.sources.module import from_module
+    from surgery.sources.names import is_factory, is_library_name
+    from surgery.sources.transformers import from_folder
+    from surgery.sources.vision_libraries import from_library
+
+    if source in FOLDERS:
+        return from_folder(FOLDERS[source], inputs, skeleton=skeleton, source=source)
+    if source == "demo-cnn":
+        model, images = cnn()
+        example = images if inputs is None else inputs
+        return from_module(model, example, source=source, name=source, skeleton=skeleton)
+    if is_library_name(source):
+        return from_library(source, inputs, skeleton=skeleton)
+    if is_factory(source):
+        return from_factory(source, inputs, skeleton=skeleton)
+    return None
+
+
+def _placed(source: str | Path, inputs: Any, skeleton: bool) -> Opened:
+    """What lies in a folder or file, or on the hub."""
+    from surgery.sources.config import from_config_file, is_config_file
+    from surgery.sources.refused import no_model_file
+    from surgery.sources.transformers import from_folder, from_hub
+
+    try:
+        place = Path(source).expanduser()
+        if place.is_dir():
+            return from_folder(place, inputs, skeleton=skeleton, source=str(place.resolve()))
+        is_file = place.exists()
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SurgeryError(f"cannot be read: {reason}", path=str(source)[:80]) from None
+    if is_file and is_config_file(place):
+        return from_config_file(place, inputs)
+    if is_file:
+        raise no_model_file(place)
+    if isinstance(source, Path) or source.startswith(("/", ".", "~")) or source.count("/") > 1:
         raise SurgeryError("there is no such folder", path=str(source))
-    return from_hub(str(source), inputs, skeleton=skeleton)
-
-
-def _refused_file(place: Path) -> Opened:
-    raise SurgeryError(
-        "a weights file alone does not say what the model is",
-        path=str(place),
-        hint="`surgery.open(file, into=module)`, or the folder it lies in",
-    )
+    return from_hub(source, inputs, skeleton=skeleton)

@@ -1,39 +1,55 @@
-"""Transformers checkpoints: folders and hub ids. Safetensors only, remote code never."""
+"""Folders and hub ids: transformers checkpoints, folders that `s.save` wrote, timm's.
+
+Safetensors only, remote code never.
+"""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from surgery.demo import FOLDERS
 from surgery.errors import SurgeryError
-from surgery.sources import Opened
-from surgery.sources.example_inputs import example_inputs
+from surgery.sources.config import described, read_config, skeleton_of
+from surgery.sources.module import with_inputs
+from surgery.sources.notes import joined
+from surgery.sources.opened import Opened
+from surgery.sources.refused import no_model_in
+from surgery.sources.vision_libraries import from_timm_folder, is_timm_config
+
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "*.bin", "*.pt", "*.pth", "*.ckpt", "*.gguf", "*.h5")
+_NO_WEIGHTS = "The folder holds no weights: this is the structure alone."
 
 
-def from_folder(folder: Path, inputs: Any = None, *, skeleton: bool = False, source: str) -> Opened:
-    """The model in a folder with a transformers config, or in one that `s.save` wrote."""
+def from_folder(
+    folder: Path, inputs: Any = None, *, skeleton: bool = False, source: str, bare: bool = True
+) -> Opened:
+    """The model in a folder with a transformers or timm config, or in one that `s.save` wrote.
+
+    With `bare`, a config without any file of weights is opened as a skeleton, with a note.
+    """
     from surgery.checkpoint.load import is_saved, load, read_manifest
     from surgery.checkpoint.pretrained import pretrained
-    from surgery.checkpoint.structure import rebuilt, structure_of_config
 
+    told = None
     if is_saved(folder):
-        manifest = read_manifest(folder)
-        structure = manifest["structure"]
-        model = rebuilt(structure, str(folder)) if skeleton else load(folder)
+        structure = read_manifest(folder)["structure"]
+        model = skeleton_of(structure, str(folder)) if skeleton else load(folder)
     elif not (folder / "config.json").is_file():
-        raise SurgeryError(
-            "holds no model",
-            path=str(folder),
-            expected="config.json and model.safetensors as transformers writes",
-        )
+        raise no_model_in(folder)
     else:
-        structure = structure_of_config(read_config(folder))
-        model = rebuilt(structure, str(folder)) if skeleton else pretrained(structure["class"], folder)
-    name = source if source == "demo" else folder.name
-    if inputs is None:
-        inputs = example_inputs(model)
-    return Opened(model, name, source, inputs, tokenizer_in(folder), structure)
+        config = read_config(folder / "config.json")
+        if bare and not skeleton and not any(next(folder.glob(kind), None) for kind in _WEIGHTS):
+            skeleton, told = True, _NO_WEIGHTS
+        if is_timm_config(config):
+            return from_timm_folder(folder, config, inputs, skeleton=skeleton, source=source, note=told)
+        structure, about_class = described(config, str(folder / "config.json"))
+        told = joined(told, about_class)
+        model = skeleton_of(structure, str(folder)) if skeleton else pretrained(structure["class"], folder)
+    name = source if source in FOLDERS else folder.name
+    inputs, guessed, about_inputs = with_inputs(model, inputs)
+    note = joined(told, about_inputs)
+    return Opened(model, name, source, inputs, tokenizer_in(folder), structure, note, guessed)
 
 
 def from_hub(name: str, inputs: Any = None, *, skeleton: bool = False) -> Opened:
@@ -49,19 +65,7 @@ def from_hub(name: str, inputs: Any = None, *, skeleton: bool = False) -> Opened
             path=name,
             hint='a folder with a transformers model, or "demo"',
         ) from None
-    return from_folder(folder, inputs, skeleton=skeleton, source=name)
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """The folder's config.json as data."""
-    file = folder / "config.json"
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise SurgeryError("cannot be read as JSON", path=str(file)) from None
-    if not isinstance(data, dict):
-        raise SurgeryError("is no config", path=str(file), got=type(data).__name__, expected="an object")
-    return data
+    return from_folder(folder, inputs, skeleton=skeleton, source=name, bare=False)
 
 
 def tokenizer_in(folder: Path) -> Any:

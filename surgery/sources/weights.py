@@ -10,19 +10,23 @@ from torch import nn
 
 from surgery.errors import SurgeryError
 from surgery.model import private_shell
+from surgery.runs import on_meta
 
 
-def with_weights(module: nn.Module, file: Path) -> nn.Module:
+def with_weights(module: nn.Module, file: Path, *, skeleton: bool = False) -> nn.Module:
     """A shell of `module` whose parameters are the file's; the module given keeps its own.
 
     Ties of the module stay ties. A pickle is read with `weights_only=True`: anything but tensors in it is
-    refused. Names, shapes and dtypes must be the module's.
+    refused. Names, shapes and dtypes must be the module's. With `skeleton` the file is not read and the
+    parameters are on meta.
     """
     from surgery.checkpoint.load import fill
     from surgery.checkpoint.tensors import Checkpoint
 
     if not file.is_file():
         raise SurgeryError("the file is not there", path=str(file))
+    if skeleton:
+        return private_shell(module, parameter=on_meta)
     made = private_shell(module)
     if file.suffix == ".safetensors":
         fill(made, Checkpoint.at(file))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from graph import costs, extract, kv_cache_bytes_per_token
-from tests.models import ZOO, cnn, encoder, gpt2, llama, siamese
+from tests.zoo import ATLAS, ZOO, cnn, encoder, gpt2, llama, siamese
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -59,6 +59,22 @@ def test_models_without_a_known_cache_say_so() -> None:
     assert kv_cache_bytes_per_token(extract(*encoder())) is None
     assert costs(extract(cnn()[0])).kv_bytes_per_token is None
     assert costs(extract(cnn()[0]), kv_bytes_per_token=7).kv_bytes_per_token == 7
+
+
+def test_activations_are_what_calls_return() -> None:
+    """Bytes of the tensors made over the example: here two linear layers and an activation, per tower."""
+    found = costs(extract(*siamese()))
+    towers = 2 * 3 * (16 + 16 + 8) * 4
+    assert found.activation_bytes == towers + 3 * 16 * 4 + 3 * 1 * 4
+    assert costs(extract(*siamese()), "left").activation_bytes == towers // 2
+
+
+def test_figures_are_per_token_or_per_example() -> None:
+    """Token ids count tokens, of an encoder-decoder those it writes; images count examples."""
+    assert (costs(extract(*llama())).unit, costs(extract(*cnn())).unit) == ("token", "example")
+    t5 = extract(*ATLAS["t5"]())
+    assert (t5.tokens, t5.unit) == (2 * 5, "token")
+    assert costs(extract(*cnn())).macs_per_token == costs(extract(*cnn())).macs / 2
 
 
 def test_unknown_path_is_refused() -> None:

@@ -5,12 +5,12 @@ from torch import nn
 
 from graph import extract
 from tests.graph.golden import FOLDER, golden
-from tests.models import ZOO, llama, siamese
+from tests.zoo import ATLAS, ZOO, llama, siamese
 
 
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", ATLAS)
 def test_graph_equals_its_golden_text(name: str) -> None:
-    """The graph of each zoo model is the one on file (`make golden` renews it)."""
+    """The graph of each model is the one on file (`make golden` renews it)."""
     assert golden(name) == (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from graph import Flow, extract, inside, overview
-from tests.models import ZOO, gpt2, llama, qwen2, reused, tied_head
+from tests.zoo import ZOO, gpt2, llama, qwen2, reused, tied_head
 
 
 def titles(flow: Flow) -> list[str]:

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from graph import extract, runs, structure
-from tests.models import llama
+from tests.zoo import llama
 
 
 def test_blocks_differing_in_place_are_alike() -> None:

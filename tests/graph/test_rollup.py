@@ -5,7 +5,7 @@ import pytest
 from graph.costs import costs
 from graph.extract import extract
 from graph.rollup import Share, rollup
-from tests.models import ZOO
+from tests.zoo import ZOO
 
 
 @pytest.mark.parametrize("name", ZOO)

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from graph import extract, ties
-from tests.models import llama, siamese
+from tests.zoo import llama, siamese
 
 
 def test_tied_embedding_is_one_parameter_tie() -> None:

@@ -25,7 +25,7 @@ from surgery.recipes import compute
 from surgery.registry import operation_named
 from surgery.script import step_data, step_from
 from surgery.session import Session
-from tests.models import ZOO
+from tests.zoo import ZOO
 
 
 def half() -> tuple[nn.Module, Any]:

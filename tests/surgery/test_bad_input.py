@@ -16,8 +16,8 @@ from torch import nn
 import surgery
 from surgery import SurgeryError
 from surgery.fingerprint import Fingerprinter
-from tests.models import ZOO
 from tests.surgery.contract import snapshot
+from tests.zoo import ZOO
 
 
 @pytest.fixture
@@ -308,7 +308,7 @@ def test_parts_of_a_reused_module_are_not_untied() -> None:
     assert len([tie for tie in session.graph.ties if tie.kind == "module"]) == 0
 
 
-NO_STRUCTURE = '{"format": "surgery-model", "version": 1, "class": "X", "fingerprint": null, "structure": null}'
+NO_STRUCTURE = '{"format": "surgery-model", "version": 1, "class": "X", "fingerprint": "", "structure": null}'
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import surgery
 from surgery import SurgeryError
 from surgery.journal import Journal
 from surgery.operations import Untie
-from tests.models import ZOO
+from tests.zoo import ZOO
 
 X = torch.randn(2, 4, generator=torch.Generator().manual_seed(0))
 

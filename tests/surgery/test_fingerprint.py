@@ -14,7 +14,7 @@ import surgery
 import surgery.fingerprint
 from surgery import SurgeryError
 from surgery.fingerprint import Fingerprinter, tensor_digest
-from tests.models import ZOO
+from tests.zoo import ZOO
 
 
 def fingerprint(model: nn.Module) -> str:

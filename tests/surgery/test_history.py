@@ -7,8 +7,8 @@ from surgery import SurgeryError
 from surgery.history import History
 from surgery.journal import Journal
 from surgery.operations.remove import Remove
-from tests.models import ZOO
 from tests.surgery.contract import run, snapshot
+from tests.zoo import ZOO
 
 STEP = Remove(targets="blocks[0]")
 

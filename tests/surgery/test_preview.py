@@ -11,8 +11,8 @@ from graph.costs import costs
 from surgery import SurgeryError
 from surgery.operation import Operation
 from surgery.registry import operation_named
-from tests.models import ZOO
 from tests.surgery.contract import snapshot
+from tests.zoo import ZOO
 
 
 def session_on(name: str) -> surgery.Session:

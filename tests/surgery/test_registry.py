@@ -18,7 +18,7 @@ from surgery.model import Patient
 from surgery.operation import Operation, operation
 from surgery.operations import BUILT_IN
 from surgery.registry import operation_named, operations
-from tests.models import ZOO
+from tests.zoo import ZOO
 
 
 @operation(title="Double", group="merge", source="original")

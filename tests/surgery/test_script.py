@@ -17,7 +17,7 @@ from surgery.operations.remove import Remove
 from surgery.operations.sparsify import Sparsify
 from surgery.operations.tie import Tie
 from surgery.script import Base, python_of, step_data, step_from
-from tests.models import ZOO
+from tests.zoo import ZOO
 
 STEPS = (
     Remove(targets=Targets("model.layers[2:4]", ("model.layers.2", "model.layers.3"))),

@@ -23,8 +23,8 @@ from surgery.fingerprint import Fingerprinter
 from surgery.operation import Operation
 from surgery.recipes import one_thread
 from surgery.registry import operation_named
-from tests.models import ZOO
 from tests.surgery.contract import run, snapshot, untouched
+from tests.zoo import ZOO
 
 EXAMPLES = os.environ.get("SURGERY_EXAMPLES")
 SETTINGS = settings(

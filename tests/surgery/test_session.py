@@ -7,8 +7,8 @@ import torch
 
 import surgery
 from surgery import SurgeryError
-from tests.models import ZOO
 from tests.surgery.contract import run, snapshot
+from tests.zoo import ZOO
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_the_graph_is_traced_once_per_state(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("traced again")
 
-    monkeypatch.setattr("surgery.session.extract", never)
+    monkeypatch.setattr("surgery.tracing.extract", never)
     for state in (1, 0, 1):
         session.goto(state)
         assert session.graph is graphs[state]

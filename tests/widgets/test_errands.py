@@ -12,7 +12,7 @@ import pytest
 
 import surgery
 from surgery.evaluate import Stopped
-from tests.models import llama
+from tests.zoo import llama
 from widgets.background import Background
 from widgets.errands import Errands
 

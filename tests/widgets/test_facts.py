@@ -4,7 +4,7 @@ import pytest
 
 import surgery
 from graph import costs, extract
-from tests.models import ZOO
+from tests.zoo import ZOO
 from widgets.facts import activations, selected, together
 
 

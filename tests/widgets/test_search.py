@@ -4,7 +4,7 @@ import pytest
 
 from graph import extract
 from graph.nodes import ModuleGraph
-from tests.models import llama
+from tests.zoo import llama
 from widgets.search import Found, find
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 import surgery
-from tests.models import ZOO
+from tests.zoo import ZOO
 from widgets.panels import Panel
 from widgets.studio import Studio
 
@@ -368,3 +370,58 @@ def test_adapted_block_is_drawn_as_before(studio: Studio) -> None:
     assert edges_after == edges
     inside, _ = drawn("model.layers.1.self_attn.q_proj")
     assert ("base", True) in inside
+
+
+def test_a_note_on_how_the_model_was_opened_is_shown() -> None:
+    """Without example inputs the top bar says so, and how to pass them; it can be dismissed."""
+    studio = Studio(surgery.open(ZOO["cnn"]()[0]))
+    notice = studio.top.state["notice"]
+    assert notice["tone"] == "note"
+    assert "surgery.open(model, inputs=" in notice["text"]
+    send(studio.top, type="dismiss")
+    assert studio.top.state["notice"] is None
+
+
+def test_a_failing_module_marks_the_card_it_is_in() -> None:
+    """The node says what its forward raised, though the module lies deeper than what is drawn."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU(), nn.Sequential(nn.Linear(3, 3))))
+    studio = Studio(surgery.open(model, torch.ones(1, 2)))
+    assert studio.graph.problem is not None
+    assert studio.graph.problem.path == "1.1.0"
+    marked = {
+        node["path"]: node["error"] for node in studio.centre.state["overview"]["nodes"] if node["error"]
+    }
+    assert list(marked) == ["1"]
+    assert "RuntimeError" in marked["1"]
+
+
+def test_a_retrace_in_code_reaches_the_studio() -> None:
+    """What code traced anew is what is drawn next."""
+    session = surgery.open(*ZOO["llama"]())
+    studio = Studio(session)
+    session.retrace({"input_ids": torch.zeros(1, 5, dtype=torch.long)}, real=False)
+    assert studio.graph.tokens == 5
+
+
+def test_a_forward_that_fails_is_said_at_once() -> None:
+    """The top bar names module and error when the studio opens."""
+    studio = Studio(surgery.open(nn.Sequential(nn.Linear(2, 2), nn.Linear(3, 3)), torch.ones(1, 2)))
+    notice = studio.top.state["notice"]
+    assert notice["tone"] == "bad"
+    assert notice["text"].startswith("1: the forward fails: RuntimeError")
+
+
+def test_numbered_modules_are_not_new() -> None:
+    """Only what a step made is marked so, whatever the modules of the base are called."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    studio = Studio(surgery.open(model, torch.ones(1, 2)))
+    assert [row["mark"] for row in studio.left.state["rows"]] == [None, None, None]
+    studio.session.attach("[1]", "lora", rank=1)
+    studio.refresh()
+    assert {row["path"]: row["mark"] for row in studio.left.state["rows"]}["1"] == "new"
+
+
+def test_the_first_minute_is_for_models_with_blocks() -> None:
+    """What to try speaks of a strip of blocks; without one it isn't shown."""
+    assert Studio(surgery.open(*ZOO["llama"]())).top.state["first_minute"]
+    assert not Studio(surgery.open(*ZOO["siamese"]())).top.state["first_minute"]

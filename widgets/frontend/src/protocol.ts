@@ -32,7 +32,7 @@ export const topbarState = object({
   can_undo: flag,
   can_redo: flag,
   budget_s: number(2),
-  notice: maybe(object({ text, tone: word("good", "bad"), hint: text })),
+  notice: maybe(object({ text, tone: word("good", "bad", "note"), hint: text })),
   save: object({ model_path: text, script_path: text }),
   /** Things to try, shown at the first open. */
   first_minute: list(text),

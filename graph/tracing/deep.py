@@ -1,0 +1,45 @@
+"""Room for deep models: a call may nest modules thousands deep, each several frames of Python."""
+
+import sys
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+SHALLOW = 60
+"""Levels that a thread's own stack holds with ease, whoever calls."""
+
+_FRAMES, _STACK = 16, 64 * 1024  # per level: frames of Python, bytes of stack
+
+
+def with_room(levels: int, run: Callable[[], T]) -> T:
+    """`run()`, which nests module calls `levels` deep.
+
+    Past SHALLOW it runs in a thread of its own with a stack to match, and the recursion limit is
+    raised meanwhile. What `run` raises is raised here.
+    """
+    if levels <= SHALLOW:
+        return run()
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            done.append(run())
+        except BaseException as error:
+            failed.append(error)
+
+    limit, size = sys.getrecursionlimit(), threading.stack_size(16 * 1024 * 1024 + levels * _STACK)
+    sys.setrecursionlimit(max(limit, 1_000 + levels * _FRAMES))
+    try:
+        thread = threading.Thread(target=guarded, name="deep trace", daemon=True)
+        thread.start()
+        threading.stack_size(size)
+        thread.join()
+    finally:
+        threading.stack_size(size)
+        sys.setrecursionlimit(limit)
+    if failed:
+        raise failed[0]
+    return done[0]

@@ -1,0 +1,161 @@
+"""A model and its inputs with fake tensors: shapes and dtypes of CPU tensors, and no memory.
+
+Meta tensors won't do: models ask for values while they build masks, and a plain meta forward fails.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
+
+from graph.shell import Shell, lazy_like, shell
+from graph.tree import is_lazy
+
+_PLAIN = frozenset({type(None), bool, int, float, str, torch.dtype, torch.device})
+FEW = 64
+"""Whole numbers in a buffer that a trace may know: more of them are data."""
+
+_CPU, _META = torch.device("cpu"), torch.device("meta")
+_patterns: WeakKeyDictionary[FakeTensorMode, dict[str, Any]] = WeakKeyDictionary()
+
+
+def fake_mode() -> FakeTensorMode:
+    """A mode in which fake tensors live; tensors a model hides from its tree may join in."""
+    return FakeTensorMode(allow_non_fake_inputs=True)
+
+
+def fake_shell(model: nn.Module, mode: FakeTensorMode) -> Shell:
+    """A shell of `model`, in eval mode, whose parameters and buffers are fake CPU tensors.
+
+    Parameters may be real or on meta; ties and reused modules stay. Lazy parameters stay lazy (see
+    `materialised`); modules that can't be taken apart are sealed.
+    """
+
+    def parameter(old: nn.Parameter) -> nn.Parameter:
+        return cast(nn.Parameter, lazy_like(old, _META)) if is_lazy(old) else fake_parameter(old, mode)
+
+    def buffer(old: torch.Tensor) -> torch.Tensor:
+        if is_lazy(old):
+            return lazy_like(old, _META)
+        return known(old, mode) if _is_structure(old) else fake(old, mode)
+
+    return resting(shell(model, parameter, buffer, seal=True))
+
+
+def _is_structure(buffer: torch.Tensor) -> bool:
+    """Whether `buffer` holds a few whole numbers: sizes and offsets that a forward may ask for."""
+    whole = not (buffer.is_floating_point() or buffer.is_complex() or buffer.is_quantized)
+    return whole and not buffer.is_meta and buffer.layout == torch.strided and buffer.numel() <= FEW
+
+
+def known(tensor: torch.Tensor, mode: FakeTensorMode) -> torch.Tensor:
+    """A fake CPU tensor whose values may be asked for."""
+    value = tensor.detach().to(_CPU, copy=True)
+    return FakeTensor(mode, value.to(_META), _CPU, constant=value)
+
+
+def resting(made: Shell) -> Shell:
+    """The shell with each module in eval mode."""
+    for module in made.source_of:  # `eval()` recurses, and deep trees have no limit here
+        module.training = False
+    return made
+
+
+def materialised(module: Any, mode: FakeTensorMode) -> None:
+    """Make `module` infer its lazy shapes in plain meta tensors, and turn these into fake ones.
+
+    Lazy modules set the data of their parameters, which a fake tensor refuses.
+    """
+    infer = module.initialize_parameters
+
+    def inferred(*args: Any, **kwargs: Any) -> None:
+        with unset_fake_temporarily():
+            infer(*args, **kwargs)
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                module._parameters[name] = fake_parameter(parameter, mode)
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = fake(buffer, mode)
+
+    module.__dict__["initialize_parameters"] = inferred
+
+
+def fake_parameter(tensor: torch.Tensor, mode: FakeTensorMode) -> nn.Parameter:
+    """What nn.Parameter makes of a fake tensor, less a detach per parameter."""
+    made = fake(tensor, mode)
+    made._is_param = True
+    return cast(nn.Parameter, made)
+
+
+def fake(tensor: torch.Tensor, mode: FakeTensorMode) -> torch.Tensor:
+    """A fake CPU tensor of the same shape, strides and dtype; its values are unknown."""
+    strides = tensor.stride() if tensor.layout == torch.strided else None
+    return empty_fake(tuple(tensor.shape), strides, tensor.dtype, mode)
+
+
+def empty_fake(
+    shape: tuple[int, ...], strides: tuple[int, ...] | None, dtype: torch.dtype, mode: FakeTensorMode
+) -> torch.Tensor:
+    """A fake CPU tensor, its values unknown; contiguous where `strides` is None."""
+    # Made directly: to let the mode make it takes fifteen times as long.
+    if strides is None:
+        return wrapped(torch.empty(shape, dtype=dtype, device=_META), mode)
+    return wrapped(torch.empty_strided(shape, strides, dtype=dtype, device=_META), mode)
+
+
+def wrapped(meta: torch.Tensor, mode: FakeTensorMode) -> torch.Tensor:
+    """A fake CPU tensor over a meta tensor, made like the first one of its mode.
+
+    The constructor takes five times as long as the tensor; what it sets is the same for all of a mode.
+    """
+    pattern = _patterns.get(mode)
+    if pattern is None:
+        pattern = vars(FakeTensor(mode, torch.empty(0, device=_META), _CPU)).copy()
+        del pattern["fake_mode"]  # held here, it would never go
+        _patterns[mode] = pattern
+    made = torch.Tensor._make_subclass(
+        FakeTensor, meta, False, dispatch_device=True, device_for_backend_keys=_CPU
+    )
+    made.__dict__.update(pattern, fake_mode=mode)
+    return made
+
+
+def tensors_in(value: object) -> list[torch.Tensor]:
+    """Tensors inside nested tuples, lists, mappings and dataclasses, in order."""
+    found: list[torch.Tensor] = []
+    _collect(value, found)
+    return found
+
+
+def _collect(value: object, found: list[torch.Tensor]) -> None:
+    if type(value) in _PLAIN:
+        return
+    if isinstance(value, torch.Tensor):
+        found.append(value)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _collect(item, found)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            _collect(item, found)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        # By what it holds: a config may compute, or refuse, an attribute that is asked for.
+        held = getattr(value, "__dict__", None)
+        for entry in dataclasses.fields(value):
+            _collect(getattr(value, entry.name, None) if held is None else held.get(entry.name), found)
+
+
+def map_tensors(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """`value` with each tensor in its tuples, lists and mappings changed; the rest as it is."""
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    if type(value) in (list, tuple):
+        return type(value)(map_tensors(item, change) for item in value)
+    if isinstance(value, Mapping):
+        return {key: map_tensors(item, change) for key, item in value.items()}
+    return value

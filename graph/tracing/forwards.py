@@ -1,0 +1,191 @@
+"""The forwards of a shell's modules, each wrapped to report to the recorder of a trace."""
+
+import functools
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from graph.nodes import Span
+from graph.shell import Sealed
+from graph.tracing.fakes import materialised, tensors_in
+from graph.tracing.guesses import looks_like, why_unseen
+from graph.tracing.memo import Memo
+from graph.tracing.places import Places
+from graph.tracing.recorder import Recorder
+from graph.tree import is_lazy, join, own_tensors, walk
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A running forward of a module with children; `seen` counts the calls of each child object."""
+
+    path: str
+    start: int
+    guesses: int
+    seen: dict[int, int] = field(default_factory=dict)
+
+
+class Forwards:
+    """Wraps every forward of `model`, a shell nobody else uses.
+
+    `mode` is the one its fake tensors live in; None if they are real. `opaque` says which modules were
+    not looked into and why, `shapes` what lazy tensors turned out to be, `where` which module failed.
+    """
+
+    def __init__(self, model: nn.Module, recorder: Recorder, mode: FakeTensorMode | None) -> None:
+        self.recorder, self.mode = recorder, mode
+        self.opaque: dict[str, str] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.where = ""
+        self.failed: Exception | None = None
+        self.frames: list[_Frame] = []
+        self.paths: dict[int, list[str]] = {}
+        self.places = Places()
+        for path, module in walk(model):
+            self.paths.setdefault(id(module), []).append(path)
+            if len(self.paths[id(module)]) == 1:
+                self.wrap(module)
+        self.memo = None if mode is None else Memo(model, recorder, self.paths, mode)
+
+    def wrap(self, module: nn.Module) -> None:
+        self.places.watch(module)
+        forward = module.forward
+        module.__dict__.pop("_compiled_call_impl", None)  # a compiled forward would pass us by
+
+        @functools.wraps(forward)
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            if self.recorder.current is not None:  # inside a leaf or a function
+                return forward(*args, **kwargs)
+            path = self.path_of(module)
+            if _is_leaf(module):
+                return self.leaf(path, module, forward, args, kwargs)
+            return self.alike(path, module, forward, args, kwargs)
+
+        if any(is_lazy(tensor) for _, tensor, _ in own_tensors(module)):
+            self.infer_when_called(module)
+        module.__dict__["forward"] = watched
+
+    def infer_when_called(self, module: Any) -> None:
+        """Let a lazy module take its shapes from what it is called with, and note them."""
+        if self.mode is not None:
+            materialised(module, self.mode)
+        infer = module.initialize_parameters
+
+        def inferred(*args: Any, **kwargs: Any) -> None:
+            with self.recorder.watching():
+                infer(*args, **kwargs)
+            for name, tensor, _ in own_tensors(module):
+                paths = [join(path, name) for path in self.paths[id(module)]]
+                self.recorder.state[id(tensor)] = tensor, paths
+                self.shapes.update(dict.fromkeys(paths, tuple(tensor.shape)))
+
+        module.__dict__["initialize_parameters"] = inferred
+
+    def path_of(self, module: nn.Module) -> str:
+        """The path by which `module` is being called.
+
+        An object at several paths doesn't tell by which it is called: those below the running
+        module are taken in turn, so two towers sharing one module are two calls at two paths.
+        """
+        paths = self.paths[id(module)]
+        if len(paths) == 1 or not self.frames:
+            return paths[0]
+        frame = self.frames[-1]
+        below = [p for p in paths if not frame.path or p.startswith(frame.path + ".")] or paths
+        turn = frame.seen.get(id(module), 0)
+        frame.seen[id(module)] = turn + 1
+        return below[turn % len(below)]
+
+    def leaf(self, path: str, module: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        with self.recorder.watching((args, kwargs)) as watched:
+            try:
+                out = self.unseen(path, module, args, kwargs)
+                if out is None:
+                    return self.recorder.module_call(path, forward(*args, **kwargs), watched)
+            except Exception as error:
+                out = self.guess(path, module, error, (args, kwargs))
+                if out is None:
+                    raise
+            self.recorder.opaque_call(path, out, watched)
+            return out
+
+    def unseen(self, path: str, module: nn.Module, args: Any, kwargs: Any) -> Any:
+        """What a sealed module returns on real tensors; None where it isn't sealed or can't be run.
+
+        One in training mode isn't run: it would write into buffers that are the model's own.
+        """
+        if self.mode is not None or not isinstance(module, Sealed):
+            return None
+        (original,) = module.original
+        if any(below.training for _, below in walk(original)):
+            return None
+        self.opaque[path] = module.reason
+        return original(*args, **kwargs)
+
+    def alike(self, path: str, module: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        """Run a block, or copy what an alike one did; what values decide isn't the same twice."""
+        if (memo := self.memo) is None:
+            return self.block(path, module, forward, args, kwargs)
+        given, start = (args, kwargs), len(self.recorder.calls)
+        with self.recorder.watching(given) as watched:
+            key = memo.key(module, given)
+        if key is None:
+            return self.block(path, module, forward, args, kwargs)
+        copied = memo.copy(key, path, given)
+        if copied is not None:
+            self.recorder.spans.append(Span(path, start, len(self.recorder.calls)))
+            return copied[0]
+        before = len(self.opaque), self.places.reads
+        out = self.block(path, module, forward, args, kwargs)
+        with self.recorder.watching():
+            versions = [version for _, version in watched.given]
+            if before == (len(self.opaque), self.places.reads):
+                memo.learn(key, path, given, versions, start, out)
+        return out
+
+    def block(self, path: str, module: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        frame = _Frame(path, len(self.recorder.calls), len(self.opaque))
+        self.frames.append(frame)
+        self.recorder.module = path
+        try:
+            out = forward(*args, **kwargs)
+            self.recorder.spans.append(Span(path, frame.start, len(self.recorder.calls)))
+        except Exception as error:
+            out = self.guess(path, module, error, (args, kwargs), guessed=len(self.opaque) > frame.guesses)
+            if out is None:
+                raise
+            self.recorder.forget(frame.start)
+            with self.recorder.watching((args, kwargs)) as watched:
+                self.recorder.opaque_call(path, out, watched)
+        finally:
+            self.frames.pop()
+            self.recorder.module = self.frames[-1].path if self.frames else ""
+        return out
+
+    def guess(
+        self, path: str, module: nn.Module, error: Exception, given: Any, guessed: bool = False
+    ) -> torch.Tensor | None:
+        """A stand-in for what `path` would return; None if the error must go on.
+
+        A block around a stand-in may choke on it (it wanted a tuple, or another width): then the
+        block can't be looked into either. The root has no stand-in.
+        """
+        if self.failed is not error:
+            self.failed, self.where = error, path
+        why = why_unseen(error, module)
+        if why is None and guessed:
+            why = f"what it holds had to be guessed, and the guess does not fit ({type(error).__name__})"
+        with self.recorder.watching():
+            tensors = [t for t in tensors_in(given) if id(t) not in self.recorder.state]
+            if not path or not tensors or why is None:
+                return None
+            self.opaque[path] = why
+            return looks_like(module, tensors)
+
+
+def _is_leaf(module: nn.Module) -> bool:
+    """Whether a call of `module` is one node: no children, or children that are never called."""
+    return not module._modules or isinstance(module, nn.MultiheadAttention | Sealed)

@@ -1,0 +1,195 @@
+"""The notebook of a trace: calls in order, and the producer of every tensor that is alive."""
+
+from typing import Any, Self
+
+import torch
+
+from graph.nodes import INPUT, OUTPUT, CallNode, Edge, Span, TensorSpec
+from graph.tracing.fakes import map_tensors, tensors_in
+
+
+class Watched:
+    """What the operators of one call do: MACs, tensors they touch, parameters they read.
+
+    `given` are the tensors it was called with, each with its version before the call. Between entering
+    and leaving, the recorder counts what runs to this call, and functions inside are no calls of their own.
+    """
+
+    __slots__ = ("before", "given", "macs", "recorder", "state", "touched")
+
+    def __init__(self, recorder: "Recorder", args: object) -> None:
+        self.recorder, self.before = recorder, recorder.current
+        self.macs = 0
+        self.touched: set[int] = set()
+        self.state: dict[int, None] = {}
+        with torch._C.DisableTorchFunction():
+            self.given = [(tensor, _version(tensor)) for tensor in tensors_in(args)]
+
+    def __enter__(self) -> Self:
+        self.before, self.recorder.current = self.recorder.current, self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.recorder.current = self.before
+
+    def touch_all(self) -> None:
+        """Count every tensor the call was given as used."""
+        self.touched.update(id(tensor) for tensor, _ in self.given)
+
+    def written(self) -> list[torch.Tensor]:
+        """Tensors the call was given and wrote into."""
+        with torch._C.DisableTorchFunction():
+            return [tensor for tensor, before in self.given if _version(tensor) != before]
+
+
+class Recorder:
+    """Collects calls, edges and spans; `module` is the path whose forward is running.
+
+    `state` maps the id of a parameter or buffer to itself and its paths.
+    """
+
+    def __init__(self, state: dict[int, tuple[torch.Tensor, list[str]]], inputs: object) -> None:
+        self.state = state
+        self.calls: list[CallNode] = []
+        self.edges: list[Edge] = []
+        self.spans: list[Span] = []
+        self.module = ""
+        self.current: Watched | None = None
+        self.producer: dict[int, tuple[int, int]] = {}
+        self.held: list[torch.Tensor] = []
+        for output, tensor in enumerate(tensors_in(inputs)):
+            self.produced(tensor, INPUT, output)
+
+    def watching(self, args: object = ()) -> Watched:
+        """A call with these arguments, to be entered while it runs."""
+        return Watched(self, args)
+
+    def module_call(self, path: str, out: Any, watched: Watched) -> Any:
+        """Record the call of a leaf; returns `out` with arguments handed on replaced by aliases.
+
+        Identity, or Dropout at rest, returns its argument: later uses of the argument would seem
+        to come from here. What was written in place is the leaf's own and stays as it is.
+        """
+        given = {id(tensor) for tensor, _ in watched.given}
+        written = {id(tensor) for tensor in watched.written()}
+
+        def own(tensor: torch.Tensor) -> torch.Tensor:
+            if id(tensor) not in given or id(tensor) in written or id(tensor) in self.state:
+                return tensor
+            watched.touched.add(id(tensor))
+            return tensor.view_as(tensor)
+
+        if isinstance(out, torch.Tensor) or type(out) in (list, tuple):
+            out = map_tensors(out, own)
+        self.call(path, None, out, watched)
+        return out
+
+    def opaque_call(self, path: str, out: Any, watched: Watched) -> None:
+        """Record a module that couldn't be looked into: it may use all it was given and holds."""
+        watched.touch_all()
+        below = path + "."
+        watched.state = {key: None for key, (_, paths) in self.state.items() if _any_below(paths, below)}
+        watched.macs = 0
+        self.call(path, None, out, watched)
+
+    def function_call(self, name: str, out: Any, watched: Watched) -> None:
+        """Record a function outside leaves, unless it makes and writes no tensor."""
+        given = {id(tensor) for tensor, _ in watched.given}
+        made = [tensor for tensor in tensors_in(out) if id(tensor) not in given]
+        written = watched.written()
+        if not made and not written:  # a getter of a shape, or a `contiguous` with nothing to do
+            return
+        watched.touch_all()
+        self.call(self.module, name, out if made else written[0], watched)
+
+    def call(self, module: str, name: str | None, out: Any, watched: Watched) -> None:
+        """Add a CallNode with its edges, and make it the producer of what it returns and writes."""
+        with torch._C.DisableTorchFunction():  # looking at tensors is nothing that the model does
+            self._call(module, name, out, watched)
+
+    def _call(self, module: str, name: str | None, out: Any, watched: Watched) -> None:
+        index = len(self.calls)
+        data, storages = [], set()
+        for tensor, _ in watched.given:
+            storages.add(_storage(tensor))
+            if id(tensor) not in self.state:
+                data.append(tensor)
+            elif id(tensor) in watched.touched:
+                watched.state[id(tensor)] = None
+        for argument, tensor in enumerate(data):
+            source = self.producer.get(id(tensor))
+            if source is not None and id(tensor) in watched.touched:
+                self.edges.append(Edge(source[0], index, argument, spec(tensor), source[1]))
+        results, fresh = tensors_in(out), 0
+        for tensor in results:
+            if (storage := _storage(tensor)) not in storages:
+                storages.add(storage)
+                fresh += tensor.numel() * tensor.element_size()
+        reads = tuple(self.nearest_path(key, module) for key in watched.state)
+        inputs, outputs = tuple(map(spec, data)), tuple(map(spec, results))
+        self.calls.append(CallNode(index, module, name, inputs, outputs, watched.macs, reads, fresh))
+        for tensor in watched.written():
+            self.produced(tensor, index)
+            if tensor._base is not None:  # writing into a view changes what it is a view of
+                self.produced(tensor._base, index)
+        for output, tensor in enumerate(results):
+            self.produced(tensor, index, output)
+
+    def produced(self, tensor: torch.Tensor, index: int, output: int = 0) -> None:
+        """Make call `index` the producer of `tensor`; parameters and buffers have none."""
+        if id(tensor) not in self.state:
+            self.producer[id(tensor)] = index, output
+            self.held.append(tensor)
+
+    def finish(self, out: object) -> None:
+        """Record the edges to the model's output."""
+        with self.watching():
+            for argument, tensor in enumerate(tensors_in(out)):
+                source = self.producer.get(id(tensor))
+                if source is not None:
+                    self.edges.append(Edge(source[0], OUTPUT, argument, spec(tensor), source[1]))
+
+    def forget(self, start: int) -> None:
+        """Drop the calls from `start` on: their module turned out to be opaque."""
+        del self.calls[start:]
+        self.edges = [edge for edge in self.edges if edge.target < start]
+        self.spans = [span for span in self.spans if span.stop <= start]
+        self.producer = {key: made for key, made in self.producer.items() if made[0] < start}
+
+    def nearest_path(self, key: int, module: str) -> str:
+        """The path of a parameter as seen from `module`: of several, the one that lies nearest."""
+        paths = self.state[key][1]
+        return max(paths, key=lambda path: _shared_segments(path, module)) if len(paths) > 1 else paths[0]
+
+
+def spec(tensor: torch.Tensor) -> TensorSpec:
+    """Shape and dtype of `tensor`."""
+    return TensorSpec(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    """A number equal for tensors over one storage, fake ones included; sparse ones have their own id."""
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):
+        return id(tensor)
+
+
+def _version(tensor: torch.Tensor) -> int:
+    try:
+        return tensor._version
+    except RuntimeError:  # tensors made in inference mode keep no version
+        return 0
+
+
+def _any_below(paths: list[str], prefix: str) -> bool:
+    return any(path.startswith(prefix) for path in paths)
+
+
+def _shared_segments(path: str, other: str) -> int:
+    count = 0
+    for one, two in zip(path.split("."), other.split("."), strict=False):
+        if one != two:
+            break
+        count += 1
+    return count

@@ -1,0 +1,180 @@
+"""The trace: which calls a forward makes, which tensors go between them, what each costs.
+
+The model runs once, as a shell with fake tensors. Calls of leaves are seen by wrapping the
+forwards of the shell's modules, functions outside leaves by a TorchFunctionMode, operators (for
+MACs, and for what a leaf truly reads) by a TorchDispatchMode. Edges go by identity of tensors,
+which are all held until the end so that no id is used twice.
+"""
+
+import contextlib
+import inspect
+import logging
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from graph.nodes import CallNode, Edge, Problem, Span
+from graph.shell import NotShellable, shell
+from graph.tracing.deep import with_room
+from graph.tracing.fakes import fake, fake_mode, fake_shell, map_tensors, resting, tensors_in
+from graph.tracing.forwards import Forwards
+from graph.tracing.recorder import Recorder
+from graph.tracing.watch import Functions, Operators
+from graph.tree import join, own_tensors, walk
+
+Inputs = torch.Tensor | tuple[Any, ...] | Mapping[str, Any]
+Unit = Literal["token", "example"]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a trace saw; `opaque` gives, per path, why a module couldn't be looked into.
+
+    `shapes` are those that lazy tensors took, by path. `inputs` names the tensors given.
+    """
+
+    calls: tuple[CallNode, ...] = ()
+    edges: tuple[Edge, ...] = ()
+    spans: tuple[Span, ...] = ()
+    opaque: Mapping[str, str] = field(default_factory=dict)
+    problem: Problem | None = None
+    tokens: int = 1
+    unit: Unit = "token"
+    inputs: tuple[str, ...] = ()
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+def trace(model: nn.Module, inputs: Inputs, *, real: bool = False) -> Trace:
+    """Run `model` once on fakes of `inputs`, or with `real` on its own weights, and record it.
+
+    `inputs` are keyword arguments, a tuple of positional ones, or a single tensor. The model runs
+    in eval mode without gradients and, where its config knows `use_cache`, without a cache; hooks of
+    its modules run too. The given model, its training flags, hooks, the random state and the
+    gradient mode stay as they are.
+
+    A module whose forward depends on values of tensors, or can't be taken apart, becomes one opaque
+    call that returns a tensor shaped like its input; a `real` run needs no such guess for values, but
+    computes everything and holds every activation until its end. Any other exception ends the trace:
+    what was seen until then comes with a Problem.
+    """
+    levels = max(path.count(".") for path, _ in walk(model)) + 1
+    return with_room(levels, lambda: _trace(model, inputs, None if real else fake_mode()))
+
+
+def _trace(model: nn.Module, inputs: Inputs, mode: FakeTensorMode | None) -> Trace:
+    with _as_before(), torch.inference_mode(False), torch.no_grad():
+        if mode is None:
+            copied = resting(shell(model, seal=True)).model
+            given = map_tensors(inputs, torch.clone)
+        else:
+            copied = fake_shell(model, mode).model
+            given = map_tensors(inputs, lambda tensor: fake(tensor, mode))
+        args, kwargs = _arguments(copied, given)
+        recorder = Recorder(_state(copied), (args, kwargs))
+        run = Forwards(copied, recorder, mode)
+        problem = None
+        with mode or contextlib.nullcontext(), Operators(recorder, mode), Functions(recorder):
+            try:
+                recorder.finish(copied(*args, **kwargs))
+            except Exception as error:
+                said = error.reason if isinstance(error, NotShellable) else f"{type(error).__name__}: {error}"
+                problem = Problem(run.where, said)
+    tokens, unit = positions(inputs)
+    return Trace(
+        tuple(recorder.calls),
+        tuple(recorder.edges),
+        tuple(recorder.spans),
+        run.opaque,
+        problem,
+        tokens,
+        unit,
+        tuple(_names(copied, args, kwargs)),
+        run.shapes,
+    )
+
+
+def positions(inputs: Inputs) -> tuple[int, Unit]:
+    """How many tokens are in `inputs` (batch × length of ids or embeddings), else how many examples.
+
+    Of an encoder-decoder the decoder's are counted: what is paid is per token it writes.
+    """
+    tensors = tensors_in(inputs)
+    if isinstance(inputs, Mapping):
+        for name in ("decoder_input_ids", "input_ids", "inputs_embeds"):
+            if isinstance(inputs.get(name), torch.Tensor):
+                tensors = [inputs[name]]
+                break
+    if not tensors or not tensors[0].dim():
+        return 1, "example"
+    first = tensors[0]
+    if not first.is_floating_point():
+        return max(first.numel(), 1), "token"
+    if first.dim() == 3:
+        return int(first.shape[0] * first.shape[1]) or 1, "token"
+    return int(first.shape[0]) or 1, "example"
+
+
+@contextlib.contextmanager
+def _as_before() -> Iterator[None]:
+    state = random.getstate()
+    # Torch logs a traceback for each shape that doesn't fit; the Problem says it better.
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    disabled, log.disabled = log.disabled, True
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    # Whatever the caller's default device is, what the model makes must lie beside its fakes.
+    elsewhere = torch.get_default_device().type != "cpu"
+    device = torch.device("cpu") if elsewhere else contextlib.nullcontext()
+    with torch.random.fork_rng(devices=devices), device:
+        try:
+            yield
+        finally:
+            random.setstate(state)
+            log.disabled = disabled
+
+
+def _arguments(model: nn.Module, inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}
+    if isinstance(inputs, dict):
+        kwargs = dict(inputs)
+    else:
+        args = tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
+    if hasattr(getattr(model, "config", None), "use_cache"):
+        known = inspect.signature(model.forward).parameters
+        if "use_cache" in known or any(p.kind is p.VAR_KEYWORD for p in known.values()):
+            # A cache would make outputs of objects the graph doesn't see into.
+            kwargs["use_cache"] = False
+    return args, kwargs
+
+
+def _names(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[str]:
+    """Names of the tensors given, in the order of `tensors_in`."""
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(type(model).forward).parameters.values()
+    positional = [parameter.name for parameter in parameters if parameter.kind in kinds][1:]
+    for index, value in enumerate(args):
+        yield from _named(positional[index] if index < len(positional) else str(index), value)
+    for name, value in kwargs.items():
+        yield from _named(name, value)
+
+
+def _named(name: str, value: Any) -> Iterator[str]:
+    tensors = tensors_in(value)
+    if isinstance(value, torch.Tensor):
+        yield name
+    else:
+        yield from (f"{name}.{index}" for index in range(len(tensors)))
+
+
+def _state(model: nn.Module) -> dict[int, tuple[torch.Tensor, list[str]]]:
+    """Parameters and buffers by id, with all their paths; the tensor is held so that the id stays."""
+    found: dict[int, tuple[torch.Tensor, list[str]]] = {}
+    for path, module in walk(model):
+        for name, tensor, _ in own_tensors(module):
+            found.setdefault(id(tensor), (tensor, []))[1].append(join(path, name))
+    return found

@@ -1,0 +1,22 @@
+"""All operations as a table in the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from surgery.registry import operations
+
+
+def print_operations() -> None:
+    """Prints every operation with what becomes true, its fields and its source."""
+    table = Table(box=None, padding=(0, 2, 1, 0))
+    for title in ("operation", "what becomes true", "fields", "source"):
+        table.add_column(title)
+    for name, cls in operations().items():
+        fields = ", ".join(
+            spec.name if spec.required else f"{spec.name}={spec.default!r}" for spec in cls.specs
+        )
+        table.add_row(Text(name), Text(cls.summary()), Text(fields), Text(cls.source))
+    Console().print(table)

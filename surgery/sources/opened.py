@@ -1,0 +1,27 @@
+"""What opening gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model with what came along: example inputs, tokenizer, and where it was.
+
+    `rebuild` says how the structure is made without weights: see `surgery.checkpoint.structure`. `note` is
+    what a person should know of how it was opened: weights that are not there, inputs that could not be
+    made. `guessed` says that the inputs were made here and are not the caller's.
+    """
+
+    model: nn.Module
+    name: str
+    source: str | None = None
+    inputs: Any = None
+    tokenizer: Any = None
+    rebuild: dict[str, Any] | None = None
+    note: str | None = None
+    guessed: bool = False

@@ -1,0 +1,78 @@
+"""The short ways of a trace lead where the long ones do."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from graph import extract
+from graph.tracing import outcomes
+from tests.graph.traced import traced
+from tests.zoo import ATLAS
+
+
+@pytest.mark.parametrize("name", ATLAS)
+def test_the_graph_is_that_of_the_long_way(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered of operators, and views made directly, change nothing in any model."""
+    made = traced(name)
+    monkeypatch.setattr(
+        "graph.tracing.watch.shortly", lambda operator, mode, args, kwargs: operator(*args, **kwargs)
+    )
+    assert extract(made.model, made.inputs) == made.graph
+
+
+class _Runs(nn.Module):
+    """Calls a function of its input, beside a module."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function, self.inner = function, nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(self.function(x))
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (lambda x: x + 1, lambda x: x + 1.0),
+        (lambda x: x * 2, lambda x: x * 2j),
+        (lambda x: x.sum(0), lambda x: x.sum(0, keepdim=True)),
+        (lambda x: x.clamp(0), lambda x: x.clamp(False)),
+    ],
+    ids=["number", "complex", "flag", "bool"],
+)
+def test_what_differs_only_in_an_argument_is_told_apart(one: Any, two: Any) -> None:
+    """Numbers of other types that compare equal, and flags, lead to outcomes of their own."""
+    x = torch.arange(6).reshape(2, 3)
+    for function in (one, two, one):
+        last = extract(_Runs(function), x).calls[-1]
+        true = function(x)
+        assert (last.outputs[0].shape, f"torch.{last.outputs[0].dtype}") == (
+            tuple(true.shape),
+            str(true.dtype),
+        )
+
+
+def test_writing_into_a_view_made_directly_writes_into_its_base() -> None:
+    """The write makes the call the producer of the whole tensor."""
+
+    def function(x: Tensor) -> Tensor:
+        y = x * 2
+        y[:, 0].add_(1)
+        return y + 1
+
+    graph = extract(_Runs(function), torch.ones(2, 3))
+    made = [call.function for call in graph.calls if call.function]
+    assert made == ["mul", "getitem", "add_", "add"]
+    assert [edge.source for edge in graph.edges if edge.target == 3] == [2]
+
+
+def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past its limit all is forgotten, and the graph is the same."""
+    made = traced("llama")
+    monkeypatch.setattr(outcomes, "MOST", 3)
+    monkeypatch.setattr(outcomes, "_outcomes", kept := {})
+    assert extract(made.model, made.inputs) == made.graph
+    assert 0 < len(kept) <= 3

@@ -1,0 +1,91 @@
+"""Mixtures of experts: fused and looped ones of transformers, and one routed in Python."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tests.zoo.building import Inputs, decoder, ids
+
+_SIZES = {
+    "hidden_size": 32,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+}
+
+
+def _mixtral(**more: Any) -> nn.Module:
+    return decoder(
+        "MixtralConfig",
+        "MixtralForCausalLM",
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_local_experts=4,
+        num_experts_per_tok=2,
+        **_SIZES,
+        **more,
+    )
+
+
+def mixtral() -> tuple[nn.Module, Inputs]:
+    """Experts as two tensors, multiplied in groups: what transformers does unless told otherwise."""
+    return _mixtral(), {"input_ids": ids()}
+
+
+def mixtral_eager() -> tuple[nn.Module, Inputs]:
+    """The same experts in a loop over those that were hit, which only values can tell."""
+    return _mixtral(experts_implementation="eager"), {"input_ids": ids()}
+
+
+def qwen_moe() -> tuple[nn.Module, Inputs]:
+    """Blocks of experts with a gated shared expert, and one block with an ordinary MLP."""
+    model = decoder(
+        "Qwen2MoeConfig",
+        "Qwen2MoeForCausalLM",
+        intermediate_size=48,
+        moe_intermediate_size=16,
+        shared_expert_intermediate_size=24,
+        num_hidden_layers=3,
+        mlp_only_layers=[0],
+        num_experts=4,
+        num_experts_per_tok=2,
+        **_SIZES,
+    )
+    return model, {"input_ids": ids()}
+
+
+class _Routed(nn.Module):
+    def __init__(self, width: int, experts: int) -> None:
+        super().__init__()
+        self.router = nn.Linear(width, experts)
+        self.experts = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
+            for _ in range(experts)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        chosen = self.router(x).argmax(dim=-1)
+        out = torch.zeros_like(x)
+        for index, expert in enumerate(self.experts):
+            rows = chosen == index
+            if rows.any():
+                out[rows] = expert(x[rows])
+        return x + out
+
+
+class _PythonRouted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Linear(6, 8)
+        self.mixture = _Routed(8, 3)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.mixture(self.stem(x)))
+
+
+def python_routed() -> tuple[nn.Module, Inputs]:
+    """An `if` in Python decides which expert sees which rows."""
+    torch.manual_seed(0)
+    return _PythonRouted().eval(), {"x": torch.randn(5, 6)}
