@@ -27,8 +27,8 @@ types: install
 frontend: install
 	cd widgets/frontend && $(RUN) npm run check
 
-bench: install  ## measured figures; make bench ARGS=--save keeps them in benchmarks/results
-	$(PY) -m benchmarks $(ARGS)
+bench: install .venv-peers/.installed .venv-vision/.installed  ## measured figures; ARGS=--save keeps them in benchmarks/results
+	$(PY) -m benchmarks --peers .venv-peers/bin/python --vision .venv-vision/bin/python $(ARGS)
 
 golden: install  ## rewrite tests/graph/golden after a change that was meant; read the diff
 	$(PY) -m tests.graph.golden
@@ -43,7 +43,7 @@ fresh:  ## clone what is committed to an empty home, start the app, draw, stop, 
 	$(PYTHON) -m tools.fresh
 
 clean:
-	rm -rf $(VENV) build dist widgets/static widgets/frontend/node_modules test-results
+	rm -rf $(VENV) .venv-peers .venv-vision build dist widgets/static widgets/frontend/node_modules test-results
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 install: $(VENV)/.installed
@@ -61,4 +61,12 @@ $(VENV)/.locked: $(LOCK)
 # Builds the front end too (hatch_build.py).
 $(VENV)/.installed: $(VENV)/.locked pyproject.toml hatch_build.py $(FRONTEND)
 	$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(PY) -m pip check
+	@touch $@
+
+# What the benchmarks compare with lives apart from what is tested; torch first and alone there too.
+.venv-%/.installed: benchmarks/%/requirements.txt | install
+	test -x .venv-$*/bin/python || $(PY) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet "$$(sed -n 's/^torch==/&/p' $<)"
+	.venv-$*/bin/python -m pip install --quiet --requirement $<
 	@touch $@

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [edits replay evaluation] [--save]`: measures, prints tables, keeps them if asked."""
+"""`python -m benchmarks [graph edits …] [--save]`: measures, prints tables, keeps them if asked."""
 
 import argparse
 import os
@@ -6,10 +6,15 @@ import os
 # Before transformers is imported, which reads it once.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from benchmarks import edits, evaluation, replay
+from benchmarks import edits, evaluation, graph, replay
 from benchmarks.tables import save, text
 
-BENCHMARKS = {"edits": edits.tables, "replay": replay.tables, "evaluation": evaluation.tables}
+BENCHMARKS = {
+    "graph": graph.tables,
+    "edits": edits.tables,
+    "replay": replay.tables,
+    "evaluation": evaluation.tables,
+}
 
 
 def main() -> None:
@@ -17,7 +22,9 @@ def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     arguments.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}")
     arguments.add_argument("--save", action="store_true", help="write benchmarks/results/<name>-<machine>.md")
+    graph.add_arguments(arguments)
     given = arguments.parse_args()
+    BENCHMARKS["graph"] = lambda: graph.tables(given.peers, given.vision, given.only)
     if unknown := sorted(set(given.names) - BENCHMARKS.keys()):
         arguments.error(f"no benchmark is called {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
     for name in given.names or BENCHMARKS:

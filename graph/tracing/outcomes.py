@@ -16,10 +16,14 @@ from graph.tracing.fakes import empty_fake, wrapped
 MOST = 50_000
 """So many outcomes are remembered; then all are forgotten."""
 
-_NUMBERS = (bool, int, float, complex, str, type(None), torch.dtype, torch.layout, torch.memory_format)
+_PLAIN = frozenset(
+    {bool, int, float, complex, str, type(None)}
+    | {torch.dtype, torch.device, torch.layout, torch.memory_format}
+)
+_MASKS = (torch.bool, torch.uint8)
 _CPU = torch.device("cpu")
 _aten = torch.ops.aten
-_DEVICE = torch.ops.prim.device.default
+_DEVICE, _INDEX = torch.ops.prim.device.default, _aten.index.Tensor
 _VIEWS = frozenset({
     _aten.alias.default, _aten.detach.default, _aten.expand.default, _aten.permute.default,
     _aten.select.int, _aten.slice.Tensor, _aten.split.Tensor, _aten.split_with_sizes.default,
@@ -71,17 +75,20 @@ def _viewed(operator: Any, mode: FakeTensorMode, args: tuple[Any, ...], kwargs: 
 
 
 def _returns_fresh(operator: Any) -> bool:
-    """Whether nothing that `operator` returns or does shares storage with what it is given."""
+    """Whether what `operator` returns is new, of a shape that hangs on shapes alone."""
     schema = operator._schema
     aliases = any(returned.alias_info is not None for returned in schema.returns)
-    return not (schema.is_mutable or aliases or torch.Tag.dynamic_output_shape in operator.tags)
+    by_value = torch.Tag.dynamic_output_shape in operator.tags and operator is not _INDEX
+    return not (schema.is_mutable or aliases or by_value)
 
 
 def _key(operator: Any, mode: FakeTensorMode, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What the outcome hangs on; None if it may hang on more, such as a value or another device."""
-    said: list[Any] = [operator]
+    said: list[Any] = [operator, torch.get_default_dtype()]
     if not _say(args, mode, said):
         return None
+    if operator is _INDEX and any(index is not None and index.dtype in _MASKS for index in args[1]):
+        return None  # how many a mask lets through is a value
     if kwargs:
         said.append(tuple(kwargs))
         if not _say(kwargs.values(), mode, said):
@@ -96,7 +103,7 @@ def _say(values: Iterable[Any], mode: FakeTensorMode, said: list[Any]) -> bool:
             if value.constant is not None or value.fake_mode is not mode or value.fake_device != _CPU:
                 return False
             said.append((tuple(value.shape), value.stride(), value.dtype))
-        elif kind in _NUMBERS:
+        elif kind in _PLAIN:
             said.append((kind, value))
         elif kind is list or kind is tuple:
             said.append(len(value))

@@ -30,9 +30,9 @@ def digits(held_out: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """
     try:
         from sklearn.datasets import load_digits
-    except ImportError:
+    except ImportError as error:
         raise SurgeryError(
-            "the images of digits come with scikit-learn, which is not installed",
+            f"the images of digits come with scikit-learn, which can't be imported ({error})",
             hint="`pip install 'model-surgery[demo]'`",
         ) from None
     pixels, labels = load_digits(return_X_y=True)

@@ -55,6 +55,29 @@ def test_what_differs_only_in_an_argument_is_told_apart(one: Any, two: Any) -> N
         )
 
 
+def test_what_differs_only_in_the_default_dtype_is_told_apart() -> None:
+    """A division of whole numbers is made in the default dtype of the moment."""
+    x = torch.arange(6).reshape(2, 3)
+    before = torch.get_default_dtype()
+    try:
+        for dtype in (torch.float32, torch.float64):
+            torch.set_default_dtype(dtype)
+            said = extract(_Runs(lambda x: x / 2), x).calls[-1].outputs[0]
+            assert f"torch.{said.dtype}" == str(dtype)
+    finally:
+        torch.set_default_dtype(before)
+
+
+def test_a_mask_is_a_value_and_an_index_is_none() -> None:
+    """How many a mask lets through can't be known from its shape, whatever was remembered of indices."""
+    index = extract(_Runs(lambda x: x[torch.zeros(4, dtype=torch.long)]), torch.ones(2, 3))
+    again = extract(_Runs(lambda x: x[torch.zeros(4, dtype=torch.long)]), torch.ones(2, 3))
+    assert index == again
+    assert index.calls[-1].outputs[0].shape == (4, 3)
+    masked = extract(nn.Sequential(_Runs(lambda x: x[x[:, 0] > 0])), torch.ones(2, 3))
+    assert masked["0"].opaque is not None
+
+
 def test_writing_into_a_view_made_directly_writes_into_its_base() -> None:
     """The write makes the call the producer of the whole tensor."""
 

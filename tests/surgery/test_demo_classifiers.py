@@ -96,7 +96,7 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
     """The error says what to install."""
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     digits.cache_clear()
-    with pytest.raises(SurgeryError, match=r"scikit-learn, which is not installed.*model-surgery\[demo\]"):
+    with pytest.raises(SurgeryError, match=r"scikit-learn, which can.t be imported .*model-surgery\[demo\]"):
         digits(held_out=True)
 
 

@@ -1,0 +1,1 @@
+"""Other tools that draw models, each in a process of its own, under an interpreter of their own."""
