@@ -6,7 +6,7 @@ from math import prod
 from torch import nn
 
 from graph.nodes import ModuleGraph, ModuleNode, ParameterNode, Tie
-from graph.repeats import attributes, structure
+from graph.repeats import Attributes, attributes, structures
 from graph.ties import tie_of_module, tie_of_tensor, ties
 from graph.tracing import Inputs, Trace, trace
 from graph.tree import children, is_lazy, join, own_tensors, shape_of, size_bytes, unwrapped, walk
@@ -28,11 +28,13 @@ def extract(
     of `inputs` instead. A forward that raises leaves a graph up to there with `problem` set.
     """
     model = unwrapped(model)
-    seen = Trace() if inputs is None else trace(model, inputs, real=real)
+    described = {module: attributes(module) for _, module in walk(model)}
+    alike = structures(model, described)
+    seen = Trace() if inputs is None else trace(model, inputs, real=real, alike=alike)
     tied = ties(model)
     return ModuleGraph(
         class_name=type(model).__name__,
-        modules=_modules(model, tied, seen, origins or {}),
+        modules=_modules(model, tied, seen, origins or {}, described, alike),
         calls=seen.calls,
         edges=seen.edges,
         ties=tied,
@@ -45,11 +47,15 @@ def extract(
 
 
 def _modules(
-    model: nn.Module, tied: tuple[Tie, ...], seen: Trace, origins: Mapping[nn.Module, str]
+    model: nn.Module,
+    tied: tuple[Tie, ...],
+    seen: Trace,
+    origins: Mapping[nn.Module, str],
+    described: Mapping[nn.Module, Attributes],
+    alike: Mapping[nn.Module, str],
 ) -> tuple[ModuleNode, ...]:
     of_tensor, of_module = tie_of_tensor(tied), tie_of_module(tied)
     inherited: dict[str, int | None] = {}
-    known: dict[nn.Module, str] = {}
     nodes = []
     for path, module in walk(model):
         # Tensors inside a reused module are shared too, though the tie lists only the module.
@@ -70,8 +76,8 @@ def _modules(
                 origin=origins.get(module, path),
                 children=tuple(name for name, _ in children(module)),
                 tensors=tuple(tensors),
-                attributes=attributes(module),
-                structure=structure(module, known),
+                attributes=described[module],
+                structure=alike[module],
                 container=isinstance(module, nn.ModuleList | nn.Sequential | nn.ModuleDict),
                 opaque=seen.opaque.get(path),
                 tie=tie,

@@ -9,7 +9,7 @@ from types import BuiltinFunctionType, FunctionType
 from torch import nn
 
 from graph.nodes import ModuleGraph, Scalar
-from graph.tree import bottom_up, children, join, own_tensors, shape_of
+from graph.tree import bottom_up, children, join, own_tensors, shape_of, unwrapped
 
 # Names under which models store where a module sits; two blocks that differ only here are alike.
 PLACES = frozenset(
@@ -19,6 +19,8 @@ PLACES = frozenset(
 
 # Stochastic depth grows from block to block, and acts in training only.
 SCHEDULES = frozenset({"drop_path", "drop_path_rate", "drop_prob"})
+
+_LEFT_OUT = PLACES | SCHEDULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,29 +54,39 @@ def _runs(graph: ModuleGraph) -> Iterator[Run]:
                 yield Run(node.path, tuple(paths), structure)
 
 
-def structure(module: nn.Module, known: dict[nn.Module, str] | None = None) -> str:
+Attributes = tuple[tuple[str, Scalar], ...]
+
+
+def structure(module: nn.Module) -> str:
     """A hash equal for modules that are alike: class, attributes, tensors, children by name.
 
     16 hex digits. Left out: values of tensors, training flags, what says where the module sits
-    (`layer_idx`), and schedules over depth (`drop_prob`). `known` memoises by module over several calls.
+    (`layer_idx`), and schedules over depth (`drop_prob`).
     """
-    known = {} if known is None else known
-    for below in bottom_up(module, known):
-        known[below] = _structure(below, known)
-    return known[module]
+    return structures(module)[unwrapped(module)]
 
 
-def _structure(module: nn.Module, known: Mapping[nn.Module, str]) -> str:
+def structures(
+    model: nn.Module, described: Mapping[nn.Module, Attributes] | None = None
+) -> dict[nn.Module, str]:
+    """The structural hash of every module of the tree; `described` are their `attributes`, if known."""
+    known: dict[nn.Module, str] = {}
+    for below in bottom_up(model, known):
+        known[below] = _structure(below, attributes(below) if described is None else described[below], known)
+    return known
+
+
+def _structure(module: nn.Module, described: Attributes, known: Mapping[nn.Module, str]) -> str:
     cls = type(module)
     said = [cls.__module__, cls.__qualname__]
-    said += [f"{name}={value!r}" for name, value in attributes(module) if name not in PLACES | SCHEDULES]
+    said += [f"{name}={value!r}" for name, value in described if name not in _LEFT_OUT]
     said += [f"{kind} {name} {shape_of(t)} {t.dtype}" for name, t, kind in own_tensors(module)]
     # A child that isn't known yet is an ancestor: the module holds what holds it.
     said += [f"{name}:{known.get(child, 'cycle')}" for name, child in children(module)]
     return hashlib.sha256("\n".join(said).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def attributes(module: nn.Module) -> tuple[tuple[str, Scalar], ...]:
+def attributes(module: nn.Module) -> Attributes:
     """Scalars of the module's `__dict__` by name, sorted: numbers, texts, flags, None.
 
     Tuples of them (`stride`) are written as text, plain functions (`activation`) by their name,

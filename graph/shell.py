@@ -170,7 +170,7 @@ class _Maker:
         if type(value) is tuple:
             items = tuple(self.remap(item) for item in value)
             return value if all(a is b for a, b in zip(items, value, strict=True)) else items
-        if _is_config(value):
+        if is_config(value):
             return copy.deepcopy(value, self.memo) if self.private_config else value
         return value
 
@@ -183,7 +183,7 @@ class _Maker:
         return new
 
 
-def _is_config(value: object) -> bool:
+def is_config(value: object) -> bool:
     """Whether `value` configures a model and must be private: edits change its fields."""
     return hasattr(value, "to_dict") and (hasattr(value, "model_type") or hasattr(value, "max_new_tokens"))
 

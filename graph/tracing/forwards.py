@@ -1,6 +1,7 @@
 """The forwards of a shell's modules, each wrapped to report to the recorder of a trace."""
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +13,10 @@ from graph.nodes import Span
 from graph.shell import Sealed
 from graph.tracing.fakes import materialised, tensors_in
 from graph.tracing.guesses import looks_like, why_unseen
-from graph.tracing.memo import Memo
+from graph.tracing.layers import Layers
+from graph.tracing.memo import Memo, Start
 from graph.tracing.places import Places
-from graph.tracing.recorder import Recorder
+from graph.tracing.recorder import Recorder, Watched
 from graph.tree import is_lazy, join, own_tensors, walk
 
 
@@ -31,11 +33,18 @@ class _Frame:
 class Forwards:
     """Wraps every forward of `model`, a shell nobody else uses.
 
-    `mode` is the one its fake tensors live in; None if they are real. `opaque` says which modules were
+    `mode` is the one its fake tensors live in; None if they are real. `alike` gives the structural hash of
+    each module. `opaque` says which modules were
     not looked into and why, `shapes` what lazy tensors turned out to be, `where` which module failed.
     """
 
-    def __init__(self, model: nn.Module, recorder: Recorder, mode: FakeTensorMode | None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        recorder: Recorder,
+        mode: FakeTensorMode | None,
+        alike: Mapping[nn.Module, str],
+    ) -> None:
         self.recorder, self.mode = recorder, mode
         self.opaque: dict[str, str] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
@@ -48,7 +57,8 @@ class Forwards:
             self.paths.setdefault(id(module), []).append(path)
             if len(self.paths[id(module)]) == 1:
                 self.wrap(module)
-        self.memo = None if mode is None else Memo(model, recorder, self.paths, mode)
+        self.memo = None if mode is None else Memo(alike, recorder, self.paths, mode)
+        self.layers = None if mode is None else Layers(recorder, mode)
 
     def wrap(self, module: nn.Module) -> None:
         self.places.watch(module)
@@ -104,13 +114,29 @@ class Forwards:
             try:
                 out = self.unseen(path, module, args, kwargs)
                 if out is None:
-                    return self.recorder.module_call(path, forward(*args, **kwargs), watched)
+                    out = self.layer(module, forward, args, kwargs, watched)
+                    return self.recorder.module_call(path, out, watched)
             except Exception as error:
                 out = self.guess(path, module, error, (args, kwargs))
                 if out is None:
                     raise
             self.recorder.opaque_call(path, out, watched)
             return out
+
+    def layer(self, module: nn.Module, forward: Any, args: Any, kwargs: Any, watched: Watched) -> Any:
+        """Run a leaf, or make what another of its kind returned."""
+        layers = self.layers
+        with torch._C.DisableTorchFunction():  # looking at tensors is nothing that the model does
+            key = None if layers is None else layers.key(module, forward, (args, kwargs))
+        if layers is None or key is None:
+            return forward(*args, **kwargs)
+        known = layers.again(key, module, watched)
+        if known is not None:
+            return known[0]
+        out = forward(*args, **kwargs)
+        with torch._C.DisableTorchFunction():
+            layers.learn(key, module, out, watched)
+        return out
 
     def unseen(self, path: str, module: nn.Module, args: Any, kwargs: Any) -> Any:
         """What a sealed module returns on real tensors; None where it isn't sealed or can't be run.
@@ -129,21 +155,20 @@ class Forwards:
         """Run a block, or copy what an alike one did; what values decide isn't the same twice."""
         if (memo := self.memo) is None:
             return self.block(path, module, forward, args, kwargs)
-        given, start = (args, kwargs), len(self.recorder.calls)
-        with self.recorder.watching(given) as watched:
-            key = memo.key(module, given)
+        given, start = (args, kwargs), Start(len(self.recorder.calls), len(self.recorder.written))
+        with self.recorder.watching(), torch._C.DisableTorchFunction():
+            key = memo.keys.key(module, given)
         if key is None:
             return self.block(path, module, forward, args, kwargs)
         copied = memo.copy(key, path, given)
         if copied is not None:
-            self.recorder.spans.append(Span(path, start, len(self.recorder.calls)))
+            self.recorder.spans.append(Span(path, start.call, len(self.recorder.calls)))
             return copied[0]
         before = len(self.opaque), self.places.reads
         out = self.block(path, module, forward, args, kwargs)
-        with self.recorder.watching():
-            versions = [version for _, version in watched.given]
+        with self.recorder.watching(), torch._C.DisableTorchFunction():
             if before == (len(self.opaque), self.places.reads):
-                memo.learn(key, path, given, versions, start, out)
+                memo.learn(key, path, module, given, start, out)
         return out
 
     def block(self, path: str, module: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:

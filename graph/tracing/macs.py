@@ -56,6 +56,24 @@ def _grouped(left: torch.Tensor, right: torch.Tensor, *_: object) -> int:
     return left.numel() * right.shape[-1]
 
 
+def _trilinear(
+    one: torch.Tensor,
+    two: torch.Tensor,
+    three: torch.Tensor,
+    into_one: list[int],
+    into_two: list[int],
+    into_three: list[int],
+    *_: object,
+) -> int:
+    """A sum of products of three, each stretched along the dimensions that are put into it."""
+    full = [1] * (one.dim() + len(into_one))
+    for tensor, new in ((one, into_one), (two, into_two), (three, into_three)):
+        sizes = iter(tensor.shape)
+        shape = [1 if place in new else next(sizes) for place in range(len(full))]
+        full = [max(pair) for pair in zip(full, shape, strict=True)]
+    return prod(full)
+
+
 def _table() -> dict[Any, Formula]:
     formulas: dict[str, Formula] = {
         "_scaled_dot_product_flash_attention_for_cpu": _attention,
@@ -66,6 +84,7 @@ def _table() -> dict[Any, Formula]:
         "addbmm": _added_batches,
         "mkldnn_rnn_layer": _recurrent,
         "_grouped_mm": _grouped,
+        "_trilinear": _trilinear,
     }
     # Not every torch release has every kernel.
     return {getattr(_aten, name): made for name, made in formulas.items() if hasattr(_aten, name)}

@@ -1,13 +1,12 @@
 """Blocks that are alike are traced twice and then copied: depth costs next to nothing.
 
-A block is copied only if an alike block (same structural hash, same objects such as its config)
-was called before with arguments of the same shapes and the same origins among each other, and two
-true runs of it were equal, call by call. What can't be said in those terms is traced.
+A block is copied only if an alike block was called before in the same way (see `keys`) and two true
+runs of it were equal, call by call, and left nothing behind: no attribute, no item in a list, no write
+into an argument, no output over the memory of another. Everything else is traced.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,19 +15,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import _disable_current_modes
 
 from graph.nodes import CallNode, Edge, Span
-from graph.repeats import structure
 from graph.tracing.fakes import empty_fake, tensors_in
-from graph.tracing.recorder import Recorder
-from graph.tree import bottom_up, children, join
-
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
-
-
-Made = tuple[int, int]  # the call that made a tensor, and which of its outputs that is
-
-
-class Unsayable(Exception):
-    """An argument, attribute or output that a copy couldn't answer for."""
+from graph.tracing.keys import Keys, Unsayable
+from graph.tracing.recorder import Made, Recorder
+from graph.tracing.storages import storage_of
+from graph.tree import join
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,98 +32,36 @@ class _Run:
     out: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where the recorder stood when a run began: its next call, and how many writes it had seen."""
+
+    call: int
+    write: int
+
+
 class Memo:
-    """Runs by key, of the modules of `model`; `paths` are all paths of each by id."""
+    """Runs by key, of modules with the structural hashes `alike`; `paths` are all paths of each by id."""
 
     def __init__(
-        self, model: nn.Module, recorder: Recorder, paths: dict[int, list[str]], mode: FakeTensorMode
+        self,
+        alike: Mapping[nn.Module, str],
+        recorder: Recorder,
+        paths: dict[int, list[str]],
+        mode: FakeTensorMode,
     ) -> None:
-        self.recorder, self.paths, self.mode = recorder, paths, mode
+        self.recorder, self.mode = recorder, mode
+        self.keys = Keys(alike, recorder, paths)
         self.runs: dict[Any, _Run] = {}
         self.trusted: dict[Any, bool] = {}
-        self.structures: dict[nn.Module, str] = {}
-        structure(model, self.structures)
-        self.alike = Counter(self.structures.values())
-        self.foreign: dict[nn.Module, int | None] = {}
-        self.numbers: dict[Any, int] = {}
 
-    def key(self, module: nn.Module, given: Any) -> Any:
-        """What the run of `module` on `given` can depend on; None if that can't be said."""
-        made_like = self.structures[module]
-        if self.alike[made_like] < 2:
-            return None
-        try:
-            return made_like, self.objects(module), tuple(self.said(given, {}, {}))
-        except Unsayable:
-            return None
-
-    def objects(self, module: nn.Module) -> int:
-        """A number for what the tree of `module` holds besides modules, tensors and scalars.
-
-        Such as a config: two blocks have the same number if they hold the very same objects.
-        """
-        for below in bottom_up(module, self.foreign):
-            try:
-                held = tuple(self.held(below)), tuple(self.objects_below(below))
-                self.foreign[below] = self.numbers.setdefault(held, len(self.numbers))
-            except Unsayable:
-                self.foreign[below] = None
-        number = self.foreign[module]
-        if number is None:
-            raise Unsayable
-        return number
-
-    def objects_below(self, module: nn.Module) -> Iterator[int]:
-        for _, child in children(module):
-            number = self.foreign.get(child)
-            if number is None:
-                raise Unsayable
-            yield number
-
-    def held(self, module: nn.Module) -> Iterator[Any]:
-        if len(self.paths.get(id(module), ())) != 1 or module._forward_hooks or module._forward_pre_hooks:
-            raise Unsayable
-        for name, value in module.__dict__.items():
-            if name.startswith("_") or name == "forward" or isinstance(value, _PLAIN):
-                continue
-            if tensors_in(value) or isinstance(value, nn.Module):
-                raise Unsayable
-            if isinstance(value, list | tuple) and all(isinstance(item, _PLAIN) for item in value):
-                yield name, tuple(value)
-            else:
-                yield name, id(value)
-
-    def said(self, value: Any, tensors: dict[int, int], origins: dict[Made | None, int]) -> Iterator[Any]:
-        """Arguments as comparable values; tensors by shape, by which are the same, by producer."""
-        if isinstance(value, torch.Tensor):
-            if id(value) in self.recorder.state:
-                raise Unsayable
-            same = tensors.setdefault(id(value), len(tensors))
-            producer = self.recorder.producer.get(id(value))
-            origin = origins.setdefault(producer, len(origins))
-            layout = tuple(value.shape), value.stride(), value.dtype
-            yield "tensor", same, origin, producer is None, layout
-        elif isinstance(value, _PLAIN):
-            yield type(value), value
-        elif type(value) in (list, tuple):
-            yield type(value), len(value)
-            for item in value:
-                yield from self.said(item, tensors, origins)
-        elif type(value) is dict:
-            yield dict, tuple(value)
-            for item in value.values():
-                yield from self.said(item, tensors, origins)
-        else:
-            raise Unsayable
-
-    def learn(self, key: Any, path: str, given: Any, versions: list[int], start: int, out: Any) -> None:
-        """Take note of a true run of the block at `path` whose calls begin at `start`."""
+    def learn(self, key: Any, path: str, module: nn.Module, given: Any, start: Start, out: Any) -> None:
+        """Take note of a true run of `module` at `path` that began at `start`."""
         if self.trusted.get(key) is False:
             return
         try:
-            if versions != [tensor._version for tensor in tensors_in(given)]:
-                raise Unsayable  # it wrote into its arguments
-            run = self.relative(path, given, start, out)
+            self.check(key, module, given, start, out)
+            run = self.relative(path, given, start.call, out)
         except Unsayable:
             self.trusted[key] = False
             return
@@ -140,11 +69,25 @@ class Memo:
             self.trusted[key] = self.runs[key] == run
         self.runs[key] = run
 
+    def check(self, key: Any, module: nn.Module, given: Any, start: Start, out: Any) -> None:
+        """Raise Unsayable if the run did more than return: a copy does nothing else."""
+        if not self.keys.is_as_at_first(module) or self.keys.arguments(given) != key[-1]:
+            raise Unsayable
+        arguments = tensors_in(given)
+        theirs = {storage_of(tensor) for tensor in arguments}
+        if not theirs.isdisjoint(self.recorder.written[start.write :]):
+            raise Unsayable
+        for tensor in {id(tensor): tensor for tensor in tensors_in(out)}.values():
+            if not any(tensor is argument for argument in arguments):
+                if storage_of(tensor) in theirs:
+                    raise Unsayable
+                theirs.add(storage_of(tensor))
+
     def relative(self, path: str, given: Any, start: int, out: Any) -> _Run:
         recorder = self.recorder
         origins: dict[Made | None, int] = {}
         for tensor in tensors_in(given):
-            origins.setdefault(recorder.producer.get(id(tensor)), len(origins))
+            origins.setdefault(recorder.source(tensor), len(origins))
 
         def local(place: str) -> str:
             if path and place != path and not place.startswith(path + "."):
@@ -159,12 +102,7 @@ class Memo:
             return -1 - origins[edge.source, edge.output], 0
 
         calls = tuple(
-            replace(
-                call,
-                id=call.id - start,
-                module=local(call.module),
-                reads=tuple(map(local, call.reads)),
-            )
+            _moved(call, call.id - start, local(call.module), tuple(map(local, call.reads)))
             for call in recorder.calls[start:]
         )
         edges = []
@@ -201,7 +139,8 @@ class Memo:
         recorder, run = self.recorder, self.runs[key]
         start = len(recorder.calls)
         arguments = tensors_in(given)
-        origins = list(dict.fromkeys(recorder.producer.get(id(tensor)) for tensor in arguments))
+        with recorder.watching():
+            origins = list(dict.fromkeys(recorder.source(tensor) for tensor in arguments))
 
         def source(edge: Edge) -> Made:
             if edge.source >= 0:
@@ -212,7 +151,7 @@ class Memo:
 
         for call in run.calls:
             place, reads = _under(path, call.module), tuple(_under(path, read) for read in call.reads)
-            recorder.calls.append(replace(call, id=call.id + start, module=place, reads=reads))
+            recorder.calls.append(_moved(call, call.id + start, place, reads))
         for edge in run.edges:
             index, output = source(edge)
             recorder.edges.append(Edge(index, edge.target + start, edge.argument, edge.tensor, output))
@@ -234,6 +173,13 @@ class Memo:
             return tensor
         build: Callable[[list[Any]], Any] = kind
         return build([self.made(item, arguments, start) for item in template[1]])
+
+
+def _moved(call: CallNode, index: int, module: str, reads: tuple[str, ...]) -> CallNode:
+    """`call` at another place; `dataclasses.replace` takes five times as long."""
+    return CallNode(
+        index, module, call.function, call.inputs, call.outputs, call.macs, reads, call.activation_bytes
+    )
 
 
 def _under(path: str, place: str) -> str:

@@ -1,17 +1,21 @@
-"""Short ways for operators on fake tensors, where a fake tensor mode takes many times as long.
+"""Short ways for operators and functions on fake tensors, where a fake tensor mode takes many times as long.
 
-What an operator that returns fresh tensors made of the same shapes, strides, dtypes and numbers before is
-remembered. Plain views are made by their meta kernels. Writes in place, and whatever knows a value, go the
-long way.
+What an operator returns that makes fresh tensors, or writes into its first argument, is remembered by the
+shapes, strides, dtypes and numbers it was given; so is what a function returns. Plain views are made by
+their meta kernels. Whatever knows a value goes the long way.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from graph.tracing.fakes import empty_fake, wrapped
+from graph.tracing.macs import macs_of
+from graph.tracing.recorder import Watched
+from graph.tracing.schemas import INDEX, traits_of
+from graph.tracing.storages import storage_of
 
 MOST = 50_000
 """So many outcomes are remembered; then all are forgotten."""
@@ -22,43 +26,110 @@ _PLAIN = frozenset(
 )
 _MASKS = (torch.bool, torch.uint8)
 _CPU = torch.device("cpu")
-_aten = torch.ops.aten
-_DEVICE, _INDEX = torch.ops.prim.device.default, _aten.index.Tensor
-_VIEWS = frozenset({
-    _aten.alias.default, _aten.detach.default, _aten.expand.default, _aten.permute.default,
-    _aten.select.int, _aten.slice.Tensor, _aten.split.Tensor, _aten.split_with_sizes.default,
-    _aten.squeeze.dim, _aten.t.default, _aten.transpose.int, _aten.unbind.int, _aten.unsqueeze.default,
-    _aten.view.default,
-})  # fmt: skip
+_DEVICE = torch.ops.prim.device.default
+_RETURN_VIEWS = frozenset(
+    getattr(torch.Tensor, name)
+    for name in (
+        *("__getitem__", "chunk", "detach", "expand", "permute", "split", "squeeze", "transpose", "unbind"),
+        *("unsqueeze", "view"),
+    )
+)  # what they return is never remembered, so there is no use in asking
 
 Kind = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
-Outcome = tuple[type, tuple[Kind, ...]]
+Outcome = tuple[type | None, tuple[Kind, ...], int]
+"""The form of what comes back (None: the first argument itself), its tensors, and the MACs."""
 
-_outcomes: dict[Any, Outcome] = {}
-_fresh: dict[Any, bool] = {}
+_outcomes: dict[Any, Outcome | None] = {}
 
 
-def shortly(operator: Any, mode: FakeTensorMode, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """`operator(*args, **kwargs)` under `mode`, or tensors like those it returns."""
+def shortly(
+    operator: Any, mode: FakeTensorMode, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, int]:
+    """`operator(*args, **kwargs)` under `mode`, or tensors like those it returns; and its MACs."""
     if operator is _DEVICE and type(args[0]) is FakeTensor:
-        return args[0].fake_device
-    fresh = _fresh.get(operator)
-    if fresh is None:
-        fresh = _fresh[operator] = _returns_fresh(operator)
-    key = _key(operator, mode, args, kwargs) if fresh or operator in _VIEWS else None
+        return args[0].fake_device, 0
+    traits = traits_of(operator)
+    remembered = traits.fresh or traits.in_place
+    key = _key(operator, mode, args, kwargs) if remembered or traits.view else None
     if key is None:
-        return operator(*args, **kwargs)
-    if not fresh:
-        return _viewed(operator, mode, args, kwargs)
+        out = operator(*args, **kwargs)
+        return out, macs_of(operator, args, kwargs, out)
+    if not remembered:
+        return _viewed(operator, mode, args, kwargs), 0
     known = _outcomes.get(key)
     if known is not None:
-        return _made(known, mode)
+        return args[0] if known[0] is None else _made(known, mode), known[2]
     out = operator(*args, **kwargs)
-    if (outcome := _outcome(out)) is not None:
-        if len(_outcomes) >= MOST:
-            _outcomes.clear()
-        _outcomes[key] = outcome
+    macs = macs_of(operator, args, kwargs, out)
+    if traits.in_place:
+        stays = out is args[0] and _key(operator, mode, args, kwargs) == key
+        outcome: Outcome | None = (None, (), macs) if stays else None
+    else:
+        outcome = _outcome(out, macs)
+    if outcome is not None:
+        _remember(key, outcome)
+    return out, macs
+
+
+def surroundings() -> tuple[Any, ...]:
+    """What a function does hangs on these too, and a forward may change them on its way."""
+    return (
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.is_autocast_enabled("cpu"),
+        torch.get_autocast_dtype("cpu"),
+        torch.get_default_dtype(),
+        torch._C._len_torch_function_stack(),
+        torch._C._len_torch_dispatch_stack(),
+    )
+
+
+def of_function(
+    func: Any, mode: FakeTensorMode, args: tuple[Any, ...], kwargs: dict[str, Any], watched: Watched
+) -> Any:
+    """`func(*args, **kwargs)`, a function outside leaves, or tensors like those it returned before."""
+    key = None
+    if func not in _RETURN_VIEWS and _is_torchs(func):
+        with torch._C.DisableTorchFunction():
+            key = _function_key(func, mode, args, kwargs)
+    if key is None:
+        return func(*args, **kwargs)
+    known = _outcomes.get(key)
+    if known is not None:
+        watched.macs = known[2]
+        with torch._C.DisableTorchFunction():
+            return _made(known, mode)
+    out = func(*args, **kwargs)
+    if key not in _outcomes:
+        with torch._C.DisableTorchFunction():
+            # That a function writes, returns a view or a number is remembered too.
+            _remember(key, None if watched.wrote else _outcome(out, watched.macs, watched.given))
     return out
+
+
+def _is_torchs(func: Any) -> bool:
+    """Whether `func` is of torch, or a method or getter of its tensors, which have no module."""
+    module = getattr(func, "__module__", None)
+    return module is None or module.partition(".")[0] in ("torch", "_operator")
+
+
+def _remember(key: Any, outcome: Outcome | None) -> None:
+    if len(_outcomes) >= MOST:
+        _outcomes.clear()
+    _outcomes[key] = outcome
+
+
+def _function_key(func: Any, mode: FakeTensorMode, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What the outcome of a function hangs on; None if it may hang on more."""
+    said: list[Any] = [func, surroundings()]
+    known: list[bool] = []
+    if not _say(args, mode, said, known):
+        return None
+    if kwargs:
+        said.append(tuple(kwargs))
+        if not _say(kwargs.values(), mode, said, known):
+            return None
+    return None if any(known) or not known else tuple(said)
 
 
 def _viewed(operator: Any, mode: FakeTensorMode, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -74,58 +145,64 @@ def _viewed(operator: Any, mode: FakeTensorMode, args: tuple[Any, ...], kwargs: 
     return wrapped(out, mode)
 
 
-def _returns_fresh(operator: Any) -> bool:
-    """Whether what `operator` returns is new, of a shape that hangs on shapes alone."""
-    schema = operator._schema
-    aliases = any(returned.alias_info is not None for returned in schema.returns)
-    by_value = torch.Tag.dynamic_output_shape in operator.tags and operator is not _INDEX
-    return not (schema.is_mutable or aliases or by_value)
-
-
 def _key(operator: Any, mode: FakeTensorMode, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """What the outcome hangs on; None if it may hang on more, such as a value or another device."""
+    """What the outcome hangs on; None if it may hang on more, such as a value or another device.
+
+    Of known values alone an operator computes known values. Beside a tensor of unknown ones they are
+    no more than shapes, except where a mask says how many elements go through.
+    """
     said: list[Any] = [operator, torch.get_default_dtype()]
-    if not _say(args, mode, said):
+    known: list[bool] = []
+    if not _say(args, mode, said, known):
         return None
-    if operator is _INDEX and any(index is not None and index.dtype in _MASKS for index in args[1]):
-        return None  # how many a mask lets through is a value
+    if operator is INDEX and any(index is not None and index.dtype in _MASKS for index in args[1]):
+        return None
     if kwargs:
         said.append(tuple(kwargs))
-        if not _say(kwargs.values(), mode, said):
+        if not _say(kwargs.values(), mode, said, known):
             return None
+    if known and (all(known) or (known[0] and traits_of(operator).in_place)):
+        return None
     return tuple(said)
 
 
-def _say(values: Iterable[Any], mode: FakeTensorMode, said: list[Any]) -> bool:
+def _say(values: Iterable[Any], mode: FakeTensorMode, said: list[Any], known: list[bool]) -> bool:
     for value in values:
         kind = type(value)
         if kind is FakeTensor:
-            if value.constant is not None or value.fake_mode is not mode or value.fake_device != _CPU:
+            if value.fake_mode is not mode or value.fake_device != _CPU:
                 return False
+            known.append(value.constant is not None)
             said.append((tuple(value.shape), value.stride(), value.dtype))
         elif kind in _PLAIN:
             said.append((kind, value))
         elif kind is list or kind is tuple:
             said.append(len(value))
-            if not _say(value, mode, said):
+            if not _say(value, mode, said, known):
                 return False
         else:
             return False
     return True
 
 
-def _outcome(out: Any) -> Outcome | None:
+def _outcome(out: Any, macs: int, given: Sequence[torch.Tensor] = ()) -> Outcome | None:
+    """What to remember of an output; None if that can't be, or if it lies over the memory of `given`."""
     several = type(out) in (list, tuple)
     kinds = []
+    theirs = {storage_of(tensor) for tensor in given}
     for tensor in out if several else (out,):
         if type(tensor) is not FakeTensor or tensor.constant is not None or tensor.fake_device != _CPU:
             return None
+        if given:
+            if (storage := storage_of(tensor)) in theirs:
+                return None
+            theirs.add(storage)
         kinds.append((tuple(tensor.shape), tensor.stride(), tensor.dtype))
-    return type(out) if several else FakeTensor, tuple(kinds)
+    return type(out) if several else FakeTensor, tuple(kinds), macs
 
 
 def _made(outcome: Outcome, mode: FakeTensorMode) -> Any:
-    form, kinds = outcome
+    form, kinds, _ = outcome
     with torch._C._DisableTorchDispatch():
         made = [empty_fake(shape, strides, dtype, mode) for shape, strides, dtype in kinds]
-    return made[0] if form is FakeTensor else form(made)
+    return made[0] if form is FakeTensor or form is None else form(made)

@@ -6,24 +6,31 @@ import torch
 
 from graph.nodes import INPUT, OUTPUT, CallNode, Edge, Span, TensorSpec
 from graph.tracing.fakes import map_tensors, tensors_in
+from graph.tracing.storages import overlap, storage_of
+
+Made = tuple[int, int]
+"""The call that made a tensor, and which of its outputs that is."""
+
+
+_specs: dict[tuple[torch.Size, torch.dtype], TensorSpec] = {}
 
 
 class Watched:
-    """What the operators of one call do: MACs, tensors they touch, parameters they read.
+    """What the operators of one call do: MACs, tensors they touch and write, parameters they read.
 
-    `given` are the tensors it was called with, each with its version before the call. Between entering
-    and leaving, the recorder counts what runs to this call, and functions inside are no calls of their own.
+    `given` are the tensors it was called with. Between entering and leaving, the recorder counts what
+    runs to this call, and functions inside are no calls of their own.
     """
 
-    __slots__ = ("before", "given", "macs", "recorder", "state", "touched")
+    __slots__ = ("before", "given", "macs", "recorder", "state", "touched", "wrote")
 
     def __init__(self, recorder: "Recorder", args: object) -> None:
         self.recorder, self.before = recorder, recorder.current
         self.macs = 0
-        self.touched: set[int] = set()
+        self.touched: dict[int, None] = {}
         self.state: dict[int, None] = {}
-        with torch._C.DisableTorchFunction():
-            self.given = [(tensor, _version(tensor)) for tensor in tensors_in(args)]
+        self.wrote: list[torch.Tensor] = []
+        self.given = tensors_in(args)
 
     def __enter__(self) -> Self:
         self.before, self.recorder.current = self.recorder.current, self
@@ -34,18 +41,24 @@ class Watched:
 
     def touch_all(self) -> None:
         """Count every tensor the call was given as used."""
-        self.touched.update(id(tensor) for tensor, _ in self.given)
+        self.touched.update((id(tensor), None) for tensor in self.given)
 
     def written(self) -> list[torch.Tensor]:
-        """Tensors the call was given and wrote into."""
+        """Tensors the call was given and wrote into, or into a view of them."""
+        return [tensor for tensor in self.given if self.has_written(tensor)] if self.wrote else []
+
+    def has_written(self, tensor: torch.Tensor) -> bool:
+        """Whether the call wrote into memory of `tensor`."""
         with torch._C.DisableTorchFunction():
-            return [tensor for tensor, before in self.given if _version(tensor) != before]
+            storage = storage_of(tensor)
+            return any(storage_of(other) == storage and overlap(other, tensor) for other in self.wrote)
 
 
 class Recorder:
     """Collects calls, edges and spans; `module` is the path whose forward is running.
 
-    `state` maps the id of a parameter or buffer to itself and its paths.
+    `state` maps the id of a parameter or buffer to itself and its paths. `written` are the storages that
+    calls wrote into, in order.
     """
 
     def __init__(self, state: dict[int, tuple[torch.Tensor, list[str]]], inputs: object) -> None:
@@ -55,8 +68,10 @@ class Recorder:
         self.spans: list[Span] = []
         self.module = ""
         self.current: Watched | None = None
-        self.producer: dict[int, tuple[int, int]] = {}
-        self.held: list[torch.Tensor] = []
+        self.producer: dict[int, Made] = {}
+        self.alive: dict[int, torch.Tensor] = {}
+        self.over: dict[int, dict[int, None]] = {}
+        self.written: list[int] = []
         for output, tensor in enumerate(tensors_in(inputs)):
             self.produced(tensor, INPUT, output)
 
@@ -70,13 +85,13 @@ class Recorder:
         Identity, or Dropout at rest, returns its argument: later uses of the argument would seem
         to come from here. What was written in place is the leaf's own and stays as it is.
         """
-        given = {id(tensor) for tensor, _ in watched.given}
+        given = {id(tensor) for tensor in watched.given}
         written = {id(tensor) for tensor in watched.written()}
 
         def own(tensor: torch.Tensor) -> torch.Tensor:
             if id(tensor) not in given or id(tensor) in written or id(tensor) in self.state:
                 return tensor
-            watched.touched.add(id(tensor))
+            watched.touched[id(tensor)] = None
             return tensor.view_as(tensor)
 
         if isinstance(out, torch.Tensor) or type(out) in (list, tuple):
@@ -94,7 +109,7 @@ class Recorder:
 
     def function_call(self, name: str, out: Any, watched: Watched) -> None:
         """Record a function outside leaves, unless it makes and writes no tensor."""
-        given = {id(tensor) for tensor, _ in watched.given}
+        given = {id(tensor) for tensor in watched.given}
         made = [tensor for tensor in tensors_in(out) if id(tensor) not in given]
         written = watched.written()
         if not made and not written:  # a getter of a shape, or a `contiguous` with nothing to do
@@ -109,43 +124,74 @@ class Recorder:
 
     def _call(self, module: str, name: str | None, out: Any, watched: Watched) -> None:
         index = len(self.calls)
-        data, storages = [], set()
-        for tensor, _ in watched.given:
-            storages.add(_storage(tensor))
+        data, storages, touched = [], set(), watched.touched
+        for tensor in watched.given:
+            storages.add(storage_of(tensor))
             if id(tensor) not in self.state:
                 data.append(tensor)
-            elif id(tensor) in watched.touched:
+            elif id(tensor) in touched:
                 watched.state[id(tensor)] = None
+        data += self.unasked(watched)
         for argument, tensor in enumerate(data):
-            source = self.producer.get(id(tensor))
-            if source is not None and id(tensor) in watched.touched:
+            source = self.source(tensor) if id(tensor) in touched else None
+            if source is not None:
                 self.edges.append(Edge(source[0], index, argument, spec(tensor), source[1]))
         results, fresh = tensors_in(out), 0
         for tensor in results:
-            if (storage := _storage(tensor)) not in storages:
+            if (storage := storage_of(tensor)) not in storages:
                 storages.add(storage)
                 fresh += tensor.numel() * tensor.element_size()
         reads = tuple(self.nearest_path(key, module) for key in watched.state)
         inputs, outputs = tuple(map(spec, data)), tuple(map(spec, results))
         self.calls.append(CallNode(index, module, name, inputs, outputs, watched.macs, reads, fresh))
+        for tensor in watched.wrote:
+            self.overwritten(tensor, index)
         for tensor in watched.written():
             self.produced(tensor, index)
-            if tensor._base is not None:  # writing into a view changes what it is a view of
-                self.produced(tensor._base, index)
         for output, tensor in enumerate(results):
             self.produced(tensor, index, output)
 
+    def unasked(self, watched: Watched) -> list[torch.Tensor]:
+        """What a call used without being given it: an attribute that a hook or another call has made."""
+        given = {id(tensor) for tensor in watched.given}
+        return [self.alive[key] for key in watched.touched if key in self.producer and key not in given]
+
+    def source(self, tensor: torch.Tensor) -> Made | None:
+        """What made `tensor`; where nobody was seen making it, what made the tensor it is a view of."""
+        found = self.producer.get(id(tensor))
+        if found is not None or id(tensor) in self.state:
+            return found
+        while torch._C._functorch.is_functorch_wrapped_tensor(tensor):  # inside `vmap` and `grad`
+            tensor = torch._C._functorch.get_unwrapped(tensor)
+            if id(tensor) in self.producer:
+                return self.producer[id(tensor)]
+        over = self.over.get(storage_of(tensor))
+        return self.producer.get(next(reversed(over))) if over else None
+
     def produced(self, tensor: torch.Tensor, index: int, output: int = 0) -> None:
         """Make call `index` the producer of `tensor`; parameters and buffers have none."""
-        if id(tensor) not in self.state:
-            self.producer[id(tensor)] = index, output
-            self.held.append(tensor)
+        key = id(tensor)
+        if key not in self.state:
+            self.producer[key] = index, output
+            if key not in self.alive:
+                self.alive[key] = tensor
+                self.over.setdefault(storage_of(tensor), {})[key] = None
+            if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+                self.produced(torch._C._functorch.get_unwrapped(tensor), index, output)
+
+    def overwritten(self, tensor: torch.Tensor, index: int) -> None:
+        """Make call `index` the producer of all that lies where it wrote, such as views of it."""
+        storage = storage_of(tensor)
+        self.written.append(storage)
+        for key in self.over.get(storage, ()):
+            if key in self.producer and overlap(tensor, self.alive[key]):
+                self.producer[key] = index, 0
 
     def finish(self, out: object) -> None:
         """Record the edges to the model's output."""
         with self.watching():
             for argument, tensor in enumerate(tensors_in(out)):
-                source = self.producer.get(id(tensor))
+                source = self.source(tensor)
                 if source is not None:
                     self.edges.append(Edge(source[0], OUTPUT, argument, spec(tensor), source[1]))
 
@@ -164,22 +210,11 @@ class Recorder:
 
 def spec(tensor: torch.Tensor) -> TensorSpec:
     """Shape and dtype of `tensor`."""
-    return TensorSpec(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
-
-
-def _storage(tensor: torch.Tensor) -> int:
-    """A number equal for tensors over one storage, fake ones included; sparse ones have their own id."""
-    try:
-        return int(tensor.untyped_storage()._cdata)
-    except (NotImplementedError, RuntimeError):
-        return id(tensor)
-
-
-def _version(tensor: torch.Tensor) -> int:
-    try:
-        return tensor._version
-    except RuntimeError:  # tensors made in inference mode keep no version
-        return 0
+    key = tensor.shape, tensor.dtype
+    found = _specs.get(key)
+    if found is None:
+        found = _specs[key] = TensorSpec(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+    return found
 
 
 def _any_below(paths: list[str], prefix: str) -> bool:

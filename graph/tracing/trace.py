@@ -10,6 +10,7 @@ import contextlib
 import inspect
 import logging
 import random
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from graph.nodes import CallNode, Edge, Problem, Span
+from graph.repeats import structures
 from graph.shell import NotShellable, shell
 from graph.tracing.deep import with_room
 from graph.tracing.fakes import fake, fake_mode, fake_shell, map_tensors, resting, tensors_in
@@ -49,7 +51,9 @@ class Trace:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
-def trace(model: nn.Module, inputs: Inputs, *, real: bool = False) -> Trace:
+def trace(
+    model: nn.Module, inputs: Inputs, *, real: bool = False, alike: Mapping[nn.Module, str] | None = None
+) -> Trace:
     """Run `model` once on fakes of `inputs`, or with `real` on its own weights, and record it.
 
     `inputs` are keyword arguments, a tuple of positional ones, or a single tensor. The model runs
@@ -60,25 +64,36 @@ def trace(model: nn.Module, inputs: Inputs, *, real: bool = False) -> Trace:
     A module whose forward depends on values of tensors, or can't be taken apart, becomes one opaque
     call that returns a tensor shaped like its input; a `real` run needs no such guess for values, but
     computes everything and holds every activation until its end. Any other exception ends the trace:
-    what was seen until then comes with a Problem.
+    what was seen until then comes with a Problem. `alike` are the structural hashes of the modules, if known.
     """
     levels = max(path.count(".") for path, _ in walk(model)) + 1
-    return with_room(levels, lambda: _trace(model, inputs, None if real else fake_mode()))
+    casts, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+
+    def run() -> Trace:
+        with torch.autocast("cpu", dtype, enabled=casts):  # which another thread would not know of
+            return _trace(
+                model, inputs, None if real else fake_mode(), structures(model) if alike is None else alike
+            )
+
+    return with_room(levels, run)
 
 
-def _trace(model: nn.Module, inputs: Inputs, mode: FakeTensorMode | None) -> Trace:
-    with _as_before(), torch.inference_mode(False), torch.no_grad():
+def _trace(
+    model: nn.Module, inputs: Inputs, mode: FakeTensorMode | None, alike: Mapping[nn.Module, str]
+) -> Trace:
+    with _as_before(), _uncompiled(), torch.inference_mode(False), torch.no_grad():
         if mode is None:
-            copied = resting(shell(model, seal=True)).model
+            made = resting(shell(model, seal=True))
             given = map_tensors(inputs, torch.clone)
         else:
-            copied = fake_shell(model, mode).model
+            made = fake_shell(model, mode)
             given = map_tensors(inputs, lambda tensor: fake(tensor, mode))
+        copied = made.model
         args, kwargs = _arguments(copied, given)
         recorder = Recorder(_state(copied), (args, kwargs))
-        run = Forwards(copied, recorder, mode)
+        run = Forwards(copied, recorder, mode, {new: alike[old] for new, old in made.source_of.items()})
         problem = None
-        with mode or contextlib.nullcontext(), Operators(recorder, mode), Functions(recorder):
+        with mode or contextlib.nullcontext(), Operators(recorder, mode), Functions(recorder, mode):
             try:
                 recorder.finish(copied(*args, **kwargs))
             except Exception as error:
@@ -135,6 +150,15 @@ def _as_before() -> Iterator[None]:
         finally:
             random.setstate(state)
             log.disabled = disabled
+
+
+def _uncompiled() -> contextlib.AbstractContextManager[Any]:
+    """Functions that were compiled run as they were written: a compiled one crashes on fake tensors."""
+    # To import the compiler takes a second; whoever has compiled something has done so.
+    if "torch._dynamo" not in sys.modules:
+        return contextlib.nullcontext()
+    stance: contextlib.AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return stance
 
 
 def _arguments(model: nn.Module, inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -10,16 +10,17 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from graph.tracing.macs import macs_of
-from graph.tracing.outcomes import shortly
+from graph.tracing.outcomes import of_function, shortly
 from graph.tracing.recorder import Recorder, Watched
+from graph.tracing.schemas import traits_of, written_by
 
 
 class Functions(TorchFunctionMode):
     """Reports functions called outside leaves; inside one it only passes through."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, mode: FakeTensorMode | None) -> None:
         super().__init__()
-        self.recorder = recorder
+        self.recorder, self.mode = recorder, mode
 
     def __torch_function__(
         self,
@@ -36,7 +37,10 @@ class Functions(TorchFunctionMode):
         if self.recorder.current is not None:
             return func(*args, **kwargs)
         with self.recorder.watching((args, kwargs)) as watched:
-            out = func(*args, **kwargs)
+            if self.mode is None:
+                out = func(*args, **kwargs)
+            else:
+                out = of_function(func, self.mode, args, kwargs, watched)
             self.recorder.function_call(name_of(func), out, watched)
         return out
 
@@ -65,12 +69,18 @@ class Operators(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         with torch._C.DisableTorchFunction():  # what an operator does inside are no functions of the model
-            out = func(*args, **kwargs) if self.mode is None else shortly(func, self.mode, args, kwargs)
+            if self.mode is None:
+                out = func(*args, **kwargs)
+                macs = macs_of(func, args, kwargs, out)
+            else:
+                out, macs = shortly(func, self.mode, args, kwargs)
             if (watched := self.recorder.current) is not None:
-                watched.macs += macs_of(func, args, kwargs, out)
+                watched.macs += macs
                 self.touch(watched, args)
                 if kwargs:
                     self.touch(watched, kwargs.values())
+                if traits_of(func).writes:
+                    watched.wrote += written_by(func, args, kwargs)
         return out
 
     def touch(self, watched: Watched, values: Iterable[Any]) -> None:
@@ -80,7 +90,7 @@ class Operators(TorchDispatchMode):
             for tensor in value if isinstance(value, list | tuple) else (value,):
                 if isinstance(tensor, torch.Tensor):
                     key = id(tensor)
-                    watched.touched.add(key)
+                    watched.touched[key] = None
                     if key in state:
                         watched.state[key] = None
 

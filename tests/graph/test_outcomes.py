@@ -8,18 +8,27 @@ from torch import Tensor, nn
 
 from graph import extract
 from graph.tracing import outcomes
+from graph.tracing.layers import Layers
+from graph.tracing.macs import macs_of
 from tests.graph.traced import traced
 from tests.zoo import ATLAS
 
 
 @pytest.mark.parametrize("name", ATLAS)
 def test_the_graph_is_that_of_the_long_way(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is remembered of operators, and views made directly, change nothing in any model."""
+    """What is remembered of operators, functions and layers, and views made directly, change nothing."""
     made = traced(name)
+    monkeypatch.setattr("graph.tracing.watch.shortly", _long_way)
     monkeypatch.setattr(
-        "graph.tracing.watch.shortly", lambda operator, mode, args, kwargs: operator(*args, **kwargs)
+        "graph.tracing.watch.of_function", lambda func, _, args, kwargs, __: func(*args, **kwargs)
     )
+    monkeypatch.setattr(Layers, "key", lambda *_: None)
     assert extract(made.model, made.inputs) == made.graph
+
+
+def _long_way(operator: Any, _mode: Any, args: Any, kwargs: Any) -> tuple[Any, int]:
+    out = operator(*args, **kwargs)
+    return out, macs_of(operator, args, kwargs, out)
 
 
 class _Runs(nn.Module):

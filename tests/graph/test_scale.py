@@ -49,3 +49,13 @@ def test_five_thousand_layers() -> None:
     graph = extract(nn.Sequential(*(nn.Linear(2, 2) for _ in range(5_000))), torch.randn(1, 2))
     assert len(graph.calls) == 5_000
     assert [edge.source for edge in graph.edges] == list(range(-1, 5_000))
+
+
+def test_deep_models_are_traced_under_the_callers_autocast() -> None:
+    """A thread of their own knows what the caller's knows."""
+    model: nn.Module = nn.Linear(2, 2)
+    for _ in range(100):
+        model = nn.Sequential(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        graph = extract(model, torch.randn(1, 2))
+    assert graph.calls[-1].outputs[0].dtype == "bfloat16"

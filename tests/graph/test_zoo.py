@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from graph import costs, extract, from_json, kv_cache_bytes_per_token, runs, to_json
 from graph.paths import is_below
 from graph.rollup import rollup
-from graph.tracing.memo import Memo
+from graph.tracing.keys import Keys
 from tests.graph.traced import Traced, traced
 from tests.zoo import ATLAS
 from tests.zoo.building import Inputs
@@ -232,7 +232,7 @@ def test_model_without_weights_gives_the_same_graph(name: str) -> None:
 def test_copied_blocks_are_as_they_would_be_traced(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tracing each block instead of copying alike ones gives the very same graph."""
     made = traced(name)
-    monkeypatch.setattr(Memo, "key", lambda *_: None)
+    monkeypatch.setattr(Keys, "key", lambda *_: None)
     assert extract(made.model, made.inputs) == made.graph
 
 

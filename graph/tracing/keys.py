@@ -1,0 +1,175 @@
+"""What the run of a block can depend on, in comparable words.
+
+Two runs with equal keys go the same way: blocks of the same structure, holding the very same objects
+(a config, a function), called with arguments alike in shape, in which of them are the same tensor, and in
+which come from the same call. What can't be said in these words has no key.
+"""
+
+import enum
+import functools
+import operator
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterator, Mapping
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+import torch
+from torch import nn
+
+from graph.repeats import SCHEDULES
+from graph.shell import is_config
+from graph.tracing.fakes import tensors_in
+from graph.tracing.outcomes import surroundings
+from graph.tracing.recorder import Made, Recorder
+from graph.tree import bottom_up, children, own_tensors, walk
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
+_HOLDERS = (dict, OrderedDict, list, set, deque)
+BARE = frozenset(nn.Module().__dict__)
+_STEADY = (FunctionType, BuiltinFunctionType, type, enum.Enum)
+
+
+class Unsayable(Exception):
+    """An argument, attribute or output that a copy couldn't answer for."""
+
+
+class Keys:
+    """Keys of modules with the given structural hashes; `paths` are all paths of each by id."""
+
+    def __init__(
+        self, structures: Mapping[nn.Module, str], recorder: Recorder, paths: dict[int, list[str]]
+    ) -> None:
+        self.structures, self.recorder, self.paths = structures, recorder, paths
+        self.alike = Counter(structures.values())
+        self.foreign: dict[nn.Module, int | None] = {}
+        self.numbers: dict[Any, int] = {}
+        self.trees: dict[nn.Module, tuple[nn.Module, ...]] = {}
+        self.at_first = {module: _contents(module) for module in structures}
+
+    def key(self, module: nn.Module, given: Any) -> Any:
+        """What the run of `module` on `given` can depend on; None if that can't be said."""
+        made_like = self.structures.get(module, "")
+        if self.alike[made_like] < 2:
+            return None
+        try:
+            objects = self.objects(module)
+            if not self.is_as_at_first(module):
+                return None
+            return made_like, objects, self.tied_within(module), surroundings(), self.arguments(given)
+        except Unsayable:
+            return None
+
+    def tree(self, module: nn.Module) -> tuple[nn.Module, ...]:
+        found = self.trees.get(module)
+        if found is None:
+            found = self.trees[module] = tuple(dict.fromkeys(below for _, below in walk(module)))
+        return found
+
+    def is_as_at_first(self, module: nn.Module) -> bool:
+        """Whether the modules of the tree hold the very objects that they held before the trace."""
+        for below in self.tree(module):
+            before, now = self.at_first[below], _contents(below)
+            if len(before) != len(now) or not all(map(operator.is_, before, now)):
+                return False
+        return True
+
+    def tied_within(self, module: nn.Module) -> tuple[int, ...]:
+        """Which tensors of the tree are the same one: per tensor the place of its first; () if all differ."""
+        first: dict[int, int] = {}
+        places = [
+            first.setdefault(id(tensor), len(first))
+            for below in self.tree(module)
+            for _, tensor, _ in own_tensors(below)
+        ]
+        return tuple(places) if len(first) < len(places) else ()
+
+    def objects(self, module: nn.Module) -> int:
+        """A number for what the tree of `module` holds besides modules, tensors and public scalars.
+
+        Such as a config: two blocks have the same number if they hold the very same objects.
+        """
+        for below in bottom_up(module, self.foreign):
+            try:
+                held = tuple(self.held(below)), tuple(self.objects_below(below))
+                self.foreign[below] = self.numbers.setdefault(held, len(self.numbers))
+            except Unsayable:
+                self.foreign[below] = None
+        number = self.foreign[module]
+        if number is None:
+            raise Unsayable
+        return number
+
+    def objects_below(self, module: nn.Module) -> Iterator[int]:
+        for _, child in children(module):
+            number = self.foreign.get(child)
+            if number is None:
+                raise Unsayable
+            yield number
+
+    def held(self, module: nn.Module) -> Iterator[Any]:
+        if len(self.paths.get(id(module), ())) != 1 or module._forward_hooks or module._forward_pre_hooks:
+            raise Unsayable
+        drops = type(module).__name__.endswith(("DropPath", "StochasticDepth"))
+        for name, value in module.__dict__.items():
+            if name in BARE or name == "forward":
+                continue
+            if not isinstance(value, _PLAIN):
+                yield name, said_of(value)
+            elif name.startswith("_") or (name in SCHEDULES and not drops):
+                yield name, type(value), value
+
+    def arguments(self, given: Any) -> tuple[Any, ...]:
+        """Arguments as comparable values; tensors by shape, by which are the same, by producer."""
+        return tuple(self.said(given, {}, {}))
+
+    def said(self, value: Any, tensors: dict[int, int], origins: dict[Made | None, int]) -> Iterator[Any]:
+        if isinstance(value, torch.Tensor):
+            if id(value) in self.recorder.state or getattr(value, "constant", None) is not None:
+                raise Unsayable
+            same = tensors.setdefault(id(value), len(tensors))
+            producer = self.recorder.source(value)
+            origin = origins.setdefault(producer, len(origins))
+            layout = tuple(value.shape), value.stride(), value.dtype
+            yield "tensor", same, origin, producer is None, layout
+        elif isinstance(value, _PLAIN):
+            yield type(value), value
+        elif type(value) in (list, tuple):
+            yield type(value), len(value)
+            for item in value:
+                yield from self.said(item, tensors, origins)
+        elif type(value) is dict:
+            yield dict, tuple(value)
+            for item in value.values():
+                yield from self.said(item, tensors, origins)
+        else:
+            raise Unsayable
+
+
+def _contents(module: nn.Module) -> list[Any]:
+    """What `module` holds, and what is in the plain holders and configs that it holds."""
+    found = list(module.__dict__.values())
+    for value in module.__dict__.values():
+        if type(value) in _HOLDERS:
+            found += value.values() if isinstance(value, dict) else value
+        elif is_config(value):
+            found += vars(value).values()
+    return found
+
+
+def said_of(value: Any) -> Any:
+    """An attribute in comparable words: by value where it is data, by identity where it doesn't change."""
+    if isinstance(value, _PLAIN):
+        return type(value), value
+    if isinstance(value, list | tuple):
+        return type(value), tuple(map(said_of, value))
+    if isinstance(value, dict):
+        return type(value), tuple((said_of(key), said_of(item)) for key, item in value.items())
+    if isinstance(value, set | frozenset):
+        return type(value), frozenset(map(said_of, value))
+    if isinstance(value, functools.partial):
+        return said_of(value.func), said_of(value.args), said_of(value.keywords)
+    if isinstance(value, _STEADY) or is_config(value):
+        return id(value)
+    if tensors_in(value) or not isinstance(value, torch.layout | torch.memory_format):
+        raise Unsayable
+    return value

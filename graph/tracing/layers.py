@@ -1,0 +1,157 @@
+"""Layers of torch itself run once per kind: what one did is remembered, over all traces of a process.
+
+Such a layer does the same wherever its attributes, the layouts of its tensors and those of its arguments
+are the same, which can be said of torch's own classes and of no others.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+from graph.tracing.fakes import empty_fake
+from graph.tracing.keys import BARE, Unsayable, said_of
+from graph.tracing.outcomes import surroundings
+from graph.tracing.recorder import Recorder, Watched
+from graph.tracing.storages import storage_of
+from graph.tree import join, walk
+
+MOST = 10_000
+"""So many runs are remembered; then all are forgotten."""
+
+_CPU = torch.device("cpu")
+_PLAIN = frozenset({bool, int, float, str, type(None), torch.dtype})
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What a layer did: MACs, the arguments it touched, by place, and the tensors of its own that it read."""
+
+    macs: int
+    touched: tuple[int, ...]
+    reads: tuple[str, ...]
+    out: Any
+
+
+_runs: dict[Any, _Run] = {}
+
+
+class Layers:
+    """Remembers layers of one trace, and makes what they return."""
+
+    def __init__(self, recorder: Recorder, mode: FakeTensorMode) -> None:
+        self.recorder, self.mode = recorder, mode
+
+    def key(self, module: nn.Module, forward: Any, given: Any) -> Any:
+        """What a call of `module` hangs on; None if it isn't a layer of torch, or hangs on more."""
+        cls = type(module)
+        if not cls.__module__.startswith("torch.nn.modules.") or forward.__func__ is not cls.forward:
+            return None
+        try:
+            return cls, tuple(self.held(module)), surroundings(), tuple(self.said(given, {}))
+        except Unsayable:
+            return None
+
+    def held(self, module: nn.Module) -> Iterator[Any]:
+        first: dict[int, int] = {}
+        for path, below in walk(module):
+            yield path, type(below), below.training
+            for tensors in (below._parameters, below._buffers):
+                for name, tensor in tensors.items():
+                    yield name, None if tensor is None else self.layout(tensor, first)
+            for name, value in below.__dict__.items():
+                if name in BARE or name == "forward":
+                    continue
+                if name.startswith("_flat_weight"):  # a recurrent layer lists its parameters once more
+                    continue
+                yield name, said_of(value)
+
+    def said(self, value: Any, first: dict[int, int]) -> Iterator[Any]:
+        if isinstance(value, torch.Tensor):
+            if id(value) in self.recorder.state:
+                raise Unsayable
+            yield self.layout(value, first)
+        elif type(value) in _PLAIN:
+            yield type(value), value
+        elif type(value) in (list, tuple, dict):
+            yield type(value), tuple(value) if type(value) is dict else len(value)
+            for item in value.values() if type(value) is dict else value:
+                yield from self.said(item, first)
+        else:
+            raise Unsayable
+
+    def layout(self, tensor: torch.Tensor, first: dict[int, int]) -> Any:
+        if not isinstance(tensor, FakeTensor) or tensor.fake_mode is not self.mode:
+            raise Unsayable
+        if tensor.fake_device != _CPU or tensor.layout != torch.strided:
+            raise Unsayable
+        known = tensor.constant is not None
+        same = first.setdefault(id(tensor), len(first))
+        return tuple(tensor.shape), tensor.stride(), tensor.dtype, known, same
+
+    def learn(self, key: Any, module: nn.Module, out: Any, watched: Watched) -> None:
+        """Remember a true run, unless it did more than to make new tensors of its arguments."""
+        names = {
+            id(tensor): join(path, name)
+            for path, below in walk(module)
+            for tensors in (below._parameters, below._buffers)
+            for name, tensor in tensors.items()
+        }
+        touched = watched.touched
+        reads = [key for key in touched if key in self.recorder.state]
+        if watched.wrote or self.recorder.unasked(watched) or not names.keys() >= set(reads):
+            return
+        theirs = {storage_of(tensor) for tensor in watched.given}
+        try:
+            made = self.template(out, theirs)
+        except Unsayable:
+            return
+        if len(_runs) >= MOST:
+            _runs.clear()
+        places = tuple(place for place, tensor in enumerate(watched.given) if id(tensor) in touched)
+        _runs[key] = _Run(watched.macs, places, tuple(names[read] for read in reads), made)
+
+    def template(self, out: Any, theirs: set[int]) -> Any:
+        """The output with each tensor as its layout; `theirs` are storages that it may not lie over."""
+        if isinstance(out, FakeTensor):
+            storage = storage_of(out)
+            if storage in theirs or out.constant is not None or id(out) in self.recorder.state:
+                raise Unsayable
+            theirs.add(storage)
+            return tuple(out.shape), out.stride(), out.dtype
+        if out is None:
+            return None
+        if type(out) in (list, tuple):
+            return type(out), [self.template(item, theirs) for item in out]
+        raise Unsayable
+
+    def again(self, key: Any, module: nn.Module, watched: Watched) -> tuple[Any] | None:
+        """What a layer with this key returns, in a tuple, and `watched` as if it had run; None if unknown."""
+        run = _runs.get(key)
+        if run is None:
+            return None
+        watched.macs = run.macs
+        watched.touched.update((id(watched.given[place]), None) for place in run.touched)
+        for name in run.reads:
+            tensor = id(_tensor(module, name))
+            watched.touched[tensor] = watched.state[tensor] = None
+        with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
+            return (self.made(run.out),)
+
+    def made(self, template: Any) -> Any:
+        if template is None:
+            return None
+        if isinstance(template[0], type):
+            return template[0](map(self.made, template[1]))
+        shape, strides, dtype = template
+        return empty_fake(shape, strides, dtype, self.mode)
+
+
+def _tensor(module: nn.Module, name: str) -> torch.Tensor | None:
+    path, _, name = name.rpartition(".")
+    holder = module.get_submodule(path) if path else module
+    found = holder._parameters.get(name)
+    return holder._buffers.get(name) if found is None else found
