@@ -50,11 +50,14 @@ def walk(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         if entry is None:
             above.discard(id(module))
             open_.pop()
-        elif id(entry[1]) not in above:
-            place = join(path, entry[0])
-            above.add(id(entry[1]))
-            open_.append((place, entry[1], children(entry[1])))
-            yield place, entry[1]
+            continue
+        name, child = entry
+        if id(child) not in above:
+            place = join(path, name)
+            if child._modules:
+                above.add(id(child))
+                open_.append((place, child, children(child)))
+            yield place, child
 
 
 def bottom_up(model: nn.Module, known: Container[nn.Module]) -> list[nn.Module]:
