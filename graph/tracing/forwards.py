@@ -48,10 +48,13 @@ class Forwards:
             self.paths.setdefault(id(module), []).append(path)
             if len(self.paths[id(module)]) == 1:
                 self.wrap(module)
-        self.memo = None if mode is None else Memo(model, recorder, self.paths, mode)
+        self.memo = None
+        if mode is not None:
+            self.memo = Memo(model, recorder, self.paths, self.places.unwatched, mode)
 
     def wrap(self, module: nn.Module) -> None:
-        self.places.watch(module)
+        if self.mode is not None:
+            self.places.watch(module)
         forward = module.forward
         module.__dict__.pop("_compiled_call_impl", None)  # a compiled forward would pass us by
 

@@ -6,7 +6,7 @@ true runs of it were equal, call by call. What can't be said in those terms is t
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,12 +42,20 @@ class _Run:
 
 
 class Memo:
-    """Runs by key, of the modules of `model`; `paths` are all paths of each by id."""
+    """Runs by key, of the modules of `model`; `paths` are all paths of each by id.
+
+    Blocks with a module in them that is in `unwatched`, by id, are not copied.
+    """
 
     def __init__(
-        self, model: nn.Module, recorder: Recorder, paths: dict[int, list[str]], mode: FakeTensorMode
+        self,
+        model: nn.Module,
+        recorder: Recorder,
+        paths: dict[int, list[str]],
+        unwatched: Container[int],
+        mode: FakeTensorMode,
     ) -> None:
-        self.recorder, self.paths, self.mode = recorder, paths, mode
+        self.recorder, self.paths, self.unwatched, self.mode = recorder, paths, unwatched, mode
         self.runs: dict[Any, _Run] = {}
         self.trusted: dict[Any, bool] = {}
         self.structures: dict[nn.Module, str] = {}
@@ -91,6 +99,8 @@ class Memo:
 
     def held(self, module: nn.Module) -> Iterator[Any]:
         if len(self.paths.get(id(module), ())) != 1 or module._forward_hooks or module._forward_pre_hooks:
+            raise Unsayable
+        if id(module) in self.unwatched:
             raise Unsayable
         for name, value in module.__dict__.items():
             if name.startswith("_") or name == "forward" or isinstance(value, _PLAIN):
