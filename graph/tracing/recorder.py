@@ -4,8 +4,9 @@ from typing import Any, Self
 
 import torch
 
+from graph.holders import map_tensors
 from graph.nodes import INPUT, OUTPUT, CallNode, Edge, Span, TensorSpec
-from graph.tracing.fakes import map_tensors, tensors_in
+from graph.tracing.fakes import tensors_in
 
 
 class Watched:
@@ -72,14 +73,18 @@ class Recorder:
         """
         given = {id(tensor) for tensor, _ in watched.given}
         written = {id(tensor) for tensor in watched.written()}
+        handed_on = given - written - self.state.keys()
 
         def own(tensor: torch.Tensor) -> torch.Tensor:
-            if id(tensor) not in given or id(tensor) in written or id(tensor) in self.state:
+            if id(tensor) not in handed_on:
                 return tensor
             watched.touched.add(id(tensor))
-            return tensor.view_as(tensor)
+            plain = tensor.layout == torch.strided and not tensor.is_nested
+            return tensor.view_as(tensor) if plain else tensor.detach()
 
-        if isinstance(out, torch.Tensor) or type(out) in (list, tuple):
+        if isinstance(out, torch.Tensor):
+            out = own(out)
+        elif type(out) in (list, tuple) and any(id(tensor) in handed_on for tensor in tensors_in(out)):
             out = map_tensors(out, own)
         self.call(path, None, out, watched)
         return out
@@ -163,8 +168,9 @@ class Recorder:
 
 
 def spec(tensor: torch.Tensor) -> TensorSpec:
-    """Shape and dtype of `tensor`."""
-    return TensorSpec(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+    """Shape and dtype of `tensor`; of a nested one how many tensors it nests, for its own may differ."""
+    shape = (tensor.size(0),) if tensor.is_nested else tuple(tensor.shape)
+    return TensorSpec(shape, str(tensor.dtype).removeprefix("torch."))
 
 
 def _storage(tensor: torch.Tensor) -> int:

@@ -10,6 +10,7 @@ import contextlib
 import inspect
 import logging
 import random
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -19,10 +20,11 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from graph.nodes import CallNode, Edge, Problem, Span
-from graph.shell import NotShellable, shell
+from graph.shell import NotShellable
 from graph.tracing.deep import with_room
-from graph.tracing.fakes import fake, fake_mode, fake_shell, map_tensors, resting, tensors_in
+from graph.tracing.fakes import fake_mode, fake_shell, given_fake, tensors_in
 from graph.tracing.forwards import Forwards
+from graph.tracing.reals import given_clone, real_shell
 from graph.tracing.recorder import Recorder
 from graph.tracing.watch import Functions, Operators
 from graph.tree import join, own_tensors, walk
@@ -50,7 +52,7 @@ class Trace:
 
 
 def trace(model: nn.Module, inputs: Inputs, *, real: bool = False) -> Trace:
-    """Run `model` once on fakes of `inputs`, or with `real` on its own weights, and record it.
+    """Run `model` once on fakes of `inputs`, or with `real` on values, and record it.
 
     `inputs` are keyword arguments, a tuple of positional ones, or a single tensor. The model runs
     in eval mode without gradients and, where its config knows `use_cache`, without a cache; hooks of
@@ -59,8 +61,9 @@ def trace(model: nn.Module, inputs: Inputs, *, real: bool = False) -> Trace:
 
     A module whose forward depends on values of tensors, or can't be taken apart, becomes one opaque
     call that returns a tensor shaped like its input; a `real` run needs no such guess for values, but
-    computes everything and holds every activation until its end. Any other exception ends the trace:
-    what was seen until then comes with a Problem.
+    computes everything, on clones of the weights, and holds every activation until its end. Any other
+    exception ends the trace: what was seen until then comes with a Problem. So does one before the first
+    call, such as inputs of which there are no fakes.
     """
     levels = max(path.count(".") for path, _ in walk(model)) + 1
     return with_room(levels, lambda: _trace(model, inputs, None if real else fake_mode()))
@@ -68,23 +71,22 @@ def trace(model: nn.Module, inputs: Inputs, *, real: bool = False) -> Trace:
 
 def _trace(model: nn.Module, inputs: Inputs, mode: FakeTensorMode | None) -> Trace:
     with _as_before(), torch.inference_mode(False), torch.no_grad():
-        if mode is None:
-            copied = resting(shell(model, seal=True)).model
-            given = map_tensors(inputs, torch.clone)
-        else:
-            copied = fake_shell(model, mode).model
-            given = map_tensors(inputs, lambda tensor: fake(tensor, mode))
-        args, kwargs = _arguments(copied, given)
-        recorder = Recorder(_state(copied), (args, kwargs))
-        run = Forwards(copied, recorder, mode)
+        try:
+            tokens, unit = positions(inputs)
+            copied = (real_shell(model) if mode is None else fake_shell(model, mode)).model
+            given = given_clone(inputs) if mode is None else given_fake(inputs, mode)
+            args, kwargs = _arguments(copied, given)
+            names = tuple(_names(copied, args, kwargs))
+            recorder = Recorder(_state(copied), (args, kwargs))
+            run = Forwards(copied, recorder, mode)
+        except Exception as error:  # before the first call: there is a tree, and no more
+            return Trace(problem=_problem(error, ""))
         problem = None
         with mode or contextlib.nullcontext(), Operators(recorder, mode), Functions(recorder):
             try:
                 recorder.finish(copied(*args, **kwargs))
             except Exception as error:
-                said = error.reason if isinstance(error, NotShellable) else f"{type(error).__name__}: {error}"
-                problem = Problem(run.where, said)
-    tokens, unit = positions(inputs)
+                problem = _problem(error, run.where)
     return Trace(
         tuple(recorder.calls),
         tuple(recorder.edges),
@@ -93,9 +95,15 @@ def _trace(model: nn.Module, inputs: Inputs, mode: FakeTensorMode | None) -> Tra
         problem,
         tokens,
         unit,
-        tuple(_names(copied, args, kwargs)),
+        names,
         run.shapes,
     )
+
+
+def _problem(error: Exception, where: str) -> Problem:
+    if isinstance(error, NotShellable):
+        return Problem(where or error.path, error.reason)
+    return Problem(where, f"{type(error).__name__}: {error}")
 
 
 def positions(inputs: Inputs) -> tuple[int, Unit]:
@@ -114,14 +122,16 @@ def positions(inputs: Inputs) -> tuple[int, Unit]:
     first = tensors[0]
     if not first.is_floating_point():
         return max(first.numel(), 1), "token"
-    if first.dim() == 3:
+    if first.dim() == 3 and not first.is_nested:
         return int(first.shape[0] * first.shape[1]) or 1, "token"
-    return int(first.shape[0]) or 1, "example"
+    return int(first.size(0)) or 1, "example"
 
 
 @contextlib.contextmanager
 def _as_before() -> Iterator[None]:
     state = random.getstate()
+    numpy: Any = sys.modules.get("numpy.random")  # a model that draws from it has imported it
+    drawn = None if numpy is None else numpy.get_state()
     # Torch logs a traceback for each shape that doesn't fit; the Problem says it better.
     log = logging.getLogger("torch._subclasses.fake_tensor")
     disabled, log.disabled = log.disabled, True
@@ -134,13 +144,15 @@ def _as_before() -> Iterator[None]:
             yield
         finally:
             random.setstate(state)
+            if drawn is not None:
+                numpy.set_state(drawn)
             log.disabled = disabled
 
 
 def _arguments(model: nn.Module, inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}
-    if isinstance(inputs, dict):
+    if isinstance(inputs, Mapping):
         kwargs = dict(inputs)
     else:
         args = tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
