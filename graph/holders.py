@@ -8,10 +8,9 @@ import copy
 import dataclasses
 import types
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -27,8 +26,6 @@ _HEAP = 1 << 9
 
 _KNOWN = (dict, list, tuple, set, frozenset, deque, types.SimpleNamespace)
 _NO_HOLDERS = (type, nn.Module, torch.Tensor, Enum)
-
-_slots: WeakKeyDictionary[type, tuple[Any, ...]] = WeakKeyDictionary()
 
 
 class NotCopied(Exception):
@@ -147,16 +144,13 @@ def fill_slots(made: object, value: object, change: Change) -> None:
 
 def slots_of(kind: type) -> tuple[Any, ...]:
     """The slots of a class and of those above it, as descriptors."""
-    found = _slots.get(kind)
-    if found is None:
-        found = _slots[kind] = tuple(_declared_slots(kind))
-    return found
-
-
-def _declared_slots(kind: type) -> Iterator[Any]:
-    for above in kind.__mro__:
-        if "__slots__" in vars(above):
-            yield from (held for held in vars(above).values() if isinstance(held, types.MemberDescriptorType))
+    return tuple(
+        held
+        for above in kind.__mro__
+        if "__slots__" in vars(above)
+        for held in vars(above).values()
+        if isinstance(held, types.MemberDescriptorType)
+    )
 
 
 def map_tensors(value: Any, change: Callable[[torch.Tensor], torch.Tensor], *, objects: bool = False) -> Any:

@@ -22,7 +22,7 @@ from graph.holders import NotCopied, copied, fill_slots, is_holder, slots_of
 from graph.tree import children, is_lazy, own_tensors, unwrapped, walk
 
 _PLAIN = frozenset({type(None), bool, int, float, str})  # most of what modules hold
-_CONTAINERS = frozenset({dict, OrderedDict, list, tuple, set})
+_CONTAINERS = frozenset({list, tuple, set})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,7 @@ class _Maker:
         self.memo: dict[int, Any] = {}
         self.kept: list[Any] = []
         self.source_of: dict[nn.Module, nn.Module] = {}
+        self.slotted: dict[type, bool] = {}
 
     def shell(self) -> Shell:
         for path, module in walk(self.model):
@@ -157,7 +158,9 @@ class _Maker:
             return
         for name, value in old.__dict__.items():
             new.__dict__[name] = self.remap(value)
-        if slots_of(type(old)):
+        if type(old) not in self.slotted:
+            self.slotted[type(old)] = bool(slots_of(type(old)))
+        if self.slotted[type(old)]:
             fill_slots(new, old, self.remap)
 
     def fill_sealed(self, new: Sealed, old: nn.Module) -> None:
@@ -168,14 +171,22 @@ class _Maker:
 
     def remap(self, value: Any) -> Any:
         """`value` with every module, tensor, bound method and config in it replaced by the shell's own."""
-        if type(value) in _PLAIN:
+        kind = type(value)
+        if kind in _PLAIN:
             return value
         known = self.memo.get(id(value))
         if known is not None:
             return known
+        if kind is dict or kind is OrderedDict:  # most of what a module has
+            made = self.memo[id(value)] = kind()
+            self.kept.append(value)
+            for key, item in value.items():
+                made[key] = self.remap(item)
+            return made
         made = self._made(value)
         if made is not value:
-            self.note(value, made)
+            self.memo[id(value)] = made
+            self.kept.append(value)
         return made
 
     def note(self, value: Any, made: Any) -> None:
@@ -189,8 +200,6 @@ class _Maker:
             return self.handle(value)
         if isinstance(value, types.MethodType) and isinstance(value.__self__, nn.Module):
             return types.MethodType(value.__func__, self.remap(value.__self__))
-        if type(value) in (dict, OrderedDict) and not value:  # most of what a module has
-            return type(value)()
         if type(value) not in _CONTAINERS and is_config(value):
             return config_like(value, self.memo) if self.private_config else value
         if not is_holder(value):

@@ -12,6 +12,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from graph.tracing.fakes import empty_fake, wrapped
+from graph.tracing.written import into_fakes
 
 MOST = 50_000
 """So many outcomes are remembered; then all are forgotten."""
@@ -47,6 +48,8 @@ def shortly(operator: Any, mode: FakeTensorMode, args: tuple[Any, ...], kwargs: 
         fresh = _fresh[operator] = _returns_fresh(operator)
     key = _key(operator, mode, args, kwargs) if fresh or operator in _VIEWS else None
     if key is None:
+        if not fresh:
+            args, kwargs = into_fakes(operator, mode, args, kwargs)
         return operator(*args, **kwargs)
     if not fresh:
         return _viewed(operator, mode, args, kwargs)

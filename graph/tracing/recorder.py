@@ -73,7 +73,7 @@ class Recorder:
         """
         given = {id(tensor) for tensor, _ in watched.given}
         written = {id(tensor) for tensor in watched.written()}
-        handed_on = given - written - self.state.keys()
+        handed_on = {key for key in given - written if key not in self.state}
 
         def own(tensor: torch.Tensor) -> torch.Tensor:
             if id(tensor) not in handed_on:

@@ -12,7 +12,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from graph.tracing.macs import macs_of
 from graph.tracing.outcomes import shortly
 from graph.tracing.recorder import Recorder, Watched
-from graph.tracing.written import into_fakes
 
 
 class Functions(TorchFunctionMode):
@@ -66,8 +65,6 @@ class Operators(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         with torch._C.DisableTorchFunction():  # what an operator does inside are no functions of the model
-            if self.mode is not None:
-                args, kwargs = into_fakes(func, self.mode, args, kwargs)
             out = func(*args, **kwargs) if self.mode is None else shortly(func, self.mode, args, kwargs)
             if (watched := self.recorder.current) is not None:
                 watched.macs += macs_of(func, args, kwargs, out)
