@@ -9,7 +9,7 @@ from graph.nodes import ModuleGraph, ModuleNode, ParameterNode, Tie
 from graph.repeats import Attributes, attributes, structures
 from graph.ties import tie_of_module, tie_of_tensor, ties
 from graph.tracing import Inputs, Trace, trace
-from graph.tree import children, is_lazy, join, own_tensors, shape_of, size_bytes, unwrapped, walk
+from graph.tree import children, is_lazy, join, own_tensors, shape_of, sites, size_bytes, unwrapped, walk
 
 
 def extract(
@@ -24,8 +24,9 @@ def extract(
     `inputs` are keyword arguments, a tuple of positional ones, or one tensor; only their shapes
     and dtypes matter. Parameters may be on meta. `origins` gives the immutable id of a module
     object; by default its path. The model is not touched and runs on fake tensors only: where that
-    takes a guess (see `ModuleNode.opaque`), `real` runs a shell of it on its own weights and the values
-    of `inputs` instead. A forward that raises leaves a graph up to there with `problem` set.
+    takes a guess (see `ModuleNode.opaque`), `real` runs a shell of it on clones of its weights and of
+    `inputs` instead. A forward that raises leaves a graph up to there with `problem` set, and a model or
+    inputs that cannot be run so one without calls.
     """
     model = unwrapped(model)
     described = {module: attributes(module) for _, module in walk(model)}
@@ -57,10 +58,10 @@ def _modules(
     of_tensor, of_module = tie_of_tensor(tied), tie_of_module(tied)
     inherited: dict[str, int | None] = {}
     nodes = []
-    for path, module in walk(model):
+    for path, module, around, _ in sites(model):
         # Tensors inside a reused module are shared too, though the tie lists only the module.
         tie = of_module.get(path)
-        inherited[path] = tie if tie is not None or not path else inherited[path.rpartition(".")[0]]
+        inherited[path] = tie if tie is not None or not path else inherited[around]
         tensors = []
         for name, tensor, kind in own_tensors(module):
             place = join(path, name)

@@ -2,10 +2,11 @@
 
 The opened model is never touched: what is edited, traced or evaluated is a shell of it. A shell
 has module objects, containers, buffers, hooks and config of its own; only the storage of its
-parameters is the opened model's. Nothing may write into that storage in place.
+parameters is the opened model's. Nothing may write into that storage in place. Objects of other classes
+that its modules hold are the opened model's too.
 """
 
-import copy
+import contextlib
 import types
 from collections import OrderedDict
 from collections.abc import Callable
@@ -16,9 +17,12 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from graph.configs import config_like, is_config
+from graph.holders import NotCopied, copied, fill_slots, is_holder, slots_of
 from graph.tree import children, is_lazy, own_tensors, unwrapped, walk
 
 _PLAIN = frozenset({type(None), bool, int, float, str})  # most of what modules hold
+_CONTAINERS = frozenset({list, tuple, set})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +71,11 @@ def shell(
     over the same storage. `buffer` likewise; by default a clone. `private_config` copies configs; a
     block that is copied inside one model shares the model's. Each object is made once, so
     ties and reused modules stay what they are. Raises NotShellable for scripted modules, for
-    forwards replaced on the instance by something that is not a method of a module, and for modules whose
-    parameters have no shape yet. With `seal` the first two are replaced by a Sealed, and the last is
-    left to `parameter` and `buffer`.
+    forwards replaced on the instance by something that is not a method of a module, for modules whose
+    parameters have no shape yet, and for modules that hold what can't be copied. With `seal` the first
+    two are replaced by a Sealed, and the third is left to `parameter` and `buffer`.
     """
-    return _Maker(model, parameter or _alias, buffer or _clone, private_config, seal).shell()
+    return _Maker(model, parameter or alias, buffer or _clone, private_config, seal).shell()
 
 
 def lazy_like(old: torch.Tensor, device: torch.device) -> torch.Tensor:
@@ -80,10 +84,18 @@ def lazy_like(old: torch.Tensor, device: torch.device) -> torch.Tensor:
     return cast(torch.Tensor, kind(device=device, dtype=old.dtype))
 
 
-def _alias(old: nn.Parameter) -> nn.Parameter:
+def alias(old: nn.Parameter) -> nn.Parameter:
+    """A parameter over the same storage."""
     if is_lazy(old):
         return cast(nn.Parameter, lazy_like(old, old.device))
-    new = nn.Parameter(old.detach(), requires_grad=old.requires_grad)
+    return parameter_like(old, old.detach())
+
+
+def parameter_like(old: nn.Parameter, data: torch.Tensor) -> nn.Parameter:
+    """A parameter over `data`; its other attributes are those of `old`."""
+    # Torch lets what was made in inference mode require gradients in that mode alone.
+    with torch.inference_mode() if data.is_inference() else contextlib.nullcontext():
+        new = nn.Parameter(data, requires_grad=old.requires_grad)
     new.__dict__.update(old.__dict__)
     return new
 
@@ -106,6 +118,7 @@ class _Maker:
         self.memo: dict[int, Any] = {}
         self.kept: list[Any] = []
         self.source_of: dict[nn.Module, nn.Module] = {}
+        self.slotted: dict[type, bool] = {}
 
     def shell(self) -> Shell:
         for path, module in walk(self.model):
@@ -117,11 +130,12 @@ class _Maker:
                 if child is not None:  # a compiled wrapper is what it wraps
                     self.memo[id(child)] = self.memo[id(unwrapped(child))]
         for new, old in self.source_of.items():
-            if isinstance(new, Sealed):
-                self.fill_sealed(new, old)
-                continue
-            for name, value in old.__dict__.items():
-                new.__dict__[name] = self.remap(value)
+            try:
+                self.fill(new, old)
+            except Exception as error:
+                path = next((path for path, module in walk(self.model) if module is old), "")
+                why = f"what it holds cannot be copied ({type(error).__name__}: {error})"
+                raise NotShellable(path, why) from error
         return Shell(self.memo[id(self.model)], self.source_of)
 
     def blank(self, path: str, module: nn.Module) -> nn.Module:
@@ -130,10 +144,24 @@ class _Maker:
         if reason is None and not self.seal and any(is_lazy(tensor) for _, tensor, _ in own_tensors(module)):
             raise NotShellable(path, "its parameters have no shape before it is called for the first time")
         if reason is None:
-            return module.__class__.__new__(module.__class__)
+            try:
+                return object.__new__(type(module))  # its class may want arguments
+            except TypeError as error:
+                reason = f"it cannot be made anew ({error})"
         if self.seal:
             return Sealed(path, reason, module)
         raise NotShellable(path, reason)
+
+    def fill(self, new: nn.Module, old: nn.Module) -> None:
+        if isinstance(new, Sealed):
+            self.fill_sealed(new, old)
+            return
+        for name, value in old.__dict__.items():
+            new.__dict__[name] = self.remap(value)
+        if type(old) not in self.slotted:
+            self.slotted[type(old)] = bool(slots_of(type(old)))
+        if self.slotted[type(old)]:
+            fill_slots(new, old, self.remap)
 
     def fill_sealed(self, new: Sealed, old: nn.Module) -> None:
         for name, tensor, kind in own_tensors(old):
@@ -143,16 +171,27 @@ class _Maker:
 
     def remap(self, value: Any) -> Any:
         """`value` with every module, tensor, bound method and config in it replaced by the shell's own."""
-        if type(value) in _PLAIN:
+        kind = type(value)
+        if kind in _PLAIN:
             return value
         known = self.memo.get(id(value))
         if known is not None:
             return known
+        if kind is dict or kind is OrderedDict:  # most of what a module has
+            made = self.memo[id(value)] = kind()
+            self.kept.append(value)
+            for key, item in value.items():
+                made[key] = self.remap(item)
+            return made
         made = self._made(value)
         if made is not value:
             self.memo[id(value)] = made
             self.kept.append(value)
         return made
+
+    def note(self, value: Any, made: Any) -> None:
+        self.memo[id(value)] = made
+        self.kept.append(value)
 
     def _made(self, value: Any) -> Any:
         if isinstance(value, torch.Tensor):
@@ -161,18 +200,14 @@ class _Maker:
             return self.handle(value)
         if isinstance(value, types.MethodType) and isinstance(value.__self__, nn.Module):
             return types.MethodType(value.__func__, self.remap(value.__self__))
-        if type(value) in (dict, OrderedDict):
-            if not value:
-                return type(value)()
-            return type(value)((key, self.remap(item)) for key, item in value.items())
-        if type(value) in (list, set):
-            return type(value)(self.remap(item) for item in value)
-        if type(value) is tuple:
-            items = tuple(self.remap(item) for item in value)
-            return value if all(a is b for a, b in zip(items, value, strict=True)) else items
-        if is_config(value):
-            return copy.deepcopy(value, self.memo) if self.private_config else value
-        return value
+        if type(value) not in _CONTAINERS and is_config(value):
+            return config_like(value, self.memo) if self.private_config else value
+        if not is_holder(value):
+            return value
+        try:
+            return copied(value, self.remap, lambda made: self.note(value, made))
+        except NotCopied:
+            return value
 
     def handle(self, old: RemovableHandle) -> RemovableHandle:
         """The handle of a hook, removing it from the shell and not from the model."""
@@ -181,11 +216,6 @@ class _Maker:
         kept = [self.remap(also) for also in extra if also is not None]
         new.__setstate__((None if hooks is None else self.remap(hooks), key, tuple(kept)))
         return new
-
-
-def is_config(value: object) -> bool:
-    """Whether `value` configures a model and must be private: edits change its fields."""
-    return hasattr(value, "to_dict") and (hasattr(value, "model_type") or hasattr(value, "max_new_tokens"))
 
 
 def _foreign(module: nn.Module) -> str | None:

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from graph.nodes import Tie
-from graph.tree import is_lazy, join, own_tensors, walk
+from graph.tree import is_lazy, join, own_tensors, sites, walk
 
-_Found = tuple[Literal["parameter", "module", "storage"], tuple[str, ...]]
+_Found = tuple[Literal["parameter", "module", "storage"], tuple[str, ...], str]  # the last: where to list it
 
 
 def ties(model: nn.Module) -> tuple[Tie, ...]:
@@ -29,11 +29,10 @@ def ties(model: nn.Module) -> tuple[Tie, ...]:
     rank = {"module": 0, "parameter": 1, "storage": 2}
 
     def place(tie: _Found) -> tuple[int, int, str]:
-        kind, paths = tie
-        owner = paths[0] if kind == "module" else paths[0].rpartition(".")[0]
+        kind, paths, owner = tie
         return order[owner], rank[kind], paths[0]
 
-    return tuple(Tie(i, kind, paths) for i, (kind, paths) in enumerate(sorted(found, key=place)))
+    return tuple(Tie(i, kind, paths) for i, (kind, paths, _) in enumerate(sorted(found, key=place)))
 
 
 def tie_of_tensor(found: tuple[Tie, ...]) -> dict[str, int]:
@@ -54,48 +53,57 @@ def tie_of_module(found: tuple[Tie, ...]) -> dict[str, int]:
 
 def _modules(model: nn.Module) -> list[_Found]:
     paths: dict[int, list[str]] = defaultdict(list)
-    sites: dict[int, set[Hashable]] = defaultdict(set)
-    objects = dict(walk(model))
-    for path, module in objects.items():
-        parent, _, name = path.rpartition(".")
+    places: dict[int, set[Hashable]] = defaultdict(set)
+    for path, module, around, parent in sites(model):
         paths[id(module)].append(path)
-        sites[id(module)].add((id(objects[parent]), name))
+        places[id(module)].add((id(parent), path[len(around) :]))
     # One slot of one parent seen twice only says that the parent is reused.
-    return [("module", tuple(paths[key])) for key in paths if len(sites[key]) > 1]
+    return [("module", tuple(paths[key]), paths[key][0]) for key in paths if len(places[key]) > 1]
 
 
 def _tensors(model: nn.Module) -> list[_Found]:
     paths: dict[int, list[str]] = defaultdict(list)
-    sites: dict[int, set[Hashable]] = defaultdict(set)
+    places: dict[int, set[Hashable]] = defaultdict(set)
+    owners: dict[int, str] = {}
     for path, module in walk(model):
         for name, tensor, _ in own_tensors(module):
             paths[id(tensor)].append(join(path, name))
-            sites[id(tensor)].add((id(module), name))
-    return [("parameter", tuple(paths[key])) for key in paths if len(sites[key]) > 1]
+            places[id(tensor)].add((id(module), name))
+            owners.setdefault(id(tensor), path)
+    return [("parameter", tuple(paths[key]), owners[key]) for key in paths if len(places[key]) > 1]
 
 
 def _storages(model: nn.Module) -> list[_Found]:
     """Groups of different tensors whose extents overlap in one storage."""
     paths: dict[int, list[str]] = defaultdict(list)
+    owners: dict[int, str] = {}
     extents: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
     for path, module in walk(model):
         for name, tensor, _ in own_tensors(module):
             paths[id(tensor)].append(join(path, name))
             if len(paths[id(tensor)]) == 1:
+                owners[id(tensor)] = path
                 extent = _extent(tensor)
                 if extent is not None:
                     extents[tensor.untyped_storage().data_ptr()].append((*extent, id(tensor)))
     found: list[_Found] = []
     for entries in extents.values():
         for group in _overlapping(entries):
-            members = [path for key, known in paths.items() if key in group for path in known]
-            found.append(("storage", tuple(members)))
+            ordered = [key for key in paths if key in group]
+            members = tuple(path for key in ordered for path in paths[key])
+            found.append(("storage", members, owners[ordered[0]]))
     return found
 
 
 def _extent(tensor: torch.Tensor) -> tuple[int, int] | None:
     """First and last byte (exclusive) of a tensor in its storage; None where it has none."""
-    if is_lazy(tensor) or tensor.is_meta or tensor.layout != torch.strided or not tensor.numel():
+    if (
+        is_lazy(tensor)
+        or tensor.is_nested
+        or tensor.is_meta
+        or tensor.layout != torch.strided
+        or not tensor.numel()
+    ):
         return None
     try:
         if not tensor.untyped_storage().data_ptr():

@@ -40,10 +40,19 @@ def walk(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     Unlike `named_modules`, a reused module appears at each of its paths, and a module that holds
     one of its own ancestors doesn't recurse forever: the ancestor isn't entered again.
     """
+    for path, module, _, _ in sites(model):
+        yield path, module
+
+
+def sites(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, nn.Module]]:
+    """What `walk` gives, each with the path of the module around it and that module; the root with itself.
+
+    A path doesn't tell that of its parent: the name of a child may hold a dot.
+    """
     model = unwrapped(model)
     above = {id(model)}
     open_: list[tuple[str, nn.Module, Iterator[tuple[str, nn.Module]]]] = [("", model, children(model))]
-    yield "", model
+    yield "", model, "", model
     while open_:
         path, module, rest = open_[-1]
         entry = next(rest, None)
@@ -57,7 +66,7 @@ def walk(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             if child._modules:
                 above.add(id(child))
                 open_.append((place, child, children(child)))
-            yield place, child
+            yield place, child, path, module
 
 
 def bottom_up(model: nn.Module, known: Container[nn.Module]) -> list[nn.Module]:
@@ -84,7 +93,9 @@ def is_lazy(tensor: torch.Tensor) -> bool:
 
 
 def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
-    """The shape; (0,) for a lazy tensor, which holds no element yet."""
+    """The shape; (0,) for a lazy tensor, which holds no element yet; of a nested one how many it nests."""
+    if tensor.is_nested:
+        return (tensor.size(0),)
     return (0,) if is_lazy(tensor) else tuple(tensor.shape)
 
 

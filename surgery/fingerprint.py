@@ -84,6 +84,8 @@ class Fingerprinter:
     def _digest(self, tensor: torch.Tensor) -> str:
         if tensor.is_meta:
             raise SurgeryError("a model without weights has no fingerprint")
+        if tensor.is_inference():  # it keeps no version that would say whether it changed
+            return tensor_digest(tensor)
         storage = tensor.untyped_storage()
         what = (tensor.data_ptr(), tensor._version, tensor.dtype, tuple(tensor.shape), tensor.stride())
         with self._lock:

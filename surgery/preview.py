@@ -127,6 +127,11 @@ def refuse_unread(graph: ModuleGraph, before: ModuleGraph, verb: str) -> None:
                 )
 
 
+def has_guesses(graph: ModuleGraph) -> bool:
+    """Whether the trace guessed what a module returns."""
+    return any(node.opaque for node in graph.modules)
+
+
 def refuse_broken(graph: ModuleGraph, verb: str) -> None:
     """SurgeryError at the module whose forward would raise, if the trace found one."""
     if graph.problem is not None:

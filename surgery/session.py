@@ -19,7 +19,7 @@ from surgery.history import History, State
 from surgery.journal import Journal
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation
-from surgery.preview import Preview, nonzero, refuse_broken, refuse_unread, sketch
+from surgery.preview import Preview, has_guesses, nonzero, refuse_broken, refuse_unread, sketch
 from surgery.registry import operation_named, operations
 from surgery.runs import Live, Skeleton, carry_out
 from surgery.script import Base, Script, made_with
@@ -119,21 +119,25 @@ class Session:
     def apply(self, operation: Operation) -> State:
         """Applies one operation; the new state is current. Refused or failing, nothing has changed."""
         with self.lock:
-            before, journal = self.graph, Journal()
+            before, on_fakes, journal = self.graph, self._on_fakes(), Journal()
             try:
                 step = carry_out(operation, self.model, journal, Skeleton() if self.is_skeleton else Live())
                 self._name_origins(self.history.next_id())
-                graph = self.tracing.on_fakes(self.model, self._origins)
-                if before.problem is None:
-                    refuse_broken(graph, step.name)
-                    refuse_unread(graph, before, step.name)
+                graph = shown = self.tracing.on_fakes(self.model, self._origins)
                 if self.tracing.real:
-                    graph = self.tracing(self.model, self._origins)
+                    shown = self.tracing(self.model, self._origins)
+                    if before.problem is None:
+                        refuse_broken(shown, step.name)
+                # What had to be guessed may not fit any more, though the model does.
+                proved = self.tracing.real and shown.problem is None and has_guesses(graph)
+                if on_fakes.problem is None and not (proved and graph.problem):
+                    refuse_broken(graph, step.name)
+                    refuse_unread(graph, on_fakes, step.name)
             except BaseException:
                 journal.undo()
                 raise
             state = self.history.add(step, journal)
-            state.show(graph, self.tracing)
+            state.show(shown, self.tracing)
             return state
 
     def preview(self, *steps: Operation | str, **fields: Any) -> Preview:
@@ -145,7 +149,7 @@ class Session:
             steps = (operation_named(steps[0]).of(*steps[1:], **fields),)
         planned = [step for step in steps if isinstance(step, Operation)]
         with self.lock:  # only as long as the model is looked at: the rest works on the skeleton
-            before = self.tracing.on_fakes(self.model, {}) if self.tracing.real else self.graph
+            before = self._on_fakes()
             drawn = sketch(self.model)
             names = {new: self._origins[old] for new, old in drawn.source_of.items() if old in self._origins}
         resolved = tuple(carry_out(step, drawn.model, Journal(), drawn.run) for step in planned)
@@ -159,8 +163,9 @@ class Session:
         """The graph traced anew, and from now on so: on other `inputs`, and run on real weights.
 
         A `real` run sees what a trace on shapes alone had to guess (`ModuleNode.opaque`): the way that the
-        values of `inputs` choose. It computes everything, on the device where the weights are. Raises
-        SurgeryError for a skeleton, and without inputs.
+        values of `inputs` choose. It computes everything, on the device where the weights are and on a copy
+        of them, which takes their memory once more. Raises SurgeryError for a skeleton, and without inputs;
+        if anything is raised, the session goes on with what it was traced on before.
         """
         with self.lock:
             inputs = self.tracing.inputs if inputs is None else inputs
@@ -168,8 +173,12 @@ class Session:
                 raise SurgeryError("there are no example inputs to run on", hint="`s.retrace(inputs)`")
             if real and self.is_skeleton:
                 raise SurgeryError("a model opened without weights cannot be run")
-            self.tracing = Tracing(inputs, real)
-            return self.graph
+            before, self.tracing = self.tracing, Tracing(inputs, real)
+            try:
+                return self.graph
+            except BaseException:
+                self.tracing = before
+                raise
 
     def undo(self) -> State:
         """Back to the state before: the very same objects."""
@@ -237,6 +246,10 @@ class Session:
         return tree_html(self.graph, self.note)
 
     # Inside -----------------------------------------------------------------------------------
+
+    def _on_fakes(self) -> ModuleGraph:
+        """The graph of the current state that other graphs of fakes can be compared with."""
+        return self.tracing.on_fakes(self.model, self._origins) if self.tracing.real else self.graph
 
     def _moved(self, move: Callable[[], State]) -> State:
         """Moves in the history; modules that come back are in the mode, train or eval, of the model now."""

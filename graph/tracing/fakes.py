@@ -4,7 +4,8 @@ Meta tensors won't do: models ask for values while they build masks, and a plain
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
@@ -12,7 +13,8 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 
-from graph.shell import Shell, lazy_like, shell
+from graph.holders import map_tensors
+from graph.shell import NotShellable, Shell, alias, lazy_like, shell
 from graph.tree import is_lazy
 
 _PLAIN = frozenset({type(None), bool, int, float, str, torch.dtype, torch.device})
@@ -32,18 +34,40 @@ def fake_shell(model: nn.Module, mode: FakeTensorMode) -> Shell:
     """A shell of `model`, in eval mode, whose parameters and buffers are fake CPU tensors.
 
     Parameters may be real or on meta; ties and reused modules stay. Lazy parameters stay lazy (see
-    `materialised`); modules that can't be taken apart are sealed.
+    `materialised`); modules that can't be taken apart are sealed. What has no fake stays real: an operator
+    on it raises.
     """
 
     def parameter(old: nn.Parameter) -> nn.Parameter:
-        return cast(nn.Parameter, lazy_like(old, _META)) if is_lazy(old) else fake_parameter(old, mode)
+        if is_lazy(old):
+            return cast(nn.Parameter, lazy_like(old, _META))
+        return alias(old) if has_no_fake(old) else fake_parameter(old, mode)
 
     def buffer(old: torch.Tensor) -> torch.Tensor:
         if is_lazy(old):
             return lazy_like(old, _META)
+        if has_no_fake(old):
+            return old.detach()
         return known(old, mode) if _is_structure(old) else fake(old, mode)
 
     return resting(shell(model, parameter, buffer, seal=True))
+
+
+def has_no_fake(tensor: torch.Tensor) -> bool:
+    """Whether shapes can't stand for `tensor`: of quantised and nested ones there are no fakes."""
+    return tensor.is_quantized or tensor.is_nested
+
+
+def given_fake(inputs: Any, mode: FakeTensorMode) -> Any:
+    """Inputs with a fake for each tensor; NotShellable for one that has no fake."""
+
+    def stand_in(tensor: torch.Tensor) -> torch.Tensor:
+        if has_no_fake(tensor):
+            kind = "quantised" if tensor.is_quantized else "nested"
+            raise NotShellable("", f"an input is a {kind} tensor, of which shapes alone say too little")
+        return fake(tensor, mode)
+
+    return map_tensors(inputs, stand_in, objects=True)
 
 
 def _is_structure(buffer: torch.Tensor) -> bool:
@@ -88,6 +112,8 @@ def materialised(module: Any, mode: FakeTensorMode) -> None:
 def fake_parameter(tensor: torch.Tensor, mode: FakeTensorMode) -> nn.Parameter:
     """What nn.Parameter makes of a fake tensor, less a detach per parameter."""
     made = fake(tensor, mode)
+    if tensor.requires_grad:
+        made.requires_grad = True
     made._is_param = True
     return cast(nn.Parameter, made)
 
@@ -126,7 +152,7 @@ def wrapped(meta: torch.Tensor, mode: FakeTensorMode) -> torch.Tensor:
 
 
 def tensors_in(value: object) -> list[torch.Tensor]:
-    """Tensors inside nested tuples, lists, mappings and dataclasses, in order."""
+    """Tensors inside nested tuples, lists, mappings, namespaces and dataclasses, in order."""
     found: list[torch.Tensor] = []
     _collect(value, found)
     return found
@@ -143,19 +169,11 @@ def _collect(value: object, found: list[torch.Tensor]) -> None:
     elif isinstance(value, Mapping):
         for item in value.values():
             _collect(item, found)
+    elif isinstance(value, SimpleNamespace):
+        for item in vars(value).values():
+            _collect(item, found)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         # By what it holds: a config may compute, or refuse, an attribute that is asked for.
         held = getattr(value, "__dict__", None)
         for entry in dataclasses.fields(value):
             _collect(getattr(value, entry.name, None) if held is None else held.get(entry.name), found)
-
-
-def map_tensors(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """`value` with each tensor in its tuples, lists and mappings changed; the rest as it is."""
-    if isinstance(value, torch.Tensor):
-        return change(value)
-    if type(value) in (list, tuple):
-        return type(value)(map_tensors(item, change) for item in value)
-    if isinstance(value, Mapping):
-        return {key: map_tensors(item, change) for key, item in value.items()}
-    return value

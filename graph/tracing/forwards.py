@@ -57,11 +57,14 @@ class Forwards:
             self.paths.setdefault(id(module), []).append(path)
             if len(self.paths[id(module)]) == 1:
                 self.wrap(module)
-        self.memo = None if mode is None else Memo(alike, recorder, self.paths, mode)
-        self.layers = None if mode is None else Layers(recorder, mode)
+        self.memo, self.layers = None, None
+        if mode is not None:
+            self.memo = Memo(alike, recorder, self.paths, self.places.unwatched, mode)
+            self.layers = Layers(recorder, mode)
 
     def wrap(self, module: nn.Module) -> None:
-        self.places.watch(module)
+        if self.mode is not None:
+            self.places.watch(module)
         forward = module.forward
         module.__dict__.pop("_compiled_call_impl", None)  # a compiled forward would pass us by
 

@@ -25,6 +25,8 @@ def why_unseen(error: Exception, module: nn.Module) -> str | None:
         return f"what it does depends on the values of tensors ({first})"
     if isinstance(error, kinds.UnsupportedOperatorException):
         return f"an operator of it has no fake kernel ({first})"
+    if isinstance(error, kinds.UnsupportedFakeTensorException):
+        return f"it holds a tensor that shapes alone cannot stand for ({first})"
     if isinstance(error, RuntimeError) and any(sign in str(error) for sign in _FAKE_ONLY):
         return f"it wants values and not only shapes ({first})"
     if type(module).__module__.startswith(_PACKED):

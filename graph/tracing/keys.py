@@ -8,23 +8,23 @@ which come from the same call. What can't be said in these words has no key.
 import enum
 import functools
 import operator
-from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Container, Iterator, Mapping
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 import torch
 from torch import nn
 
+from graph.configs import is_config
 from graph.repeats import SCHEDULES
-from graph.shell import is_config
 from graph.tracing.fakes import tensors_in
 from graph.tracing.outcomes import surroundings
 from graph.tracing.recorder import Made, Recorder
 from graph.tree import bottom_up, children, own_tensors, walk
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
-_HOLDERS = (dict, OrderedDict, list, set, deque)
+_HOLDERS = (dict, list, set, deque)
 BARE = frozenset(nn.Module().__dict__)
 _STEADY = (FunctionType, BuiltinFunctionType, type, enum.Enum)
 
@@ -34,12 +34,19 @@ class Unsayable(Exception):
 
 
 class Keys:
-    """Keys of modules with the given structural hashes; `paths` are all paths of each by id."""
+    """Keys of modules with the given structural hashes; `paths` are all paths of each by id.
+
+    Modules that are `unwatched`, by id, have none.
+    """
 
     def __init__(
-        self, structures: Mapping[nn.Module, str], recorder: Recorder, paths: dict[int, list[str]]
+        self,
+        structures: Mapping[nn.Module, str],
+        recorder: Recorder,
+        paths: dict[int, list[str]],
+        unwatched: Container[int],
     ) -> None:
-        self.structures, self.recorder, self.paths = structures, recorder, paths
+        self.structures, self.recorder, self.paths, self.unwatched = structures, recorder, paths, unwatched
         self.alike = Counter(structures.values())
         self.foreign: dict[nn.Module, int | None] = {}
         self.numbers: dict[Any, int] = {}
@@ -109,6 +116,8 @@ class Keys:
     def held(self, module: nn.Module) -> Iterator[Any]:
         if len(self.paths.get(id(module), ())) != 1 or module._forward_hooks or module._forward_pre_hooks:
             raise Unsayable
+        if id(module) in self.unwatched:
+            raise Unsayable
         drops = type(module).__name__.endswith(("DropPath", "StochasticDepth"))
         for name, value in module.__dict__.items():
             if name in BARE or name == "forward":
@@ -149,7 +158,7 @@ def _contents(module: nn.Module) -> list[Any]:
     """What `module` holds, and what is in the plain holders and configs that it holds."""
     found = list(module.__dict__.values())
     for value in module.__dict__.values():
-        if type(value) in _HOLDERS:
+        if isinstance(value, _HOLDERS):
             found += value.values() if isinstance(value, dict) else value
         elif is_config(value):
             found += vars(value).values()

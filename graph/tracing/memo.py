@@ -5,7 +5,7 @@ runs of it were equal, call by call, and left nothing behind: no attribute, no i
 into an argument, no output over the memory of another. Everything else is traced.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,17 +41,21 @@ class Start:
 
 
 class Memo:
-    """Runs by key, of modules with the structural hashes `alike`; `paths` are all paths of each by id."""
+    """Runs by key, of modules with the structural hashes `alike`; `paths` are all paths of each by id.
+
+    Blocks with a module in them that is in `unwatched`, by id, are not copied.
+    """
 
     def __init__(
         self,
         alike: Mapping[nn.Module, str],
         recorder: Recorder,
         paths: dict[int, list[str]],
+        unwatched: Container[int],
         mode: FakeTensorMode,
     ) -> None:
         self.recorder, self.mode = recorder, mode
-        self.keys = Keys(alike, recorder, paths)
+        self.keys = Keys(alike, recorder, paths, unwatched)
         self.runs: dict[Any, _Run] = {}
         self.trusted: dict[Any, bool] = {}
 

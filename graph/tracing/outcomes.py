@@ -16,6 +16,7 @@ from graph.tracing.macs import macs_of
 from graph.tracing.recorder import Watched
 from graph.tracing.schemas import INDEX, traits_of
 from graph.tracing.storages import storage_of
+from graph.tracing.written import into_fakes
 
 MOST = 50_000
 """So many outcomes are remembered; then all are forgotten."""
@@ -52,6 +53,8 @@ def shortly(
     remembered = traits.fresh or traits.in_place
     key = _key(operator, mode, args, kwargs) if remembered or traits.view else None
     if key is None:
+        if traits.writes:
+            args, kwargs = into_fakes(traits, mode, args, kwargs)
         out = operator(*args, **kwargs)
         return out, macs_of(operator, args, kwargs, out)
     if not remembered:

@@ -1,42 +1,60 @@
 """Watching whether a block asks where it sits: two alike blocks that ask may answer differently."""
 
+import sys
 from typing import Any
 
 from torch import nn
 
 from graph.repeats import PLACES
 
+_LOOKUP = nn.Module.__getattr__.__code__
+
 
 class Places:
     """Counts reads of attributes such as `layer_idx` on the modules it watches.
 
-    Each watched module gets a class of its own: the same name, the same everything, and a property in
-    front of the attribute. For shells that are thrown away.
+    Their classes stay what they are. The attribute moves from where Python looks first to where torch looks
+    for what Python didn't find, among the module's parameters, which then count. `unwatched` are modules, by
+    id, whose class has a way of its own to find attributes. For shells that are thrown away.
     """
 
     def __init__(self) -> None:
         self.reads = 0
-        self.classes: dict[tuple[type, tuple[str, ...]], type] = {}
+        self.unwatched: set[int] = set()
 
     def watch(self, module: nn.Module) -> None:
         """Count every read of `module`'s place from now on."""
-        names = tuple(sorted(PLACES & module.__dict__.keys()))
-        if names:
-            key = (type(module), names)
-            if key not in self.classes:
-                self.classes[key] = self._watched(*key)
-            module.__class__ = self.classes[key]
+        names = set(PLACES & module.__dict__.keys())
+        if not names:
+            return
+        if _looks_elsewhere(type(module), names):
+            self.unwatched.add(id(module))
+            return
+        places = {name: module.__dict__.pop(name) for name in names}
+        module.__dict__["_parameters"] = _Watched(module._parameters, places, self)
 
-    def _watched(self, cls: type, names: tuple[str, ...]) -> type:
-        same = {"__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__}
-        return type(cls.__name__, (cls,), same | {name: self._property(name) for name in names})
 
-    def _property(self, name: str) -> property:
-        def read(module: nn.Module) -> Any:
-            self.reads += 1
-            return module.__dict__[name]
+class _Watched(dict[str, Any]):
+    """Parameters of a module, among which its places are found when torch looks for them, and only then."""
 
-        def write(module: nn.Module, value: Any) -> None:
-            module.__dict__[name] = value
+    def __init__(self, parameters: dict[str, Any], places: dict[str, Any], seen: Places) -> None:
+        super().__init__(parameters)
+        self.places, self.seen = places, seen
 
-        return property(read, write)
+    def __contains__(self, name: object) -> bool:
+        if name not in self.places:
+            return super().__contains__(name)
+        self.seen.reads += 1
+        # Torch also asks before it sets an attribute, and would take a place for a parameter.
+        return sys._getframe(1).f_code is _LOOKUP
+
+    def __missing__(self, name: str) -> Any:
+        return self.places[name]
+
+
+def _looks_elsewhere(kind: Any, names: set[str]) -> bool:
+    """Whether an attribute of these names that an instance lacks is found in another way than torch's."""
+    own = (
+        kind.__getattr__ is not nn.Module.__getattr__ or kind.__getattribute__ is not object.__getattribute__
+    )
+    return own or any(hasattr(kind, name) for name in names)

@@ -4,8 +4,9 @@ from typing import Any, Self
 
 import torch
 
+from graph.holders import map_tensors
 from graph.nodes import INPUT, OUTPUT, CallNode, Edge, Span, TensorSpec
-from graph.tracing.fakes import map_tensors, tensors_in
+from graph.tracing.fakes import tensors_in
 from graph.tracing.storages import overlap, storage_of
 
 Made = tuple[int, int]
@@ -87,14 +88,18 @@ class Recorder:
         """
         given = {id(tensor) for tensor in watched.given}
         written = {id(tensor) for tensor in watched.written()}
+        handed_on = {key for key in given - written if key not in self.state}
 
         def own(tensor: torch.Tensor) -> torch.Tensor:
-            if id(tensor) not in given or id(tensor) in written or id(tensor) in self.state:
+            if id(tensor) not in handed_on:
                 return tensor
             watched.touched[id(tensor)] = None
-            return tensor.view_as(tensor)
+            plain = tensor.layout == torch.strided and not tensor.is_nested
+            return tensor.view_as(tensor) if plain else tensor.detach()
 
-        if isinstance(out, torch.Tensor) or type(out) in (list, tuple):
+        if isinstance(out, torch.Tensor):
+            out = own(out)
+        elif type(out) in (list, tuple) and any(id(tensor) in handed_on for tensor in tensors_in(out)):
             out = map_tensors(out, own)
         self.call(path, None, out, watched)
         return out
@@ -209,11 +214,11 @@ class Recorder:
 
 
 def spec(tensor: torch.Tensor) -> TensorSpec:
-    """Shape and dtype of `tensor`."""
-    key = tensor.shape, tensor.dtype
+    """Shape and dtype of `tensor`; of a nested one how many tensors it nests, for its own may differ."""
+    key = torch.Size([tensor.size(0)]) if tensor.is_nested else tensor.shape, tensor.dtype
     found = _specs.get(key)
     if found is None:
-        found = _specs[key] = TensorSpec(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+        found = _specs[key] = TensorSpec(tuple(key[0]), str(tensor.dtype).removeprefix("torch."))
     return found
 
 

@@ -21,10 +21,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from graph.nodes import CallNode, Edge, Problem, Span
 from graph.repeats import structures
-from graph.shell import NotShellable, shell
+from graph.shell import NotShellable
 from graph.tracing.deep import with_room
-from graph.tracing.fakes import fake, fake_mode, fake_shell, map_tensors, resting, tensors_in
+from graph.tracing.fakes import fake_mode, fake_shell, given_fake, tensors_in
 from graph.tracing.forwards import Forwards
+from graph.tracing.reals import given_clone, real_shell
 from graph.tracing.recorder import Recorder
 from graph.tracing.watch import Functions, Operators
 from graph.tree import join, own_tensors, walk
@@ -54,7 +55,7 @@ class Trace:
 def trace(
     model: nn.Module, inputs: Inputs, *, real: bool = False, alike: Mapping[nn.Module, str] | None = None
 ) -> Trace:
-    """Run `model` once on fakes of `inputs`, or with `real` on its own weights, and record it.
+    """Run `model` once on fakes of `inputs`, or with `real` on values, and record it.
 
     `inputs` are keyword arguments, a tuple of positional ones, or a single tensor. The model runs
     in eval mode without gradients and, where its config knows `use_cache`, without a cache; hooks of
@@ -63,8 +64,10 @@ def trace(
 
     A module whose forward depends on values of tensors, or can't be taken apart, becomes one opaque
     call that returns a tensor shaped like its input; a `real` run needs no such guess for values, but
-    computes everything and holds every activation until its end. Any other exception ends the trace:
-    what was seen until then comes with a Problem. `alike` are the structural hashes of the modules, if known.
+    computes everything, on clones of the weights, and holds every activation until its end. Any other
+    exception ends the trace: what was seen until then comes with a Problem. So does one before the first
+    call, such as inputs of which there are no fakes. `alike` are the structural hashes of the modules, if
+    known.
     """
     levels = max(path.count(".") for path, _ in walk(model)) + 1
     casts, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
@@ -82,24 +85,23 @@ def _trace(
     model: nn.Module, inputs: Inputs, mode: FakeTensorMode | None, alike: Mapping[nn.Module, str]
 ) -> Trace:
     with _as_before(), _uncompiled(), torch.inference_mode(False), torch.no_grad():
-        if mode is None:
-            made = resting(shell(model, seal=True))
-            given = map_tensors(inputs, torch.clone)
-        else:
-            made = fake_shell(model, mode)
-            given = map_tensors(inputs, lambda tensor: fake(tensor, mode))
-        copied = made.model
-        args, kwargs = _arguments(copied, given)
-        recorder = Recorder(_state(copied), (args, kwargs))
-        run = Forwards(copied, recorder, mode, {new: alike[old] for new, old in made.source_of.items()})
+        try:
+            tokens, unit = positions(inputs)
+            made = real_shell(model) if mode is None else fake_shell(model, mode)
+            copied = made.model
+            given = given_clone(inputs) if mode is None else given_fake(inputs, mode)
+            args, kwargs = _arguments(copied, given)
+            names = tuple(_names(copied, args, kwargs))
+            recorder = Recorder(_state(copied), (args, kwargs))
+            run = Forwards(copied, recorder, mode, {new: alike[old] for new, old in made.source_of.items()})
+        except Exception as error:  # before the first call: there is a tree, and no more
+            return Trace(problem=_problem(error, ""))
         problem = None
         with mode or contextlib.nullcontext(), Operators(recorder, mode), Functions(recorder, mode):
             try:
                 recorder.finish(copied(*args, **kwargs))
             except Exception as error:
-                said = error.reason if isinstance(error, NotShellable) else f"{type(error).__name__}: {error}"
-                problem = Problem(run.where, said)
-    tokens, unit = positions(inputs)
+                problem = _problem(error, run.where)
     return Trace(
         tuple(recorder.calls),
         tuple(recorder.edges),
@@ -108,9 +110,15 @@ def _trace(
         problem,
         tokens,
         unit,
-        tuple(_names(copied, args, kwargs)),
+        names,
         run.shapes,
     )
+
+
+def _problem(error: Exception, where: str) -> Problem:
+    if isinstance(error, NotShellable):
+        return Problem(where or error.path, error.reason)
+    return Problem(where, f"{type(error).__name__}: {error}")
 
 
 def positions(inputs: Inputs) -> tuple[int, Unit]:
@@ -129,14 +137,16 @@ def positions(inputs: Inputs) -> tuple[int, Unit]:
     first = tensors[0]
     if not first.is_floating_point():
         return max(first.numel(), 1), "token"
-    if first.dim() == 3:
+    if first.dim() == 3 and not first.is_nested:
         return int(first.shape[0] * first.shape[1]) or 1, "token"
-    return int(first.shape[0]) or 1, "example"
+    return int(first.size(0)) or 1, "example"
 
 
 @contextlib.contextmanager
 def _as_before() -> Iterator[None]:
     state = random.getstate()
+    numpy: Any = sys.modules.get("numpy.random")  # a model that draws from it has imported it
+    drawn = None if numpy is None else numpy.get_state()
     # Torch logs a traceback for each shape that doesn't fit; the Problem says it better.
     log = logging.getLogger("torch._subclasses.fake_tensor")
     disabled, log.disabled = log.disabled, True
@@ -149,6 +159,8 @@ def _as_before() -> Iterator[None]:
             yield
         finally:
             random.setstate(state)
+            if drawn is not None:
+                numpy.set_state(drawn)
             log.disabled = disabled
 
 
@@ -164,7 +176,7 @@ def _uncompiled() -> contextlib.AbstractContextManager[Any]:
 def _arguments(model: nn.Module, inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}
-    if isinstance(inputs, dict):
+    if isinstance(inputs, Mapping):
         kwargs = dict(inputs)
     else:
         args = tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
 
 from surgery.errors import SurgeryError
@@ -95,5 +96,6 @@ def from_config(class_name: str, config: dict[str, Any]) -> nn.Module:
 
 
 def dtype_of(model: nn.Module) -> str:
-    """The dtype of the first parameter, as configs write it."""
-    return str(next(model.parameters()).dtype).removeprefix("torch.")
+    """The dtype of the first parameter, as configs write it; without parameters that of new ones."""
+    first = next(model.parameters(), None)
+    return str(torch.get_default_dtype() if first is None else first.dtype).removeprefix("torch.")

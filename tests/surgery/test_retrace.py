@@ -1,5 +1,7 @@
 """Tracing a session anew: on other inputs, and on real weights where shapes were not enough."""
 
+from typing import NoReturn
+
 import pytest
 import torch
 from torch import nn
@@ -61,6 +63,73 @@ def test_previews_compare_like_with_like() -> None:
     session.retrace()
     again = session.preview("remove", "[1]")
     assert (again.before.macs, again.after.macs) == (known.before.macs, known.after.macs)
+
+
+class Rooted(nn.Module):
+    """Chooses by a value at its root, where no trace on shapes can guess."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3), nn.Linear(3, 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.body(x) if x.sum() > 0 else self.body(-x)
+
+
+def test_what_only_a_trace_on_shapes_cannot_do_refuses_no_edit() -> None:
+    """Where that trace failed before the edit too, the run on values is what counts."""
+    session = surgery.open(Rooted(), torch.ones(2, 4))
+    assert session.graph.problem is not None
+    assert session.retrace().problem is None
+    session.remove("body[1]")
+    assert session.graph.problem is None
+    with pytest.raises(SurgeryError, match="after remove the forward would fail here"):
+        session.remove("body[1]")
+    assert session.graph.problem is None
+
+
+class Narrowing(nn.Module):
+    """Takes four of what it is given; which, by a value."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[..., :4] if x.sum() > -1e6 else x[..., -4:]
+
+
+def test_a_guess_that_fits_no_more_refuses_no_edit() -> None:
+    """A trace on shapes guesses what a choice returns; where a run on values goes through, it was wrong."""
+    model = nn.Sequential(nn.Linear(8, 4), Narrowing(), nn.Linear(4, 2))
+    session = surgery.open(model, torch.ones(2, 8))
+    with pytest.raises(SurgeryError, match="after remove the forward would fail here"):
+        session.remove("[0]")
+    session.retrace()
+    session.remove("[0]")
+    assert session.graph.problem is None
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_a_retrace_that_raises_leaves_the_session_as_it_was(real: bool) -> None:
+    """Such as one that is interrupted: graph, note and edits are those of the tracing before."""
+
+    class Interrupted(dict[str, torch.Tensor]):
+        def values(self) -> NoReturn:
+            raise KeyboardInterrupt
+
+    session = surgery.open(*gated())
+    before = session.graph
+    with pytest.raises(KeyboardInterrupt):
+        session.retrace(Interrupted(input=torch.ones(2, 4)), real=real)
+    assert session.graph is before
+    session.remove("[1]")
+    assert session.graph.problem is None
+
+
+def test_a_retrace_leaves_weights_as_they_are() -> None:
+    """A run on values that writes into weights writes into copies, in the session and the opened model."""
+    model = nn.Sequential(nn.Embedding(4, 3, max_norm=0.1), nn.Linear(3, 2))
+    session, before = surgery.open(model, torch.tensor([0, 1])), model[0].weight.detach().clone()
+    assert session.retrace().problem is None
+    assert torch.equal(model[0].weight, before)
+    assert torch.equal(session.model[0].weight, before)
 
 
 def test_other_inputs_are_traced_from_then_on() -> None:
