@@ -22,6 +22,7 @@ from graph.holders import NotCopied, copied, fill_slots, is_holder, slots_of
 from graph.tree import children, is_lazy, own_tensors, unwrapped, walk
 
 _PLAIN = frozenset({type(None), bool, int, float, str})  # most of what modules hold
+_TORCHS_OWN = frozenset(nn.Module().__dict__)
 _CONTAINERS = frozenset({list, tuple, set})
 
 
@@ -156,8 +157,15 @@ class _Maker:
         if isinstance(new, Sealed):
             self.fill_sealed(new, old)
             return
+        held = new.__dict__
         for name, value in old.__dict__.items():
-            new.__dict__[name] = self.remap(value)
+            kind = type(value)
+            if kind in _PLAIN:
+                held[name] = value
+            elif name in _TORCHS_OWN and not value and (kind is dict or kind is OrderedDict):
+                held[name] = kind()  # most of what torch gives a module, and nobody else's
+            else:
+                held[name] = self.remap(value)
         if type(old) not in self.slotted:
             self.slotted[type(old)] = bool(slots_of(type(old)))
         if self.slotted[type(old)]:

@@ -130,7 +130,7 @@ class Forwards:
         """Run a leaf, or make what another of its kind returned."""
         layers = self.layers
         with torch._C.DisableTorchFunction():  # looking at tensors is nothing that the model does
-            key = None if layers is None else layers.key(module, forward, (args, kwargs))
+            key = None if layers is None else layers.key(module, forward, args, kwargs, watched)
         if layers is None or key is None:
             return forward(*args, **kwargs)
         known = layers.again(key, module, watched)

@@ -51,7 +51,9 @@ class Keys:
         self.foreign: dict[nn.Module, int | None] = {}
         self.numbers: dict[Any, int] = {}
         self.trees: dict[nn.Module, tuple[nn.Module, ...]] = {}
-        self.at_first = {module: _contents(module) for module in structures}
+        self.at_first = {
+            module: _contents(module) for module, made in structures.items() if self.alike[made] > 1
+        }
 
     def key(self, module: nn.Module, given: Any) -> Any:
         """What the run of `module` on `given` can depend on; None if that can't be said."""

@@ -4,7 +4,6 @@ Such a layer does the same wherever its attributes, the layouts of its tensors a
 are the same, which can be said of torch's own classes and of no others.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from graph.tracing.fakes import empty_fake
 from graph.tracing.keys import BARE, Unsayable, said_of
-from graph.tracing.outcomes import surroundings
+from graph.tracing.outcomes import say, surroundings
 from graph.tracing.recorder import Recorder, Watched
 from graph.tracing.storages import storage_of
 from graph.tree import join, walk
@@ -45,52 +44,43 @@ class Layers:
     def __init__(self, recorder: Recorder, mode: FakeTensorMode) -> None:
         self.recorder, self.mode = recorder, mode
 
-    def key(self, module: nn.Module, forward: Any, given: Any) -> Any:
+    def key(self, module: nn.Module, forward: Any, args: Any, kwargs: Any, watched: Watched) -> Any:
         """What a call of `module` hangs on; None if it isn't a layer of torch, or hangs on more."""
         cls = type(module)
         if not cls.__module__.startswith("torch.nn.modules.") or forward.__func__ is not cls.forward:
             return None
+        said: list[Any] = [cls, *surroundings(), len(args), *kwargs]
+        # Values of arguments that are known make no difference: what a layer returns has the same shape.
+        if not say(args, self.mode, said, []) or (kwargs and not say(kwargs.values(), self.mode, said, [])):
+            return None
+        given = [id(tensor) for tensor in watched.given]
+        if any(key in self.recorder.state for key in given):
+            return None
+        if len(given) > 1:
+            said += map(given.index, given)  # which of them are the same
+        shared: dict[int, int] = {}
         try:
-            return cls, tuple(self.held(module)), surroundings(), tuple(self.said(given, {}))
+            for path, below in walk(module) if module._modules else (("", module),):
+                self.describe(path, below, said, shared)
         except Unsayable:
             return None
+        return tuple(said)
 
-    def held(self, module: nn.Module) -> Iterator[Any]:
-        first: dict[int, int] = {}
-        for path, below in walk(module):
-            yield path, type(below), below.training
-            for tensors in (below._parameters, below._buffers):
-                for name, tensor in tensors.items():
-                    yield name, None if tensor is None else self.layout(tensor, first)
-            for name, value in below.__dict__.items():
-                if name in BARE or name == "forward":
-                    continue
-                if name.startswith("_flat_weight"):  # a recurrent layer lists its parameters once more
-                    continue
-                yield name, said_of(value)
-
-    def said(self, value: Any, first: dict[int, int]) -> Iterator[Any]:
-        if isinstance(value, torch.Tensor):
-            if id(value) in self.recorder.state:
-                raise Unsayable
-            yield self.layout(value, first)
-        elif type(value) in _PLAIN:
-            yield type(value), value
-        elif type(value) in (list, tuple, dict):
-            yield type(value), tuple(value) if type(value) is dict else len(value)
-            for item in value.values() if type(value) is dict else value:
-                yield from self.said(item, first)
-        else:
-            raise Unsayable
-
-    def layout(self, tensor: torch.Tensor, first: dict[int, int]) -> Any:
-        if not isinstance(tensor, FakeTensor) or tensor.fake_mode is not self.mode:
-            raise Unsayable
-        if tensor.fake_device != _CPU or tensor.layout != torch.strided:
-            raise Unsayable
-        known = tensor.constant is not None
-        same = first.setdefault(id(tensor), len(first))
-        return tuple(tensor.shape), tensor.stride(), tensor.dtype, known, same
+    def describe(self, path: str, module: nn.Module, said: list[Any], shared: dict[int, int]) -> None:
+        said += path, module.training
+        for tensors in (module._parameters, module._buffers):
+            for name, tensor in tensors.items():
+                said.append(name)
+                if tensor is not None:
+                    if type(tensor) is not FakeTensor or tensor.fake_device != _CPU:
+                        raise Unsayable
+                    said += tensor.shape, tensor.stride(), tensor.dtype
+                    if len(self.recorder.state[id(tensor)][1]) > 1:  # perhaps at two paths of this layer
+                        said.append(shared.setdefault(id(tensor), len(shared)))
+        for name, value in module.__dict__.items():
+            if name in BARE or name == "forward" or name.startswith("_flat_weight"):
+                continue  # a recurrent layer lists its parameters once more
+            said += name, type(value), value if type(value) in _PLAIN else said_of(value)
 
     def learn(self, key: Any, module: nn.Module, out: Any, watched: Watched) -> None:
         """Remember a true run, unless it did more than to make new tensors of its arguments."""

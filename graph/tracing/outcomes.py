@@ -22,21 +22,18 @@ MOST = 50_000
 """So many outcomes are remembered; then all are forgotten."""
 
 _PLAIN = frozenset(
-    {bool, int, float, complex, str, type(None)}
+    {bool, int, float, complex, str, type(None), type(...)}
     | {torch.dtype, torch.device, torch.layout, torch.memory_format}
 )
 _MASKS = (torch.bool, torch.uint8)
 _CPU = torch.device("cpu")
 _DEVICE = torch.ops.prim.device.default
-_RETURN_VIEWS = frozenset(
-    getattr(torch.Tensor, name)
-    for name in (
-        *("__getitem__", "chunk", "detach", "expand", "permute", "split", "squeeze", "transpose", "unbind"),
-        *("unsqueeze", "view"),
-    )
-)  # what they return is never remembered, so there is no use in asking
+_BY_OFFSET = frozenset({torch.as_strided, torch.Tensor.as_strided})  # theirs counts from the storage's start
 
-Kind = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]
+Sizes = tuple[int, ...]
+Kind = tuple[Sizes, Sizes, torch.dtype, int, int | None]
+"""Shape, strides and dtype of a tensor that comes back; the place of the tensor given that it is a view of
+(-1: of none), and how far into it it begins (None: it is that tensor itself)."""
 Outcome = tuple[type | None, tuple[Kind, ...], int]
 """The form of what comes back (None: the first argument itself), its tensors, and the MACs."""
 
@@ -61,14 +58,14 @@ def shortly(
         return _viewed(operator, mode, args, kwargs), 0
     known = _outcomes.get(key)
     if known is not None:
-        return args[0] if known[0] is None else _made(known, mode), known[2]
+        return args[0] if known[0] is None else _made(known, mode, ()), known[2]
     out = operator(*args, **kwargs)
     macs = macs_of(operator, args, kwargs, out)
     if traits.in_place:
         stays = out is args[0] and _key(operator, mode, args, kwargs) == key
         outcome: Outcome | None = (None, (), macs) if stays else None
     else:
-        outcome = _outcome(out, macs)
+        outcome = _outcome(out, macs, None)
     if outcome is not None:
         _remember(key, outcome)
     return out, macs
@@ -92,7 +89,7 @@ def of_function(
 ) -> Any:
     """`func(*args, **kwargs)`, a function outside leaves, or tensors like those it returned before."""
     key = None
-    if func not in _RETURN_VIEWS and _is_torchs(func):
+    if _is_torchs(func):
         with torch._C.DisableTorchFunction():
             key = _function_key(func, mode, args, kwargs)
     if key is None:
@@ -101,11 +98,11 @@ def of_function(
     if known is not None:
         watched.macs = known[2]
         with torch._C.DisableTorchFunction():
-            return _made(known, mode)
+            return _made(known, mode, watched.given)
     out = func(*args, **kwargs)
     if key not in _outcomes:
         with torch._C.DisableTorchFunction():
-            # That a function writes, returns a view or a number is remembered too.
+            # That a function writes, or returns a number, is remembered too.
             _remember(key, None if watched.wrote else _outcome(out, watched.macs, watched.given))
     return out
 
@@ -113,6 +110,8 @@ def of_function(
 def _is_torchs(func: Any) -> bool:
     """Whether `func` is of torch, or a method or getter of its tensors, which have no module."""
     module = getattr(func, "__module__", None)
+    if func in _BY_OFFSET:
+        return False
     return module is None or module.partition(".")[0] in ("torch", "_operator")
 
 
@@ -126,11 +125,11 @@ def _function_key(func: Any, mode: FakeTensorMode, args: tuple[Any, ...], kwargs
     """What the outcome of a function hangs on; None if it may hang on more."""
     said: list[Any] = [func, surroundings()]
     known: list[bool] = []
-    if not _say(args, mode, said, known):
+    if not say(args, mode, said, known):
         return None
     if kwargs:
         said.append(tuple(kwargs))
-        if not _say(kwargs.values(), mode, said, known):
+        if not say(kwargs.values(), mode, said, known):
             return None
     return None if any(known) or not known else tuple(said)
 
@@ -156,20 +155,24 @@ def _key(operator: Any, mode: FakeTensorMode, args: tuple[Any, ...], kwargs: dic
     """
     said: list[Any] = [operator, torch.get_default_dtype()]
     known: list[bool] = []
-    if not _say(args, mode, said, known):
+    if not say(args, mode, said, known):
         return None
     if operator is INDEX and any(index is not None and index.dtype in _MASKS for index in args[1]):
         return None
     if kwargs:
         said.append(tuple(kwargs))
-        if not _say(kwargs.values(), mode, said, known):
+        if not say(kwargs.values(), mode, said, known):
             return None
     if known and (all(known) or (known[0] and traits_of(operator).in_place)):
         return None
     return tuple(said)
 
 
-def _say(values: Iterable[Any], mode: FakeTensorMode, said: list[Any], known: list[bool]) -> bool:
+def say(values: Iterable[Any], mode: FakeTensorMode, said: list[Any], known: list[bool]) -> bool:
+    """Append to `said` comparable words for arguments, to `known` whether each tensor's values are known.
+
+    False if they hold something that there are no words for.
+    """
     for value in values:
         kind = type(value)
         if kind is FakeTensor:
@@ -179,33 +182,53 @@ def _say(values: Iterable[Any], mode: FakeTensorMode, said: list[Any], known: li
             said.append((tuple(value.shape), value.stride(), value.dtype))
         elif kind in _PLAIN:
             said.append((kind, value))
+        elif kind is slice:
+            said.append(slice)
+            if not say((value.start, value.stop, value.step), mode, said, known):
+                return False
         elif kind is list or kind is tuple:
             said.append(len(value))
-            if not _say(value, mode, said, known):
+            if not say(value, mode, said, known):
                 return False
         else:
             return False
     return True
 
 
-def _outcome(out: Any, macs: int, given: Sequence[torch.Tensor] = ()) -> Outcome | None:
-    """What to remember of an output; None if that can't be, or if it lies over the memory of `given`."""
+def _outcome(out: Any, macs: int, given: Sequence[torch.Tensor] | None) -> Outcome | None:
+    """What to remember of an output; None if that can't be. Without `given` it is known to be new."""
     several = type(out) in (list, tuple)
     kinds = []
-    theirs = {storage_of(tensor) for tensor in given}
+    places = {} if given is None else {storage_of(tensor): place for place, tensor in enumerate(given)}
     for tensor in out if several else (out,):
         if type(tensor) is not FakeTensor or tensor.constant is not None or tensor.fake_device != _CPU:
             return None
-        if given:
-            if (storage := storage_of(tensor)) in theirs:
+        place, offset = -1, None
+        if given is not None:
+            place = places.setdefault(storage_of(tensor), -1)
+            if place < 0:
+                places[storage_of(tensor)] = -2  # another one over it is no new tensor
+            if place < -1 or (place >= 0 and tensor.dtype != given[place].dtype):
                 return None
-            theirs.add(storage)
-        kinds.append((tuple(tensor.shape), tensor.stride(), tensor.dtype))
+            same = [other for other, known in enumerate(given) if known is tensor]
+            if same:
+                place = same[0]
+            elif place >= 0:
+                offset = int(tensor.storage_offset() - given[place].storage_offset())
+        kinds.append((tuple(tensor.shape), tensor.stride(), tensor.dtype, place, offset))
     return type(out) if several else FakeTensor, tuple(kinds), macs
 
 
-def _made(outcome: Outcome, mode: FakeTensorMode) -> Any:
+def _made(outcome: Outcome, mode: FakeTensorMode, given: Sequence[torch.Tensor]) -> Any:
     form, kinds, _ = outcome
-    with torch._C._DisableTorchDispatch():
-        made = [empty_fake(shape, strides, dtype, mode) for shape, strides, dtype in kinds]
+    made = []
+    for shape, strides, dtype, place, offset in kinds:
+        if place < 0:
+            with torch._C._DisableTorchDispatch():
+                made.append(empty_fake(shape, strides, dtype, mode))
+        elif offset is None:
+            made.append(given[place])
+        else:
+            start = given[place].storage_offset() + offset
+            made.append(_viewed(torch.as_strided, mode, (given[place], shape, strides, start), {}))
     return made[0] if form is FakeTensor or form is None else form(made)

@@ -11,9 +11,11 @@ import inspect
 import logging
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
@@ -32,6 +34,8 @@ from graph.tree import join, own_tensors, walk
 
 Inputs = torch.Tensor | tuple[Any, ...] | Mapping[str, Any]
 Unit = Literal["token", "example"]
+
+_known_positional: WeakKeyDictionary[Callable[..., Any], list[str]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +194,24 @@ def _arguments(model: nn.Module, inputs: Any) -> tuple[tuple[Any, ...], dict[str
 
 def _names(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[str]:
     """Names of the tensors given, in the order of `tensors_in`."""
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = inspect.signature(type(model).forward).parameters.values()
-    positional = [parameter.name for parameter in parameters if parameter.kind in kinds][1:]
+    positional = _positional(type(model).forward) if args else []
     for index, value in enumerate(args):
         yield from _named(positional[index] if index < len(positional) else str(index), value)
     for name, value in kwargs.items():
         yield from _named(name, value)
+
+
+def _positional(forward: Callable[..., Any]) -> list[str]:
+    """Names of the parameters of a method that can be given by position, without `self`."""
+    plain = isinstance(forward, FunctionType)
+    if plain and forward in _known_positional:
+        return _known_positional[forward]
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(forward).parameters.values()
+    names = [each.name for each in parameters if each.kind in kinds][1:]
+    if plain:
+        _known_positional[forward] = names
+    return names
 
 
 def _named(name: str, value: Any) -> Iterator[str]:
