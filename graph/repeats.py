@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType
+from weakref import ProxyTypes
 
 from torch import nn
 
@@ -95,7 +96,7 @@ def attributes(module: nn.Module) -> Attributes:
     """
     found = []
     for name, value in module.__dict__.items():
-        if not name.startswith("_") and name != "training":
+        if isinstance(name, str) and not name.startswith("_") and name != "training":
             scalar = _scalar(value)
             if scalar is not None or value is None:
                 found.append((name, scalar))
@@ -103,6 +104,8 @@ def attributes(module: nn.Module) -> Attributes:
 
 
 def _scalar(value: object) -> Scalar:
+    if type(value) in ProxyTypes:  # it may be dead, and then answers to nothing
+        return None
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, bool | int | str):

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
+from weakref import ProxyTypes
 
 import torch
 from torch import nn
@@ -19,6 +20,7 @@ from torch.utils.hooks import RemovableHandle
 
 from graph.configs import config_like, is_config
 from graph.holders import NotCopied, copied, fill_slots, is_holder, slots_of
+from graph.references import is_reference, redirected
 from graph.tree import children, is_lazy, own_tensors, unwrapped, walk
 
 _PLAIN = frozenset({type(None), bool, int, float, str})  # most of what modules hold
@@ -202,12 +204,17 @@ class _Maker:
         self.kept.append(value)
 
     def _made(self, value: Any) -> Any:
+        if type(value) in ProxyTypes:  # it may be dead, and then answers to nothing
+            return value
         if isinstance(value, torch.Tensor):
             return self.parameter(value) if isinstance(value, nn.Parameter) else self.buffer(value)
         if isinstance(value, RemovableHandle):
             return self.handle(value)
         if isinstance(value, types.MethodType) and isinstance(value.__self__, nn.Module):
             return types.MethodType(value.__func__, self.remap(value.__self__))
+        if is_reference(value):
+            self.memo[id(value)] = value  # it may lead to itself
+            return redirected(value, self.remap)
         if type(value) not in _CONTAINERS and is_config(value):
             return config_like(value, self.memo) if self.private_config else value
         if not is_holder(value):

@@ -5,10 +5,15 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from graph.tracing.shared import Shared
+
 T = TypeVar("T")
 
 SHALLOW = 60
 """Levels that a thread's own stack holds with ease, whoever calls."""
+
+_recursion = Shared(sys.getrecursionlimit, sys.setrecursionlimit)
+_starting = threading.Lock()
 
 _FRAMES, _STACK = 16, 64 * 1024  # per level: frames of Python, bytes of stack
 
@@ -30,16 +35,15 @@ def with_room(levels: int, run: Callable[[], T]) -> T:
         except BaseException as error:
             failed.append(error)
 
-    limit, size = sys.getrecursionlimit(), threading.stack_size(16 * 1024 * 1024 + levels * _STACK)
-    sys.setrecursionlimit(max(limit, 1_000 + levels * _FRAMES))
-    try:
+    with _recursion.at_least(1_000 + levels * _FRAMES):
         thread = threading.Thread(target=guarded, name="deep trace", daemon=True)
-        thread.start()
-        threading.stack_size(size)
+        with _starting:
+            size = threading.stack_size(16 * 1024 * 1024 + levels * _STACK)
+            try:
+                thread.start()
+            finally:
+                threading.stack_size(size)
         thread.join()
-    finally:
-        threading.stack_size(size)
-        sys.setrecursionlimit(limit)
     if failed:
         raise failed[0]
     return done[0]

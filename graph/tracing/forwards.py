@@ -158,9 +158,10 @@ class Forwards:
         """Run a block, or copy what an alike one did; what values decide isn't the same twice."""
         if (memo := self.memo) is None:
             return self.block(path, module, forward, args, kwargs)
-        given, start = (args, kwargs), Start(len(self.recorder.calls), len(self.recorder.written))
+        given = args, kwargs
         with self.recorder.watching(), torch._C.DisableTorchFunction():
             key = memo.keys.key(module, given)
+            start = Start(len(self.recorder.calls), len(self.recorder.written), tuple(tensors_in(given)))
         if key is None:
             return self.block(path, module, forward, args, kwargs)
         copied = memo.copy(key, path, given)

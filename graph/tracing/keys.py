@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Container, Iterator, Mapping
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
+from weakref import ProxyTypes
 
 import torch
 from torch import nn
@@ -19,7 +20,7 @@ from torch import nn
 from graph.configs import is_config
 from graph.repeats import SCHEDULES
 from graph.tracing.fakes import tensors_in
-from graph.tracing.outcomes import surroundings
+from graph.tracing.functions import surroundings
 from graph.tracing.recorder import Made, Recorder
 from graph.tree import bottom_up, children, own_tensors, walk
 
@@ -61,10 +62,10 @@ class Keys:
         if self.alike[made_like] < 2:
             return None
         try:
-            objects = self.objects(module)
-            if not self.is_as_at_first(module):
+            around, objects = surroundings(), self.objects(module)
+            if around is None or not self.is_as_at_first(module):
                 return None
-            return made_like, objects, self.tied_within(module), surroundings(), self.arguments(given)
+            return made_like, objects, self.tied_within(module), around, self.arguments(given)
         except Unsayable:
             return None
 
@@ -160,6 +161,8 @@ def _contents(module: nn.Module) -> list[Any]:
     """What `module` holds, and what is in the plain holders and configs that it holds."""
     found = list(module.__dict__.values())
     for value in module.__dict__.values():
+        if type(value) in ProxyTypes:
+            continue
         if isinstance(value, _HOLDERS):
             found += value.values() if isinstance(value, dict) else value
         elif is_config(value):
@@ -169,6 +172,8 @@ def _contents(module: nn.Module) -> list[Any]:
 
 def said_of(value: Any) -> Any:
     """An attribute in comparable words: by value where it is data, by identity where it doesn't change."""
+    if type(value) in ProxyTypes:
+        raise Unsayable
     if isinstance(value, _PLAIN):
         return type(value), value
     if isinstance(value, list | tuple):

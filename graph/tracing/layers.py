@@ -1,19 +1,22 @@
 """Layers of torch itself run once per kind: what one did is remembered, over all traces of a process.
 
 Such a layer does the same wherever its attributes, the layouts of its tensors and those of its arguments
-are the same, which can be said of torch's own classes and of no others.
+are the same, and so are the modes around it, which can be said of torch's own classes and of no others.
 """
 
 from dataclasses import dataclass
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
+from weakref import ProxyTypes
 
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from graph.tracing.fakes import empty_fake
-from graph.tracing.keys import BARE, Unsayable, said_of
-from graph.tracing.outcomes import say, surroundings
+from graph.tracing.functions import surroundings, together
+from graph.tracing.keys import BARE, Unsayable
+from graph.tracing.outcomes import is_plain, say
 from graph.tracing.recorder import Recorder, Watched
 from graph.tracing.storages import storage_of
 from graph.tree import join, walk
@@ -21,12 +24,11 @@ from graph.tree import join, walk
 MOST = 10_000
 """So many runs are remembered; then all are forgotten."""
 
-_CPU = torch.device("cpu")
 _PLAIN = frozenset({bool, int, float, str, type(None), torch.dtype})
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _Done:
     """What a layer did: MACs, the arguments it touched, by place, and the tensors of its own that it read."""
 
     macs: int
@@ -35,7 +37,7 @@ class _Run:
     out: Any
 
 
-_runs: dict[Any, _Run] = {}
+_runs: dict[Any, _Done] = {}
 
 
 class Layers:
@@ -47,17 +49,17 @@ class Layers:
     def key(self, module: nn.Module, forward: Any, args: Any, kwargs: Any, watched: Watched) -> Any:
         """What a call of `module` hangs on; None if it isn't a layer of torch, or hangs on more."""
         cls = type(module)
-        if not cls.__module__.startswith("torch.nn.modules.") or forward.__func__ is not cls.forward:
+        own = forward.__func__ is cls.forward and forward.__self__ is module
+        around = surroundings()
+        if around is None or not own or not cls.__module__.startswith("torch.nn.modules."):
             return None
-        said: list[Any] = [cls, *surroundings(), len(args), *kwargs]
+        said: list[Any] = [cls, cls.forward, around, len(args), *kwargs]
         # Values of arguments that are known make no difference: what a layer returns has the same shape.
         if not say(args, self.mode, said, []) or (kwargs and not say(kwargs.values(), self.mode, said, [])):
             return None
-        given = [id(tensor) for tensor in watched.given]
-        if any(key in self.recorder.state for key in given):
+        if any(id(tensor) in self.recorder.state for tensor in watched.given):
             return None
-        if len(given) > 1:
-            said += map(given.index, given)  # which of them are the same
+        said += together(watched.given)
         shared: dict[int, int] = {}
         try:
             for path, below in walk(module) if module._modules else (("", module),):
@@ -72,7 +74,9 @@ class Layers:
             for name, tensor in tensors.items():
                 said.append(name)
                 if tensor is not None:
-                    if type(tensor) is not FakeTensor or tensor.fake_device != _CPU:
+                    if type(tensor) is not FakeTensor or not is_plain(tensor):
+                        raise Unsayable
+                    if id(tensor) not in self.recorder.state:  # it came during the forward
                         raise Unsayable
                     said += tensor.shape, tensor.stride(), tensor.dtype
                     if len(self.recorder.state[id(tensor)][1]) > 1:  # perhaps at two paths of this layer
@@ -80,7 +84,7 @@ class Layers:
         for name, value in module.__dict__.items():
             if name in BARE or name == "forward" or name.startswith("_flat_weight"):
                 continue  # a recurrent layer lists its parameters once more
-            said += name, type(value), value if type(value) in _PLAIN else said_of(value)
+            said += name, type(value), _word(value)
 
     def learn(self, key: Any, module: nn.Module, out: Any, watched: Watched) -> None:
         """Remember a true run, unless it did more than to make new tensors of its arguments."""
@@ -102,13 +106,13 @@ class Layers:
         if len(_runs) >= MOST:
             _runs.clear()
         places = tuple(place for place, tensor in enumerate(watched.given) if id(tensor) in touched)
-        _runs[key] = _Run(watched.macs, places, tuple(names[read] for read in reads), made)
+        _runs[key] = _Done(watched.macs, places, tuple(names[read] for read in reads), made)
 
     def template(self, out: Any, theirs: set[int]) -> Any:
         """The output with each tensor as its layout; `theirs` are storages that it may not lie over."""
         if isinstance(out, FakeTensor):
             storage = storage_of(out)
-            if storage in theirs or out.constant is not None or id(out) in self.recorder.state:
+            if storage in theirs or out.constant is not None or not is_plain(out):
                 raise Unsayable
             theirs.add(storage)
             return tuple(out.shape), out.stride(), out.dtype
@@ -138,6 +142,19 @@ class Layers:
             return template[0](map(self.made, template[1]))
         shape, strides, dtype = template
         return empty_fake(shape, strides, dtype, self.mode)
+
+
+def _word(value: Any) -> Any:
+    """An attribute by value; a function by itself, if it is there for as long as the process."""
+    if type(value) in _PLAIN:
+        return value
+    if type(value) in ProxyTypes:
+        raise Unsayable
+    if isinstance(value, list | tuple):
+        return tuple((type(item), _word(item)) for item in value)
+    if isinstance(value, FunctionType | BuiltinFunctionType) and "<" not in value.__qualname__:
+        return value
+    raise Unsayable
 
 
 def _tensor(module: nn.Module, name: str) -> torch.Tensor | None:

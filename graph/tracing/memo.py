@@ -2,9 +2,11 @@
 
 A block is copied only if an alike block was called before in the same way (see `keys`) and two true
 runs of it were equal, call by call, and left nothing behind: no attribute, no item in a list, no write
-into an argument, no output over the memory of another. Everything else is traced.
+into an argument, no output over the memory of another. Everything else is traced. What a block keeps where
+nobody looks, such as in a class or a global, isn't seen.
 """
 
+import operator
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,10 +36,14 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where the recorder stood when a run began: its next call, and how many writes it had seen."""
+    """Where the recorder stood when a run began: its next call, and how many writes it had seen.
+
+    `given` are the tensors that were among the arguments then.
+    """
 
     call: int
     write: int
+    given: tuple[torch.Tensor, ...]
 
 
 class Memo:
@@ -78,6 +84,8 @@ class Memo:
         if not self.keys.is_as_at_first(module) or self.keys.arguments(given) != key[-1]:
             raise Unsayable
         arguments = tensors_in(given)
+        if len(arguments) != len(start.given) or not all(map(operator.is_, arguments, start.given)):
+            raise Unsayable  # it put another one into a list that it was given
         theirs = {storage_of(tensor) for tensor in arguments}
         if not theirs.isdisjoint(self.recorder.written[start.write :]):
             raise Unsayable

@@ -1,25 +1,27 @@
-"""Short ways for operators and functions on fake tensors, where a fake tensor mode takes many times as long.
+"""Short ways for operators on fake tensors, where a fake tensor mode takes many times as long.
 
 What an operator returns that makes fresh tensors, or writes into its first argument, is remembered by the
-shapes, strides, dtypes and numbers it was given; so is what a function returns. Plain views are made by
-their meta kernels. Whatever knows a value goes the long way.
+shapes, strides, dtypes and numbers it was given. Plain views are made by their meta kernels. What knows
+nothing but values goes the long way. `functions` remembers in the same words.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from graph.tracing.fakes import empty_fake, wrapped
 from graph.tracing.macs import macs_of
-from graph.tracing.recorder import Watched
 from graph.tracing.schemas import INDEX, traits_of
 from graph.tracing.storages import storage_of
 from graph.tracing.written import into_fakes
 
 MOST = 50_000
 """So many outcomes are remembered; then all are forgotten."""
+
+LONGEST = 256
+"""Items of a list of arguments up to which it is kept as part of what is remembered."""
 
 _PLAIN = frozenset(
     {bool, int, float, complex, str, type(None), type(...)}
@@ -28,16 +30,14 @@ _PLAIN = frozenset(
 _MASKS = (torch.bool, torch.uint8)
 _CPU = torch.device("cpu")
 _DEVICE = torch.ops.prim.device.default
-_BY_OFFSET = frozenset({torch.as_strided, torch.Tensor.as_strided})  # theirs counts from the storage's start
-
 Sizes = tuple[int, ...]
-Kind = tuple[Sizes, Sizes, torch.dtype, int, int | None]
+Kind = tuple[Sizes, Sizes, torch.dtype, int, int]
 """Shape, strides and dtype of a tensor that comes back; the place of the tensor given that it is a view of
-(-1: of none), and how far into it it begins (None: it is that tensor itself)."""
+(-1: of none), and how far into it it begins."""
 Outcome = tuple[type | None, tuple[Kind, ...], int]
 """The form of what comes back (None: the first argument itself), its tensors, and the MACs."""
 
-_outcomes: dict[Any, Outcome | None] = {}
+known_outcomes: dict[Any, Outcome | None] = {}
 
 
 def shortly(
@@ -56,82 +56,26 @@ def shortly(
         return out, macs_of(operator, args, kwargs, out)
     if not remembered:
         return _viewed(operator, mode, args, kwargs), 0
-    known = _outcomes.get(key)
+    known = known_outcomes.get(key)
     if known is not None:
-        return args[0] if known[0] is None else _made(known, mode, ()), known[2]
+        return args[0] if known[0] is None else made_from(known, mode, ()), known[2]
     out = operator(*args, **kwargs)
     macs = macs_of(operator, args, kwargs, out)
     if traits.in_place:
         stays = out is args[0] and _key(operator, mode, args, kwargs) == key
         outcome: Outcome | None = (None, (), macs) if stays else None
     else:
-        outcome = _outcome(out, macs, None)
+        outcome = outcome_of(out, macs, None)
     if outcome is not None:
-        _remember(key, outcome)
+        remember(key, outcome)
     return out, macs
 
 
-def surroundings() -> tuple[Any, ...]:
-    """What a function does hangs on these too, and a forward may change them on its way."""
-    return (
-        torch.is_grad_enabled(),
-        torch.is_inference_mode_enabled(),
-        torch.is_autocast_enabled("cpu"),
-        torch.get_autocast_dtype("cpu"),
-        torch.get_default_dtype(),
-        torch._C._len_torch_function_stack(),
-        torch._C._len_torch_dispatch_stack(),
-    )
-
-
-def of_function(
-    func: Any, mode: FakeTensorMode, args: tuple[Any, ...], kwargs: dict[str, Any], watched: Watched
-) -> Any:
-    """`func(*args, **kwargs)`, a function outside leaves, or tensors like those it returned before."""
-    key = None
-    if _is_torchs(func):
-        with torch._C.DisableTorchFunction():
-            key = _function_key(func, mode, args, kwargs)
-    if key is None:
-        return func(*args, **kwargs)
-    known = _outcomes.get(key)
-    if known is not None:
-        watched.macs = known[2]
-        with torch._C.DisableTorchFunction():
-            return _made(known, mode, watched.given)
-    out = func(*args, **kwargs)
-    if key not in _outcomes:
-        with torch._C.DisableTorchFunction():
-            # That a function writes, or returns a number, is remembered too.
-            _remember(key, None if watched.wrote else _outcome(out, watched.macs, watched.given))
-    return out
-
-
-def _is_torchs(func: Any) -> bool:
-    """Whether `func` is of torch, or a method or getter of its tensors, which have no module."""
-    module = getattr(func, "__module__", None)
-    if func in _BY_OFFSET:
-        return False
-    return module is None or module.partition(".")[0] in ("torch", "_operator")
-
-
-def _remember(key: Any, outcome: Outcome | None) -> None:
-    if len(_outcomes) >= MOST:
-        _outcomes.clear()
-    _outcomes[key] = outcome
-
-
-def _function_key(func: Any, mode: FakeTensorMode, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """What the outcome of a function hangs on; None if it may hang on more."""
-    said: list[Any] = [func, surroundings()]
-    known: list[bool] = []
-    if not say(args, mode, said, known):
-        return None
-    if kwargs:
-        said.append(tuple(kwargs))
-        if not say(kwargs.values(), mode, said, known):
-            return None
-    return None if any(known) or not known else tuple(said)
+def remember(key: Any, outcome: Outcome | None) -> None:
+    """Keep an outcome, or that there is none to keep."""
+    if len(known_outcomes) >= MOST:
+        known_outcomes.clear()
+    known_outcomes[key] = outcome
 
 
 def _viewed(operator: Any, mode: FakeTensorMode, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -168,6 +112,12 @@ def _key(operator: Any, mode: FakeTensorMode, args: tuple[Any, ...], kwargs: dic
     return tuple(said)
 
 
+def is_plain(tensor: FakeTensor) -> bool:
+    """Whether its shape, strides and dtype say all that an operator goes by: strided, on CPU, no bit set."""
+    strided = tensor.layout == torch.strided and tensor.fake_device == _CPU
+    return strided and not (tensor.is_neg() or (tensor.dtype.is_complex and tensor.is_conj()))
+
+
 def say(values: Iterable[Any], mode: FakeTensorMode, said: list[Any], known: list[bool]) -> bool:
     """Append to `said` comparable words for arguments, to `known` whether each tensor's values are known.
 
@@ -176,7 +126,7 @@ def say(values: Iterable[Any], mode: FakeTensorMode, said: list[Any], known: lis
     for value in values:
         kind = type(value)
         if kind is FakeTensor:
-            if value.fake_mode is not mode or value.fake_device != _CPU:
+            if value.fake_mode is not mode or not is_plain(value):
                 return False
             known.append(value.constant is not None)
             said.append((tuple(value.shape), value.stride(), value.dtype))
@@ -187,7 +137,9 @@ def say(values: Iterable[Any], mode: FakeTensorMode, said: list[Any], known: lis
             if not say((value.start, value.stop, value.step), mode, said, known):
                 return False
         elif kind is list or kind is tuple:
-            said.append(len(value))
+            if len(value) > LONGEST:
+                return False
+            said += kind, len(value)
             if not say(value, mode, said, known):
                 return False
         else:
@@ -195,40 +147,38 @@ def say(values: Iterable[Any], mode: FakeTensorMode, said: list[Any], known: lis
     return True
 
 
-def _outcome(out: Any, macs: int, given: Sequence[torch.Tensor] | None) -> Outcome | None:
+def outcome_of(out: Any, macs: int, given: Sequence[torch.Tensor] | None) -> Outcome | None:
     """What to remember of an output; None if that can't be. Without `given` it is known to be new."""
     several = type(out) in (list, tuple)
     kinds = []
     places = {} if given is None else {storage_of(tensor): place for place, tensor in enumerate(given)}
     for tensor in out if several else (out,):
-        if type(tensor) is not FakeTensor or tensor.constant is not None or tensor.fake_device != _CPU:
+        if type(tensor) is not FakeTensor or tensor.constant is not None or not is_plain(tensor):
             return None
-        place, offset = -1, None
+        place, offset = -1, 0
         if given is not None:
             place = places.setdefault(storage_of(tensor), -1)
             if place < 0:
                 places[storage_of(tensor)] = -2  # another one over it is no new tensor
             if place < -1 or (place >= 0 and tensor.dtype != given[place].dtype):
                 return None
-            same = [other for other, known in enumerate(given) if known is tensor]
-            if same:
-                place = same[0]
-            elif place >= 0:
+            if any(tensor is known for known in given):
+                return None  # perhaps it was given a flag, which no shape tells
+            if place >= 0:
                 offset = int(tensor.storage_offset() - given[place].storage_offset())
         kinds.append((tuple(tensor.shape), tensor.stride(), tensor.dtype, place, offset))
     return type(out) if several else FakeTensor, tuple(kinds), macs
 
 
-def _made(outcome: Outcome, mode: FakeTensorMode, given: Sequence[torch.Tensor]) -> Any:
+def made_from(outcome: Outcome, mode: FakeTensorMode, given: Sequence[torch.Tensor]) -> Any:
+    """What an operator or function with this outcome returns, views of `given` where it did."""
     form, kinds, _ = outcome
     made = []
     for shape, strides, dtype, place, offset in kinds:
         if place < 0:
             with torch._C._DisableTorchDispatch():
                 made.append(empty_fake(shape, strides, dtype, mode))
-        elif offset is None:
-            made.append(given[place])
         else:
             start = given[place].storage_offset() + offset
             made.append(_viewed(torch.as_strided, mode, (given[place], shape, strides, start), {}))
-    return made[0] if form is FakeTensor or form is None else form(made)
+    return made[0] if form is FakeTensor else cast(type, form)(made)

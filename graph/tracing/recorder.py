@@ -13,6 +13,9 @@ Made = tuple[int, int]
 """The call that made a tensor, and which of its outputs that is."""
 
 
+MOST = 10_000
+"""So many specs are kept to be used again; then all are forgotten."""
+
 _specs: dict[tuple[torch.Size, torch.dtype], TensorSpec] = {}
 
 
@@ -178,9 +181,8 @@ class Recorder:
         key = id(tensor)
         if key not in self.state:
             self.producer[key] = index, output
-            if key not in self.alive:
-                self.alive[key] = tensor
-                self.over.setdefault(storage_of(tensor), {})[key] = None
+            self.alive[key] = tensor
+            self.over.setdefault(storage_of(tensor), {})[key] = None
             if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
                 self.produced(torch._C._functorch.get_unwrapped(tensor), index, output)
 
@@ -189,7 +191,9 @@ class Recorder:
         storage = storage_of(tensor)
         self.written.append(storage)
         for key in self.over.get(storage, ()):
-            if key in self.producer and overlap(tensor, self.alive[key]):
+            if key not in self.producer or storage_of(self.alive[key]) != storage:  # it lies elsewhere by now
+                continue
+            if overlap(tensor, self.alive[key]):
                 self.producer[key] = index, 0
 
     def finish(self, out: object) -> None:
@@ -218,6 +222,8 @@ def spec(tensor: torch.Tensor) -> TensorSpec:
     key = torch.Size([tensor.size(0)]) if tensor.is_nested else tensor.shape, tensor.dtype
     found = _specs.get(key)
     if found is None:
+        if len(_specs) >= MOST:
+            _specs.clear()
         found = _specs[key] = TensorSpec(tuple(key[0]), str(tensor.dtype).removeprefix("torch."))
     return found
 

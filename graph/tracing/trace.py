@@ -29,11 +29,16 @@ from graph.tracing.fakes import fake_mode, fake_shell, given_fake, tensors_in
 from graph.tracing.forwards import Forwards
 from graph.tracing.reals import given_clone, real_shell
 from graph.tracing.recorder import Recorder
+from graph.tracing.shared import Shared
 from graph.tracing.watch import Functions, Operators
 from graph.tree import join, own_tensors, walk
 
 Inputs = torch.Tensor | tuple[Any, ...] | Mapping[str, Any]
 Unit = Literal["token", "example"]
+
+# Torch logs a traceback for each shape that doesn't fit; the Problem says it better.
+_log = logging.getLogger("torch._subclasses.fake_tensor")
+_silence = Shared(lambda: _log.disabled, lambda off: setattr(_log, "disabled", bool(off)))
 
 _known_positional: WeakKeyDictionary[Callable[..., Any], list[str]] = WeakKeyDictionary()
 
@@ -77,7 +82,8 @@ def trace(
     casts, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
     def run() -> Trace:
-        with torch.autocast("cpu", dtype, enabled=casts):  # which another thread would not know of
+        # Another thread would not know what this one casts.
+        with torch.autocast("cpu", dtype) if casts else contextlib.nullcontext():
             return _trace(
                 model, inputs, None if real else fake_mode(), structures(model) if alike is None else alike
             )
@@ -151,21 +157,17 @@ def _as_before() -> Iterator[None]:
     state = random.getstate()
     numpy: Any = sys.modules.get("numpy.random")  # a model that draws from it has imported it
     drawn = None if numpy is None else numpy.get_state()
-    # Torch logs a traceback for each shape that doesn't fit; the Problem says it better.
-    log = logging.getLogger("torch._subclasses.fake_tensor")
-    disabled, log.disabled = log.disabled, True
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     # Whatever the caller's default device is, what the model makes must lie beside its fakes.
     elsewhere = torch.get_default_device().type != "cpu"
     device = torch.device("cpu") if elsewhere else contextlib.nullcontext()
-    with torch.random.fork_rng(devices=devices), device:
+    with _silence.at_least(True), torch.random.fork_rng(devices=devices), device:
         try:
             yield
         finally:
             random.setstate(state)
             if drawn is not None:
                 numpy.set_state(drawn)
-            log.disabled = disabled
 
 
 def _uncompiled() -> contextlib.AbstractContextManager[Any]:

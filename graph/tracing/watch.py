@@ -9,8 +9,9 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from graph.tracing.functions import of_function
 from graph.tracing.macs import macs_of
-from graph.tracing.outcomes import of_function, shortly
+from graph.tracing.outcomes import shortly
 from graph.tracing.recorder import Recorder, Watched
 from graph.tracing.schemas import traits_of, written_by
 
@@ -37,6 +38,8 @@ class Functions(TorchFunctionMode):
         if self.recorder.current is not None:
             return func(*args, **kwargs)
         with self.recorder.watching((args, kwargs)) as watched:
+            if func == _SET_DATA:  # no operator tells
+                watched.wrote.append(args[0])
             if self.mode is None:
                 out = func(*args, **kwargs)
             else:
@@ -69,18 +72,27 @@ class Operators(TorchDispatchMode):
     ) -> Any:
         kwargs = kwargs or {}
         with torch._C.DisableTorchFunction():  # what an operator does inside are no functions of the model
-            if self.mode is None:
-                out = func(*args, **kwargs)
-                macs = macs_of(func, args, kwargs, out)
-            else:
-                out, macs = shortly(func, self.mode, args, kwargs)
-            if (watched := self.recorder.current) is not None:
-                watched.macs += macs
-                self.touch(watched, args)
-                if kwargs:
-                    self.touch(watched, kwargs.values())
-                if traits_of(func).writes:
-                    watched.wrote += written_by(func, args, kwargs)
+            if self.recorder.current is None and traits_of(func).writes:
+                # By one of the few functions that report themselves to nobody, such as `set_`.
+                with self.recorder.watching((args, kwargs)) as watched:
+                    out = self.run(func, args, kwargs)
+                    self.recorder.function_call(func.overloadpacket.__name__, out, watched)
+                return out
+            return self.run(func, args, kwargs)
+
+    def run(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self.mode is None:
+            out = func(*args, **kwargs)
+            macs = macs_of(func, args, kwargs, out)
+        else:
+            out, macs = shortly(func, self.mode, args, kwargs)
+        if (watched := self.recorder.current) is not None:
+            watched.macs += macs
+            self.touch(watched, args)
+            if kwargs:
+                self.touch(watched, kwargs.values())
+            if traits_of(func).writes:
+                watched.wrote += written_by(func, args, kwargs)
         return out
 
     def touch(self, watched: Watched, values: Iterable[Any]) -> None:
@@ -103,6 +115,8 @@ _GETTERS = frozenset(
     getattr(torch.Tensor, name)
     for name in ("size", "dim", "numel", "stride", "is_floating_point", "is_contiguous", "get_device")
 )
+
+_SET_DATA = torch.Tensor.data.__set__  # type: ignore[attr-defined]
 
 # Their fake kernels know bfloat16 only, though real ones take float32 too.
 _BFLOAT16_ONLY = frozenset({"_grouped_mm", "grouped_mm"})

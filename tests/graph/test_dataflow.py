@@ -63,6 +63,23 @@ def test_a_write_reaches_views_taken_before(real: bool) -> None:
 
 
 @both
+@pytest.mark.parametrize("set_", [False, True], ids=["data", "set_"])
+def test_a_tensor_that_is_set_to_another_shows_what_is_written_there(real: bool, set_: bool) -> None:
+    """It lies over the memory of the other from then on."""
+
+    def sets(x: Tensor) -> Tensor:
+        y, z = x * 2, x * 3
+        if set_:
+            y.set_(z)
+        else:
+            y.data = z
+        z.add_(1)
+        return y
+
+    assert ("add_", "after") in flow(sets, real)
+
+
+@both
 def test_a_write_does_not_reach_the_other_half(real: bool) -> None:
     """Of halves that lie in turns in one memory, writing one leaves the other as it was."""
 

@@ -147,3 +147,55 @@ def test_a_function_of_the_model_is_run_each_time() -> None:
     for _ in range(2):
         graph(nn.Identity(), lambda layer, x: doubled(layer(x)))
     assert len(ran) == 2
+
+
+def called_with_another_weight(layer: nn.Module, x: Tensor) -> Tensor:
+    """With a weight made of its own."""
+    return torch.func.functional_call(layer, {"weight": layer.weight * 2, "bias": layer.bias}, (x,))
+
+
+def given_another_weight(layer: nn.Module, x: Tensor) -> Tensor:
+    """With a weight of its own from now on."""
+    layer.weight = nn.Parameter(torch.zeros(3, 4))
+    return layer(x)
+
+
+@pytest.mark.parametrize("call", [called_with_another_weight, given_another_weight])
+def test_a_weight_that_comes_during_the_forward_is_used(call: Any) -> None:
+    """The layer is run with it, and where it comes from is an edge."""
+    made = graph(nn.Linear(4, 3), call)
+    assert made.problem is None
+    layer = next(call for call in made.calls if call.module == "layer")
+    assert layer.outputs[0].shape == (2, 3)
+    if call is called_with_another_weight:
+        assert {made.calls[e.source].function for e in made.edges if e.target == layer.id} >= {"mul"}
+
+
+def test_the_forward_of_another_layer_is_that_of_the_other() -> None:
+    """A layer whose forward is another's returns what that one returns."""
+
+    def borrowed(layer: nn.Module, x: Tensor) -> Tensor:
+        return layer[0](x)
+
+    graph(nn.Linear(4, 3))
+    layers = nn.Sequential(nn.Linear(4, 3), nn.Linear(4, 5))
+    layers[0].forward = layers[1].forward
+    made = graph(layers, borrowed)
+    assert made.calls[-1].outputs[0].shape == (2, 5)
+
+
+def test_a_layer_whose_class_was_patched_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was remembered of the class before is not what it does now."""
+    graph(nn.Linear(4, 3))
+    monkeypatch.setattr(nn.Linear, "forward", lambda self, x: x @ torch.zeros(4, 7))
+    assert graph(nn.Linear(4, 3)).calls[0].outputs[0].shape == (2, 7)
+
+
+def test_a_layer_with_a_function_of_the_users_is_run_each_time() -> None:
+    """One function may lie where another lay before."""
+    for power in (1, 2, 3, 1):
+        shaped = nn.TripletMarginWithDistanceLoss(
+            distance_function=lambda a, b, power=power: (a - b).repeat(1, power), reduction="none"
+        )
+        made = graph(shaped, lambda layer, x: layer(x, x, x))
+        assert made.calls[0].outputs[0].shape == (2, 4 * power)

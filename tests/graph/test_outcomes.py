@@ -105,6 +105,68 @@ def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Past its limit all is forgotten, and the graph is the same."""
     made = traced("llama")
     monkeypatch.setattr(outcomes, "MOST", 3)
-    monkeypatch.setattr(outcomes, "_outcomes", kept := {})
+    monkeypatch.setattr(outcomes, "known_outcomes", kept := {})
     assert extract(made.model, made.inputs) == made.graph
     assert 0 < len(kept) <= 3
+
+
+def gradient(x: Tensor) -> Tensor:
+    """A gradient taken inside a forward."""
+    with torch.enable_grad():
+        x = x.clone().requires_grad_(True)
+        return torch.autograd.grad(torch.tanh(x * 2).sum(), x)[0]
+
+
+def branching(x: Tensor) -> Tensor:
+    """Goes by a flag that a function sets."""
+    y = (x * 2).requires_grad_()
+    return y.relu() if y.requires_grad else y.tanh()
+
+
+def neighbours(x: Tensor) -> Tensor:
+    """Two halves of one tensor."""
+    y = x * 2
+    first, second = y[:, :2], y[:, 1:3]
+    return first.expand_as(second).add(second)
+
+
+def strangers(x: Tensor) -> Tensor:
+    """Two halves of two tensors, shaped and lying as those of one."""
+    first, second = (x * 2)[:, 1:3], (x * 3)[:, :2]
+    return first.expand_as(second).add(second)
+
+
+PAIRS = {
+    "a list and a tuple": (lambda x: x[0, 1], lambda x: x[[0, 1]]),
+    "one tensor twice and two": (
+        lambda x: torch.atleast_1d(x, x)[1] * 1,
+        lambda x: torch.atleast_1d(x, x + 1)[1] * 1,
+    ),
+    "one memory and two": (neighbours, strangers),
+    "a conjugate": (
+        lambda x: (x * 1j).resolve_conj().real * 1,
+        lambda x: (x * 1j).conj().resolve_conj().real * 1,
+    ),
+    "a negative": (lambda x: (x * 1j).imag.resolve_neg(), lambda x: (x * 1j).conj().imag.resolve_neg()),
+    "a sparse tensor": (lambda x: x.to_sparse_csr().to_dense(), lambda x: x.to_sparse().to_dense()),
+    "gradients": (gradient, branching),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR")
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("turned", [False, True], ids=["forth", "back"])
+def test_functions_are_remembered_by_all_they_go_by(
+    name: str, turned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever of two comes first, and again, the graph is that of the long way."""
+    x = torch.ones(2, 3)
+    monkeypatch.setattr(outcomes, "known_outcomes", {})
+    functions = PAIRS[name][::-1] if turned else PAIRS[name]
+    short = [extract(_Runs(function), x) for function in (*functions, *functions)]
+    monkeypatch.setattr("graph.tracing.watch.shortly", _long_way)
+    monkeypatch.setattr(
+        "graph.tracing.watch.of_function", lambda func, _, args, kwargs, __: func(*args, **kwargs)
+    )
+    assert [graph.problem for graph in short] == [None] * 4
+    assert short == [extract(_Runs(function), x) for function in (*functions, *functions)]

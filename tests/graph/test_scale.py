@@ -1,5 +1,6 @@
 """Depth and width have no limits."""
 
+import logging
 import sys
 import threading
 
@@ -59,3 +60,18 @@ def test_deep_models_are_traced_under_the_callers_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         graph = extract(model, torch.randn(1, 2))
     assert graph.calls[-1].outputs[0].dtype == "bfloat16"
+
+
+def test_traces_in_several_threads_put_back_what_they_found() -> None:
+    """The recursion limit and the log of fake tensors are those from before the first of them."""
+    model: nn.Module = nn.Linear(2, 2)
+    for _ in range(150):
+        model = nn.Sequential(model)
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before = sys.getrecursionlimit(), log.disabled
+    threads = [threading.Thread(target=extract, args=(model, torch.randn(1, 2))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (sys.getrecursionlimit(), log.disabled) == before
