@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
-from surgery.edits import Edit, KeepItems, SetModule
+from surgery.edits import Arrange, Edit, SetModule
 from surgery.errors import SurgeryError
 
 
@@ -29,7 +29,7 @@ def refuse_aliases(edits: Sequence[Edit], model: nn.Module) -> None:
 
 def _touched(edits: Sequence[Edit], model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
     for edit in edits:
-        if isinstance(edit, KeepItems):
+        if isinstance(edit, Arrange):
             for name, module in model.get_submodule(edit.path)._modules.items():
                 if module is not None:
                     yield module, f"{edit.path}.{name}".lstrip(".")

@@ -1,22 +1,28 @@
-"""Edits of depth, shared by the operations that take blocks out: list, numbering and config together."""
+"""Edits of depth, shared by the operations that arrange blocks: list, numbering and config together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from surgery.edits import Edit, KeepItems, SetAttribute, SetConfig
+from surgery.edits import Arrange, Edit, SetAttribute, SetConfig, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.families import Family, indexed_modules
-from surgery.model import Patient
+from surgery.lazy import Recipe, recipe
+from surgery.model import Patient, sharing_shell
 
 
-def removed_by_list(patient: Patient, paths: Sequence[str], verb: str) -> dict[str, list[int]]:
-    """The indices that go, by block list; refused if a list would be left empty."""
-    gone: dict[str, list[int]] = {}
+def by_list(patient: Patient, paths: Sequence[str], verb: str) -> dict[str, list[int]]:
+    """The positions of blocks, by the path of their list, in the order given and each once."""
+    found: dict[str, list[int]] = {}
     for path in paths:
         parent, index = patient.block_list(path, verb)
-        if index not in gone.setdefault(parent, []):
-            gone[parent].append(index)
+        if index not in found.setdefault(parent, []):
+            found[parent].append(index)
+    return found
+
+
+def without(patient: Patient, gone: dict[str, list[int]], verb: str) -> Iterator[Edit]:
+    """Edits after which those items are gone; refused if a list would be left empty."""
     for parent, indices in gone.items():
         count = patient.items(parent)
         if len(indices) == count:
@@ -26,42 +32,56 @@ def removed_by_list(patient: Patient, paths: Sequence[str], verb: str) -> dict[s
                 got=f"all {count} blocks",
                 hint=f"`{parent}[1:]`, which keeps the first",
             )
-    return gone
+        kept = [index for index in range(count) if index not in indices]
+        yield from arranged(patient, parent, kept, verb)
 
 
-def without(patient: Patient, gone: dict[str, list[int]], verb: str) -> Iterator[Edit]:
-    """Edits after which those items are gone, the others renumbered, and the config says so."""
-    for parent, indices in gone.items():
-        count = patient.items(parent)
-        kept = tuple(index for index in range(count) if index not in indices)
-        yield KeepItems(parent, kept)
-        family = patient.family(verb)
-        if family:
-            yield from _renumbered(patient, parent, kept)
-            yield from _config(patient, family, count, kept)
+def arranged(
+    patient: Patient, parent: str, order: Sequence[int], verb: str, *, own: bool = True
+) -> Iterator[Edit]:
+    """Edits after which the list holds its items in `order`, renumbered, and the config says so.
 
-
-def _renumbered(patient: Patient, parent: str, kept: tuple[int, ...]) -> Iterator[Edit]:
+    A position that comes again is a block of its own from there on: with parameters copied, or, without
+    `own`, with those of the first, shared.
+    """
+    yield Arrange(parent, tuple(order))
     blocks = [module for module in patient.module(parent)._modules.values() if module is not None]
-    for number, index in enumerate(kept):
-        for name, module in indexed_modules(blocks[index]):
-            if module.__dict__["layer_idx"] != number:
-                yield SetAttribute(f"{parent}.{number}.{name}".rstrip("."), "layer_idx", number)
+    names = list(patient.module(parent)._modules)
+    for number, index in enumerate(order):
+        if index in order[:number]:
+            yield SetModule(f"{parent}.{number}", sharing_shell)
+            if own:
+                yield from _copied(patient, f"{parent}.{names[index]}", f"{parent}.{number}")
+    family = patient.family(verb)
+    if family:
+        for number, index in enumerate(order):
+            for name, module in indexed_modules(blocks[index]):
+                if module.__dict__["layer_idx"] != number:
+                    yield SetAttribute(f"{parent}.{number}.{name}".rstrip("."), "layer_idx", number)
+        yield from _config(patient, family, len(blocks), order)
 
 
-def _config(patient: Patient, family: Family, count: int, kept: tuple[int, ...]) -> Iterator[Edit]:
+def _copied(patient: Patient, source: str, target: str) -> Iterator[Edit]:
+    """The parameters of a block are copies of those of another; what is tied inside it stays so."""
+    copies: dict[int, Recipe] = {}
+    for name, lazy in patient.tensors(source):
+        copy = copies.setdefault(id(lazy.parameter), recipe("copy", lazy))
+        yield SetTensor(f"{target}.{name}", copy)
+
+
+def _config(patient: Patient, family: Family, count: int, order: Sequence[int]) -> Iterator[Edit]:
     config = patient.config
-    yield SetConfig("num_hidden_layers", len(kept))
+    yield SetConfig("num_hidden_layers", len(order))
     for name in family.per_layer_lists:
         items = getattr(config, name, None)
         if isinstance(items, list | tuple) and len(items) == count:
-            left = [items[index] for index in kept]
+            left = [items[index] for index in order]
             yield SetConfig(name, left)
             yield from _has_sliding(patient, family, left)
     for name in family.per_layer_prefixes:
         first = getattr(config, name, None)
         if isinstance(first, int):
-            yield SetConfig(name, sum(index < first for index in kept))
+            yield SetConfig(name, sum(index < first for index in order))
 
 
 def _has_sliding(patient: Patient, family: Family, layer_types: list[str]) -> Iterator[Edit]:

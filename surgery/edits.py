@@ -77,18 +77,21 @@ class SetModule:
 
 
 @dataclass(frozen=True)
-class KeepItems:
-    """The list or sequence at `path` keeps its items `kept`, in that order, numbered from 0."""
+class Arrange:
+    """The list or sequence at `path` holds its items by the positions in `order`, numbered from 0.
+
+    What isn't in `order` is gone; what is in it twice stands in two places.
+    """
 
     path: str
-    kept: tuple[int, ...]
+    order: tuple[int, ...]
 
     def apply(self, site: Site) -> None:
         container = site.model.get_submodule(self.path)
         slots = site.journal.touch(container._modules)
         items = list(slots.values())
         slots.clear()
-        slots.update({str(number): items[index] for number, index in enumerate(self.kept)})
+        slots.update({str(number): items[index] for number, index in enumerate(self.order)})
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,11 @@ def private_shell(
         raise SurgeryError(error.reason, path=error.path or "(root)") from None
 
 
+def sharing_shell(module: nn.Module) -> nn.Module:
+    """A module of its own around the very parameters of `module`; the config stays the model's."""
+    return private_shell(module, parameter=lambda shared: shared, private_config=False)
+
+
 def reads_weights_directly(patient: Patient, path: str) -> str | None:
     """The class around `path` that reads this module's weight without calling it, if there is one.
 

@@ -15,7 +15,10 @@ from widgets.desk import Desk, Draft, is_numbered, selector_of
 from widgets.facts import selected
 from widgets.figures import preview_rows
 
-GROUPS = {"tie": "Tie", "untie": "Untie", "merge": "Merge", "prune": "Prune", "attach": "Attach"}
+GROUPS = {
+    **{"tie": "Tie", "untie": "Untie", "merge": "Merge", "prune": "Prune"},
+    **{"arrange": "Arrange", "attach": "Attach"},
+}
 
 _SHOWN_KINDS = {"paths": "text", "parents": "text"}
 _LINEAR = ("Linear", "Conv1D")
@@ -25,6 +28,7 @@ _CHOICES = {
     ("tie", "start"): {"to": "the kept module's", "average": "average of all"},
     ("sparsify", "scope"): {"tensor": "each tensor by itself", "global": "all together"},
     ("attach", "adapter"): {"lora": "LoRA"},
+    ("duplicate", "order"): {"span": "behind them all", "each": "each behind its own"},
 }
 
 
@@ -48,7 +52,7 @@ def start(name: str, graph: ModuleGraph, selection: list[str], before: Draft | N
         if spec.kind == "paths":
             values[spec.name] = _targets(name, graph, selection)
         elif spec.kind == "path":
-            values[spec.name] = escape(selection[0]) if selection else ""
+            values[spec.name] = _target(name, spec.name, selection)
         elif spec.required:
             values.setdefault(spec.name, "")
     return Draft(name, values)
@@ -115,7 +119,8 @@ def _reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
     blocks, shares = all(_is_block(graph, path) for path in selection), rollup(graph)
     adapted = any(_near(path, selection) for path in adapters(graph))
     known = {
-        "remove": blocks or "select blocks",
+        **dict.fromkeys(("remove", "keep", "move", "duplicate"), blocks or "select blocks"),
+        "swap": (blocks and len(selection) == 2) or "select two blocks",
         "merge": (blocks and len(selection) > 1) or "select two blocks or more",
         "tie": len(selection) > 1 or "select two modules or more",
         "untie": any(shares[path].shared for path in selection)
@@ -136,9 +141,19 @@ def _is_block(graph: ModuleGraph, path: str) -> bool:
     return bool(path) and parent in graph and is_numbered(graph, parent)
 
 
+def _target(name: str, field: str, selection: list[str]) -> str:
+    """The module of a selection that a field for one module starts with: the first, or what is left for it."""
+    if (name, field) == ("move", "to"):
+        return escape(selection[-1]) if len(selection) > 1 else ""
+    place = 1 if (name, field) == ("swap", "other") else 0
+    return escape(selection[place]) if len(selection) > place else ""
+
+
 def _targets(name: str, graph: ModuleGraph, selection: list[str]) -> str:
     if name == "tie":
         return selector_of(selection[1:], graph)
+    if name == "move" and len(selection) > 1:
+        return selector_of(selection[:-1], graph)
     if name in ("detach", "fold"):
         around = [adapter_around(graph, path) for path in selection]
         outer = [path if place is None else place for path, place in zip(selection, around, strict=True)]

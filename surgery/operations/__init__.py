@@ -3,11 +3,18 @@
 from surgery.operation import Operation
 from surgery.operations.attach import Attach
 from surgery.operations.detach import Detach
+from surgery.operations.duplicate import Duplicate
 from surgery.operations.fold import Fold
+from surgery.operations.keep import Keep
 from surgery.operations.merge import Merge
+from surgery.operations.move import Move
 from surgery.operations.remove import Remove
 from surgery.operations.sparsify import Sparsify
+from surgery.operations.swap import Swap
 from surgery.operations.tie import Tie
 from surgery.operations.untie import Untie
 
-BUILT_IN: tuple[type[Operation], ...] = (Remove, Tie, Untie, Merge, Sparsify, Attach, Detach, Fold)
+BUILT_IN: tuple[type[Operation], ...] = (
+    *(Remove, Keep, Move, Swap, Duplicate),
+    *(Tie, Untie, Merge, Sparsify, Attach, Detach, Fold),
+)

@@ -7,7 +7,7 @@ from typing import Self
 
 from surgery.adapters.lora import LoraLinear
 from surgery.checkpoint.tensors import Checkpoint
-from surgery.depth import removed_by_list, without
+from surgery.depth import by_list, without
 from surgery.edits import Edit, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Parent, Targets, option
@@ -96,7 +96,7 @@ class Merge(Operation):
             key = tuple(id(lazy.parameter) for lazy in same)
             sums.setdefault(key, recipe("weighted_sum", *same, weights=weights))
             yield SetTensor(f"{paths[0]}.{name}", sums[key])
-        yield from without(patient, removed_by_list(patient, paths[1:], "merge"), "merge")
+        yield from without(patient, by_list(patient, paths[1:], "merge"), "merge")
 
     def _with_parents(self, patient: Patient) -> Iterator[Edit]:
         weights = self._shares_of(1 + len(self.parents))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from surgery.depth import removed_by_list, without
+from surgery.depth import by_list, without
 from surgery.edits import Edit
 from surgery.fields import Targets, option
 from surgery.model import Patient
@@ -25,4 +25,4 @@ class Remove(Operation):
     targets: Targets = option(help="the blocks to take out")
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
-        yield from without(patient, removed_by_list(patient, self.targets.paths, "remove"), "remove")
+        yield from without(patient, by_list(patient, self.targets.paths, "remove"), "remove")

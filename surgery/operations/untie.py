@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import nn
-
 from surgery.edits import Edit, SetAttribute, SetConfig, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.families import FAMILIES, indexed_modules
 from surgery.fields import Targets, option
 from surgery.lazy import recipe
-from surgery.model import Patient, private_shell
+from surgery.model import Patient, sharing_shell
 from surgery.operation import Operation, operation
 
 
@@ -77,7 +75,7 @@ def _modules_of_their_own(patient: Patient, paths: tuple[str, ...]) -> Iterator[
         first_keeps = len(inside) == len(places) and path == inside[0]
         if len(places) > 1 and not first_keeps:
             done.append(path)
-            yield SetModule(path, _own)
+            yield SetModule(path, sharing_shell)
             yield from _own_place(patient, path)
 
 
@@ -90,10 +88,6 @@ def _own_place(patient: Patient, path: str) -> Iterator[Edit]:
     place = list(patient.module(parent)._modules).index(name)
     for inner, _ in indexed_modules(patient.module(path)):
         yield SetAttribute(f"{path}.{inner}".rstrip("."), "layer_idx", place)
-
-
-def _own(module: nn.Module) -> nn.Module:
-    return private_shell(module, parameter=lambda shared: shared, private_config=False)
 
 
 def _undeclared(patient: Patient, freed: set[str]) -> Iterator[Edit]:

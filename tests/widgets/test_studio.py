@@ -58,6 +58,7 @@ def test_selecting_enables_what_fits(studio: Studio) -> None:
         "untie": False,
         "merge": False,
         "prune": True,
+        "arrange": True,
         "attach": True,
     }
     assert groups["tie"]["reason"] == "select two modules or more"
@@ -86,6 +87,10 @@ def test_every_gesture_is_the_step_that_code_would_make(studio: Studio) -> None:
 FORMS: list[tuple[str, tuple[str, ...], str]] = [
     ("tie", ("model.layers.1", "model.layers.2"), 's.tie("model.layers[2]", to="model.layers.1")'),
     ("merge", ("model.layers.1", "model.layers.2"), 's.merge("model.layers[1:3]")'),
+    ("keep", ("model.layers.0", "model.layers.1"), 's.keep("model.layers[0:2]")'),
+    ("move", ("model.layers.2", "model.layers.0"), 's.move("model.layers[2]", to="model.layers.0")'),
+    ("swap", ("model.layers.0", "model.layers.3"), 's.swap(target="model.layers.0", other="model.layers.3")'),
+    ("duplicate", ("model.layers.1", "model.layers.2"), 's.duplicate("model.layers[1:3]")'),
     ("sparsify", ("model.layers.1", "model.layers.3"), 's.sparsify("model.layers[1], model.layers[3]")'),
     ("attach", ("model.layers.0",), 's.attach("model.layers.0.**:Linear")'),
     ("attach", ("model.layers.0.mlp.up_proj",), 's.attach("model.layers.0.mlp.up_proj")'),

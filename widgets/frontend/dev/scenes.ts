@@ -147,6 +147,7 @@ const inspector = {
     group("untie", false, false, operations("untie")),
     group("merge", true, false, operations("average", "slerp", "ties")),
     group("prune", true, false, operations("remove", "heads", "channels")),
+    group("arrange", true, false, operations("move", "swap", "duplicate")),
     group("attach", true, false, operations("lora")),
   ],
   form: {
