@@ -2,11 +2,13 @@
 
 import sys
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import nn
 
 from graph.repeats import PLACES
 
+_reading: WeakKeyDictionary[type, bool] = WeakKeyDictionary()
 _LOOKUP = nn.Module.__getattr__.__code__
 
 
@@ -57,4 +59,16 @@ def _looks_elsewhere(kind: Any, names: set[str]) -> bool:
     own = (
         kind.__getattr__ is not nn.Module.__getattr__ or kind.__getattribute__ is not object.__getattribute__
     )
-    return own or any(hasattr(kind, name) for name in names)
+    return own or _reads_dictionaries(kind) or any(hasattr(kind, name) for name in names)
+
+
+def _reads_dictionaries(kind: type) -> bool:
+    """Whether a method of the class looks into `__dict__`, where a place that moved isn't found."""
+    if kind not in _reading:
+        codes = (getattr(held, "__code__", None) for above in kind.__mro__ for held in _of_its_own(above))
+        _reading[kind] = any({"__dict__", "vars"} & set(code.co_names) for code in codes if code is not None)
+    return _reading[kind]
+
+
+def _of_its_own(kind: type) -> list[object]:
+    return [] if kind in (nn.Module, object) else list(vars(kind).values())

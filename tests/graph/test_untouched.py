@@ -327,6 +327,13 @@ class AskingItsOwnWay(Asking):
         return super().__getattr__(name)
 
 
+class AskingItsDictionary(Asking):
+    """Looks up its number itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x) * 2 if vars(self)["layer_idx"] == 3 else self.linear(x)
+
+
 class WithADefault(Asking):
     """Has a number before it is given one."""
 
@@ -342,7 +349,7 @@ def test_watching_a_block_makes_no_class_of_it() -> None:
     assert made_classes == []
 
 
-@pytest.mark.parametrize("kind", [Asking, AskingItsOwnWay, WithADefault])
+@pytest.mark.parametrize("kind", [Asking, AskingItsOwnWay, AskingItsDictionary, WithADefault])
 def test_a_block_that_asks_for_its_number_is_not_copied(kind: type[Numbered]) -> None:
     """However its class finds attributes, what the number decides is seen."""
     graph = extract(nn.Sequential(*map(kind, range(5))), torch.zeros(2))
