@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
+
+from torch import nn
 
 from surgery.edits import Arrange, Edit, SetAttribute, SetConfig, SetModule, SetTensor
 from surgery.errors import SurgeryError
@@ -70,22 +73,41 @@ def _copied(patient: Patient, source: str, target: str) -> Iterator[Edit]:
 
 
 def _config(patient: Patient, family: Family, count: int, order: Sequence[int]) -> Iterator[Edit]:
-    config = patient.config
+    config, around = patient.config, patient.blocks(family).rpartition(".")[0]
     yield SetConfig("num_hidden_layers", len(order))
+    if family.count:
+        yield SetAttribute(around, family.count, len(order))
     for name in family.per_layer_lists:
         items = getattr(config, name, None)
         if isinstance(items, list | tuple) and len(items) == count:
             left = [items[index] for index in order]
             yield SetConfig(name, left)
-            yield from _has_sliding(patient, family, left)
+            if name == "layer_types":
+                yield from _layer_types(patient, family, around, left)
     for name in family.per_layer_prefixes:
         first = getattr(config, name, None)
         if isinstance(first, int):
             yield SetConfig(name, sum(index < first for index in order))
 
 
-def _has_sliding(patient: Patient, family: Family, layer_types: list[str]) -> Iterator[Edit]:
-    """The decoder notes at init whether any block slides; a reload would note it anew."""
-    decoder = patient.blocks(family).rpartition(".")[0]
-    if "has_sliding_layers" in patient.module(decoder).__dict__:
-        yield SetAttribute(decoder, "has_sliding_layers", "sliding_attention" in layer_types)
+def _layer_types(patient: Patient, family: Family, around: str, left: list[str]) -> Iterator[Edit]:
+    """What the module around the blocks noted at init of their types; a reload would note it anew."""
+    if "has_sliding_layers" in patient.module(around).__dict__:
+        yield SetAttribute(around, "has_sliding_layers", "sliding_attention" in left)
+    if family.by_layer_type:
+        path = f"{around}.{family.by_layer_type}".lstrip(".")
+        if set(patient.module(path).__dict__["layer_types"]) != set(left):
+            yield SetModule(path, lambda module: _with_tables_for(module, left))
+
+
+def _with_tables_for(module: nn.Module, left: list[str]) -> nn.Module:
+    """The module without tables and attributes of the types that are not left; their names begin so."""
+    made = sharing_shell(module)
+    rotary: Any = made
+    for gone in [name for name in rotary.layer_types if name not in left]:
+        rotary.layer_types.remove(gone)
+        rotary.rope_type.pop(gone, None)
+        for name in [*made._buffers, *made.__dict__]:
+            if name.startswith(f"{gone}_"):
+                delattr(made, name)
+    return made

@@ -1,8 +1,9 @@
 """What the engine knows of transformers' families: where blocks are, and what follows their number.
 
-Most of it holds for every decoder of the library (`layer_idx` on the attention of each block,
-`num_hidden_layers`, lists with an item per block). A family is listed here once that was proved by
-the contract harness; models of other families are refused for edits of depth, by name.
+Most of it holds for every model of the library (`layer_idx` on the attention of each block,
+`num_hidden_layers`). A family is listed here once it was proved: in every order of its blocks it computes
+what the same blocks compute in a model that transformers made, with cache as without, saved and loaded.
+Models of other families are refused for edits of depth, by name.
 """
 
 from __future__ import annotations
@@ -15,21 +16,43 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Family:
-    """A family of decoders: `blocks` is the path of its block list, from the model with the head."""
+    """A family of models: `blocks` is the path of its block list, from the model with the head."""
 
     model_type: str
     blocks: str
     per_layer_lists: tuple[str, ...] = ()
+    """Config lists with an item per block."""
     per_layer_prefixes: tuple[str, ...] = ()
     """Config numbers that say "this many of the first blocks"."""
+    count: str | None = None
+    """The attribute beside the block list that repeats how many blocks there are."""
+    by_layer_type: str | None = None
+    """The rotary embedding beside the block list, if it has tables for each of `layer_types`."""
 
 
 FAMILIES: dict[str, Family] = {
     family.model_type: family
     for family in (
-        Family("llama", "model.layers"),
-        Family("qwen2", "model.layers", ("layer_types",), ("max_window_layers",)),
+        # Decoders
+        Family("falcon", "transformer.h"),
+        Family("gemma2", "model.layers", ("layer_types",)),
+        Family("gemma3_text", "model.layers", ("layer_types",), by_layer_type="rotary_emb"),
         Family("gpt2", "transformer.h"),
+        Family("gpt_neox", "gpt_neox.layers"),
+        Family("llama", "model.layers"),
+        Family("mistral", "model.layers"),
+        Family("mixtral", "model.layers"),
+        Family("opt", "model.decoder.layers"),
+        Family("phi", "model.layers"),
+        Family("phi3", "model.layers"),
+        Family("qwen2", "model.layers", ("layer_types",), ("max_window_layers",)),
+        Family("qwen3", "model.layers", ("layer_types",), ("max_window_layers",)),
+        # Encoders
+        Family("bert", "bert.encoder.layer"),
+        Family("deit", "deit.layers"),
+        Family("distilbert", "distilbert.transformer.layer", count="n_layers"),
+        Family("roberta", "roberta.encoder.layer"),
+        Family("vit", "vit.layers"),
     )
 }
 

@@ -97,7 +97,7 @@ class Patient:
         """The list a block sits in and its position there, which need not be its name.
 
         Refused if `path` is no item of a ModuleList or Sequential, or, in a transformers model, not
-        one of the decoder's blocks.
+        one of its family's blocks.
         """
         parent, _, index = path.rpartition(".")
         self.module(path)
@@ -114,9 +114,11 @@ class Patient:
         return parent, list(self.module(parent)._modules).index(index)
 
     def blocks(self, family: Family) -> str:
-        """The path of the family's block list, in the model with its head as in the bare decoder."""
-        outer, _, inner = family.blocks.partition(".")
-        return family.blocks if outer in self.root._modules else inner
+        """The path of the family's block list, in the model with its head as in the bare one."""
+        path = family.blocks
+        while "." in path and path.partition(".")[0] not in self.root._modules:
+            path = path.partition(".")[2]
+        return path
 
     def config_ties(self, path: str) -> bool:
         """Whether the parameter at `path` is an end of a tie that the model's class makes by its config."""

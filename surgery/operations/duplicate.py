@@ -18,7 +18,7 @@ from surgery.operation import Operation, operation
 class Duplicate(Operation):
     """The blocks are there twice; the model is deeper, and the KV cache and config follow.
 
-    Fields: `targets`, items of a ModuleList or Sequential (in a transformers decoder: its blocks); `order`:
+    Fields: `targets`, items of a ModuleList or Sequential (in a transformers model: its blocks); `order`:
     whether the copies stand behind the last of them as they stand themselves, or each behind its own;
     `shared`: whether a copy shares the parameters of its block instead of having its own. Shapes stay.
     Refused: modules that are no block, families of transformers that are not proved yet.

@@ -18,7 +18,7 @@ from surgery.operation import Operation, operation
 class Keep(Operation):
     """Of their lists only these blocks are left; the KV cache and config follow.
 
-    Fields: `targets`, items of a ModuleList or Sequential (in a transformers decoder: its blocks); they
+    Fields: `targets`, items of a ModuleList or Sequential (in a transformers model: its blocks); they
     stay in the order they are in. Shapes stay. Refused: targets that are all there is, modules that are no
     block, families of transformers that are not proved yet.
     """

@@ -19,7 +19,7 @@ from surgery.operation import Operation, operation
 class Move(Operation):
     """The blocks stand before or behind another of their list, in the order they were in.
 
-    Fields: `targets`, `to`: items of one ModuleList or Sequential (in a transformers decoder: its
+    Fields: `targets`, `to`: items of one ModuleList or Sequential (in a transformers model: its
     blocks); `place`: on which side of `to`. Each block takes the KV cache slot of its new position.
     Shapes stay. Refused: blocks of different lists, a block to move to itself, blocks that are there already,
     families of transformers that are not proved yet.

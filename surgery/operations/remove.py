@@ -17,7 +17,7 @@ from surgery.operation import Operation, operation
 class Remove(Operation):
     """The blocks are gone; those behind move up and the KV cache and config follow.
 
-    Fields: `targets`, items of a ModuleList or Sequential (in a transformers decoder: its blocks).
+    Fields: `targets`, items of a ModuleList or Sequential (in a transformers model: its blocks).
     Shapes stay. Refused: the last block of a list, modules that are no block, families of
     transformers that are not proved yet.
     """

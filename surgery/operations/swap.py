@@ -18,7 +18,7 @@ from surgery.operation import Operation, operation
 class Swap(Operation):
     """Two blocks of a list stand in each other's place.
 
-    Fields: `target`, `other`: items of one ModuleList or Sequential (in a transformers decoder: its
+    Fields: `target`, `other`: items of one ModuleList or Sequential (in a transformers model: its
     blocks). Each takes the KV cache slot of its new position. Shapes stay. Refused: blocks of
     different lists, one block twice, families of transformers that are not proved yet.
     """

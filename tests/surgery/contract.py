@@ -245,19 +245,27 @@ def survives_saving(case: Case, folder: Path) -> None:
     """Saved and loaded, the model has the same fingerprint, outputs and ties."""
     session = case.session()
     session.apply(case.step())
-    session.save(folder / "out")
-    into = None if session.patient.model_type else MODELS[case.model]()[0]
-    loaded = surgery.load(folder / "out", into=into)
+    loads_again(session, folder / "out", into=None if session.patient.model_type else MODELS[case.model]()[0])
+
+
+def loads_again(session: Session, folder: Path, into: nn.Module | None = None) -> None:
+    """What the session saves in `folder`, `surgery.load` gives back: fingerprint and outputs are the same."""
+    session.save(folder)
+    loaded = surgery.load(folder, into=into)
     assert Fingerprinter()(loaded) == session.fingerprint()
     inputs = session.opened.inputs
     assert torch.equal(run(loaded, inputs), run(session.model, inputs))
 
 
 def generates_with_its_cache(case: Case) -> None:
-    """Left-padded greedy tokens with cache are those without; stepwise logits agree within 1e-5."""
+    """After the operation the KV cache changes nothing."""
     session = case.session()
     session.apply(case.step())
-    model: Any = session.model
+    cached_equals_uncached(session.model)
+
+
+def cached_equals_uncached(model: Any) -> None:
+    """Left-padded greedy tokens with cache are those without; stepwise logits agree within 1e-5."""
     prompts = torch.tensor([[0, 0, 0, 5, 6, 7], [1, 2, 3, 4, 5, 6]])
     mask = torch.tensor([[0, 0, 0, 1, 1, 1], [1, 1, 1, 1, 1, 1]])
     settings: dict[str, Any] = {

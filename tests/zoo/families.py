@@ -1,0 +1,118 @@
+"""A model of each family on which edits of depth are proved: four blocks, no two alike.
+
+They are small, but not tame: every parameter is moved away from its start, so that a block in the wrong
+place shows in the outputs. Windows are narrower than the prompts.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from tests.zoo.building import Inputs, built, decoder, ids
+
+_Family = Callable[..., tuple[nn.Module, Inputs]]
+_ALTERNATING = ["sliding_attention", "full_attention"] * 2
+_DECODER = {
+    "hidden_size": 32,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
+}
+_GROUPED = _DECODER | {"intermediate_size": 48, "num_key_value_heads": 2}
+# RoBERTa counts a padding token as a position with its cache alone, so none may be generated; positions
+# begin behind its number.
+_ROBERTA = _DECODER | {"intermediate_size": 48, "pad_token_id": 63, "max_position_embeddings": 128}
+_IMAGE = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "image_size": 16,
+    "patch_size": 4,
+    "num_labels": 5,
+}
+
+
+def stirred(model: nn.Module) -> nn.Module:
+    """The model with noise on every parameter: norms and biases start alike in all blocks."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return model
+
+
+def _text(config: str, head: str, settings: dict[str, Any]) -> _Family:
+    return lambda **more: (stirred(decoder(config, head, **settings | more)), {"input_ids": ids()})
+
+
+def _image(config: str, head: str) -> _Family:
+    image = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    return lambda **more: (stirred(built(config, head, **_IMAGE | more)), {"pixel_values": image})
+
+
+DECODERS: dict[str, _Family] = {
+    "llama": _text("LlamaConfig", "LlamaForCausalLM", _GROUPED),
+    "qwen2": _text(
+        "Qwen2Config",
+        "Qwen2ForCausalLM",
+        _GROUPED | {"layer_types": _ALTERNATING, "use_sliding_window": True, "sliding_window": 4},
+    ),
+    "gpt2": _text(
+        "GPT2Config", "GPT2LMHeadModel", {"n_embd": 32, "n_layer": 4, "n_head": 4, "n_positions": 64}
+    ),
+    "mistral": _text("MistralConfig", "MistralForCausalLM", _GROUPED | {"sliding_window": 4}),
+    "qwen3": _text(
+        "Qwen3Config",
+        "Qwen3ForCausalLM",
+        _GROUPED
+        | {"head_dim": 12, "layer_types": _ALTERNATING, "use_sliding_window": True, "sliding_window": 4},
+    ),
+    "gemma2": _text(
+        "Gemma2Config",
+        "Gemma2ForCausalLM",
+        _GROUPED | {"head_dim": 8, "layer_types": _ALTERNATING, "sliding_window": 4},
+    ),
+    "gemma3_text": _text(
+        "Gemma3TextConfig",
+        "Gemma3ForCausalLM",
+        _GROUPED | {"head_dim": 8, "layer_types": _ALTERNATING, "sliding_window": 4},
+    ),
+    "mixtral": _text(
+        "MixtralConfig", "MixtralForCausalLM", _GROUPED | {"num_local_experts": 4, "sliding_window": 4}
+    ),
+    "gpt_neox": _text("GPTNeoXConfig", "GPTNeoXForCausalLM", _DECODER | {"intermediate_size": 48}),
+    "opt": _text("OPTConfig", "OPTForCausalLM", _DECODER | {"ffn_dim": 48, "word_embed_proj_dim": 32}),
+    "falcon": _text(
+        "FalconConfig", "FalconForCausalLM", _DECODER | {"new_decoder_architecture": True, "num_kv_heads": 2}
+    ),
+    "phi": _text("PhiConfig", "PhiForCausalLM", _GROUPED | {"qk_layernorm": True}),
+    "phi3": _text("Phi3Config", "Phi3ForCausalLM", _GROUPED | {"sliding_window": 4}),
+}
+
+ENCODERS: dict[str, _Family] = {
+    "bert": _text("BertConfig", "BertForMaskedLM", _DECODER | {"intermediate_size": 48}),
+    "roberta": _text("RobertaConfig", "RobertaForMaskedLM", _ROBERTA),
+    "distilbert": _text(
+        "DistilBertConfig",
+        "DistilBertForMaskedLM",
+        {"dim": 32, "hidden_dim": 48, "n_layers": 4, "n_heads": 4, "max_position_embeddings": 64},
+    ),
+    "vit": _image("ViTConfig", "ViTForImageClassification"),
+    "deit": _image("DeiTConfig", "DeiTForImageClassification"),
+}
+
+# Of families above, with a cache too, and positions that are no rotation; encoders that decode.
+VARIANTS: dict[str, _Family] = {
+    "falcon-alibi": _text(
+        "FalconConfig",
+        "FalconForCausalLM",
+        _DECODER | {"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True},
+    ),
+    "bert-decoder": _text(
+        "BertConfig", "BertLMHeadModel", _DECODER | {"intermediate_size": 48, "is_decoder": True}
+    ),
+    "roberta-decoder": _text("RobertaConfig", "RobertaForCausalLM", _ROBERTA | {"is_decoder": True}),
+}
