@@ -142,7 +142,7 @@ def _is_block(graph: ModuleGraph, path: str) -> bool:
 
 
 def _target(name: str, field: str, selection: list[str]) -> str:
-    """The module of a selection that a field for one module starts with; the first, if nothing else is said."""
+    """What a field for one module starts with: the first of the selection, if nothing else is said."""
     if (name, field) == ("move", "to"):
         return escape(selection[-1]) if len(selection) > 1 else ""
     place = 1 if (name, field) == ("swap", "other") else 0
