@@ -89,6 +89,7 @@ def hidden_states(model: Any, inputs: Any) -> int:
 
 def loads_with_transformers_alone(model: Any, inputs: Any, folder: Path) -> None:
     """`from_pretrained` of the class finds every tensor and nothing else, and gives the same outputs."""
+    assert (folder / "config.json").is_file()  # without it transformers would make a model of full size
     with quiet():
         loaded, report = type(model).from_pretrained(folder, output_loading_info=True)
     assert not report["missing_keys"]

@@ -13,7 +13,9 @@ from torch import nn
 from tests.zoo.building import Inputs, built, decoder, ids
 
 _Family = Callable[..., tuple[nn.Module, Inputs]]
-_ALTERNATING = ["sliding_attention", "full_attention"] * 2
+# Of every second block one type is left: the sliding one in Gemma, the full one in Qwen.
+_SLIDING_FIRST = ["sliding_attention", "full_attention"] * 2
+_FULL_FIRST = _SLIDING_FIRST[::-1]
 _DECODER = {
     "hidden_size": 32,
     "num_hidden_layers": 4,
@@ -58,7 +60,7 @@ DECODERS: dict[str, _Family] = {
     "qwen2": _text(
         "Qwen2Config",
         "Qwen2ForCausalLM",
-        _GROUPED | {"layer_types": _ALTERNATING, "use_sliding_window": True, "sliding_window": 4},
+        _GROUPED | {"layer_types": _FULL_FIRST, "use_sliding_window": True, "sliding_window": 4},
     ),
     "gpt2": _text(
         "GPT2Config", "GPT2LMHeadModel", {"n_embd": 32, "n_layer": 4, "n_head": 4, "n_positions": 64}
@@ -68,17 +70,17 @@ DECODERS: dict[str, _Family] = {
         "Qwen3Config",
         "Qwen3ForCausalLM",
         _GROUPED
-        | {"head_dim": 12, "layer_types": _ALTERNATING, "use_sliding_window": True, "sliding_window": 4},
+        | {"head_dim": 12, "layer_types": _FULL_FIRST, "use_sliding_window": True, "sliding_window": 4},
     ),
     "gemma2": _text(
         "Gemma2Config",
         "Gemma2ForCausalLM",
-        _GROUPED | {"head_dim": 8, "layer_types": _ALTERNATING, "sliding_window": 4},
+        _GROUPED | {"head_dim": 8, "layer_types": _SLIDING_FIRST, "sliding_window": 4},
     ),
     "gemma3_text": _text(
         "Gemma3TextConfig",
         "Gemma3ForCausalLM",
-        _GROUPED | {"head_dim": 8, "layer_types": _ALTERNATING, "sliding_window": 4},
+        _GROUPED | {"head_dim": 8, "layer_types": _SLIDING_FIRST, "sliding_window": 4},
     ),
     "mixtral": _text(
         "MixtralConfig", "MixtralForCausalLM", _GROUPED | {"num_local_experts": 4, "sliding_window": 4}
