@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 from surgery.errors import SurgeryError
 
-Kind = Literal["paths", "path", "number", "integer", "choice", "flag", "text", "numbers", "parents"]
+Kind = Literal[
+    "paths", "path", "number", "integer", "choice", "flag", "text", "numbers", "integers", "parents"
+]
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ _KINDS: dict[Any, Kind] = {
     bool: "flag",
     str: "text",
     tuple[float, ...]: "numbers",
+    tuple[int, ...]: "integers",
     tuple[Parent, ...]: "parents",
 }
 
@@ -171,6 +174,13 @@ def _numbers(value: Any) -> tuple[float, ...] | None:
     return None if None in numbers else tuple(item for item in numbers if item is not None)
 
 
+def _integers(value: Any) -> tuple[int, ...] | None:
+    if not isinstance(value, list | tuple):
+        return None
+    whole = [item for item in value if isinstance(item, int) and not isinstance(item, bool)]
+    return tuple(whole) if len(whole) == len(value) else None
+
+
 def _parents(value: Any) -> tuple[Parent, ...] | None:
     if isinstance(value, str):
         value = [value]
@@ -198,6 +208,7 @@ _CONVERTERS: dict[Kind, Any] = {
     "choice": lambda value: value if isinstance(value, str) else None,
     "text": lambda value: value if isinstance(value, str) else None,
     "numbers": _numbers,
+    "integers": _integers,
     "parents": _parents,
 }
 
@@ -210,5 +221,6 @@ _EXPECTED: dict[Kind, str] = {
     "choice": "one of its choices",
     "text": "text",
     "numbers": "a list of finite numbers",
+    "integers": "a list of whole numbers",
     "parents": "a list of checkpoint folders",
 }

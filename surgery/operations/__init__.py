@@ -8,6 +8,7 @@ from surgery.operations.fold import Fold
 from surgery.operations.keep import Keep
 from surgery.operations.merge import Merge
 from surgery.operations.move import Move
+from surgery.operations.narrow import Narrow
 from surgery.operations.remove import Remove
 from surgery.operations.sparsify import Sparsify
 from surgery.operations.swap import Swap
@@ -16,5 +17,5 @@ from surgery.operations.untie import Untie
 
 BUILT_IN: tuple[type[Operation], ...] = (
     *(Remove, Keep, Move, Swap, Duplicate),
-    *(Tie, Untie, Merge, Sparsify, Attach, Detach, Fold),
+    *(Tie, Untie, Merge, Sparsify, Narrow, Attach, Detach, Fold),
 )
