@@ -29,10 +29,10 @@ class Narrow(Operation):
     Fields: `targets`: modules with such units or what contains them; `units`: their kind; `ratio` in
     (0, 1): the part of each target's units that goes, ⌊ratio · n⌋; or `count`: how many each keeps; or
     `kept`: the very places that stay, from 0. `by`: `magnitude` keeps the units of largest Σw², of equal
-    ones the first; `first` the first ones. Tied parts are narrowed alike and stay tied. The result is as if what is
-    gone had been zero. The config follows once all parts of the model agree; till then a folder needs
-    `surgery.load`. Refused: no such units there, a count that is no whole number of units, a tie that
-    leads out of the targets, modules under adapters.
+    ones the first; `first` the first ones. Tied parts are narrowed alike and stay tied. The result is as
+    if what is gone had been zero. The config follows once all parts of the model agree; till then a folder
+    needs `surgery.load`. Refused: no such units there, a count that is no whole number of units, a tie
+    that leads out of the targets, modules under adapters.
     """
 
     targets: Targets = option(help="modules with such units, or what contains them")
