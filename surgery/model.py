@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 from torch import nn
@@ -17,7 +18,10 @@ _CONTAINERS = (nn.ModuleList, nn.Sequential)
 
 
 class Patient:
-    """A model under surgery, live or a skeleton; operations ask it for modules and lazy tensors."""
+    """A model under surgery, live or a skeleton; operations ask it for modules and lazy tensors.
+
+    It is made for one plan: what it has looked up in the tree it does not look up again.
+    """
 
     def __init__(self, root: nn.Module) -> None:
         self.root = root
@@ -78,7 +82,15 @@ class Patient:
 
     def module_paths(self, module: nn.Module) -> list[str]:
         """All paths at which this very module object sits."""
-        return [path for path, found in self.root.named_modules(remove_duplicate=False) if found is module]
+        return self._places.get(id(module), [])
+
+    @cached_property
+    def _places(self) -> dict[int, list[str]]:
+        """All paths of every module, by the id of its object: a plan changes nothing, so once is enough."""
+        found: dict[int, list[str]] = {}
+        for path, module in self.root.named_modules(remove_duplicate=False):
+            found.setdefault(id(module), []).append(path)
+        return found
 
     def reused(self, path: str) -> str | None:
         """The outermost module at or around `path` that is one object at several paths; None if none is."""

@@ -10,9 +10,10 @@ from torch import nn
 
 import surgery.functions  # noqa: F401
 from surgery.aliases import refuse_aliases
+from surgery.copies import copy_of
 from surgery.edits import Run, Site
 from surgery.journal import Journal
-from surgery.lazy import Held, Lazy
+from surgery.lazy import Held, Lazy, Recipe
 from surgery.model import Patient
 from surgery.operation import Operation
 from surgery.recipes import compute
@@ -31,10 +32,15 @@ class Live:
             return lazy.parameter
         if id(lazy) not in self.parameters:
             self.kept.append(lazy)
-            self.parameters[id(lazy)] = nn.Parameter(
-                compute(lazy, self.tensors).to(device), requires_grad=trainable
-            )
+            self.parameters[id(lazy)] = self._made(lazy, trainable, device)
         return self.parameters[id(lazy)]
+
+    def _made(self, lazy: Lazy, trainable: bool, device: torch.device) -> nn.Parameter:
+        if isinstance(lazy, Recipe) and lazy.function == "copy" and isinstance(lazy.inputs[0], Held):
+            source = lazy.inputs[0].parameter
+            if source.device == device:
+                return copy_of(source, trainable=trainable)
+        return nn.Parameter(compute(lazy, self.tensors).to(device), requires_grad=trainable)
 
 
 class Skeleton:

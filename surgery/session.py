@@ -13,6 +13,7 @@ from torch import nn
 from graph.costs import costs
 from graph.nodes import ModuleGraph
 from graph.tree import walk
+from surgery.copies import settled
 from surgery.errors import SurgeryError
 from surgery.fingerprint import Fingerprinter
 from surgery.history import History, State
@@ -40,7 +41,7 @@ class Session:
 
     def __init__(self, opened: Opened) -> None:
         self.opened = opened
-        self.model: nn.Module = private_shell(opened.model)
+        self._model = private_shell(opened.model)
         self.history = History()
         self.tracing = Tracing(opened.inputs)
         self.lock = threading.RLock()
@@ -54,9 +55,15 @@ class Session:
     # What it is now -------------------------------------------------------------------------
 
     @property
+    def model(self) -> nn.Module:
+        """The edited module, ready to run; every tensor that a step copied is in memory of its own by then."""
+        settled()
+        return self._model
+
+    @property
     def patient(self) -> Patient:
         """The model as operations see it."""
-        return Patient(self.model)
+        return Patient(self._model)
 
     @property
     def graph(self) -> ModuleGraph:
@@ -65,7 +72,7 @@ class Session:
             state = self.history.current
             graph = state.graph
             if graph is None or state.tracing is not self.tracing:
-                graph = self.tracing(self.model, self._origins)
+                graph = self.tracing(self._model, self._origins)
                 state.show(graph, self.tracing)
             return graph
 
@@ -85,7 +92,7 @@ class Session:
     def script(self) -> Script:
         """The steps from the base to the current state as data, with the fingerprints of both."""
         result = None if self.is_skeleton else self.fingerprint()
-        device = next((parameter.device.type for parameter in self.model.parameters()), "cpu")
+        device = next((parameter.device.type for parameter in self._model.parameters()), "cpu")
         return Script(self.base, self.steps, result, made_with(device))
 
     @property
@@ -121,11 +128,11 @@ class Session:
         with self.lock:
             before, on_fakes, journal = self.graph, self._on_fakes(), Journal()
             try:
-                step = carry_out(operation, self.model, journal, Skeleton() if self.is_skeleton else Live())
+                step = carry_out(operation, self._model, journal, Skeleton() if self.is_skeleton else Live())
                 self._name_origins(self.history.next_id())
-                graph = shown = self.tracing.on_fakes(self.model, self._origins)
+                graph = shown = self.tracing.on_fakes(self._model, self._origins)
                 if self.tracing.real:
-                    shown = self.tracing(self.model, self._origins)
+                    shown = self.tracing(self._model, self._origins)
                     if before.problem is None:
                         refuse_broken(shown, step.name)
                 # What had to be guessed may not fit any more, though the model does.
@@ -150,7 +157,7 @@ class Session:
         planned = [step for step in steps if isinstance(step, Operation)]
         with self.lock:  # only as long as the model is looked at: the rest works on the skeleton
             before = self._on_fakes()
-            drawn = sketch(self.model)
+            drawn = sketch(self._model)
             names = {new: self._origins[old] for new, old in drawn.source_of.items() if old in self._origins}
         resolved = tuple(carry_out(step, drawn.model, Journal(), drawn.run) for step in planned)
         graph = self.tracing.on_fakes(drawn.model, names)
@@ -238,7 +245,7 @@ class Session:
         return frontend("studio")(self)
 
     def __repr__(self) -> str:
-        return f"<surgery.Session {type(self.model).__name__}, {len(self.steps)} steps>"
+        return f"<surgery.Session {type(self._model).__name__}, {len(self.steps)} steps>"
 
     def _repr_html_(self) -> str:
         from surgery.show.html import tree_html
@@ -249,17 +256,17 @@ class Session:
 
     def _on_fakes(self) -> ModuleGraph:
         """The graph of the current state that other graphs of fakes can be compared with."""
-        return self.tracing.on_fakes(self.model, self._origins) if self.tracing.real else self.graph
+        return self.tracing.on_fakes(self._model, self._origins) if self.tracing.real else self.graph
 
     def _moved(self, move: Callable[[], State]) -> State:
         """Moves in the history; modules that come back are in the mode, train or eval, of the model now."""
-        present = set(self.model.modules())
+        present = set(self._model.modules())
         state = move()
-        for module in self.model.modules():
+        for module in self._model.modules():
             if module not in present:
-                module.training = self.model.training
+                module.training = self._model.training
         return state
 
     def _name_origins(self, step: int | None) -> None:
-        for path, module in walk(self.model):
+        for path, module in walk(self._model):
             self._origins.setdefault(module, path if step is None else f"{step}:{path}")
