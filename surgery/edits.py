@@ -18,6 +18,8 @@ class Run(Protocol):
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter: ...
 
+    def buffer(self, lazy: Lazy, *, device: torch.device) -> torch.Tensor: ...
+
 
 @dataclass(frozen=True)
 class Site:
@@ -58,6 +60,18 @@ class SetTensor:
         owner = site.model.get_submodule(self.path.rpartition(".")[0])
         tensors = [*([] if before is None else [before]), *owner.parameters()]
         return next((tensor.device for tensor in tensors if not tensor.is_meta), torch.device("cpu"))
+
+
+@dataclass(frozen=True)
+class SetBuffer:
+    """The buffer slot `path` holds `tensor`."""
+
+    path: str
+    tensor: Lazy
+
+    def apply(self, site: Site) -> None:
+        slots, name = site.slots(self.path, "_buffers")
+        slots[name] = site.run.buffer(self.tensor, device=slots[name].device)
 
 
 @dataclass(frozen=True)

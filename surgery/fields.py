@@ -12,9 +12,20 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from surgery.errors import SurgeryError
+from surgery.measures import Measured
 
 Kind = Literal[
-    "paths", "path", "number", "integer", "choice", "flag", "text", "numbers", "integers", "parents"
+    "paths",
+    "path",
+    "number",
+    "integer",
+    "choice",
+    "flag",
+    "text",
+    "numbers",
+    "integers",
+    "parents",
+    "measured",
 ]
 
 
@@ -82,6 +93,7 @@ _KINDS: dict[Any, Kind] = {
     tuple[float, ...]: "numbers",
     tuple[int, ...]: "integers",
     tuple[Parent, ...]: "parents",
+    Measured: "measured",
 }
 
 
@@ -199,6 +211,10 @@ def _parents(value: Any) -> tuple[Parent, ...] | None:
     return tuple(parents)
 
 
+def _measured(value: Any) -> Measured | None:
+    return value if isinstance(value, Measured) else Measured.from_data(value)
+
+
 _CONVERTERS: dict[Kind, Any] = {
     "paths": _targets,
     "path": _target,
@@ -210,6 +226,7 @@ _CONVERTERS: dict[Kind, Any] = {
     "numbers": _numbers,
     "integers": _integers,
     "parents": _parents,
+    "measured": _measured,
 }
 
 _EXPECTED: dict[Kind, str] = {
@@ -223,4 +240,5 @@ _EXPECTED: dict[Kind, str] = {
     "numbers": "a list of finite numbers",
     "integers": "a list of whole numbers",
     "parents": "a list of checkpoint folders",
+    "measured": "what a measure found, as a script says it",
 }

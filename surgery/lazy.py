@@ -1,8 +1,8 @@
 """Lazy tensors: what an edit writes, described before anything is computed.
 
 A lazy tensor knows its shape and dtype. It is the tensor of a slot as it was bound when the step was
-planned (`Held`), a tensor of another checkpoint (`Stored`), or a registered function over lazy
-tensors with plain arguments (`Recipe`, `Reduction`). Inputs are nodes, never names: a name would
+planned (`Held`), a tensor of another checkpoint (`Stored`), one at hand (`Known`), or a registered function
+over lazy tensors with plain arguments (`Recipe`, `Reduction`). Inputs are nodes, never names: a name would
 mean something else after the next edit.
 """
 
@@ -47,6 +47,13 @@ class Stored(Lazy):
 
     file: Path
     name: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Known(Lazy):
+    """A tensor that is at hand, such as what a measure found."""
+
+    tensor: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -5,17 +5,20 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, Self
+
+import torch
 
 from graph.paths import nearest
 from surgery.edits import Edit
 from surgery.errors import SurgeryError
 from surgery.fields import FieldSpec, Target, Targets, coerce, field_specs
+from surgery.measures import Measured
 from surgery.model import Patient
 from surgery.selecting import resolve
 
-Group = Literal["tie", "untie", "merge", "prune", "arrange", "attach"]
+Group = Literal["tie", "untie", "merge", "prune", "arrange", "attach", "adjust"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,28 @@ class Operation(ABC):
     def plan(self, patient: Patient) -> Iterator[Edit]:
         """The edits that do it. Reads the patient and changes nothing; raises SurgeryError to refuse."""
 
+    def measure(self, patient: Patient, data: Sequence[Any]) -> dict[str, torch.Tensor]:
+        """What the plan must know of values, found with batches of `data`; see `surgery.measures`.
+
+        For operations with a field `measured: Measured | None`. It changes nothing, and the fields of `self`
+        are resolved.
+        """
+        raise NotImplementedError(f"{self.name} has a measured field and no measure")
+
+    @property
+    def awaits_measure(self) -> bool:
+        """Whether its measure was not run yet."""
+        return any(spec.kind == "measured" and getattr(self, spec.name) is None for spec in self.specs)
+
+    def with_measure(self, patient: Patient, data: Sequence[Any]) -> Self:
+        """The same operation, resolved, with what its measure finds frozen in it."""
+        if not self.awaits_measure:
+            return self
+        resolved = self.resolved(patient)
+        found = Measured.of(resolved.measure(patient, data))
+        name = next(spec.name for spec in self.specs if spec.kind == "measured")
+        return dataclasses.replace(resolved, **{name: found})
+
     def keeps_structure(self) -> bool:
         """Whether only values change: modules, shapes and ties stay, so that a rebuild may skip the step."""
         return False
@@ -52,7 +77,7 @@ class Operation(ABC):
     @classmethod
     def of(cls, *values: Any, **named: Any) -> Self:
         """An operation from values in the order of the fields, as `s.tie("a", to="b")` gives them."""
-        names = [spec.name for spec in cls.specs]
+        names = [spec.name for spec in cls.specs if spec.kind != "measured"]
         if len(values) > len(names):
             raise SurgeryError(f"{cls.name} has {len(names)} fields", got=f"{len(values)} values")
         given = dict(zip(names, values, strict=False))

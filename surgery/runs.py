@@ -13,7 +13,7 @@ from surgery.aliases import refuse_aliases
 from surgery.copies import copy_of
 from surgery.edits import Run, Site
 from surgery.journal import Journal
-from surgery.lazy import Held, Lazy, Recipe
+from surgery.lazy import Held, Known, Lazy, Recipe
 from surgery.model import Patient
 from surgery.operation import Operation
 from surgery.recipes import compute
@@ -34,6 +34,9 @@ class Live:
             self.kept.append(lazy)
             self.parameters[id(lazy)] = self._made(lazy, trainable, device)
         return self.parameters[id(lazy)]
+
+    def buffer(self, lazy: Lazy, *, device: torch.device) -> torch.Tensor:
+        return compute(lazy, self.tensors).to(device)
 
     def _made(self, lazy: Lazy, trainable: bool, device: torch.device) -> nn.Parameter:
         if isinstance(lazy, Recipe) and lazy.function == "copy" and isinstance(lazy.inputs[0], Held):
@@ -59,6 +62,12 @@ class Skeleton:
             self.parameters[id(lazy)] = made
             self.lineage[id(made)] = lazy
         return self.parameters[id(lazy)]
+
+    def buffer(self, lazy: Lazy, *, device: torch.device) -> torch.Tensor:
+        """Real where its values are at hand, as other buffers are; else on meta."""
+        if isinstance(lazy, Known):
+            return lazy.tensor.clone()
+        return torch.empty(lazy.shape, dtype=lazy.dtype, device="meta")
 
 
 def carry_out(step: Operation, model: nn.Module, journal: Journal, run: Run) -> Operation:

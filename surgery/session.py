@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import nn
 
 from graph.costs import costs
@@ -48,6 +49,7 @@ class Session:
         self._origins: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
         self._fingerprinter = Fingerprinter()
         self._base_fingerprint: str | None = None
+        self._data: Sequence[Any] | None = None
         self._evaluator: Evaluator | None = None
         self._evaluator_for = (0, "")
         self._name_origins(None)
@@ -56,7 +58,7 @@ class Session:
 
     @property
     def model(self) -> nn.Module:
-        """The edited module, ready to run; every tensor that a step copied is in memory of its own by then."""
+        """The edited module, ready to run; what a step copied is in memory of its own by then."""
         settled()
         return self._model
 
@@ -103,6 +105,27 @@ class Session:
         return Base(self.opened.source, type(self.opened.model).__name__, self._base_fingerprint)
 
     @property
+    def data(self) -> Sequence[Any]:
+        """Batches that measures run on, each as the model takes it: a tensor, a tuple, a mapping.
+
+        Set it to your own: `s.data = [images]`. Without, those that came with the model; mostly none.
+        """
+        if self._data is None:
+            self._data = self.opened.data() if self.opened.data else ()
+        return self._data
+
+    @data.setter
+    def data(self, batches: Sequence[Any]) -> None:
+        if isinstance(batches, torch.Tensor | Mapping) or not isinstance(batches, Sequence):
+            raise SurgeryError(
+                "data are batches, each as the model takes it",
+                got=type(batches).__name__,
+                expected="a list",
+                hint="`s.data = [batch]`",
+            )
+        self._data = batches
+
+    @property
     def is_skeleton(self) -> bool:
         """Whether the model was opened without its weights."""
         return any(parameter.is_meta for parameter in self.opened.model.parameters())
@@ -126,6 +149,7 @@ class Session:
     def apply(self, operation: Operation) -> State:
         """Applies one operation; the new state is current. Refused or failing, nothing has changed."""
         with self.lock:
+            operation = self._measured(operation)
             before, on_fakes, journal = self.graph, self._on_fakes(), Journal()
             try:
                 step = carry_out(operation, self._model, journal, Skeleton() if self.is_skeleton else Live())
@@ -253,6 +277,15 @@ class Session:
         return tree_html(self.graph, self.note)
 
     # Inside -----------------------------------------------------------------------------------
+
+    def _measured(self, operation: Operation) -> Operation:
+        """The operation with what it must know of values; measured now if it was not."""
+        if operation.awaits_measure and self.is_skeleton:
+            raise SurgeryError(
+                f"{operation.name} measures values, and this model was opened without weights",
+                hint="a script made where the weights are: it carries what was measured",
+            )
+        return operation.with_measure(self.patient, self.data) if operation.awaits_measure else operation
 
     def _on_fakes(self) -> ModuleGraph:
         """The graph of the current state that other graphs of fakes can be compared with."""

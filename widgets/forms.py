@@ -17,10 +17,10 @@ from widgets.figures import preview_rows
 
 GROUPS = {
     **{"tie": "Tie", "untie": "Untie", "merge": "Merge", "prune": "Prune"},
-    **{"arrange": "Arrange", "attach": "Attach"},
+    **{"arrange": "Arrange", "attach": "Attach", "adjust": "Adjust"},
 }
 
-_SHOWN_KINDS = {"paths": "text", "parents": "text"}
+_SHOWN_KINDS = {"paths": "text", "parents": "text", "integers": "numbers"}
 _LINEAR = ("Linear", "Conv1D")
 
 # What a choice means, where its value alone does not say it.
@@ -128,8 +128,14 @@ def _reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
         "detach": adapted or "nothing selected carries an adapter",
         "fold": adapted or "nothing selected carries an adapter",
         "attach": bool(_linears(graph, selection)) or "nothing selected is linear",
+        "recalibrate": _has_statistics(graph, selection) or "nothing selected has running statistics",
     }
     return {name: None if (said := known.get(name, True)) is True else str(said) for name in operations()}
+
+
+def _has_statistics(graph: ModuleGraph, selection: list[str]) -> bool:
+    inside = [node for node in graph.modules if any(is_below(node.path, path) for path in selection)]
+    return any(tensor.path.endswith(".running_mean") for node in inside for tensor in node.tensors)
 
 
 def _near(adapter: str, selection: list[str]) -> bool:
@@ -183,7 +189,7 @@ def _form(draft: Draft) -> dict[str, Any]:
         "operation": cls.name,
         "title": cls.title,
         "summary": cls.summary().replace("`", ""),
-        "fields": [_field(spec, draft) for spec in cls.specs],
+        "fields": [_field(spec, draft) for spec in cls.specs if spec.kind != "measured"],
         "can_apply": draft.can_apply,
         "apply_label": f"Apply {cls.title.lower()}",
     }

@@ -9,6 +9,7 @@ from surgery.operations.keep import Keep
 from surgery.operations.merge import Merge
 from surgery.operations.move import Move
 from surgery.operations.narrow import Narrow
+from surgery.operations.recalibrate import Recalibrate
 from surgery.operations.remove import Remove
 from surgery.operations.sparsify import Sparsify
 from surgery.operations.swap import Swap
@@ -18,4 +19,5 @@ from surgery.operations.untie import Untie
 BUILT_IN: tuple[type[Operation], ...] = (
     *(Remove, Keep, Move, Swap, Duplicate),
     *(Tie, Untie, Merge, Sparsify, Narrow, Attach, Detach, Fold),
+    Recalibrate,
 )

@@ -152,7 +152,7 @@ def _no_statistics(patient: Patient, targets: Targets) -> None:
                     raise SurgeryError(
                         "holds running statistics, which do not follow from merged weights",
                         path=f"{place}.{name}".lstrip("."),
-                        hint="targets that leave such modules out",
+                        hint="targets that leave such modules out, and `recalibrate` afterwards",
                     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,8 @@ class Opened:
 
     `rebuild` says how the structure is made without weights: see `surgery.checkpoint.structure`. `note` is
     what a person should know of how it was opened: weights that are not there, inputs that could not be
-    made. `guessed` says that the inputs were made here and are not the caller's.
+    made. `guessed` says that the inputs were made here and are not the caller's. `data` gives batches that
+    belong to the model, each as the model takes it, where such are at hand.
     """
 
     model: nn.Module
@@ -25,3 +27,4 @@ class Opened:
     rebuild: dict[str, Any] | None = None
     note: str | None = None
     guessed: bool = False
+    data: Callable[[], Sequence[Any]] | None = None

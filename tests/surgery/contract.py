@@ -87,8 +87,12 @@ class Case:
 
     def session(self) -> Session:
         """A fresh session, prepared."""
-        model, inputs = MODELS[self.model]()
+        return self.session_on(*MODELS[self.model]())
+
+    def session_on(self, model: nn.Module, inputs: Any) -> Session:
+        """A session on this model, prepared; measures have the inputs for data."""
         session = surgery.open(model, inputs)
+        session.data = [inputs]
         for name, fields in self.first:
             session.apply(operation_named(name).from_fields(fields))
         return session
@@ -193,9 +197,7 @@ def opened_model_is_untouched(case: Case) -> None:
     """Tensors, buffers, flags, hooks and config of the opened model stay, whatever happens."""
     model, inputs = MODELS[case.model]()
     before = untouched(model)
-    session = surgery.open(model, inputs)
-    for name, fields in case.first:
-        session.apply(operation_named(name).from_fields(fields))
+    session = case.session_on(model, inputs)
     session.preview(case.step())
     session.apply(case.step())
     run(session.model, inputs)
@@ -207,9 +209,10 @@ def replay_equals_live(case: Case) -> None:
     """The script replays to the same bits on the same base."""
     session = case.session()
     session.apply(case.step())
-    script = surgery.Script.from_json(session.script.to_json())
     model, inputs = MODELS[case.model]()
-    again = surgery.replay(script, model, inputs=inputs)
+    with tempfile.TemporaryDirectory() as folder:
+        script = session.script.write(Path(folder) / "edits.surgery.json")
+        again = surgery.replay(script, model, inputs=inputs)
     assert again.fingerprint() == session.fingerprint()
 
 

@@ -93,6 +93,7 @@ PLAIN = [
     Case("siamese", "untie", {"targets": "right"}, lossless=True),
     Case("siamese", "sparsify", {"targets": "left", "ratio": 0.5}),
     Case("cnn", "sparsify", {"targets": "**", "ratio": 0.4, "scope": "global"}),
+    Case("cnn", "recalibrate", {"targets": "**"}),
     Case("encoder", "sparsify", {"targets": "**", "ratio": 0.4}),
 ]
 

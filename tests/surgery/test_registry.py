@@ -73,7 +73,7 @@ def test_every_operation_says_what_becomes_true_and_where_it_is_from() -> None:
     """Title, group, source, a summary and a help line per field: what forms and listings show."""
     for cls in operations().values():
         assert cls.title and cls.source and cls.summary().endswith(".")
-        assert cls.group in ("tie", "untie", "merge", "prune", "arrange", "attach")
+        assert cls.group in ("tie", "untie", "merge", "prune", "arrange", "attach", "adjust")
         assert [spec.name for spec in cls.specs if not spec.help] == []
 
 

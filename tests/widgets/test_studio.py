@@ -60,6 +60,7 @@ def test_selecting_enables_what_fits(studio: Studio) -> None:
         "prune": True,
         "arrange": True,
         "attach": True,
+        "adjust": False,
     }
     assert groups["tie"]["reason"] == "select two modules or more"
     select(studio, "model.layers.2", mode="toggle")
