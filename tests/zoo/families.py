@@ -106,6 +106,29 @@ ENCODERS: dict[str, _Family] = {
     "deit": _image("DeiTConfig", "DeiTForImageClassification"),
 }
 
+_EARS = {
+    "d_model": 32,
+    "encoder_layers": 4,
+    "decoder_layers": 4,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 48,
+    "decoder_ffn_dim": 48,
+}
+_BART = _EARS | {"max_position_embeddings": 64, "decoder_start_token_id": 2, "forced_eos_token_id": None}
+
+
+def _translator(config: str, head: str, settings: dict[str, Any]) -> _Family:
+    mask = torch.tensor([[1] * 8, [1] * 5 + [0] * 3])
+    read = {"input_ids": ids(), "attention_mask": mask, "decoder_input_ids": ids(length=5)}
+    return lambda **more: (stirred(decoder(config, head, **settings | more)), read)
+
+
+# Each with an encoder's blocks and a decoder's.
+TRANSLATORS: dict[str, _Family] = {
+    "bart": _translator("BartConfig", "BartForConditionalGeneration", _BART),
+}
+
 # Of families above, with a cache too, and positions that are no rotation; encoders that decode.
 VARIANTS: dict[str, _Family] = {
     "falcon-alibi": _text(
@@ -116,5 +139,6 @@ VARIANTS: dict[str, _Family] = {
     "bert-decoder": _text(
         "BertConfig", "BertLMHeadModel", _DECODER | {"intermediate_size": 48, "is_decoder": True}
     ),
+    "bart-decoder": _text("BartConfig", "BartForCausalLM", _BART),
     "roberta-decoder": _text("RobertaConfig", "RobertaForCausalLM", _ROBERTA | {"is_decoder": True}),
 }
