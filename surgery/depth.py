@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from surgery.cache_slots import refuse_too_few
 from surgery.depth_config import told
 from surgery.edits import Arrange, Edit, SetAttribute, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.families import indexed_modules
+from surgery.first_block import handed_on
 from surgery.lazy import Recipe, recipe
 from surgery.model import Patient, sharing_shell
 
@@ -48,11 +50,14 @@ def arranged(
     """
     family = patient.family(verb)
     lists = patient.block_lists(family) if family else {}
+    refuse_too_few(patient, lists, orders, verb)
     for parent, order in orders.items():
         yield from _in_order(patient, parent, order, own)
         if parent in lists:
             yield from _renumbered(patient, parent, order)
             yield from told(patient, parent, lists[parent], order, alone=len(lists) == 1)
+            if part := lists[parent].first:
+                yield from handed_on(patient, parent, part, order)
 
 
 def _in_order(patient: Patient, parent: str, order: Sequence[int], own: bool) -> Iterator[Edit]:

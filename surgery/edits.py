@@ -78,6 +78,20 @@ class SetModule:
 
 
 @dataclass(frozen=True)
+class PlaceModule:
+    """The module slot `path`, which need not be there yet, holds this very module; None: there is no slot."""
+
+    path: str
+    module: nn.Module | None
+
+    def apply(self, site: Site) -> None:
+        slots, name = site.slots(self.path, "_modules")
+        slots.pop(name, None)
+        if self.module is not None:
+            slots[name] = self.module
+
+
+@dataclass(frozen=True)
 class Arrange:
     """The list or sequence at `path` holds its items by the positions in `order`, numbered from 0.
 

@@ -33,6 +33,10 @@ class BlockList:
     """Attributes of modules, or keys of configs that a part of the model has for itself, that repeat it."""
     alone: str | None = None
     """The config key that sizes the KV cache of a model that has none of the family's other lists."""
+    slots: str | None = None
+    """The key that sizes the KV cache when the model generates, if that is the `count` of another list."""
+    first: str | None = None
+    """What the first block has for all of them; `has_` and its name beside it says whether a block has it."""
     by_layer_type: str | None = None
     """The rotary embedding beside the block list, if it has tables for each of `layer_types`."""
 
@@ -43,6 +47,9 @@ class Family:
 
     model_type: str
     lists: tuple[BlockList, ...]
+
+
+_T5_BIAS = "layer.0.SelfAttention.relative_attention_bias"
 
 
 def _family(
@@ -81,6 +88,28 @@ FAMILIES: dict[str, Family] = {
             (
                 BlockList("model.encoder.layers", "encoder_layers"),
                 BlockList("model.decoder.layers", "decoder_layers", alone="num_hidden_layers"),
+            ),
+        ),
+        Family(
+            "t5",
+            (
+                BlockList(
+                    "transformer.encoder.block",
+                    "num_layers",
+                    repeats=("transformer.encoder.config.num_layers",),
+                    first=_T5_BIAS,
+                ),
+                BlockList(
+                    "transformer.decoder.block",
+                    "num_decoder_layers",
+                    repeats=(
+                        "transformer.decoder.config.num_layers",
+                        "transformer.decoder.config.num_decoder_layers",
+                        "transformer.encoder.config.num_decoder_layers",
+                    ),
+                    slots="num_layers",
+                    first=_T5_BIAS,
+                ),
             ),
         ),
     )

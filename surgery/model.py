@@ -62,6 +62,23 @@ class Patient:
             (name, Held.of(parameter)) for name, parameter in module.named_parameters(remove_duplicate=False)
         ]
 
+    def own_tensors(self, path: str) -> list[tuple[str, Held]]:
+        """Those of `tensors` without what a block at or around `path` has for its whole list."""
+        family = FAMILIES.get(self.model_type or "")
+        lists = self.block_lists(family) if family else {}
+        shared = [
+            f"{parent}.{name}.{blocks.first}"
+            for parent, blocks in lists.items()
+            for name in self.module(parent)._modules
+            if blocks.first and f"{path}.".startswith(f"{parent}.{name}.")
+        ]
+        mine = [part for part in shared if not f"{path}.".startswith(f"{part}.")]
+        return [
+            (name, lazy)
+            for name, lazy in self.tensors(path)
+            if not any(f"{path}.{name}".startswith(f"{part}.") for part in mine)
+        ]
+
     def tensor(self, path: str) -> Held:
         """The lazy tensor of the parameter at `path`."""
         owner, _, name = path.rpartition(".")

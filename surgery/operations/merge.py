@@ -85,7 +85,7 @@ class Merge(Operation):
                     hint=f'`fold("{path}")` or `detach("{path}")` first',
                 )
         weights, sites = self._shares_of(len(paths)), patient.sites()
-        members = [dict(patient.tensors(path)) for path in paths]
+        members = [dict(patient.own_tensors(path)) for path in paths]
         for path, tensors in zip(paths, members, strict=True):
             _fits(paths[0], members[0], path, tensors)
             for name, lazy in tensors.items():

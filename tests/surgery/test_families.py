@@ -36,11 +36,14 @@ EDITS: dict[str, tuple[str, dict[str, Any], list[int]]] = {
 }
 """By name: the operation, its fields with paths from the block list on, the order of the blocks then."""
 
+# A T5 generates only if its encoder has no fewer blocks than its decoder.
+ROOM = {("t5", 0): {"num_decoder_layers": 2}, ("t5", -1): {"num_layers": 6}}
+
 # A variant knows its blocks and their names as its family does; what is its own is the cache.
 CASES = [
     *((name, 0, edit) for name in DECODERS | ENCODERS for edit in EDITS),
     *((name, 0, edit) for name in TWO_LISTS for edit in ("remove-first", "swap")),
-    *((name, 1, edit) for name in TWO_LISTS for edit in ("remove-middle", "move", "duplicate")),
+    *((name, -1, edit) for name in TWO_LISTS for edit in ("remove-middle", "move", "duplicate")),
     *((name, 0, "move") for name in VARIANTS),
     ("bart-decoder", 0, "duplicate"),
 ]
@@ -53,6 +56,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+def small(name: str, which: int = 0, **more: Any) -> tuple[nn.Module, Any]:
+    """The small model, with room for an edit of its first or last list, and inputs."""
+    return SMALL[name](**ROOM.get((name, which), {}) | more)
 
 
 def block_lists(model: nn.Module) -> list[str]:
@@ -82,7 +90,10 @@ def by_hand(model: nn.Module, blocks: str, order: list[int]) -> nn.Module:
     assert not report.unexpected_keys
     assert all(key.startswith(f"{blocks}.") for key in report.missing_keys)
     for place, index in enumerate(order):
-        load(made.get_submodule(f"{blocks}.{place}"), model.get_submodule(f"{blocks}.{index}"))
+        load(made, f"{blocks}.{place}", model.get_submodule(f"{blocks}.{index}"))
+    if "t5" in config.model_type:  # its first block makes the bias of positions for all
+        bias = f"{blocks}.0.layer.0.SelfAttention.relative_attention_bias"
+        made.get_submodule(bias).load_state_dict(model.get_submodule(bias).state_dict())
     return made
 
 
@@ -93,13 +104,18 @@ def say(config: Any, blocks: str, count: int) -> None:
         setattr(config, name, count)
         if not config.is_encoder_decoder:
             config.encoder_layers = count  # by which transformers makes the cache
+    elif hasattr(config, "num_decoder_layers"):
+        setattr(config, "num_layers" if "encoder" in blocks else "num_decoder_layers", count)
     else:
         config.num_hidden_layers = count
 
 
-def load(block: nn.Module, other: nn.Module) -> None:
-    """Gives the block what is in the other one."""
-    block.load_state_dict(other.state_dict())
+def load(made: nn.Module, path: str, block: nn.Module) -> None:
+    """Gives the block at `path` what is in the other one."""
+    state = {key: value for key, value in block.state_dict().items() if "relative" not in key}
+    report = made.get_submodule(path).load_state_dict(state, strict=False)
+    assert not report.unexpected_keys
+    assert all("relative" in key for key in report.missing_keys)
 
 
 def lengths(model: Any, inputs: Any, what: str) -> list[int]:
@@ -132,7 +148,7 @@ def loads_with_transformers_alone(model: Any, inputs: Any, folder: Path) -> None
 @pytest.mark.parametrize(("name", "which", "edit"), CASES)
 def test_depth(name: str, which: int, edit: str, tmp_path: Path) -> None:
     """The edited model is the one made by hand: outputs, cache, hidden states, folder; and undo undoes it."""
-    model, inputs = SMALL[name]()
+    model, inputs = small(name, which)
     before = untouched(model)
     session = surgery.open(model, inputs)
     lengths(session.model, inputs, "hidden_states")  # transformers hooks the blocks it finds this first time
@@ -159,7 +175,7 @@ def test_depth(name: str, which: int, edit: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SMALL)
 def test_eager_attention(name: str) -> None:
     """The other implementation of attention, which masks in another way and can show itself."""
-    model, inputs = SMALL[name](attn_implementation="eager")
+    model, inputs = small(name, attn_implementation="eager")
     session = surgery.open(model, inputs)
     lengths(session.model, inputs, "attentions")
     blocks = block_lists(model)[0]
@@ -175,7 +191,7 @@ def test_eager_attention(name: str) -> None:
 @pytest.mark.parametrize("name", ["llama", "gemma3_text", "gpt2", "bert-decoder", *TRANSLATORS])
 def test_beams_and_a_static_cache(name: str) -> None:
     """Beams reorder every slot of the cache, and a static one is made for as many as the config says."""
-    model, inputs = SMALL[name]()
+    model, inputs = small(name, -1)
     session = surgery.open(model, inputs)
     edited(session, "remove-first", block_lists(model)[-1])
     for beams in (1, 2):
@@ -188,7 +204,7 @@ def test_beams_and_a_static_cache(name: str) -> None:
 @pytest.mark.parametrize("name", ["gemma3_text", "mixtral", "distilbert", *TWO_LISTS])
 def test_shared_copies(name: str, tmp_path: Path) -> None:
     """Each has its own slot in the cache; the folder, which transformers cannot load, keeps them shared."""
-    model, inputs = SMALL[name]()
+    model, inputs = small(name)
     session = surgery.open(model, inputs)
     blocks = block_lists(model)[0]
     session.duplicate(f"{blocks}[1:3]", shared=True)
@@ -201,7 +217,7 @@ def test_shared_copies(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", SMALL)
 def test_the_model_without_its_head(name: str) -> None:
     """Its blocks are found where they are then."""
-    model, inputs = SMALL[name]()
+    model, inputs = small(name)
     bare: Any = model.base_model
     session = surgery.open(bare, inputs)
     edited(session, "remove-first", block_lists(bare)[0])
@@ -216,8 +232,8 @@ def test_both_lists_at_once(name: str) -> None:
     model, inputs = SMALL[name]()
     session = surgery.open(model, inputs)
     first, second = block_lists(model)
-    session.remove(f"{first}[1:3], {second}[1]")
-    made = by_hand(by_hand(model, first, [0, 3]), second, [0, 2, 3])
+    session.remove(f"{first}[1], {second}[1:3]")
+    made = by_hand(by_hand(model, first, [0, 2, 3]), second, [0, 3])
     assert torch.equal(run(session.model, inputs), run(made, inputs))
     assert session.model.config.to_dict() == made.config.to_dict()
 
@@ -227,15 +243,15 @@ def test_merged_and_tied_blocks(name: str, tmp_path: Path) -> None:
     """Blocks of each list become their mean or share parameters; untied they compute the same."""
     model, inputs = SMALL[name]()
     session, made = surgery.open(model, inputs), model
-    for blocks in block_lists(model):
+    for blocks in reversed(block_lists(model)):
         session.merge(f"{blocks}[0:2]")
         session.tie(f"{blocks}[1]", to=f"{blocks}[0]")
         mean, made = copy.deepcopy(model.get_submodule(f"{blocks}.0")), by_hand(made, blocks, [0, 2, 3])
         with torch.no_grad():
-            for name, parameter in model.get_submodule(f"{blocks}.1").named_parameters():
-                mean.get_parameter(name).add_(parameter).mul_(0.5)
+            for path, parameter in model.get_submodule(f"{blocks}.1").named_parameters():
+                mean.get_parameter(path).add_(parameter).mul_(0.5)
         for place in (0, 1):
-            load(made.get_submodule(f"{blocks}.{place}"), mean)
+            load(made, f"{blocks}.{place}", mean)
     output = run(session.model, inputs)
     assert torch.equal(output, run(made, inputs))
     assert not torch.allclose(output, run(model, inputs), atol=1e-2)
@@ -243,6 +259,40 @@ def test_merged_and_tied_blocks(name: str, tmp_path: Path) -> None:
     for blocks in block_lists(model):
         session.untie(f"{blocks}[1]")
     assert torch.equal(run(session.model, inputs), output)
+
+
+def test_a_t5_that_could_not_generate_is_refused() -> None:
+    """Transformers gives its cache as many slots as the encoder has blocks; the sentence says what to do."""
+    model, inputs = SMALL["t5"]()
+    session = surgery.open(model, inputs)
+    before = session.fingerprint()
+    said = r"^decoder\.block: .* as encoder\.block has blocks; got 4 blocks, expected at most 3\."
+    with pytest.raises(SurgeryError, match=said):
+        session.remove("encoder.block[0]")
+    with pytest.raises(SurgeryError, match="got 6 blocks, expected at most 4"):
+        session.duplicate("decoder.block[1:3]")
+    assert session.fingerprint() == before
+    session.remove("decoder.block[0]")
+    session.remove("encoder.block[0]")
+    cached_equals_uncached(session.model, heard("t5", inputs))
+
+
+@pytest.mark.parametrize("edit", ["remove-first", "move", "swap"])
+def test_the_bias_of_positions_stays_with_the_first_block(edit: str) -> None:
+    """A T5's modules, and the configs that its parts have, are those of the model made by hand."""
+    model, inputs = small("t5")
+    session = surgery.open(model, inputs)
+    edited(session, edit, "encoder.block")
+    made: Any = by_hand(model, "encoder.block", EDITS[edit][2])
+    bias = model.encoder.block[0].layer[0].SelfAttention.relative_attention_bias.weight
+    first = session.model.encoder.block[0].layer[0].SelfAttention
+    assert first.relative_attention_bias.weight.data_ptr() == bias.data_ptr()
+    assert list(session.model.state_dict()) == list(made.state_dict())
+    for part in ("encoder", "decoder"):
+        mine, theirs = getattr(session.model, part), getattr(made, part)
+        assert mine.config.to_dict() == theirs.config.to_dict()
+        flags = [block.layer[0].SelfAttention.has_relative_attention_bias for block in mine.block]
+        assert flags == [True] + [False] * (len(flags) - 1)
 
 
 def test_every_family_is_proved() -> None:

@@ -115,6 +115,19 @@ _EARS = {
     "encoder_ffn_dim": 48,
     "decoder_ffn_dim": 48,
 }
+# Buckets that differ from place to place, and no more blocks in the decoder than in the encoder: its cache
+# has as many slots as that.
+_T5 = {
+    "d_model": 32,
+    "d_kv": 8,
+    "d_ff": 48,
+    "num_layers": 4,
+    "num_decoder_layers": 4,
+    "num_heads": 4,
+    "relative_attention_num_buckets": 8,
+    "relative_attention_max_distance": 12,
+    "decoder_start_token_id": 0,
+}
 _BART = _EARS | {"max_position_embeddings": 64, "decoder_start_token_id": 2, "forced_eos_token_id": None}
 
 
@@ -127,6 +140,7 @@ def _translator(config: str, head: str, settings: dict[str, Any]) -> _Family:
 # Each with an encoder's blocks and a decoder's.
 TRANSLATORS: dict[str, _Family] = {
     "bart": _translator("BartConfig", "BartForConditionalGeneration", _BART),
+    "t5": _translator("T5Config", "T5ForConditionalGeneration", _T5),
 }
 
 # Of families above, with a cache too, and positions that are no rotation; encoders that decode.
