@@ -24,6 +24,7 @@ def told(
         yield SetConfig(blocks.alone, len(order))
     yield from _repeated(patient, blocks, len(order))
     yield from _per_layer(patient, parent, blocks, order)
+    yield from _named_heads(patient, blocks, order)
 
 
 def _repeated(patient: Patient, blocks: BlockList, count: int) -> Iterator[Edit]:
@@ -52,6 +53,15 @@ def _per_layer(patient: Patient, parent: str, blocks: BlockList, order: Sequence
         first = getattr(config, name, None)
         if isinstance(first, int):
             yield SetConfig(name, sum(index < first for index in order))
+
+
+def _named_heads(patient: Patient, blocks: BlockList, order: Sequence[int]) -> Iterator[Edit]:
+    """The generation setting that lists heads, by the places of their blocks then, without those gone."""
+    settings = getattr(patient.root, "generation_config", None)
+    pairs = getattr(settings, blocks.named_heads, None) if blocks.named_heads else None
+    if blocks.named_heads and pairs:
+        left = [[place, head] for block, head in pairs for place, index in enumerate(order) if index == block]
+        yield SetConfig(blocks.named_heads, left, of="generation_config")
 
 
 def _layer_types(patient: Patient, blocks: BlockList, around: str, left: list[str]) -> Iterator[Edit]:

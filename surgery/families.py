@@ -37,6 +37,8 @@ class BlockList:
     """The key that sizes the KV cache when the model generates, if that is the `count` of another list."""
     first: str | None = None
     """What the first block has for all of them; `has_` and its name beside it says whether a block has it."""
+    named_heads: str | None = None
+    """The generation setting that lists attention heads as pairs of block and head."""
     by_layer_type: str | None = None
     """The rotary embedding beside the block list, if it has tables for each of `layer_types`."""
 
@@ -78,10 +80,20 @@ FAMILIES: dict[str, Family] = {
         _family("qwen3", "model.layers", ("layer_types",), ("max_window_layers",)),
         # Encoders
         _family("bert", "bert.encoder.layer"),
+        _family("clip_text_model", "text_model.encoder.layers"),
+        _family("clip_vision_model", "vision_model.encoder.layers"),
         _family("deit", "deit.layers"),
         _family("distilbert", "distilbert.transformer.layer", repeats=("distilbert.transformer.n_layers",)),
         _family("roberta", "roberta.encoder.layer"),
         _family("vit", "vit.layers"),
+        # Two encoders
+        Family(
+            "clip",
+            (
+                BlockList("text_model.encoder.layers", "text_config.num_hidden_layers"),
+                BlockList("vision_model.encoder.layers", "vision_config.num_hidden_layers"),
+            ),
+        ),
         # Encoders with decoders
         Family(
             "bart",
@@ -109,6 +121,18 @@ FAMILIES: dict[str, Family] = {
                     ),
                     slots="num_layers",
                     first=_T5_BIAS,
+                ),
+            ),
+        ),
+        Family(
+            "whisper",
+            (
+                BlockList("model.encoder.layers", "encoder_layers"),
+                BlockList(
+                    "model.decoder.layers",
+                    "decoder_layers",
+                    alone="num_hidden_layers",
+                    named_heads="alignment_heads",
                 ),
             ),
         ),

@@ -105,7 +105,7 @@ def run(model: nn.Module, inputs: Any) -> torch.Tensor:
     """The model's output tensor on the zoo's inputs."""
     with torch.no_grad():
         out = model(**inputs) if isinstance(inputs, dict) else model(*inputs)
-    for name in ("logits", "logits_per_image"):
+    for name in ("logits", "logits_per_image", "image_embeds", "text_embeds"):
         if hasattr(out, name):
             found: torch.Tensor = getattr(out, name)
             return found

@@ -22,10 +22,11 @@ from surgery.quiet import quiet
 from surgery.registry import operation_named
 from tests.surgery.contract import cached_equals_uncached, generated, loads_again, run, untouched
 from tests.zoo import ATLAS
-from tests.zoo.families import DECODERS, ENCODERS, TRANSLATORS, VARIANTS
+from tests.zoo.families import DECODERS, ENCODERS, TOWERS, TRANSLATORS, VARIANTS
 
-SMALL = DECODERS | ENCODERS | TRANSLATORS | VARIANTS
-TWO_LISTS = TRANSLATORS
+SMALL = DECODERS | ENCODERS | TRANSLATORS | TOWERS | VARIANTS
+TWO_LISTS = TRANSLATORS | TOWERS
+CACHED = DECODERS | TRANSLATORS | VARIANTS
 EDITS: dict[str, tuple[str, dict[str, Any], list[int]]] = {
     "remove-first": ("remove", {"targets": "[0]"}, [1, 2, 3]),
     "remove-middle": ("remove", {"targets": "[1]"}, [0, 2, 3]),
@@ -45,7 +46,7 @@ CASES = [
     *((name, 0, edit) for name in TWO_LISTS for edit in ("remove-first", "swap")),
     *((name, -1, edit) for name in TWO_LISTS for edit in ("remove-middle", "move", "duplicate")),
     *((name, 0, "move") for name in VARIANTS),
-    ("bart-decoder", 0, "duplicate"),
+    *((name, 0, "duplicate") for name in ("bart-decoder", "whisper-decoder")),
 ]
 
 
@@ -106,6 +107,9 @@ def say(config: Any, blocks: str, count: int) -> None:
             config.encoder_layers = count  # by which transformers makes the cache
     elif hasattr(config, "num_decoder_layers"):
         setattr(config, "num_layers" if "encoder" in blocks else "num_decoder_layers", count)
+    elif hasattr(config, "vision_config"):
+        tower = config.text_config if blocks.startswith("text") else config.vision_config
+        tower.num_hidden_layers = count
     else:
         config.num_hidden_layers = count
 
@@ -161,7 +165,7 @@ def test_depth(name: str, which: int, edit: str, tmp_path: Path) -> None:
     assert not torch.allclose(output, original, atol=1e-2)
     counted = lengths(session.model, inputs, "hidden_states")
     assert counted == lengths(made, inputs, "hidden_states") != []
-    if name not in ENCODERS:  # which have no cache
+    if name in CACHED:
         cached_equals_uncached(session.model, heard(name, inputs))
     loads_again(session, tmp_path / "out")
     loads_with_transformers_alone(session.model, inputs, tmp_path / "out")
@@ -184,7 +188,7 @@ def test_eager_attention(name: str) -> None:
     assert made.config._attn_implementation == "eager"
     assert torch.equal(run(session.model, inputs), run(made, inputs))
     assert 3 in lengths(session.model, inputs, "attentions") == lengths(made, inputs, "attentions")
-    if name not in ENCODERS:
+    if name in CACHED:
         cached_equals_uncached(session.model, heard(name, inputs))
 
 
@@ -209,7 +213,7 @@ def test_shared_copies(name: str, tmp_path: Path) -> None:
     blocks = block_lists(model)[0]
     session.duplicate(f"{blocks}[1:3]", shared=True)
     assert torch.equal(run(session.model, inputs), run(by_hand(model, blocks, [0, 1, 2, 1, 2, 3]), inputs))
-    if name not in ENCODERS:
+    if name in CACHED:
         cached_equals_uncached(session.model, heard(name, inputs))
     loads_again(session, tmp_path / "out")
 
@@ -295,9 +299,28 @@ def test_the_bias_of_positions_stays_with_the_first_block(edit: str) -> None:
         assert flags == [True] + [False] * (len(flags) - 1)
 
 
+def test_the_heads_that_tell_when_a_word_was_said_follow_their_blocks() -> None:
+    """Whisper's alignment heads are pairs of block and head; the opened model's stay."""
+    model, inputs = SMALL["whisper"]()
+    settings: Any = model.generation_config
+    settings.alignment_heads = [[0, 1], [1, 2], [3, 0], [3, 3]]
+    session = surgery.open(model, inputs)
+    session.remove("model.decoder.layers[1]")
+    mine: Any = session.model
+    assert mine.generation_config.alignment_heads == [[0, 1], [2, 0], [2, 3]]
+    session.duplicate("model.decoder.layers[2]")
+    assert mine.generation_config.alignment_heads == [[0, 1], [2, 0], [3, 0], [2, 3], [3, 3]]
+    session.move("model.decoder.layers[0]", to="model.decoder.layers[1]", place="after")
+    assert mine.generation_config.alignment_heads == [[1, 1], [2, 0], [3, 0], [2, 3], [3, 3]]
+    session.goto(0)
+    assert (
+        mine.generation_config.alignment_heads == settings.alignment_heads == [[0, 1], [1, 2], [3, 0], [3, 3]]
+    )
+
+
 def test_every_family_is_proved() -> None:
     """None is in the table without a model here."""
-    assert {*DECODERS, *ENCODERS, *TRANSLATORS} == set(FAMILIES)
+    assert {*DECODERS, *ENCODERS, *TRANSLATORS, *TOWERS} == set(FAMILIES)
     assert all(SMALL[name]()[0].config.model_type == name for name in FAMILIES)
 
 
