@@ -9,7 +9,7 @@ from surgery.depth_config import told
 from surgery.edits import Arrange, Edit, SetAttribute, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.families import indexed_modules
-from surgery.first_block import handed_on
+from surgery.first_block import handed_on, refuse_moved_entry
 from surgery.lazy import Recipe, recipe
 from surgery.model import Patient, sharing_shell
 
@@ -52,6 +52,8 @@ def arranged(
     lists = patient.block_lists(family) if family else {}
     refuse_too_few(patient, lists, orders, verb)
     for parent, order in orders.items():
+        if parent in lists and (part := lists[parent].entry):
+            refuse_moved_entry(patient, parent, part, order, verb)
         yield from _in_order(patient, parent, order, own)
         if parent in lists:
             yield from _renumbered(patient, parent, order)

@@ -37,6 +37,8 @@ class BlockList:
     """The key that sizes the KV cache when the model generates, if that is the `count` of another list."""
     first: str | None = None
     """What the first block has for all of them; `has_` and its name beside it says whether a block has it."""
+    entry: str | None = None
+    """What is no Identity in the block that has to stay the first, for it changes width or resolution."""
     named_heads: str | None = None
     """The generation setting that lists attention heads as pairs of block and head."""
     by_layer_type: str | None = None
@@ -94,6 +96,10 @@ FAMILIES: dict[str, Family] = {
                 BlockList("vision_model.encoder.layers", "vision_config.num_hidden_layers"),
             ),
         ),
+        # Stages, a list each
+        Family("convnext", (BlockList("convnext.encoder.stages.*.layers", "depths.*"),)),
+        Family("resnet", (BlockList("resnet.encoder.stages.*.layers", "depths.*", entry="shortcut"),)),
+        Family("swin", (BlockList("swin.encoder.layers.*.blocks", "depths.*"),)),
         # Encoders with decoders
         Family(
             "bart",

@@ -84,6 +84,7 @@ class Merge(Operation):
                     path=path,
                     hint=f'`fold("{path}")` or `detach("{path}")` first',
                 )
+        _no_statistics(patient, self.targets)
         weights, sites = self._shares_of(len(paths)), patient.sites()
         members = [dict(patient.own_tensors(path)) for path in paths]
         for path, tensors in zip(paths, members, strict=True):

@@ -41,11 +41,17 @@ _SEEING = {key: value for key, value in _IMAGE.items() if key != "num_labels"}
 
 
 def stirred(model: nn.Module) -> nn.Module:
-    """The model with noise on every parameter: norms and biases start alike in all blocks."""
+    """The model with noise on every parameter: norms and biases start alike in all blocks.
+
+    Running statistics do too; variances only grow.
+    """
     torch.manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
+        for name, buffer in model.named_buffers():
+            if "running" in name:
+                buffer.add_(0.2 * torch.rand_like(buffer))
     return model
 
 
@@ -57,8 +63,8 @@ def _picture(side: int = 16) -> torch.Tensor:
     return torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
-def _image(config: str, head: str, settings: dict[str, Any] = _IMAGE) -> _Family:
-    return lambda **more: (stirred(built(config, head, **settings | more)), {"pixel_values": _picture()})
+def _image(config: str, head: str, settings: dict[str, Any] = _IMAGE, side: int = 16) -> _Family:
+    return lambda **more: (stirred(built(config, head, **settings | more)), {"pixel_values": _picture(side)})
 
 
 DECODERS: dict[str, _Family] = {
@@ -178,6 +184,36 @@ def _read_and_seen(**more: Any) -> tuple[nn.Module, Inputs]:
 
 # Each with two encoders.
 TOWERS: dict[str, _Family] = {"clip": _read_and_seen}
+
+# Of two stages each; their blocks drop no path in training, for then no two are alike.
+STAGES: dict[str, _Family] = {
+    "convnext": _image(
+        "ConvNextConfig",
+        "ConvNextForImageClassification",
+        {"num_stages": 2, "hidden_sizes": [8, 12], "depths": [4, 4], "num_labels": 5},
+        side=32,
+    ),
+    "resnet": _image(
+        "ResNetConfig",
+        "ResNetForImageClassification",
+        {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [4, 4], "num_labels": 5},
+        side=32,
+    ),
+    "swin": _image(
+        "SwinConfig",
+        "SwinForImageClassification",
+        {
+            "image_size": 16,
+            "patch_size": 2,
+            "embed_dim": 16,
+            "depths": [4, 4],
+            "num_heads": [2, 4],
+            "window_size": 2,
+            "drop_path_rate": 0.0,
+            "num_labels": 5,
+        },
+    ),
+}
 
 # Of families above, with a cache too, and positions that are no rotation; encoders that decode.
 VARIANTS: dict[str, _Family] = {
