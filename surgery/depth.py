@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from torch import nn
-
-from surgery.edits import Arrange, Edit, SetAttribute, SetConfig, SetModule, SetTensor
+from surgery.cache_slots import refuse_too_few
+from surgery.depth_config import told
+from surgery.edits import Arrange, Edit, SetAttribute, SetModule, SetTensor
 from surgery.errors import SurgeryError
-from surgery.families import Family, indexed_modules
+from surgery.families import indexed_modules
+from surgery.first_block import handed_on, refuse_moved_entry
 from surgery.lazy import Recipe, recipe
 from surgery.model import Patient, sharing_shell
 
@@ -26,6 +26,7 @@ def by_list(patient: Patient, paths: Sequence[str], verb: str) -> dict[str, list
 
 def without(patient: Patient, gone: dict[str, list[int]], verb: str) -> Iterator[Edit]:
     """Edits after which those items are gone; refused if a list would be left empty."""
+    orders: dict[str, list[int]] = {}
     for parent, indices in gone.items():
         count = patient.items(parent)
         if len(indices) == count:
@@ -35,33 +36,50 @@ def without(patient: Patient, gone: dict[str, list[int]], verb: str) -> Iterator
                 got=f"all {count} blocks",
                 hint=f"`{parent}[1:]`, which keeps the first",
             )
-        kept = [index for index in range(count) if index not in indices]
-        yield from arranged(patient, parent, kept, verb)
+        orders[parent] = [index for index in range(count) if index not in indices]
+    yield from arranged(patient, orders, verb)
 
 
 def arranged(
-    patient: Patient, parent: str, order: Sequence[int], verb: str, *, own: bool = True
+    patient: Patient, orders: dict[str, list[int]], verb: str, *, own: bool = True
 ) -> Iterator[Edit]:
-    """Edits after which the list holds its items in `order`, renumbered, and the config says so.
+    """Edits after which each list holds its items in its order, renumbered, and the config says so.
 
     A position that comes again is a block of its own from there on: with parameters copied, or, without
     `own`, with those of the first, shared.
     """
+    family = patient.family(verb)
+    lists = patient.block_lists(family) if family else {}
+    refuse_too_few(patient, lists, orders, verb)
+    for parent, order in orders.items():
+        if parent in lists and (part := lists[parent].entry):
+            refuse_moved_entry(patient, parent, part, order, verb)
+        yield from _in_order(patient, parent, order, own)
+        if parent in lists:
+            yield from _renumbered(patient, parent, order)
+            yield from told(patient, parent, lists[parent], order, alone=len(lists) == 1)
+            if part := lists[parent].first:
+                yield from handed_on(patient, parent, part, order)
+
+
+def _in_order(patient: Patient, parent: str, order: Sequence[int], own: bool) -> Iterator[Edit]:
+    """The list with its items in that order, copies made where one comes again."""
     yield Arrange(parent, tuple(order))
-    blocks = [module for module in patient.module(parent)._modules.values() if module is not None]
     names = list(patient.module(parent)._modules)
     for number, index in enumerate(order):
         if index in order[:number]:
             yield SetModule(f"{parent}.{number}", sharing_shell)
             if own:
                 yield from _copied(patient, f"{parent}.{names[index]}", f"{parent}.{number}")
-    family = patient.family(verb)
-    if family:
-        for number, index in enumerate(order):
-            for name, module in indexed_modules(blocks[index]):
-                if module.__dict__["layer_idx"] != number:
-                    yield SetAttribute(f"{parent}.{number}.{name}".rstrip("."), "layer_idx", number)
-        yield from _config(patient, family, len(blocks), order)
+
+
+def _renumbered(patient: Patient, parent: str, order: Sequence[int]) -> Iterator[Edit]:
+    """Each block has the slot of the KV cache that belongs to its place."""
+    blocks = [module for module in patient.module(parent)._modules.values() if module is not None]
+    for number, index in enumerate(order):
+        for name, module in indexed_modules(blocks[index]):
+            if module.__dict__["layer_idx"] != number:
+                yield SetAttribute(f"{parent}.{number}.{name}".rstrip("."), "layer_idx", number)
 
 
 def _copied(patient: Patient, source: str, target: str) -> Iterator[Edit]:
@@ -70,44 +88,3 @@ def _copied(patient: Patient, source: str, target: str) -> Iterator[Edit]:
     for name, lazy in patient.tensors(source):
         copy = copies.setdefault(id(lazy.parameter), recipe("copy", lazy))
         yield SetTensor(f"{target}.{name}", copy)
-
-
-def _config(patient: Patient, family: Family, count: int, order: Sequence[int]) -> Iterator[Edit]:
-    config, around = patient.config, patient.blocks(family).rpartition(".")[0]
-    yield SetConfig("num_hidden_layers", len(order))
-    if family.count:
-        yield SetAttribute(around, family.count, len(order))
-    for name in family.per_layer_lists:
-        items = getattr(config, name, None)
-        if isinstance(items, list | tuple) and len(items) == count:
-            left = [items[index] for index in order]
-            yield SetConfig(name, left)
-            if name == "layer_types":
-                yield from _layer_types(patient, family, around, left)
-    for name in family.per_layer_prefixes:
-        first = getattr(config, name, None)
-        if isinstance(first, int):
-            yield SetConfig(name, sum(index < first for index in order))
-
-
-def _layer_types(patient: Patient, family: Family, around: str, left: list[str]) -> Iterator[Edit]:
-    """What the module around the blocks noted at init of their types; a reload would note it anew."""
-    if "has_sliding_layers" in patient.module(around).__dict__:
-        yield SetAttribute(around, "has_sliding_layers", "sliding_attention" in left)
-    if family.by_layer_type:
-        path = f"{around}.{family.by_layer_type}".lstrip(".")
-        if set(patient.module(path).__dict__["layer_types"]) != set(left):
-            yield SetModule(path, lambda module: _with_tables_for(module, left))
-
-
-def _with_tables_for(module: nn.Module, left: list[str]) -> nn.Module:
-    """The module without tables and attributes of the types that are not left; their names begin so."""
-    made = sharing_shell(module)
-    rotary: Any = made
-    for gone in [name for name in rotary.layer_types if name not in left]:
-        rotary.layer_types.remove(gone)
-        rotary.rope_type.pop(gone, None)
-        for name in [*made._buffers, *made.__dict__]:
-            if name.startswith(f"{gone}_"):
-                delattr(made, name)
-    return made

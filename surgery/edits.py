@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Protocol
 
 import torch
@@ -91,6 +92,20 @@ class SetModule:
 
 
 @dataclass(frozen=True)
+class PlaceModule:
+    """The module slot `path`, which need not be there yet, holds this very module; None: there is no slot."""
+
+    path: str
+    module: nn.Module | None
+
+    def apply(self, site: Site) -> None:
+        slots, name = site.slots(self.path, "_modules")
+        slots.pop(name, None)
+        if self.module is not None:
+            slots[name] = self.module
+
+
+@dataclass(frozen=True)
 class Arrange:
     """The list or sequence at `path` holds its items by the positions in `order`, numbered from 0.
 
@@ -123,12 +138,25 @@ class SetAttribute:
 
 @dataclass(frozen=True)
 class SetConfig:
-    """The config says `name` = `value`; a list is a new one, never changed in place."""
+    """The config says `name` = `value`; a list is a new one, never changed in place.
+
+    Dots in `name` lead into a sub-config (`text_config.num_hidden_layers`) or to an item of a list
+    (`depths.2`). `of`: where the model has the config, if it is not its own (`encoder.config`).
+    """
 
     name: str
     value: Any
+    of: str = "config"
 
     def apply(self, site: Site) -> None:
-        config: Any = site.model.config
-        name = getattr(config, "attribute_map", {}).get(self.name, self.name)  # GPT-2 says n_layer
-        site.journal.touch_value(config.__dict__, name)[name] = self.value
+        config: Any = reduce(getattr, self.of.split("."), site.model)
+        name, _, rest = self.name.partition(".")
+        name = getattr(config, "attribute_map", {}).get(name, name)  # GPT-2 says n_layer
+        value, before = self.value, getattr(config, name, None)
+        if rest and not rest.isdigit():
+            SetConfig(rest, value, f"{self.of}.{name}").apply(site)
+            return
+        if rest and before is not None:
+            place = int(rest)
+            value = type(before)([*before[:place], value, *before[place + 1 :]])
+        site.journal.touch_value(config.__dict__, name)[name] = value

@@ -15,44 +15,133 @@ from torch import nn
 
 
 @dataclass(frozen=True)
-class Family:
-    """A family of models: `blocks` is the path of its block list, from the model with the head."""
+class BlockList:
+    """A list of blocks, and what else in such a model says how many and which there are.
 
-    model_type: str
-    blocks: str
+    Paths lead from the model with its head; in the model without, they are shorter. A `*` stands for
+    the number of a stage.
+    """
+
+    path: str
+    count: str = "num_hidden_layers"
+    """The config key with the number of blocks; dots lead into a sub-config or to an item of a list."""
     per_layer_lists: tuple[str, ...] = ()
     """Config lists with an item per block."""
     per_layer_prefixes: tuple[str, ...] = ()
     """Config numbers that say "this many of the first blocks"."""
-    count: str | None = None
-    """The attribute beside the block list that repeats how many blocks there are."""
+    repeats: tuple[str, ...] = ()
+    """Attributes of modules, or keys of configs that a part of the model has for itself, that repeat it."""
+    alone: str | None = None
+    """The config key that sizes the KV cache of a model that has none of the family's other lists."""
+    slots: str | None = None
+    """The key that sizes the KV cache when the model generates, if that is the `count` of another list."""
+    first: str | None = None
+    """What the first block has for all of them; `has_` and its name beside it says whether a block has it."""
+    entry: str | None = None
+    """What is no Identity in the block that has to stay the first, for it changes width or resolution."""
+    named_heads: str | None = None
+    """The generation setting that lists attention heads as pairs of block and head."""
     by_layer_type: str | None = None
     """The rotary embedding beside the block list, if it has tables for each of `layer_types`."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of models and its block lists."""
+
+    model_type: str
+    lists: tuple[BlockList, ...]
+
+
+_T5_BIAS = "layer.0.SelfAttention.relative_attention_bias"
+
+
+def _family(
+    name: str, path: str, lists: tuple[str, ...] = (), prefixes: tuple[str, ...] = (), **more: Any
+) -> Family:
+    """A family with one block list."""
+    return Family(name, (BlockList(path, per_layer_lists=lists, per_layer_prefixes=prefixes, **more),))
 
 
 FAMILIES: dict[str, Family] = {
     family.model_type: family
     for family in (
         # Decoders
-        Family("falcon", "transformer.h"),
-        Family("gemma2", "model.layers", ("layer_types",)),
-        Family("gemma3_text", "model.layers", ("layer_types",), by_layer_type="rotary_emb"),
-        Family("gpt2", "transformer.h"),
-        Family("gpt_neox", "gpt_neox.layers"),
-        Family("llama", "model.layers"),
-        Family("mistral", "model.layers"),
-        Family("mixtral", "model.layers"),
-        Family("opt", "model.decoder.layers"),
-        Family("phi", "model.layers"),
-        Family("phi3", "model.layers"),
-        Family("qwen2", "model.layers", ("layer_types",), ("max_window_layers",)),
-        Family("qwen3", "model.layers", ("layer_types",), ("max_window_layers",)),
+        _family("falcon", "transformer.h"),
+        _family("gemma2", "model.layers", ("layer_types",)),
+        _family("gemma3_text", "model.layers", ("layer_types",), by_layer_type="rotary_emb"),
+        _family("gpt2", "transformer.h"),
+        _family("gpt_neox", "gpt_neox.layers"),
+        _family("llama", "model.layers"),
+        _family("mistral", "model.layers"),
+        _family("mixtral", "model.layers"),
+        _family("opt", "model.decoder.layers"),
+        _family("phi", "model.layers"),
+        _family("phi3", "model.layers"),
+        _family("qwen2", "model.layers", ("layer_types",), ("max_window_layers",)),
+        _family("qwen3", "model.layers", ("layer_types",), ("max_window_layers",)),
         # Encoders
-        Family("bert", "bert.encoder.layer"),
-        Family("deit", "deit.layers"),
-        Family("distilbert", "distilbert.transformer.layer", count="n_layers"),
-        Family("roberta", "roberta.encoder.layer"),
-        Family("vit", "vit.layers"),
+        _family("bert", "bert.encoder.layer"),
+        _family("clip_text_model", "text_model.encoder.layers"),
+        _family("clip_vision_model", "vision_model.encoder.layers"),
+        _family("deit", "deit.layers"),
+        _family("distilbert", "distilbert.transformer.layer", repeats=("distilbert.transformer.n_layers",)),
+        _family("roberta", "roberta.encoder.layer"),
+        _family("vit", "vit.layers"),
+        # Two encoders
+        Family(
+            "clip",
+            (
+                BlockList("text_model.encoder.layers", "text_config.num_hidden_layers"),
+                BlockList("vision_model.encoder.layers", "vision_config.num_hidden_layers"),
+            ),
+        ),
+        # Stages, a list each
+        Family("convnext", (BlockList("convnext.encoder.stages.*.layers", "depths.*"),)),
+        Family("resnet", (BlockList("resnet.encoder.stages.*.layers", "depths.*", entry="shortcut"),)),
+        Family("swin", (BlockList("swin.encoder.layers.*.blocks", "depths.*"),)),
+        # Encoders with decoders
+        Family(
+            "bart",
+            (
+                BlockList("model.encoder.layers", "encoder_layers"),
+                BlockList("model.decoder.layers", "decoder_layers", alone="num_hidden_layers"),
+            ),
+        ),
+        Family(
+            "t5",
+            (
+                BlockList(
+                    "transformer.encoder.block",
+                    "num_layers",
+                    repeats=("transformer.encoder.config.num_layers",),
+                    first=_T5_BIAS,
+                ),
+                BlockList(
+                    "transformer.decoder.block",
+                    "num_decoder_layers",
+                    repeats=(
+                        "transformer.decoder.config.num_layers",
+                        "transformer.decoder.config.num_decoder_layers",
+                        "transformer.encoder.config.num_decoder_layers",
+                    ),
+                    slots="num_layers",
+                    first=_T5_BIAS,
+                ),
+            ),
+        ),
+        Family(
+            "whisper",
+            (
+                BlockList("model.encoder.layers", "encoder_layers"),
+                BlockList(
+                    "model.decoder.layers",
+                    "decoder_layers",
+                    alone="num_hidden_layers",
+                    named_heads="alignment_heads",
+                ),
+            ),
+        ),
     )
 }
 

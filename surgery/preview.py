@@ -112,19 +112,30 @@ def _count(node: Lazy | None, parameter: nn.Parameter) -> int:
 
 
 def refuse_unread(graph: ModuleGraph, before: ModuleGraph, verb: str) -> None:
-    """SurgeryError if a parameter that the step added is read by no call: the edit would have no effect."""
+    """SurgeryError if a parameter that the step added is read by no call: the edit would have no effect.
+
+    What other blocks had already and did not read either, such as cross-attention in a decoder alone, may
+    come with a copy of a block.
+    """
     if not graph.calls:
         return
     known = {tensor.path for node in before.modules for tensor in node.tensors}
     read = {path for call in graph.calls for path in call.reads}
+    idle = {_in_any_block(path) for path in known - {path for call in before.calls for path in call.reads}}
     for node in graph.modules:
         for tensor in node.tensors:
-            if tensor.kind == "parameter" and tensor.path not in known and tensor.path not in read:
+            added = tensor.kind == "parameter" and tensor.path not in known
+            if added and tensor.path not in read and _in_any_block(tensor.path) not in idle:
                 raise SurgeryError(
                     f"{verb} here would have no effect: the forward never reads what it adds",
                     path=node.path,
                     got=tensor.path,
                 )
+
+
+def _in_any_block(path: str) -> str:
+    """The path without the numbers of items in it."""
+    return ".".join("*" if part.isdigit() else part for part in path.split("."))
 
 
 def has_guesses(graph: ModuleGraph) -> bool:

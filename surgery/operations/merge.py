@@ -84,8 +84,9 @@ class Merge(Operation):
                     path=path,
                     hint=f'`fold("{path}")` or `detach("{path}")` first',
                 )
+        _no_statistics(patient, self.targets)
         weights, sites = self._shares_of(len(paths)), patient.sites()
-        members = [dict(patient.tensors(path)) for path in paths]
+        members = [dict(patient.own_tensors(path)) for path in paths]
         for path, tensors in zip(paths, members, strict=True):
             _fits(paths[0], members[0], path, tensors)
             for name, lazy in tensors.items():

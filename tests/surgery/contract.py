@@ -109,7 +109,11 @@ def run(model: nn.Module, inputs: Any) -> torch.Tensor:
     """The model's output tensor on the zoo's inputs."""
     with torch.no_grad():
         out = model(**inputs) if isinstance(inputs, dict) else model(*inputs)
-    return out.logits if hasattr(out, "logits") else out
+    for name in ("logits", "logits_per_image", "image_embeds", "text_embeds"):
+        if hasattr(out, name):
+            found: torch.Tensor = getattr(out, name)
+            return found
+    return out
 
 
 def snapshot(model: nn.Module) -> list[Any]:
@@ -267,28 +271,38 @@ def generates_with_its_cache(case: Case) -> None:
     cached_equals_uncached(session.model)
 
 
-def cached_equals_uncached(model: Any) -> None:
-    """Left-padded greedy tokens with cache are those without; stepwise logits agree within 1e-5."""
-    prompts = torch.tensor([[0, 0, 0, 5, 6, 7], [1, 2, 3, 4, 5, 6]])
-    mask = torch.tensor([[0, 0, 0, 1, 1, 1], [1, 1, 1, 1, 1, 1]])
-    settings: dict[str, Any] = {
-        "attention_mask": mask,
-        "max_new_tokens": 8,
-        "do_sample": False,
-        "pad_token_id": 0,
-    }
-    cached = model.generate(prompts, use_cache=True, **settings)
-    plain = model.generate(prompts, use_cache=False, **settings)
-    assert torch.equal(cached, plain)
-    ids = plain[1:]
+PROMPTS = {
+    "input_ids": torch.tensor([[0, 0, 0, 5, 6, 7], [1, 2, 3, 4, 5, 6]]),
+    "attention_mask": torch.tensor([[0, 0, 0, 1, 1, 1], [1, 1, 1, 1, 1, 1]]),
+}
+"""Left-padded prompts of a decoder."""
+
+
+def cached_equals_uncached(model: Any, heard: dict[str, torch.Tensor] | None = None) -> None:
+    """Greedy tokens with cache are those without; stepwise logits agree within 1e-5.
+
+    `heard`: what the encoder of a model with one gets.
+    """
+    plain = generated(model, heard, use_cache=False)
+    assert torch.equal(generated(model, heard, use_cache=True), plain)
+    ids = plain[1:] if heard is None else torch.tensor([[2, 9, 4, 7, 5, 3], [8, 1, 6, 2, 2, 9]])
+    name = "input_ids" if heard is None else "decoder_input_ids"
     with torch.no_grad():
-        whole = model(ids, use_cache=False).logits
+        whole = model(**heard or {}, **{name: ids}, use_cache=False).logits
         cache, steps = None, []
         for position in range(ids.shape[1]):
-            out = model(ids[:, position : position + 1], past_key_values=cache, use_cache=True)
+            step = {name: ids[:, position : position + 1]}
+            out = model(**heard or {}, **step, past_key_values=cache, use_cache=True)
             cache = out.past_key_values
             steps.append(out.logits)
     assert torch.allclose(torch.cat(steps, 1), whole, atol=1e-5, rtol=0)
+
+
+def generated(model: Any, heard: dict[str, torch.Tensor] | None, **settings: Any) -> torch.Tensor:
+    """Eight tokens, not drawn, for left-padded prompts or for what an encoder heard."""
+    fixed = {"max_new_tokens": 8, "do_sample": False, "pad_token_id": 0}
+    tokens: torch.Tensor = model.generate(**heard or PROMPTS, **fixed, **settings)
+    return tokens
 
 
 CHECKS: tuple[Callable[[Case], None], ...] = (
