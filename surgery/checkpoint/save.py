@@ -17,7 +17,7 @@ from torch import nn
 from surgery.checkpoint.card import CAST, card
 from surgery.checkpoint.proof import cast_buffers, first_difference, why_not_plain
 from surgery.checkpoint.structure import Structure, rebuilt, with_steps
-from surgery.checkpoint.tensors import SINGLE
+from surgery.checkpoint.tensors import OWN_SINGLE
 from surgery.errors import SurgeryError, SurgeryWarning
 from surgery.fingerprint import stored_tensors
 from surgery.model import private_shell
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MANIFEST = "surgery.json"
 SCRIPT = "edits.surgery.json"
 FORMAT, VERSION = "surgery-model", 1
+NOT_BY_TRANSFORMERS = "surgery.load(folder) loads this model, transformers alone cannot"
 
 
 def save(session: Session, folder: Path, *, overwrite: bool = False) -> Path:
@@ -99,7 +100,8 @@ def _write(session: Session, folder: Path) -> None:
         with quiet():
             own.save_pretrained(folder)
     else:
-        _save_tensors(model, folder / SINGLE)
+        _save_tensors(model, folder / OWN_SINGLE)
+        _keep_transformers_out(folder)
         generation: Any = getattr(model, "generation_config", None)
         if generation is not None:
             generation.save_pretrained(folder)
@@ -138,6 +140,16 @@ def _made_anew(session: Session, structure: Structure | None) -> nn.Module:
             hint="making by steps what was changed by hand before the model was opened",
         )
     return made
+
+
+def _keep_transformers_out(folder: Path) -> None:
+    """A config.json that makes every `from_pretrained` refuse with this sentence; tokenizers still load.
+
+    Without one a model class takes its default config, and makes a model of full size with random weights.
+    Auto classes say the model type they do not know, model classes the weights file they do not like.
+    """
+    told = {"model_type": NOT_BY_TRANSFORMERS, "transformers_weights": NOT_BY_TRANSFORMERS}
+    (folder / "config.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
 
 
 def _save_tensors(model: nn.Module, file: Path) -> None:
