@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import warnings
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,17 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from surgery.checkpoint.card import CAST, card
+from surgery.checkpoint.card import card
+from surgery.checkpoint.plain import Plain, made_plain
 from surgery.checkpoint.proof import cast_buffers, first_difference, why_not_plain
 from surgery.checkpoint.structure import Structure, rebuilt, with_steps
 from surgery.checkpoint.tensors import OWN_SINGLE
+from surgery.checkpoint.unkept import unkept
 from surgery.errors import SurgeryError, SurgeryWarning
-from surgery.fingerprint import stored_tensors
+from surgery.fingerprint import Fingerprinter, stored_tensors
 from surgery.model import private_shell
 from surgery.quiet import quiet
+from surgery.script import Script
 
 if TYPE_CHECKING:
     from surgery.session import Session
@@ -32,12 +36,23 @@ FORMAT, VERSION = "surgery-model", 1
 NOT_BY_TRANSFORMERS = "surgery.load(folder) loads this model, transformers alone cannot"
 
 
-def save(session: Session, folder: Path, *, overwrite: bool = False) -> Path:
+@dataclass(frozen=True)
+class Content:
+    """What a folder is to hold: a model, the script that leads there, and how it was made `plain`, if so."""
+
+    session: Session
+    model: nn.Module
+    script: Script
+    plain: Plain | None
+
+
+def save(session: Session, folder: Path, *, overwrite: bool = False, plain: bool = False) -> Path:
     """Writes the session's model into `folder`; returns it.
 
     Weights (safetensors), config, tokenizer, the script, a card, and `surgery.json`, which says how
-    the folder loads. Everything is written beside it first and renamed at the end. Raises
-    SurgeryError if the folder exists and `overwrite` is not set, or if it cannot be written.
+    the folder loads. With `plain` the model is made an ordinary one first: see `plain.made_plain`.
+    Everything is written beside it first and renamed at the end. Raises SurgeryError if the folder
+    exists and `overwrite` is not set, if it cannot be written, or if the model cannot be made plain.
     """
     if session.is_skeleton:
         raise SurgeryError(
@@ -45,13 +60,14 @@ def save(session: Session, folder: Path, *, overwrite: bool = False) -> Path:
         )
     folder = folder.expanduser()
     may_write(folder, overwrite)
+    content = _content(session, plain)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
         raise SurgeryError(f"cannot be written: {error.strerror}", path=str(folder)) from None
     try:
-        _write(session, partial)
+        _write(content, partial)
         _flush(partial)
         _put_in_place(partial, folder)
     except (OSError, SafetensorError) as error:
@@ -72,7 +88,11 @@ def may_write(folder: Path, overwrite: bool) -> None:
     if not present:
         return
     if not overwrite:
-        raise SurgeryError("exists and is not empty", path=str(folder), hint="another folder, or overwrite")
+        raise SurgeryError(
+            "exists and is not empty",
+            path=str(folder),
+            hint="another folder, or `overwrite=True` (`--overwrite` in the command)",
+        )
     if strangers := sorted(present - _written(folder)):
         raise SurgeryError(
             "holds something that no save of a model wrote",
@@ -91,10 +111,19 @@ def _written(folder: Path) -> set[str]:
         return set()
 
 
-def _write(session: Session, folder: Path) -> None:
-    model, script = session.model, session.script
+def _content(session: Session, plain: bool) -> Content:
+    script = session.script
+    if not plain or why_not_plain(session.model) is None:
+        return Content(session, session.model, script, None)
+    made = made_plain(session)
+    further = replace(script, steps=(*script.steps, *made.steps), result=Fingerprinter()(made.model))
+    return Content(session, made.model, further, made)
+
+
+def _write(content: Content, folder: Path) -> None:
+    session, model, script = content.session, content.model, content.script
     structure, reason = with_steps(session.opened.rebuild, script.steps), why_not_plain(model)
-    made = _made_anew(session, structure)
+    made = _made_anew(content, structure)
     if reason is None:
         own: Any = private_shell(model)  # transformers notes dtype and class in the config it saves
         with quiet():
@@ -108,10 +137,10 @@ def _write(session: Session, folder: Path) -> None:
     if session.opened.tokenizer is not None:
         session.opened.tokenizer.save_pretrained(folder)
     script.write(folder / SCRIPT)
-    cast = cast_buffers(model, made)
-    if cast:
-        warnings.warn(f"{', '.join(cast)}: {CAST}", SurgeryWarning, stacklevel=5)
-    (folder / "README.md").write_text(card(session, reason, cast), encoding="utf-8")
+    lost = unkept(model, made)
+    for sentence in lost:
+        warnings.warn(sentence, SurgeryWarning, stacklevel=4)
+    (folder / "README.md").write_text(card(content, reason, lost), encoding="utf-8")
     manifest = {
         "format": FORMAT,
         "version": VERSION,
@@ -120,23 +149,23 @@ def _write(session: Session, folder: Path) -> None:
         "class": type(model).__name__,
         "fingerprint": script.result,
         "structure": structure,
-        "cast_buffers": cast,
+        "cast_buffers": cast_buffers(model, made),
         "frozen": [name for name, parameter in model.named_parameters() if not parameter.requires_grad],
         "files": sorted([*(entry.name for entry in folder.iterdir()), MANIFEST]),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, default=str), encoding="utf-8")
 
 
-def _made_anew(session: Session, structure: Structure | None) -> nn.Module:
+def _made_anew(content: Content, structure: Structure | None) -> nn.Module:
     """The structure as `surgery.load` will make it; a folder that it could not load is not written."""
     if structure is None:
         raise SurgeryError("how this model was built is not known, so a folder could not be loaded again")
-    plain = structure["config"] is None
-    made = rebuilt(structure, "the model", session.opened.model if plain else None)
-    if difference := first_difference(session.model, made):
+    opened = content.session.opened
+    made = rebuilt(structure, "the model", opened.model if structure["config"] is None else None)
+    if difference := first_difference(content.model, made):
         raise SurgeryError(
             f"could not be loaded again from its config and script: {difference}",
-            path=session.opened.name,
+            path=opened.name,
             hint="making by steps what was changed by hand before the model was opened",
         )
     return made
