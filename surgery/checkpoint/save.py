@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -11,20 +12,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError
 from torch import nn
 
 from surgery.checkpoint.card import card
+from surgery.checkpoint.names import on_disk
 from surgery.checkpoint.plain import Plain, made_plain
 from surgery.checkpoint.proof import cast_buffers, first_difference, why_not_plain
-from surgery.checkpoint.structure import Structure, rebuilt, with_steps
-from surgery.checkpoint.tensors import OWN_SINGLE
+from surgery.checkpoint.shards import live_tensors, size_of, write
+from surgery.checkpoint.structure import Structure, dtype_of, rebuilt, with_steps
+from surgery.checkpoint.tensors import OWN_STEM, PLAIN_STEM
 from surgery.checkpoint.unkept import unkept
 from surgery.errors import SurgeryError, SurgeryWarning
-from surgery.fingerprint import Fingerprinter, stored_tensors
-from surgery.model import private_shell
-from surgery.quiet import quiet
+from surgery.fingerprint import Fingerprinter
 from surgery.script import Script
 
 if TYPE_CHECKING:
@@ -38,19 +38,31 @@ NOT_BY_TRANSFORMERS = "surgery.load(folder) loads this model, transformers alone
 
 @dataclass(frozen=True)
 class Content:
-    """What a folder is to hold: a model, the script that leads there, and how it was made `plain`, if so."""
+    """What a folder is to hold: a model, the script that leads there, and how it was made `plain`, if so.
+
+    `limit` is the size of a weights file in bytes.
+    """
 
     session: Session
     model: nn.Module
     script: Script
     plain: Plain | None
+    limit: int
 
 
-def save(session: Session, folder: Path, *, overwrite: bool = False, plain: bool = False) -> Path:
+def save(
+    session: Session,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    plain: bool = False,
+    max_shard_size: int | str = "5GB",
+) -> Path:
     """Writes the session's model into `folder`; returns it.
 
     Weights (safetensors), config, tokenizer, the script, a card, and `surgery.json`, which says how
     the folder loads. With `plain` the model is made an ordinary one first: see `plain.made_plain`.
+    Weights beyond `max_shard_size`, in bytes or as text, are divided into several files with an index.
     Everything is written beside it first and renamed at the end. Raises SurgeryError if the folder
     exists and `overwrite` is not set, if it cannot be written, or if the model cannot be made plain.
     """
@@ -60,7 +72,7 @@ def save(session: Session, folder: Path, *, overwrite: bool = False, plain: bool
         )
     folder = folder.expanduser()
     may_write(folder, overwrite)
-    content = _content(session, plain)
+    content = _content(session, plain, size_of(max_shard_size))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -111,13 +123,13 @@ def _written(folder: Path) -> set[str]:
         return set()
 
 
-def _content(session: Session, plain: bool) -> Content:
+def _content(session: Session, plain: bool, limit: int) -> Content:
     script = session.script
     if not plain or why_not_plain(session.model) is None:
-        return Content(session, session.model, script, None)
+        return Content(session, session.model, script, None, limit)
     made = made_plain(session)
     further = replace(script, steps=(*script.steps, *made.steps), result=Fingerprinter()(made.model))
-    return Content(session, made.model, further, made)
+    return Content(session, made.model, further, made, limit)
 
 
 def _write(content: Content, folder: Path) -> None:
@@ -125,15 +137,15 @@ def _write(content: Content, folder: Path) -> None:
     structure, reason = with_steps(session.opened.rebuild, script.steps), why_not_plain(model)
     made = _made_anew(content, structure)
     if reason is None:
-        own: Any = private_shell(model)  # transformers notes dtype and class in the config it saves
-        with quiet():
-            own.save_pretrained(folder)
+        write(folder, PLAIN_STEM, on_disk(model), content.limit)
+        _save_config(model, folder)
     else:
-        _save_tensors(model, folder / OWN_SINGLE)
+        tensors, same = live_tensors(model)
+        write(folder, OWN_STEM, tensors, content.limit, same)
         _keep_transformers_out(folder)
-        generation: Any = getattr(model, "generation_config", None)
-        if generation is not None:
-            generation.save_pretrained(folder)
+    generation: Any = getattr(model, "generation_config", None)
+    if generation is not None:
+        generation.to_json_file(folder / "generation_config.json")  # `save_pretrained` refuses odd settings
     if session.opened.tokenizer is not None:
         session.opened.tokenizer.save_pretrained(folder)
     script.write(folder / SCRIPT)
@@ -171,6 +183,13 @@ def _made_anew(content: Content, structure: Structure | None) -> nn.Module:
     return made
 
 
+def _save_config(model: Any, folder: Path) -> None:
+    """The config, with the class and dtype that transformers notes in it as it saves."""
+    config = copy.deepcopy(model.config)
+    config.architectures, config.dtype = [type(model).__name__], dtype_of(model)
+    config.save_pretrained(folder)
+
+
 def _keep_transformers_out(folder: Path) -> None:
     """A config.json that makes every `from_pretrained` refuse with this sentence; tokenizers still load.
 
@@ -179,26 +198,6 @@ def _keep_transformers_out(folder: Path) -> None:
     """
     told = {"model_type": NOT_BY_TRANSFORMERS, "transformers_weights": NOT_BY_TRANSFORMERS}
     (folder / "config.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
-
-
-def _save_tensors(model: nn.Module, file: Path) -> None:
-    """One safetensors file; of a tie the first name is written and the others are noted in its metadata."""
-    from safetensors.torch import save_file
-
-    kept: dict[int, str] = {}
-    tensors: dict[str, torch.Tensor] = {}
-    storages: set[int] = set()
-    metadata = {"format": "pt"}
-    for name, tensor in stored_tensors(model):
-        if id(tensor) in kept:
-            metadata[name] = kept[id(tensor)]
-        else:
-            kept[id(tensor)] = name
-            whole = tensor.detach().cpu().contiguous()
-            place = whole.untyped_storage().data_ptr()
-            tensors[name] = whole.clone() if place in storages else whole  # views of one storage
-            storages.add(place)
-    save_file(tensors, file, metadata=metadata)
 
 
 def _flush(folder: Path) -> None:

@@ -17,11 +17,12 @@ from surgery.lazy import Stored
 if TYPE_CHECKING:
     from surgery.lazy import Held
 
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
-OWN_INDEX = "surgery.safetensors.index.json"
-OWN_SINGLE = "surgery.safetensors"
-"""Names that transformers does not look for: those of a folder that needs `surgery.load`."""
+PLAIN_STEM = "model"
+OWN_STEM = "surgery"
+"""Files called so transformers does not look for: those of a folder that needs `surgery.load`."""
+
+SINGLE, OWN_SINGLE = f"{PLAIN_STEM}.safetensors", f"{OWN_STEM}.safetensors"
+INDEX, OWN_INDEX = f"{SINGLE}.index.json", f"{OWN_SINGLE}.index.json"
 
 _DTYPES = {
     "F64": torch.float64,
