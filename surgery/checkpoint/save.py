@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from surgery.checkpoint.card import card
+from surgery.checkpoint.companions import carry_along
 from surgery.checkpoint.names import on_disk
 from surgery.checkpoint.plain import Plain, made_plain
 from surgery.checkpoint.proof import cast_buffers, first_difference, why_not_plain
@@ -146,8 +147,8 @@ def _write(content: Content, folder: Path) -> None:
     generation: Any = getattr(model, "generation_config", None)
     if generation is not None:
         generation.to_json_file(folder / "generation_config.json")  # `save_pretrained` refuses odd settings
-    if session.opened.tokenizer is not None:
-        session.opened.tokenizer.save_pretrained(folder)
+    opened = session.opened
+    carry_along(opened.folder, opened.tokenizer, folder, config_names_family=reason is None)
     script.write(folder / SCRIPT)
     lost = unkept(model, made)
     for sentence in lost:
