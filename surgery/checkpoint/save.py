@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import shutil
-import tempfile
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
 from torch import nn
 
 from surgery.checkpoint.card import card
@@ -20,6 +16,7 @@ from surgery.checkpoint.companions import carry_along
 from surgery.checkpoint.names import on_disk
 from surgery.checkpoint.plain import Plain, made_plain
 from surgery.checkpoint.proof import cast_buffers, first_difference, why_not_plain
+from surgery.checkpoint.replacing import written_whole
 from surgery.checkpoint.shards import live_tensors, size_of, write
 from surgery.checkpoint.structure import Structure, dtype_of, rebuilt, with_steps
 from surgery.checkpoint.tensors import OWN_STEM, PLAIN_STEM
@@ -74,30 +71,24 @@ def save(
     folder = folder.expanduser()
     may_write(folder, overwrite)
     content = _content(session, plain, size_of(max_shard_size))
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise SurgeryError(f"cannot be written: {error.strerror}", path=str(folder)) from None
-    try:
-        _write(content, partial)
-        _flush(partial)
-        _put_in_place(partial, folder)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SurgeryError(f"could not be written whole: {reason}", path=str(folder)) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with written_whole(folder) as partial:
+        lost = _write(content, partial)
+        may_write(folder, overwrite)  # others may have written there in the meantime
+    for sentence in lost:
+        warnings.warn(sentence, SurgeryWarning, stacklevel=3)
     return folder
 
 
 def may_write(folder: Path, overwrite: bool) -> None:
     """SurgeryError unless `folder` is free, or holds what a save wrote and may be replaced."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise SurgeryError("is a file", path=str(folder), expected="a folder")
-    present = {entry.name for entry in folder.iterdir()}
+    try:
+        if not folder.exists():
+            return
+        if not folder.is_dir():
+            raise SurgeryError("is a file", path=str(folder), expected="a folder")
+        present = {entry.name for entry in folder.iterdir()}
+    except OSError as error:
+        raise SurgeryError(f"cannot be looked into: {error.strerror}", path=str(folder)) from None
     if not present:
         return
     if not overwrite:
@@ -133,7 +124,8 @@ def _content(session: Session, plain: bool, limit: int) -> Content:
     return Content(session, made.model, further, made, limit)
 
 
-def _write(content: Content, folder: Path) -> None:
+def _write(content: Content, folder: Path) -> list[str]:
+    """Writes all there is to write; returns sentences on what cannot be kept."""
     session, model, script = content.session, content.model, content.script
     structure, reason = with_steps(session.opened.rebuild, script.steps), why_not_plain(model)
     made = _made_anew(content, structure)
@@ -149,10 +141,8 @@ def _write(content: Content, folder: Path) -> None:
         generation.to_json_file(folder / "generation_config.json")  # `save_pretrained` refuses odd settings
     opened = session.opened
     carry_along(opened.folder, opened.tokenizer, folder, config_names_family=reason is None)
-    script.write(folder / SCRIPT)
+    (folder / SCRIPT).write_text(script.to_json(), encoding="utf-8")
     lost = unkept(model, made)
-    for sentence in lost:
-        warnings.warn(sentence, SurgeryWarning, stacklevel=4)
     (folder / "README.md").write_text(card(content, reason, lost), encoding="utf-8")
     manifest = {
         "format": FORMAT,
@@ -167,6 +157,7 @@ def _write(content: Content, folder: Path) -> None:
         "files": sorted([*(entry.name for entry in folder.iterdir()), MANIFEST]),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, default=str), encoding="utf-8")
+    return lost
 
 
 def _made_anew(content: Content, structure: Structure | None) -> nn.Module:
@@ -199,29 +190,3 @@ def _keep_transformers_out(folder: Path) -> None:
     """
     told = {"model_type": NOT_BY_TRANSFORMERS, "transformers_weights": NOT_BY_TRANSFORMERS}
     (folder / "config.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
-
-
-def _flush(folder: Path) -> None:
-    """Has the disk keep every file and the folder's list of them."""
-    for entry in [*sorted(folder.rglob("*")), folder]:
-        handle = os.open(entry, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _put_in_place(partial: Path, folder: Path) -> None:
-    """Renames; an old folder is set aside for the moment between two renames and put back if one fails."""
-    partial.chmod(0o755)  # mkdtemp keeps others out
-    if not folder.exists():
-        partial.rename(folder)
-        return
-    aside = partial.with_name(f"{partial.name}.old")
-    folder.rename(aside)
-    try:
-        partial.rename(folder)
-    except OSError:
-        aside.rename(folder)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
