@@ -55,7 +55,11 @@ def replay(
     script: Annotated[Path, typer.Argument(help="an edit script, *.surgery.json")],
     model: Annotated[str | None, typer.Option(help="the base; by default where the script says")] = None,
     out: Annotated[Path | None, typer.Option(help="folder to save the result in")] = None,
-    overwrite: Annotated[bool, typer.Option(help="replace a model that is there")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a model that is there")] = False,
+    plain: Annotated[
+        bool,
+        typer.Option("--plain", help="save what transformers loads alone: ties copied, adapters folded in"),
+    ] = False,
     allow_factory: Annotated[
         str | None, typer.Option(metavar="NAME", help="run this factory if the script names it as its base")
     ] = None,
@@ -63,7 +67,11 @@ def replay(
     """Apply a script's steps to its model, check the fingerprints, save the result."""
     import surgery
 
-    session = surgery.replay(script, model, out, overwrite=overwrite, allow_factory=allow_factory)
+    if plain and out is None:
+        raise surgery.SurgeryError("--plain says how a model is saved, and --out is not given")
+    session = surgery.replay(
+        script, model, out, overwrite=overwrite, plain=plain, allow_factory=allow_factory
+    )
     count = len(session.script.steps)
     print(f"{count} step{'' if count == 1 else 's'} replayed on {session.opened.name}")
     print(f"fingerprint {session.fingerprint()}")

@@ -23,9 +23,10 @@ def replay(
     *,
     inputs: Any = None,
     overwrite: bool = False,
+    plain: bool = False,
     allow_factory: str | None = None,
 ) -> Session:
-    """The session after all steps of `script`, saved to `out` if given.
+    """The session after all steps of `script`, saved to `out` if given, as an ordinary model if `plain`.
 
     `model`: the base, by default where the script says it was; a factory that the script names is code, and
     is run only if `allow_factory` is its name. Its fingerprint must be the one
@@ -48,7 +49,7 @@ def replay(
         session.apply(step)
     _same_result(session, script)
     if out is not None:
-        session.save(out, overwrite=overwrite)
+        session.save(out, overwrite=overwrite, plain=plain)
     return session
 
 

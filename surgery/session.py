@@ -255,12 +255,24 @@ class Session:
         state.report = self.evaluator(examples, device).evaluate(model, budget_s=budget_s)
         return state.report
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Writes weights, config, tokenizer, script and card; see `surgery.checkpoint.save`."""
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        overwrite: bool = False,
+        plain: bool = False,
+        max_shard_size: int | str = "5GB",
+    ) -> Path:
+        """Writes weights, config, tokenizer, script and card; see `surgery.checkpoint.save`.
+
+        With `plain` a model that needs `surgery.load` is made an ordinary one for the folder: ties copied
+        out, adapters folded in. The session keeps its own. Weights beyond `max_shard_size` are divided into
+        several files.
+        """
         from surgery.checkpoint.save import save
 
         with self.lock:
-            return save(self, Path(folder), overwrite=overwrite)
+            return save(self, Path(folder), overwrite=overwrite, plain=plain, max_shard_size=max_shard_size)
 
     def view(self) -> Any:
         """The studio on this session, for a notebook cell."""

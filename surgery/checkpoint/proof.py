@@ -20,9 +20,13 @@ def why_not_plain(model: nn.Module) -> str | None:
     """
     if model_type(model) is None:
         return f"{type(model).__name__} is no transformers model"
+    return first_difference(model, from_own_config(model))
+
+
+def from_own_config(model: nn.Module) -> nn.Module:
+    """What transformers makes of the config of `model`, parameters on meta."""
     config: Any = model.config
-    settings = config.to_dict() | {"dtype": dtype_of(model)}
-    return first_difference(model, from_config(type(model).__name__, settings))
+    return from_config(type(model).__name__, config.to_dict() | {"dtype": dtype_of(model)})
 
 
 def first_difference(model: nn.Module, made: nn.Module) -> str | None:

@@ -17,8 +17,12 @@ from surgery.lazy import Stored
 if TYPE_CHECKING:
     from surgery.lazy import Held
 
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
+PLAIN_STEM = "model"
+OWN_STEM = "surgery"
+"""Files called so transformers does not look for: those of a folder that needs `surgery.load`."""
+
+SINGLE, OWN_SINGLE = f"{PLAIN_STEM}.safetensors", f"{OWN_STEM}.safetensors"
+INDEX, OWN_INDEX = f"{SINGLE}.index.json", f"{OWN_SINGLE}.index.json"
 
 _DTYPES = {
     "F64": torch.float64,
@@ -129,18 +133,12 @@ def read_tensor(file: Path, name: str) -> torch.Tensor:
 
 
 def _files(folder: Path) -> list[Path]:
-    index = folder / INDEX
-    if index.is_file():
-        try:
-            shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise SurgeryError("is no index of safetensors shards", path=str(index)) from None
-        for shard in shards:
-            if not isinstance(shard, str) or Path(shard).name != shard:
-                raise SurgeryError("the index names a file outside its folder", path=str(index), got=shard)
-        return [folder / shard for shard in shards]
-    if (folder / SINGLE).is_file():
-        return [folder / SINGLE]
+    for index in (folder / INDEX, folder / OWN_INDEX):
+        if index.is_file():
+            return _shards(index)
+    for single in (folder / SINGLE, folder / OWN_SINGLE):
+        if single.is_file():
+            return [single]
     pickles = sorted(path.name for path in folder.glob("*.bin")) if folder.is_dir() else []
     if pickles:
         raise SurgeryError(
@@ -150,6 +148,17 @@ def _files(folder: Path) -> list[Path]:
             hint="converting it with `save_pretrained`, or `surgery.open(file, into=module)`: weights only",
         )
     raise SurgeryError("holds no safetensors", path=str(folder), expected=f"{SINGLE} or {INDEX}")
+
+
+def _shards(index: Path) -> list[Path]:
+    try:
+        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise SurgeryError("is no index of safetensors shards", path=str(index)) from None
+    for shard in shards:
+        if not isinstance(shard, str) or Path(shard).name != shard:
+            raise SurgeryError("the index names a file outside its folder", path=str(index), got=shard)
+    return [index.parent / shard for shard in shards]
 
 
 def _header(file: Path, same: dict[str, str]) -> Iterator[Entry]:
