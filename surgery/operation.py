@@ -122,5 +122,5 @@ def _differs(name: str, text: str, recorded: tuple[str, ...], found: tuple[str, 
         path=text,
         got=listed(found),
         expected=listed(recorded),
-        hint="the model the script was made on, or making the step anew",
+        hint="the model the script was made on, or a replay with `--reselect` (`reselect=True`)",
     )
