@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from graph.nodes import ModuleGraph
     from surgery.evaluate import Report
     from surgery.tracing import Tracing
+    from surgery.whereabouts import Place
 
 
 @dataclass(eq=False, repr=False)
 class State:
-    """A node of the history tree: the step that led here, its journal, and what was measured."""
+    """A node of the history tree: the step that led here, its journal, and what was measured.
+
+    `places` are the names of the modules in this state, for errors about names that went.
+    """
 
     id: int
     parent: State | None = None
@@ -29,6 +33,7 @@ class State:
     graph: ModuleGraph | None = None
     tracing: Tracing | None = None
     report: Report | None = None
+    places: tuple[Place, ...] = ()
 
     def __repr__(self) -> str:
         return f"<State {self.id}: {python_of(self.step) if self.step else 'the original'}>"
@@ -63,10 +68,10 @@ class History:
             yield state
             waiting.extend(reversed(state.children))
 
-    def add(self, step: Operation, journal: Journal) -> State:
+    def add(self, step: Operation, journal: Journal, places: tuple[Place, ...] = ()) -> State:
         """A new current state after the present one."""
         self._made += 1
-        state = State(self._made, self.current, step, journal)
+        state = State(self._made, self.current, step, journal, places=places)
         self.current.children.append(state)
         self._redo[self.current.id] = state
         self.current = state

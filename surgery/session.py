@@ -24,6 +24,7 @@ from surgery.registry import operation_named, operations
 from surgery.runs import Live, Skeleton, carry_out
 from surgery.script import Base, Script, made_with
 from surgery.tracing import Tracing
+from surgery.whereabouts import Place, places, recalling
 
 if TYPE_CHECKING:
     from surgery.evaluate import Evaluator, Examples, Report
@@ -49,7 +50,7 @@ class Session:
         self._base_fingerprint: str | None = None
         self._evaluator: Evaluator | None = None
         self._evaluator_for = (0, "")
-        self._name_origins(None)
+        self.history.base.places = self._named(None)
 
     # What it is now -------------------------------------------------------------------------
 
@@ -121,8 +122,10 @@ class Session:
         with self.lock:
             before, on_fakes, journal = self.graph, self._on_fakes(), Journal()
             try:
-                step = carry_out(operation, self.model, journal, Skeleton() if self.is_skeleton else Live())
-                self._name_origins(self.history.next_id())
+                with recalling(self.history):
+                    run = Skeleton() if self.is_skeleton else Live()
+                    step = carry_out(operation, self.model, journal, run)
+                named = self._named(self.history.next_id())
                 graph = shown = self.tracing.on_fakes(self.model, self._origins)
                 if self.tracing.real:
                     shown = self.tracing(self.model, self._origins)
@@ -136,7 +139,7 @@ class Session:
             except BaseException:
                 journal.undo()
                 raise
-            state = self.history.add(step, journal)
+            state = self.history.add(step, journal, named)
             state.show(shown, self.tracing)
             return state
 
@@ -152,7 +155,8 @@ class Session:
             before = self._on_fakes()
             drawn = sketch(self.model)
             names = {new: self._origins[old] for new, old in drawn.source_of.items() if old in self._origins}
-        resolved = tuple(carry_out(step, drawn.model, Journal(), drawn.run) for step in planned)
+        with recalling(self.history):
+            resolved = tuple(carry_out(step, drawn.model, Journal(), drawn.run) for step in planned)
         graph = self.tracing.on_fakes(drawn.model, names)
         if before.problem is None and resolved:
             refuse_broken(graph, resolved[-1].name)
@@ -260,6 +264,8 @@ class Session:
                 module.training = self.model.training
         return state
 
-    def _name_origins(self, step: int | None) -> None:
+    def _named(self, step: int | None) -> tuple[Place, ...]:
+        """Every module by its name in this state; those that `step` made have their origin from here on."""
         for path, module in walk(self.model):
             self._origins.setdefault(module, path if step is None else f"{step}:{path}")
+        return places(self.model, self._origins)
