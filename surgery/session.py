@@ -42,9 +42,9 @@ class Session:
     def __init__(self, opened: Opened) -> None:
         self.opened = opened
         self.model: nn.Module = private_shell(opened.model)
-        self.history = History()
-        self.tracing = Tracing(opened.inputs)
         self.lock = threading.RLock()
+        self.history = History(self.model, opened.model, self.lock)
+        self.tracing = Tracing(opened.inputs)
         self._origins: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
         self._fingerprinter = Fingerprinter()
         self._base_fingerprint: str | None = None
