@@ -131,9 +131,9 @@ class Keeper:
         taken = {key for tensor in tensors_in(others) if (key := _memory_of(tensor))}
         found: dict[Any, list[torch.Tensor]] = {}
         for tensor in tensors_in(held):
-            key = id(tensor) if self._is_filed(tensor) else _memory_of(tensor)
-            if key and key not in taken:
-                found.setdefault(key, []).append(tensor)
+            place = id(tensor) if self._is_filed(tensor) else _memory_of(tensor)
+            if place and place not in taken:
+                found.setdefault(place, []).append(tensor)
         for tensors in found.values():
             filed = self._is_filed(tensors[0])
             size = tensors[0].nbytes if filed else tensors[0].untyped_storage().nbytes()

@@ -20,7 +20,7 @@ from surgery.journal import Journal
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation
 from surgery.preview import Preview, has_guesses, nonzero, refuse_broken, refuse_unread, sketch
-from surgery.registry import operation_named, operations
+from surgery.registry import operation_named, operations, unavailable
 from surgery.runs import Live, Skeleton, carry_out
 from surgery.script import Base, Script, made_with
 from surgery.tracing import Tracing
@@ -39,9 +39,15 @@ class Session:
     leaves everything as it was.
     """
 
+    opened: Opened
+    model: nn.Module
+    history: History
+    tracing: Tracing
+    lock: threading.RLock
+
     def __init__(self, opened: Opened) -> None:
         self.opened = opened
-        self.model: nn.Module = private_shell(opened.model)
+        self.model = private_shell(opened.model)
         self.lock = threading.RLock()
         self.history = History(self.model, opened.model, self.lock)
         self.tracing = Tracing(opened.inputs)
@@ -113,7 +119,9 @@ class Session:
             value: Callable[..., State] = object.__getattribute__(self, name)
             return value
         if name.startswith("_") or name not in operations():
-            raise AttributeError(f"a session has no attribute or operation {name!r}")
+            failed = None if name.startswith("_") else unavailable(name)
+            why = f"; {failed.source} brings one, but {failed.reason}" if failed else ""
+            raise AttributeError(f"a session has no attribute or operation {name!r}{why}")
         cls = operation_named(name)
         return lambda *values, **named: self.apply(cls.of(*values, **named))
 
