@@ -75,6 +75,12 @@ def operation_named(name: str) -> type[Operation]:
     )
 
 
+def why_not(name: str) -> str:
+    """The end of a sentence on a name that is no operation: which package brings one that cannot be had."""
+    failed = None if name.startswith("_") else unavailable(name)
+    return f"; {failed.source} brings one, but {failed.reason}" if failed else ""
+
+
 def reserved() -> set[str]:
     """Names that a session has for something else: an operation called so could not be its method."""
     from surgery.session import Session

@@ -59,12 +59,29 @@ def replay(
         _apply_anew(session, script)
     else:
         _same_base(session, script)
-        for step in script.steps:
-            session.apply(step)
+        _apply(session, script)
         _same_result(session, script)
     if out is not None:
         session.save(out, overwrite=overwrite)
     return session
+
+
+def _apply(session: Session, script: Script) -> None:
+    """Applies every step. Only the base and the last state are traced, if the result is the one recorded.
+
+    Then the session that made the script has traced every state, of this very model. Otherwise each is
+    traced here, and the first step that broke the model is refused, as it is when steps are made one by one.
+    """
+    _ = session.graph  # the base's, which comparisons and figures go by
+    try:
+        for step in script.steps:
+            session.apply_unchecked(step)
+    except Exception:
+        session.check()  # a step before this one comes first
+        raise
+    known = script.result is not None and session.fingerprint() == script.result
+    if not known or session.graph.problem is not None:
+        session.check()
 
 
 def _apply_anew(session: Session, script: Script) -> None:

@@ -19,8 +19,8 @@ from surgery.history import History, State
 from surgery.journal import Journal
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation
-from surgery.preview import Preview, has_guesses, nonzero, refuse_broken, refuse_unread, sketch
-from surgery.registry import operation_named, operations, unavailable
+from surgery.preview import Preview, nonzero, refuse_broken, refuse_failed, refuse_unread, sketch
+from surgery.registry import operation_named, operations, why_not
 from surgery.runs import Live, Skeleton, carry_out
 from surgery.script import Base, Script, made_with
 from surgery.tracing import Tracing
@@ -119,37 +119,31 @@ class Session:
             value: Callable[..., State] = object.__getattribute__(self, name)
             return value
         if name.startswith("_") or name not in operations():
-            failed = None if name.startswith("_") else unavailable(name)
-            why = f"; {failed.source} brings one, but {failed.reason}" if failed else ""
-            raise AttributeError(f"a session has no attribute or operation {name!r}{why}")
+            raise AttributeError(f"a session has no attribute or operation {name!r}{why_not(name)}")
         cls = operation_named(name)
         return lambda *values, **named: self.apply(cls.of(*values, **named))
 
     def apply(self, operation: Operation) -> State:
         """Applies one operation; the new state is current. Refused or failing, nothing has changed."""
         with self.lock:
-            before, on_fakes, journal = self.graph, self._on_fakes(), Journal()
-            try:
-                with recalling(self.history):
-                    run = Skeleton() if self.is_skeleton else Live()
-                    step = carry_out(operation, self.model, journal, run)
-                named = self._named(self.history.next_id())
-                graph = shown = self.tracing.on_fakes(self.model, self._origins)
-                if self.tracing.real:
-                    shown = self.tracing(self.model, self._origins)
-                    if before.problem is None:
-                        refuse_broken(shown, step.name)
-                # What had to be guessed may not fit any more, though the model does.
-                proved = self.tracing.real and shown.problem is None and has_guesses(graph)
-                if on_fakes.problem is None and not (proved and graph.problem):
-                    refuse_broken(graph, step.name)
-                    refuse_unread(graph, on_fakes, step.name)
-            except BaseException:
-                journal.undo()
-                raise
-            state = self.history.add(step, journal, named)
-            state.show(shown, self.tracing)
-            return state
+            before, on_fakes = self.graph, self._on_fakes()
+            return self._made(operation, lambda step: self._checked(step, before, on_fakes))
+
+    def apply_unchecked(self, operation: Operation) -> State:
+        """Applies one operation without a trace after it: `check` finds out whether the model still runs."""
+        with self.lock:
+            return self._made(operation, lambda step: None)
+
+    def check(self) -> None:
+        """Refuses the first step to the current state that `apply` would have refused, and stays there."""
+        with self.lock:
+            base, *line = self.history.current.lineage()
+            self.goto(base)
+            for state in line:
+                before, on_fakes = self.graph, self._on_fakes()
+                self.goto(state)
+                assert state.step is not None
+                state.show(self._checked(state.step, before, on_fakes), self.tracing)
 
     def preview(self, *steps: Operation | str, **fields: Any) -> Preview:
         """What these steps would cost one after another, without doing anything.
@@ -258,6 +252,29 @@ class Session:
         return tree_html(self.graph, self.note)
 
     # Inside -----------------------------------------------------------------------------------
+
+    def _made(self, operation: Operation, check: Callable[[Operation], ModuleGraph | None]) -> State:
+        """The state after `operation`, with the graph that `check` returns, unless that refuses the step."""
+        journal = Journal()
+        try:
+            with recalling(self.history):
+                step = carry_out(operation, self.model, journal, Skeleton() if self.is_skeleton else Live())
+            named = self._named(self.history.next_id())
+            graph = check(step)
+        except BaseException:
+            journal.undo()
+            raise
+        state = self.history.add(step, journal, named)
+        if graph is not None:
+            state.show(graph, self.tracing)
+        return state
+
+    def _checked(self, step: Operation, before: ModuleGraph, on_fakes: ModuleGraph) -> ModuleGraph:
+        """The graph of the model as it is, to be shown; SurgeryError if `step` broke it."""
+        graph = self.tracing.on_fakes(self.model, self._origins)
+        shown = self.tracing(self.model, self._origins) if self.tracing.real else graph
+        refuse_failed(step.name, before, on_fakes, shown, graph)
+        return shown
 
     def _on_fakes(self) -> ModuleGraph:
         """The graph of the current state that other graphs of fakes can be compared with."""
