@@ -85,7 +85,7 @@ def reserved() -> set[str]:
     """Names that a session has for something else: an operation called so could not be its method."""
     from surgery.session import Session
 
-    return {*dir(Session), *Session.__annotations__}
+    return {*dir(Session), "opened", "model", "history", "tracing", "lock"}
 
 
 def _loaded(point: EntryPoint, taken: dict[str, type[Operation]]) -> type[Operation] | Unavailable:

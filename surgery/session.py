@@ -9,22 +9,23 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from torch import nn
+from torch.optim import Optimizer
 
 from graph.costs import costs
 from graph.nodes import ModuleGraph
-from graph.tree import walk
 from surgery.errors import SurgeryError
 from surgery.fingerprint import Fingerprinter
 from surgery.history import History, State
 from surgery.journal import Journal
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation
+from surgery.optimisers import Watch
 from surgery.preview import Preview, nonzero, refuse_broken, refuse_failed, refuse_unread, sketch
 from surgery.registry import operation_named, operations, why_not
 from surgery.runs import Live, Skeleton, carry_out
 from surgery.script import Base, Script, made_with
 from surgery.tracing import Tracing
-from surgery.whereabouts import Place, places, recalling
+from surgery.whereabouts import named, recalling
 
 if TYPE_CHECKING:
     from surgery.evaluate import Evaluator, Examples, Report
@@ -39,15 +40,10 @@ class Session:
     leaves everything as it was.
     """
 
-    opened: Opened
-    model: nn.Module
-    history: History
-    tracing: Tracing
-    lock: threading.RLock
-
     def __init__(self, opened: Opened) -> None:
         self.opened = opened
-        self.model = private_shell(opened.model)
+        self.model: nn.Module = private_shell(opened.model)
+        self._watch = Watch(self.model)
         self.lock = threading.RLock()
         self.history = History(self.model, opened.model, self.lock)
         self.tracing = Tracing(opened.inputs)
@@ -56,7 +52,7 @@ class Session:
         self._base_fingerprint: str | None = None
         self._evaluator: Evaluator | None = None
         self._evaluator_for = (0, "")
-        self.history.base.places = self._named(None)
+        self.history.base.places = named(self.model, self._origins, None)
 
     # What it is now -------------------------------------------------------------------------
 
@@ -121,7 +117,7 @@ class Session:
         if name.startswith("_") or name not in operations():
             raise AttributeError(f"a session has no attribute or operation {name!r}{why_not(name)}")
         cls = operation_named(name)
-        return lambda *values, **named: self.apply(cls.of(*values, **named))
+        return lambda *values, **fields: self.apply(cls.of(*values, **fields))
 
     def apply(self, operation: Operation) -> State:
         """Applies one operation; the new state is current. Refused or failing, nothing has changed."""
@@ -201,6 +197,10 @@ class Session:
         with self.lock:
             return self._moved(lambda: self.history.goto(state.id if isinstance(state, State) else state))
 
+    def stale(self, optimiser: Optimizer) -> tuple[str, ...]:
+        """Paths of the Parameters that this torch optimiser holds and edits have taken out of the model."""
+        return self._watch.stale(optimiser)
+
     # Measuring, showing, keeping --------------------------------------------------------------
 
     def evaluator(self, examples: Examples | None = None, device: str = "auto") -> Evaluator:
@@ -259,14 +259,15 @@ class Session:
         try:
             with recalling(self.history):
                 step = carry_out(operation, self.model, journal, Skeleton() if self.is_skeleton else Live())
-            named = self._named(self.history.next_id())
+            places = named(self.model, self._origins, self.history.next_id())
             graph = check(step)
         except BaseException:
             journal.undo()
             raise
-        state = self.history.add(step, journal, named)
+        state = self.history.add(step, journal, places)
         if graph is not None:
             state.show(graph, self.tracing)
+        self._watch.note()
         return state
 
     def _checked(self, step: Operation, before: ModuleGraph, on_fakes: ModuleGraph) -> ModuleGraph:
@@ -284,13 +285,8 @@ class Session:
         """Moves in the history; modules that come back are in the mode, train or eval, of the model now."""
         present = set(self.model.modules())
         state = move()
+        self._watch.note()
         for module in self.model.modules():
             if module not in present:
                 module.training = self.model.training
         return state
-
-    def _named(self, step: int | None) -> tuple[Place, ...]:
-        """Every module by its name in this state; those that `step` made have their origin from here on."""
-        for path, module in walk(self.model):
-            self._origins.setdefault(module, path if step is None else f"{step}:{path}")
-        return places(self.model, self._origins)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,12 +30,17 @@ class Place:
     origin: str
 
 
-def places(model: nn.Module, origins: Mapping[nn.Module, str]) -> tuple[Place, ...]:
-    """Every module of the tree, in its order."""
-    return tuple(
-        Place(path, type(module).__name__, tuple(name for name, _ in children(module)), origins[module])
-        for path, module in walk(model)
-    )
+def named(model: nn.Module, origins: MutableMapping[nn.Module, str], state: int | None) -> tuple[Place, ...]:
+    """Every module by its name in this state; those that are new in it have their origin from here on.
+
+    `state` is its number, None for the base.
+    """
+    found = []
+    for path, module in walk(model):
+        origin = origins.setdefault(module, path if state is None else f"{state}:{path}")
+        below = tuple(name for name, _ in children(module))
+        found.append(Place(path, type(module).__name__, below, origin))
+    return tuple(found)
 
 
 @contextmanager
