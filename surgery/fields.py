@@ -1,6 +1,7 @@
 """The typed fields of operations: what the script's schema, listings and the studio's form read.
 
-A field's annotation is its kind. `Targets` and `Target` hold a selector and the paths it resolved to.
+A field's annotation is its kind. `Targets` and `Target` hold a selector and the paths it resolved to;
+`Targets` also how many they must be, if somebody said so.
 """
 
 from __future__ import annotations
@@ -31,10 +32,22 @@ Kind = Literal[
 
 @dataclass(frozen=True)
 class Targets:
-    """A selector of modules and the paths it resolved to; no paths yet means unresolved."""
+    """A selector of modules and the paths it resolved to; no paths yet means unresolved.
+
+    `count` is how many modules it must select, None for any number; a script calls it `expect`.
+    """
 
     select: str
     paths: tuple[str, ...] = ()
+    count: int | None = None
+
+    def expect(self, count: int) -> Targets:
+        """The same selector, refused wherever it selects more or fewer than `count` modules."""
+        if not _is_count(count):
+            raise SurgeryError(
+                "no selector can be held to that", path=self.select, got=repr(count), expected="1 or more"
+            )
+        return Targets(self.select, self.paths, count)
 
 
 @dataclass(frozen=True)
@@ -160,16 +173,24 @@ def _targets(value: Any) -> Targets | None:
         return Targets(value)
     if isinstance(value, list | tuple) and value and all(isinstance(item, str) for item in value):
         return Targets(", ".join(value))
-    if isinstance(value, dict) and set(value) <= {"select", "paths"} and isinstance(value.get("select"), str):
-        paths = value.get("paths", [])
-        if isinstance(paths, list) and all(isinstance(item, str) for item in paths):
-            return Targets(value["select"], tuple(paths))
+    keys = {"select", "paths", "expect"}
+    if isinstance(value, dict) and set(value) <= keys and isinstance(value.get("select"), str):
+        paths, count = value.get("paths", []), value.get("expect")
+        listed = isinstance(paths, list) and all(isinstance(item, str) for item in paths)
+        if listed and (_is_count(count) or "expect" not in value):
+            return Targets(value["select"], tuple(paths), count)
     return None
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _target(value: Any) -> Target | None:
     if isinstance(value, Target):
         return value
+    if isinstance(value, Targets) and value.count in (None, 1) and len(value.paths) < 2:
+        return Target(value.select, value.paths[0] if value.paths else None)
     if isinstance(value, str):
         return Target(value)
     if isinstance(value, dict) and set(value) <= {"select", "path"} and isinstance(value.get("select"), str):

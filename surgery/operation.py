@@ -16,7 +16,7 @@ from surgery.errors import SurgeryError
 from surgery.fields import FieldSpec, Target, Targets, coerce, field_specs
 from surgery.measures import Measured
 from surgery.model import Patient
-from surgery.selecting import resolve
+from surgery.selecting import listed, resolve, resolved
 
 Group = Literal["tie", "untie", "merge", "prune", "arrange", "attach", "adjust"]
 
@@ -105,17 +105,16 @@ class Operation(ABC):
     def resolved(self, patient: Patient) -> Self:
         """The same operation with every selector resolved in this state.
 
-        A selector that matches nothing is refused, and one that was resolved before (in a script)
-        must resolve to the same paths now.
+        A selector that matches nothing is refused, so is one that matches more or fewer than it was
+        expected to, and one that was resolved before (in a script) must resolve to the same paths now.
         """
         changes: dict[str, Any] = {}
         for spec in self.specs:
             value = getattr(self, spec.name)
             if isinstance(value, Targets):
-                paths = resolve(value.select, patient.root)
-                if value.paths and value.paths != paths:
-                    raise _differs(self.name, value.select, value.paths, paths)
-                changes[spec.name] = Targets(value.select, paths)
+                changes[spec.name] = now = resolved(value, patient.root)
+                if value.paths and value.paths != now.paths:
+                    raise _differs(self.name, value.select, value.paths, now.paths)
             elif isinstance(value, Target):
                 paths = resolve(value.select, patient.root)
                 if len(paths) != 1:
@@ -146,12 +145,7 @@ def _differs(name: str, text: str, recorded: tuple[str, ...], found: tuple[str, 
     return SurgeryError(
         f"{name} was recorded on other modules than this selector gives here",
         path=text,
-        got=_listed(found),
-        expected=_listed(recorded),
-        hint="the model the script was made on, or making the step anew",
+        got=listed(found),
+        expected=listed(recorded),
+        hint="the model the script was made on, or a replay with `--reselect` (`reselect=True`)",
     )
-
-
-def _listed(paths: tuple[str, ...]) -> str:
-    shown = ", ".join(paths[:4])
-    return shown if len(paths) <= 4 else f"{shown} and {len(paths) - 4} more"

@@ -177,6 +177,7 @@ def python_of(step: Operation) -> str:
         value = getattr(step, spec.name)
         if not spec.required and value == spec.default:
             continue
+        count = value.count if isinstance(value, Targets) else None
         if isinstance(value, Targets | Target):
             value = value.select
         elif spec.kind == "measured":
@@ -184,6 +185,8 @@ def python_of(step: Operation) -> str:
         elif spec.kind == "parents":
             value = [parent.source for parent in value]
         text = json.dumps(value) if isinstance(value, str | list) else repr(value)
+        if count is not None:
+            text = f"surgery.select({text}).expect({count})"
         parts.append(text if index == 0 and spec.kind == "paths" else f"{spec.name}={text}")
     return f"s.{step.name}({', '.join(parts)})"
 
@@ -207,7 +210,8 @@ def made_with(device: str = "cpu") -> dict[str, str]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Targets):
-        return {"select": value.select, "paths": list(value.paths)}
+        counted = {} if value.count is None else {"expect": value.count}
+        return {"select": value.select, "paths": list(value.paths)} | counted
     if isinstance(value, Target):
         return {"select": value.select, "path": value.path}
     if isinstance(value, Measured):

@@ -10,10 +10,10 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from graph.costs import costs
 from graph.nodes import ModuleGraph
-from graph.tree import walk
 from surgery.copies import settled
 from surgery.errors import SurgeryError
 from surgery.fingerprint import Fingerprinter
@@ -21,11 +21,13 @@ from surgery.history import History, State
 from surgery.journal import Journal
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation
-from surgery.preview import Preview, has_guesses, nonzero, refuse_broken, refuse_unread, sketch
-from surgery.registry import operation_named, operations
+from surgery.optimisers import Watch
+from surgery.preview import Preview, nonzero, refuse_broken, refuse_failed, refuse_unread, sketch
+from surgery.registry import operation_named, operations, why_not
 from surgery.runs import Live, Skeleton, carry_out
 from surgery.script import Base, Script, made_with
 from surgery.tracing import Tracing
+from surgery.whereabouts import named, recalling
 
 if TYPE_CHECKING:
     from surgery.evaluate import Evaluator, Examples, Report
@@ -43,16 +45,17 @@ class Session:
     def __init__(self, opened: Opened) -> None:
         self.opened = opened
         self._model = private_shell(opened.model)
-        self.history = History()
-        self.tracing = Tracing(opened.inputs)
+        self._watch = Watch(self._model)
         self.lock = threading.RLock()
+        self.history = History(self._model, opened.model, self.lock)
+        self.tracing = Tracing(opened.inputs)
         self._origins: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
         self._fingerprinter = Fingerprinter()
         self._base_fingerprint: str | None = None
         self._data: Sequence[Any] | None = None
         self._evaluator: Evaluator | None = None
         self._evaluator_for = (0, "")
-        self._name_origins(None)
+        self.history.base.places = named(self._model, self._origins, None)
 
     # What it is now -------------------------------------------------------------------------
 
@@ -142,34 +145,31 @@ class Session:
             value: Callable[..., State] = object.__getattribute__(self, name)
             return value
         if name.startswith("_") or name not in operations():
-            raise AttributeError(f"a session has no attribute or operation {name!r}")
+            raise AttributeError(f"a session has no attribute or operation {name!r}{why_not(name)}")
         cls = operation_named(name)
-        return lambda *values, **named: self.apply(cls.of(*values, **named))
+        return lambda *values, **fields: self.apply(cls.of(*values, **fields))
 
     def apply(self, operation: Operation) -> State:
         """Applies one operation; the new state is current. Refused or failing, nothing has changed."""
         with self.lock:
-            operation = self._measured(operation)
-            before, on_fakes, journal = self.graph, self._on_fakes(), Journal()
-            try:
-                step = carry_out(operation, self._model, journal, Skeleton() if self.is_skeleton else Live())
-                self._name_origins(self.history.next_id())
-                graph = shown = self.tracing.on_fakes(self._model, self._origins)
-                if self.tracing.real:
-                    shown = self.tracing(self._model, self._origins)
-                    if before.problem is None:
-                        refuse_broken(shown, step.name)
-                # What had to be guessed may not fit any more, though the model does.
-                proved = self.tracing.real and shown.problem is None and has_guesses(graph)
-                if on_fakes.problem is None and not (proved and graph.problem):
-                    refuse_broken(graph, step.name)
-                    refuse_unread(graph, on_fakes, step.name)
-            except BaseException:
-                journal.undo()
-                raise
-            state = self.history.add(step, journal)
-            state.show(shown, self.tracing)
-            return state
+            before, on_fakes = self.graph, self._on_fakes()
+            return self._made(operation, lambda step: self._checked(step, before, on_fakes))
+
+    def apply_unchecked(self, operation: Operation) -> State:
+        """Applies one operation without a trace after it: `check` finds out whether the model still runs."""
+        with self.lock:
+            return self._made(operation, lambda step: None)
+
+    def check(self) -> None:
+        """Refuses the first step to the current state that `apply` would have refused, and stays there."""
+        with self.lock:
+            base, *line = self.history.current.lineage()
+            self.goto(base)
+            for state in line:
+                before, on_fakes = self.graph, self._on_fakes()
+                self.goto(state)
+                assert state.step is not None
+                state.show(self._checked(state.step, before, on_fakes), self.tracing)
 
     def preview(self, *steps: Operation | str, **fields: Any) -> Preview:
         """What these steps would cost one after another, without doing anything.
@@ -183,7 +183,8 @@ class Session:
             before = self._on_fakes()
             drawn = sketch(self._model)
             names = {new: self._origins[old] for new, old in drawn.source_of.items() if old in self._origins}
-        resolved = tuple(carry_out(step, drawn.model, Journal(), drawn.run) for step in planned)
+        with recalling(self.history):
+            resolved = tuple(carry_out(step, drawn.model, Journal(), drawn.run) for step in planned)
         graph = self.tracing.on_fakes(drawn.model, names)
         if before.problem is None and resolved:
             refuse_broken(graph, resolved[-1].name)
@@ -225,6 +226,10 @@ class Session:
         """To any state of the history."""
         with self.lock:
             return self._moved(lambda: self.history.goto(state.id if isinstance(state, State) else state))
+
+    def stale(self, optimiser: Optimizer) -> tuple[str, ...]:
+        """Paths of the Parameters that this torch optimiser holds and edits have taken out of the model."""
+        return self._watch.stale(optimiser)
 
     # Measuring, showing, keeping --------------------------------------------------------------
 
@@ -290,6 +295,24 @@ class Session:
 
     # Inside -----------------------------------------------------------------------------------
 
+    def _made(self, operation: Operation, check: Callable[[Operation], ModuleGraph | None]) -> State:
+        """The state after `operation`, with the graph that `check` returns, unless that refuses the step."""
+        journal = Journal()
+        try:
+            with recalling(self.history):
+                operation = self._measured(operation)
+                step = carry_out(operation, self._model, journal, Skeleton() if self.is_skeleton else Live())
+            places = named(self._model, self._origins, self.history.next_id())
+            graph = check(step)
+        except BaseException:
+            journal.undo()
+            raise
+        state = self.history.add(step, journal, places)
+        if graph is not None:
+            state.show(graph, self.tracing)
+        self._watch.note()
+        return state
+
     def _measured(self, operation: Operation) -> Operation:
         """The operation with what it must know of values; measured now if it was not."""
         if operation.awaits_measure and self.is_skeleton:
@@ -299,6 +322,13 @@ class Session:
             )
         return operation.with_measure(self.patient, self.data) if operation.awaits_measure else operation
 
+    def _checked(self, step: Operation, before: ModuleGraph, on_fakes: ModuleGraph) -> ModuleGraph:
+        """The graph of the model as it is, to be shown; SurgeryError if `step` broke it."""
+        graph = self.tracing.on_fakes(self._model, self._origins)
+        shown = self.tracing(self._model, self._origins) if self.tracing.real else graph
+        refuse_failed(step.name, before, on_fakes, shown, graph)
+        return shown
+
     def _on_fakes(self) -> ModuleGraph:
         """The graph of the current state that other graphs of fakes can be compared with."""
         return self.tracing.on_fakes(self._model, self._origins) if self.tracing.real else self.graph
@@ -307,11 +337,8 @@ class Session:
         """Moves in the history; modules that come back are in the mode, train or eval, of the model now."""
         present = set(self._model.modules())
         state = move()
+        self._watch.note()
         for module in self._model.modules():
             if module not in present:
                 module.training = self._model.training
         return state
-
-    def _name_origins(self, step: int | None) -> None:
-        for path, module in walk(self._model):
-            self._origins.setdefault(module, path if step is None else f"{step}:{path}")

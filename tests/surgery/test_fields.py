@@ -34,7 +34,12 @@ FITS: list[tuple[str, Any, Any]] = [
     ("paths", {"select": "a[0]"}, Targets("a[0]")),
     ("paths", {"select": "a[0]", "paths": ["a.0"]}, Targets("a[0]", ("a.0",))),
     ("paths", Targets("a", ("a",)), Targets("a", ("a",))),
+    ("paths", Targets("a").expect(2), Targets("a", (), 2)),
+    ("paths", {"select": "a", "expect": 2}, Targets("a", (), 2)),
+    ("paths", {"select": "a", "paths": ["a"], "expect": 1}, Targets("a", ("a",), 1)),
     ("path", "a", Target("a")),
+    ("path", Targets("a[-1]"), Target("a[-1]")),
+    ("path", Targets("a[-1]", ("a.3",), 1), Target("a[-1]", "a.3")),
     ("path", {"select": "a[-1]", "path": "a.3"}, Target("a[-1]", "a.3")),
     ("path", {"select": "a", "path": None}, Target("a")),
     ("number", 1, 1.0),
@@ -59,8 +64,11 @@ LARGE = 10**400
 """A whole number that JSON can say and float cannot."""
 
 REFUSED: dict[str, list[Any]] = {
-    "paths": [None, 7, [], ["a", 1], {}, {"select": 1}, {"select": "a", "path": "a"}, {"select": "", "paths": ""}],  # noqa: E501
-    "path": [None, 7, ["a"], {}, {"select": "a", "paths": ["a"]}, {"select": "a", "path": 1}],
+    "paths": [None, 7, [], ["a", 1], {}, {"select": 1}, {"select": "a", "path": "a"},
+              {"select": "", "paths": ""},
+              {"select": "a", "expect": 0}, {"select": "a", "expect": True}, {"select": "a", "expect": None}],
+    "path": [None, 7, ["a"], {}, {"select": "a", "paths": ["a"]}, {"select": "a", "path": 1},
+             {"select": "a", "expect": 1}, Targets("a").expect(2), Targets("a", ("b", "c"))],
     "number": [None, "0.5", True, float("nan"), float("inf"), -float("inf"), [0.5], LARGE],
     "integer": [None, 2.0, "2", True, [2]],
     "choice": [None, "left", "Up", "", 0, ["up"], ("up",)],
