@@ -62,7 +62,8 @@ class Watch:
         if gone := self.stale(optimiser):
             warnings.warn(
                 f"this {type(optimiser).__name__} holds parameters that are no longer in the model under "
-                f"surgery, and trains nothing there: {listed(gone)}. Try: a new one over `s.model.parameters()`.",
+                f"surgery, and trains nothing there: {listed(gone)}. "
+                "Try: a new one over `s.model.parameters()`.",
                 SurgeryWarning,
                 stacklevel=4,
             )

@@ -141,7 +141,7 @@ def _write(content: Content, folder: Path) -> list[str]:
         generation.to_json_file(folder / "generation_config.json")  # `save_pretrained` refuses odd settings
     opened = session.opened
     carry_along(opened.folder, opened.tokenizer, folder, config_names_family=reason is None)
-    (folder / SCRIPT).write_text(script.to_json(), encoding="utf-8")
+    script.write(folder / SCRIPT)
     lost = unkept(model, made)
     (folder / "README.md").write_text(card(content, reason, lost), encoding="utf-8")
     manifest = {
