@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
 
 from surgery.errors import SurgeryError
+from surgery.windows import narrowed
 
 # Fields of a config that say where it came from or how it is stored, not what is computed.
 _INCIDENTAL = {
@@ -72,7 +73,8 @@ class Fingerprinter:
         """The fingerprint of modules, config, stored tensors and ties; SurgeryError on meta tensors."""
         lines = [f"class {type(model).__name__}"]
         for path, module in model.named_modules(remove_duplicate=False):
-            lines.append(f"module {path} {type(module).__name__} {json.dumps(scalars(module))}")
+            known = scalars(module) | narrowed(module)
+            lines.append(f"module {path} {type(module).__name__} {json.dumps(known)}")
         config = getattr(model, "config", None)
         if hasattr(config, "to_dict"):
             lines.append(config_line(config))

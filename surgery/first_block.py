@@ -40,8 +40,8 @@ def refuse_moved_entry(patient: Patient, parent: str, part: str, order: Sequence
         places = [number for number, item in enumerate(order) if item == index]
         if leads and places != [0]:
             raise SurgeryError(
-                f"{verb} cannot take this block from where it is: it changes width or resolution, and no "
-                "other block of its list does",
+                f"{verb} cannot take this block from where it is: on the way into its list it changes width "
+                "or resolution",
                 path=f"{parent}.{name}",
                 hint=f"`{parent}[1:]`, the others",
             )

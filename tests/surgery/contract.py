@@ -132,7 +132,7 @@ def snapshot(model: nn.Module) -> list[Any]:
 
 
 def untouched(model: nn.Module) -> list[Any]:
-    """What the opened model must still be: values, flags, training mode, hooks and config."""
+    """What the opened model must still be: values, flags, training mode, hooks and configs."""
     state: list[Any] = [Fingerprinter()(model)]
     for name, parameter in model.named_parameters(remove_duplicate=False):
         state.append(
@@ -143,8 +143,9 @@ def untouched(model: nn.Module) -> list[Any]:
     state.append(
         [(name, module.training, len(module._forward_hooks)) for name, module in model.named_modules()]
     )
-    config = getattr(model, "config", None)
-    state.append(config.to_dict() if config is not None else None)
+    for module in model.modules():  # T5's halves have configs of their own
+        configs = [module.__dict__.get(name) for name in ("config", "generation_config")]
+        state.append([config.to_dict() for config in configs if config is not None])
     return state
 
 

@@ -22,7 +22,7 @@ from surgery import Session, SurgeryError
 from surgery.families import FAMILIES
 from surgery.quiet import quiet
 from surgery.registry import operation_named
-from tests.surgery.contract import cached_equals_uncached, generated, loads_again, run, untouched
+from tests.surgery.contract import cached_equals_uncached, generated, loads_again, run, snapshot, untouched
 from tests.zoo import ATLAS
 from tests.zoo.families import DECODERS, ENCODERS, STAGES, TOWERS, TRANSLATORS, VARIANTS
 
@@ -142,6 +142,12 @@ def lengths(model: Any, inputs: Any, what: str) -> list[int]:
     return [len(value) for key, value in named if key.endswith(what) and isinstance(value, tuple)]
 
 
+def configs(model: nn.Module) -> dict[str, Any]:
+    """What the config of each module that has one says: parts of a T5 have their own."""
+    found = {path: module.__dict__.get("config") for path, module in model.named_modules()}
+    return {path: config.to_dict() for path, config in found.items() if config is not None}
+
+
 def heard(name: str, inputs: Any) -> Any:
     """What the encoder gets, if there is one beside a decoder."""
     if name not in TRANSLATORS:
@@ -247,14 +253,14 @@ def test_the_model_without_its_head(name: str) -> None:
 
 @pytest.mark.parametrize("name", TWO_LISTS)
 def test_both_lists_at_once(name: str) -> None:
-    """One step may cut both, and what the config says of either is right."""
+    """One step may cut both, and what any config in the model says of either is right."""
     model, inputs = SMALL[name]()
     session = surgery.open(model, inputs)
     first, second = block_lists(model)
     session.remove(f"{first}[1], {second}[1:3]")
     made = by_hand(by_hand(model, first, [0, 2, 3]), second, [0, 3])
     assert torch.equal(run(session.model, inputs), run(made, inputs))
-    assert session.model.config.to_dict() == made.config.to_dict()
+    assert configs(session.model) == configs(made)
 
 
 @pytest.mark.parametrize("name", [name for name in TWO_LISTS if name != "resnet"])
@@ -278,6 +284,33 @@ def test_merged_and_tied_blocks(name: str, tmp_path: Path) -> None:
     for blocks in block_lists(model):
         session.untie(f"{blocks}[1]")
     assert torch.equal(run(session.model, inputs), output)
+
+
+def test_a_swin_that_ran_is_saved(tmp_path: Path) -> None:
+    """A forward takes the shift from windows as large as the image; that is no difference."""
+    model, inputs = small("swin", window_size=4)
+    run(model, inputs)
+    assert {block.shift_size for block in model.swin.encoder.layers[1].blocks} == {0}
+    session = surgery.open(model, inputs)
+    session.remove("swin.encoder.layers[0].blocks[1:3]")
+    loads_again(session, tmp_path / "out")
+    loads_with_transformers_alone(session.model, inputs, tmp_path / "out")
+    fresh, _ = small("swin", window_size=4)
+    other = surgery.open(fresh, inputs)
+    assert other.fingerprint() == surgery.open(model, inputs).fingerprint()
+    other.swap("swin.encoder.layers[1].blocks[0]", "swin.encoder.layers[1].blocks[1]")
+    other.save(tmp_path / "other")  # before it ran
+    assert "shift_size" in json.loads((tmp_path / "other" / "surgery.json").read_text())["because"]
+
+
+@pytest.mark.parametrize("name", ["swin", "convnext"])
+def test_rates_of_dropped_paths_need_the_script(name: str, tmp_path: Path) -> None:
+    """They rise from block to block, so a model made anew from the config would train otherwise."""
+    model, inputs = small(name, drop_path_rate=0.3)
+    session = surgery.open(model, inputs)
+    session.remove(f"{block_lists(model)[0]}[1:3]")
+    loads_again(session, tmp_path / "out")
+    assert "drop_path" in json.loads((tmp_path / "out" / "surgery.json").read_text())["because"]
 
 
 @pytest.mark.parametrize(
@@ -323,22 +356,37 @@ def test_a_t5_that_could_not_generate_is_refused() -> None:
     cached_equals_uncached(session.model, heard("t5", inputs))
 
 
-@pytest.mark.parametrize("edit", ["remove-first", "move", "swap"])
-def test_the_bias_of_positions_stays_with_the_first_block(edit: str) -> None:
+@pytest.mark.parametrize(
+    ("edit", "values", "order"),
+    [
+        ("keep", {"targets": "[2:4]"}, [2, 3]),
+        ("swap", {"target": "[0]", "other": "[3]"}, [3, 1, 2, 0]),
+        ("duplicate", {"targets": "[0]"}, [0, 0, 1, 2, 3]),
+        ("duplicate", {"targets": "[0:2]", "shared": True}, [0, 1, 0, 1, 2, 3]),
+    ],
+)
+def test_the_bias_of_positions_stays_with_the_first_block(
+    edit: str, values: dict[str, Any], order: list[int]
+) -> None:
     """A T5's modules, and the configs that its parts have, are those of the model made by hand."""
     model, inputs = small("t5")
-    session = surgery.open(model, inputs)
-    edited(session, edit, "encoder.block")
-    made: Any = by_hand(model, "encoder.block", EDITS[edit][2])
+    session, blocks = surgery.open(model, inputs), "encoder.block"
+    before = snapshot(session.model)
+    fields = {key: blocks + value if isinstance(value, str) else value for key, value in values.items()}
+    session.apply(operation_named(edit).from_fields(fields))
+    made: Any = by_hand(model, blocks, order)
     bias = model.encoder.block[0].layer[0].SelfAttention.relative_attention_bias.weight
     first = session.model.encoder.block[0].layer[0].SelfAttention
     assert first.relative_attention_bias.weight.data_ptr() == bias.data_ptr()
     assert list(session.model.state_dict()) == list(made.state_dict())
-    for part in ("encoder", "decoder"):
-        mine, theirs = getattr(session.model, part), getattr(made, part)
-        assert mine.config.to_dict() == theirs.config.to_dict()
-        flags = [block.layer[0].SelfAttention.has_relative_attention_bias for block in mine.block]
-        assert flags == [True] + [False] * (len(flags) - 1)
+    assert torch.equal(run(session.model, inputs), run(made, inputs))
+    assert configs(session.model) == configs(made)
+    flags = [
+        block.layer[0].SelfAttention.has_relative_attention_bias for block in session.model.encoder.block
+    ]
+    assert flags == [True] + [False] * (len(order) - 1)
+    session.undo()
+    assert snapshot(session.model) == before
 
 
 def test_the_heads_that_tell_when_a_word_was_said_follow_their_blocks() -> None:
