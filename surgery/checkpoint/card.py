@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from graph.costs import costs
 from graph.extract import extract
+from surgery.families import model_type
 from surgery.script import python_of
 
 if TYPE_CHECKING:
@@ -41,15 +42,24 @@ def card(content: Content, reason: str | None, unkept: list[str]) -> str:
             "",
             "## Loading",
             "",
-            *_loading(plain, reason),
+            *_loading(content, reason),
             *(line for sentence in unkept for line in (sentence, "")),
         ]
     )
 
 
-def _loading(plain: Plain | None, reason: str | None) -> list[str]:
+def _loading(content: Content, reason: str | None) -> list[str]:
+    plain = content.plain
+    if reason is not None and model_type(content.model) is None:
+        return [
+            f"With `surgery.load(folder, into=module)` and a module like the one opened, since {reason}.",
+            "",
+        ]
     if reason is not None:
-        return [f"With `surgery.load(folder)`, since {reason}.", ""]
+        further = (
+            "`surgery.open(folder).save(other, plain=True)` makes an ordinary one of it where it can be."
+        )
+        return [f"With `surgery.load(folder)`, since {reason}.", "", further, ""]
     lines = ["An ordinary transformers model: `from_pretrained` loads it.", ""]
     if plain is not None:
         steps = " and ".join(f"`{python_of(step)}`" for step in plain.steps)

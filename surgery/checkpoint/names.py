@@ -7,7 +7,8 @@ and each remembers the recipe it stands for. Nothing is read or computed until s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, Self
 
@@ -28,7 +29,8 @@ def on_disk(model: nn.Module) -> dict[str, Lazy]:
     from transformers.core_model_loading import revert_weight_conversion
 
     stand_ins = {name: _Conversion.of(lazy) for name, lazy in _kept(model).items()}
-    return {name: made.lazy for name, made in revert_weight_conversion(model, stand_ins).items()}
+    with _refusing("cannot be written as its family is stored", type(model).__name__):
+        return {name: made.lazy for name, made in revert_weight_conversion(model, stand_ins).items()}
 
 
 def in_memory(model: nn.Module, stored: Mapping[str, Lazy]) -> dict[str, Lazy]:
@@ -43,10 +45,23 @@ def in_memory(model: nn.Module, stored: Mapping[str, Lazy]) -> dict[str, Lazy]:
     conversions = _conversions(model, stored, live)
     found: dict[str, Lazy] = {}
     for first, conversion in conversions.items():
-        for name, value in conversion.convert(first, model=model, config=model.config).items():
+        with _refusing("cannot be made of the tensors in this checkpoint", first):
+            made = conversion.convert(first, model=model, config=model.config)
+        for name, value in made.items():
             stand_in = value[0] if isinstance(value, list) else value
             found[name] = stand_in.lazy
     return found
+
+
+@contextmanager
+def _refusing(problem: str, path: str) -> Iterator[None]:
+    """What transformers raises as it converts, as a refusal."""
+    try:
+        yield
+    except SurgeryError:
+        raise
+    except Exception as error:
+        raise SurgeryError(f"{problem}: {error}", path=path) from None
 
 
 def _conversions(model: Any, stored: Mapping[str, Lazy], live: set[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,9 @@ from surgery.fingerprint import combined, tensor_digest
 from surgery.lazy import Stored
 
 if TYPE_CHECKING:
-    from surgery.lazy import Held
+    from torch import nn
+
+    from surgery.lazy import Held, Lazy
 
 PLAIN_STEM = "model"
 OWN_STEM = "surgery"
@@ -50,14 +52,22 @@ class Entry:
     shape: tuple[int, ...]
     dtype: torch.dtype
 
+    def lazy(self) -> Stored:
+        """The tensor, unread."""
+        return Stored(shape=self.shape, dtype=self.dtype, file=self.file, name=self.name)
+
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The tensors of a folder or one file by name; `same` maps dropped names of a tie to the kept."""
+    """The tensors of a folder or one file by name; `same` maps dropped names of a tie to the kept.
+
+    `converted` has them by the names of a model in memory, once `for_model` was asked for them.
+    """
 
     folder: Path
     entries: dict[str, Entry]
     same: dict[str, str]
+    converted: dict[str, Lazy] | None = None
 
     @classmethod
     def at(cls, source: str | Path) -> Checkpoint:
@@ -76,34 +86,48 @@ class Checkpoint:
                 entries[entry.name] = entry
         return cls(place, entries, {name: kept for name, kept in same.items() if kept in entries})
 
+    def for_model(self, model: nn.Module) -> Checkpoint:
+        """The same checkpoint with the names that its tensors have in `model`: see `checkpoint.names`."""
+        from surgery.checkpoint.names import in_memory
+
+        stored = {name: entry.lazy() for name, entry in self.entries.items()}
+        converted = in_memory(model, stored | {name: stored[kept] for name, kept in self.same.items()})
+        return replace(self, converted=converted)
+
     def names(self) -> list[str]:
         """Every name the checkpoint has, those of ties included, sorted."""
-        return sorted({*self.entries, *self.same})
+        return sorted({*self.entries, *self.same} if self.converted is None else self.converted)
 
     def entry(self, name: str) -> Entry | None:
         """The tensor called `name`, also where it was dropped as the other end of a tie."""
         return self.entries.get(name) or self.entries.get(self.same.get(name, ""))
 
-    def tensor(self, names: list[str], like: Held) -> Stored:
-        """The stored tensor of the first of `names` that is there; it must have the shape of `like`."""
-        found = {name: entry for name in names if (entry := self.entry(name))}
-        if len({entry.name for entry in found.values()}) > 1:
+    def tensor(self, names: list[str], like: Held) -> Lazy:
+        """The tensor of the first of `names` that is there, or what is made of several; shaped as `like`."""
+        found = {name: lazy for name in names if (lazy := self._lazy(name))}
+        if len({lazy.name if isinstance(lazy, Stored) else id(lazy) for lazy in found.values()}) > 1:
             raise SurgeryError(
                 "are one tensor in the model and several in this parent",
                 path=" and ".join(found),
                 got=str(self.folder),
                 hint=f'`untie("{names[-1].rpartition(".")[0]}")` first',
             )
-        for name, entry in found.items():
-            if entry.shape != like.shape:
+        for name, lazy in found.items():
+            if lazy.shape != like.shape:
                 raise SurgeryError(
                     "the shapes differ",
                     path=name,
-                    got=f"{list(entry.shape)} in {self.folder}",
+                    got=f"{list(lazy.shape)} in {self.folder}",
                     expected=list(like.shape),
                 )
-            return Stored(shape=entry.shape, dtype=entry.dtype, file=entry.file, name=entry.name)
+            return lazy
         raise SurgeryError("this parent lacks the tensor", path=names[0], got=str(self.folder))
+
+    def _lazy(self, name: str) -> Lazy | None:
+        if self.converted is not None:
+            return self.converted.get(name)
+        entry = self.entry(name)
+        return entry.lazy() if entry else None
 
     def fingerprint(self) -> str:
         """Content fingerprint of all tensors by name; made anew only when a file changed since."""
