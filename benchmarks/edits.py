@@ -1,8 +1,8 @@
 """What an edit costs, on random Llamas in bf16: one narrow, one with the blocks of a 7B (fewer of them).
 
-Promises: a shell, remove, tie, untie and undo take under 10 ms whatever the width (the trace that follows an
-edit is measured apart); ten steps on a 70B skeleton are previewed in under 200 ms; to narrow takes at most one
-and a half times as long as to copy what is kept; a session on a model costs a shell, not a copy; a
+Promises: a shell, remove, tie, untie and undo take under 10 ms whatever the width (the trace that follows
+an edit is measured apart); ten steps on a 70B skeleton are previewed in under 200 ms; to narrow takes at most
+one and a half times as long as to copy what is kept; a session on a model costs a shell, not a copy; a
 fingerprint is as quick as SHA-256 is.
 """
 
