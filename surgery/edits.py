@@ -14,9 +14,13 @@ from surgery.lazy import Lazy
 
 
 class Run(Protocol):
-    """How lazy tensors become parameters: computed (live) or on meta with their lineage (skeleton)."""
+    """How lazy tensors become parameters: computed (live) or on meta with their lineage (skeleton).
+
+    A buffer is real on a skeleton too, and has a lineage there.
+    """
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter: ...
+    def buffer(self, lazy: Lazy, *, device: torch.device) -> torch.Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,21 @@ class SetTensor:
         owner = site.model.get_submodule(self.path.rpartition(".")[0])
         tensors = [*([] if before is None else [before]), *owner.parameters()]
         return next((tensor.device for tensor in tensors if not tensor.is_meta), torch.device("cpu"))
+
+
+@dataclass(frozen=True)
+class SetBuffer:
+    """The buffer slot `path` holds `tensor`; whether a checkpoint stores it stays as it is.
+
+    On a skeleton it is a tensor of zeros: buffers are real there, and what is stored gets loaded.
+    """
+
+    path: str
+    tensor: Lazy
+
+    def apply(self, site: Site) -> None:
+        slots, name = site.slots(self.path, "_buffers")
+        slots[name] = site.run.buffer(self.tensor, device=slots[name].device)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from surgery.errors import SurgeryError
 
 Kind = Literal[
-    "paths", "path", "number", "integer", "choice", "flag", "text", "numbers", "integers", "parents"
+    "paths", "path", "number", "integer", "choice", "flag", "text", "numbers", "integers", "parents", "found"
 ]
 
 
@@ -43,6 +43,13 @@ class Parent:
 
     source: str
     fingerprint: str | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What resolving a step found, as plain data of JSON; frozen in the step, entered by nobody."""
+
+    data: Any
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,7 @@ _KINDS: dict[Any, Kind] = {
     tuple[float, ...]: "numbers",
     tuple[int, ...]: "integers",
     tuple[Parent, ...]: "parents",
+    Found: "found",
 }
 
 
@@ -199,6 +207,10 @@ def _parents(value: Any) -> tuple[Parent, ...] | None:
     return tuple(parents)
 
 
+def _found(value: Any) -> Found | None:
+    return value if isinstance(value, Found) else Found(value) if isinstance(value, list | dict) else None
+
+
 _CONVERTERS: dict[Kind, Any] = {
     "paths": _targets,
     "path": _target,
@@ -210,6 +222,7 @@ _CONVERTERS: dict[Kind, Any] = {
     "numbers": _numbers,
     "integers": _integers,
     "parents": _parents,
+    "found": _found,
 }
 
 _EXPECTED: dict[Kind, str] = {
@@ -223,4 +236,5 @@ _EXPECTED: dict[Kind, str] = {
     "numbers": "a list of finite numbers",
     "integers": "a list of whole numbers",
     "parents": "a list of checkpoint folders",
+    "found": "what a script says was found",
 }

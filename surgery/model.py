@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import torch
 from torch import nn
 
 from graph.paths import nearest
@@ -17,10 +18,13 @@ _CONTAINERS = (nn.ModuleList, nn.Sequential)
 
 
 class Patient:
-    """A model under surgery, live or a skeleton; operations ask it for modules and lazy tensors."""
+    """A model under surgery, live or a skeleton; operations ask it for modules and lazy tensors.
 
-    def __init__(self, root: nn.Module) -> None:
-        self.root = root
+    `inputs` are the example inputs, None where there are none: a model that is made anew has none.
+    """
+
+    def __init__(self, root: nn.Module, inputs: Any = None) -> None:
+        self.root, self.inputs = root, inputs
 
     @property
     def config(self) -> Any:
@@ -71,10 +75,17 @@ class Patient:
 
     def sites(self) -> dict[int, list[str]]:
         """All paths of every parameter, by the id of the Parameter object, in the order of the tree."""
-        found: dict[int, list[str]] = {}
-        for path, parameter in self.root.named_parameters(remove_duplicate=False):
-            found.setdefault(id(parameter), []).append(path)
-        return found
+        return _sites(self.root.named_parameters(remove_duplicate=False))
+
+    def buffer(self, path: str) -> Held | None:
+        """The lazy tensor of the buffer at `path`; None if there is no buffer."""
+        owner, _, name = path.rpartition(".")
+        buffer = self.module(owner)._buffers.get(name)
+        return None if buffer is None else Held.of(buffer)
+
+    def buffer_sites(self) -> dict[int, list[str]]:
+        """All paths of every buffer, as `sites` gives those of parameters."""
+        return _sites(self.root.named_buffers(remove_duplicate=False))
 
     def module_paths(self, module: nn.Module) -> list[str]:
         """All paths at which this very module object sits."""
@@ -129,6 +140,13 @@ class Patient:
     def declared_ties(self) -> dict[str, str]:
         """Ties the model's class makes by itself when its config says so: target → source."""
         return declared_ties(self.root)
+
+
+def _sites(named: Iterable[tuple[str, torch.Tensor]]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for path, tensor in named:
+        found.setdefault(id(tensor), []).append(path)
+    return found
 
 
 def private_shell(

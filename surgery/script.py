@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from surgery.errors import SurgeryError
-from surgery.fields import Parent, Target, Targets
+from surgery.fields import Found, Parent, Target, Targets
 from surgery.operation import Operation
 from surgery.registry import operation_named
 
@@ -139,7 +139,7 @@ def python_of(step: Operation) -> str:
     parts: list[str] = []
     for index, spec in enumerate(step.specs):
         value = getattr(step, spec.name)
-        if not spec.required and value == spec.default:
+        if spec.kind == "found" or (not spec.required and value == spec.default):
             continue
         if isinstance(value, Targets | Target):
             value = value.select
@@ -176,7 +176,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, Parent):
         return {"source": value.source, "fingerprint": value.fingerprint}
-    return value
+    return value.data if isinstance(value, Found) else value
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Session:
     @property
     def patient(self) -> Patient:
         """The model as operations see it."""
-        return Patient(self.model)
+        return Patient(self.model, self.tracing.inputs)
 
     @property
     def graph(self) -> ModuleGraph:
@@ -121,7 +121,8 @@ class Session:
         with self.lock:
             before, on_fakes, journal = self.graph, self._on_fakes(), Journal()
             try:
-                step = carry_out(operation, self.model, journal, Skeleton() if self.is_skeleton else Live())
+                run = Skeleton() if self.is_skeleton else Live()
+                step = carry_out(operation, self.model, journal, run, self.tracing.inputs)
                 self._name_origins(self.history.next_id())
                 graph = shown = self.tracing.on_fakes(self.model, self._origins)
                 if self.tracing.real:
@@ -152,7 +153,8 @@ class Session:
             before = self._on_fakes()
             drawn = sketch(self.model)
             names = {new: self._origins[old] for new, old in drawn.source_of.items() if old in self._origins}
-        resolved = tuple(carry_out(step, drawn.model, Journal(), drawn.run) for step in planned)
+            inputs = self.tracing.inputs
+        resolved = tuple(carry_out(step, drawn.model, Journal(), drawn.run, inputs) for step in planned)
         graph = self.tracing.on_fakes(drawn.model, names)
         if before.problem is None and resolved:
             refuse_broken(graph, resolved[-1].name)

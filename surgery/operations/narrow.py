@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from math import floor
 from typing import Literal
 
 import torch
 
-from surgery.edits import Edit, SetAttribute, SetConfig, SetTensor
+from surgery.edits import Edit, SetAttribute, SetBuffer, SetConfig, SetTensor
 from surgery.errors import SurgeryError
-from surgery.fields import Targets, option
+from surgery.fields import Found, Targets, option
 from surgery.lazy import Held, Lazy, recipe
 from surgery.model import Patient
 from surgery.operation import Operation, operation
 from surgery.widths import KINDS, Cut, Part
+from surgery.widths.channels import channels, frozen, group_of, parts_of, thawed
 
 
 @operation(
@@ -36,24 +38,66 @@ class Narrow(Operation):
     """
 
     targets: Targets = option(help="modules with such units, or what contains them")
-    units: Literal["neurons"] = option("neurons", help="what there are fewer of")
+    units: Literal["neurons", "channels"] = option("neurons", help="what there are fewer of")
     ratio: float | None = option(None, help="part of the units that goes", minimum=0.01, maximum=0.99)
     count: int | None = option(None, help="how many stay in each target", minimum=1)
     kept: tuple[int, ...] = option((), help="places of the units that stay, instead of a number")
     by: Literal["magnitude", "first"] = option("magnitude", help="which units stay")
+    found: Found | None = option(None, help="the channels that hang together, as the first run showed")
+
+    def resolved(self, patient: Patient) -> Narrow:
+        """Of channels also what hangs together: it is found with example inputs, and without them kept."""
+        step = super().resolved(patient)
+        if step.units != "channels":
+            return step
+        if patient.inputs is None and step.found is not None:
+            return step
+        mine = self._mine(channels(patient), step.targets)
+        found = frozen(tuple(group_of(part) for part in mine))
+        if step.found not in (None, found):
+            raise SurgeryError(
+                "narrow was recorded on channels that hang together in another way than here",
+                path=step.targets.select,
+                hint="the model the script was made on, or making the step anew",
+            )
+        return replace(step, found=found)
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
-        parts = KINDS[self.units](patient)
-        mine = [part for part in parts if _within(part.path, self.targets.paths)]
-        if not mine:
-            raise SurgeryError(
-                f"has no {self.units} that could be taken apart",
-                path=self.targets.select,
-                hint=f"`{parts[0].path}`" if parts else None,
-            )
-        left = {part.path: self._left(part) for part in mine}
-        yield from _Plan(patient, mine, left, self).edits()
+        if self.units == "channels" and self.found is not None:
+            parts = parts_of(patient, thawed(patient, self.found))
+        else:
+            parts = KINDS[self.units](patient)
+        left = {part: self._left(part) for part in self._mine(parts, self.targets)}
+        if self.ratio is not None and any(count < part.count for part, count in left.items()):
+            left = {
+                part: count for part, count in left.items() if count < part.count
+            }  # the rest is too small
+        for part, count in left.items():
+            self._refuse_none(part, count)
+        yield from _Plan(patient, left, self).edits()
         yield from _config(patient, parts, left)
+
+    def _mine(self, parts: list[Part], targets: Targets) -> list[Part]:
+        """The parts within the targets; SurgeryError if there is none."""
+        inside = {
+            part: [_within(path, targets.paths) for path in part.members or (part.path,)] for part in parts
+        }
+        mine = [part for part in parts if all(inside[part])]
+        if mine:
+            return mine
+        if cut := next((part for part in parts if any(inside[part])), None):
+            outside = [path for path in cut.members if not _within(path, targets.paths)]
+            raise SurgeryError(
+                f"its {self.units} are also those of modules that are not among the targets",
+                path=next(path for path in cut.members if path not in outside),
+                got=", ".join(outside[:4]) + (f" and {len(outside) - 4} more" if len(outside) > 4 else ""),
+                hint="all of them as targets, or what contains them",
+            )
+        raise SurgeryError(
+            f"has no {self.units} that could be taken apart",
+            path=targets.select,
+            hint=f"`{parts[0].path}`" if parts else None,
+        )
 
     def _left(self, part: Part) -> int:
         """How many units stay in this part."""
@@ -75,6 +119,9 @@ class Narrow(Operation):
                 )
         else:
             left = part.count - floor(Fraction(repr(self.ratio)) * part.count)
+        return left
+
+    def _refuse_none(self, part: Part, left: int) -> None:
         if not part.least <= left < part.count:
             raise SurgeryError(
                 f"has {part.count * part.per_unit} {self.units}",
@@ -82,7 +129,6 @@ class Narrow(Operation):
                 got=f"{left * part.per_unit} to be left",
                 expected=f"from {part.least * part.per_unit} to {(part.count - 1) * part.per_unit}",
             )
-        return left
 
     def _places(self, part: Part) -> int:
         if sorted(set(self.kept)) != list(self.kept) or not 0 <= self.kept[0] <= self.kept[-1] < part.count:
@@ -98,31 +144,44 @@ class Narrow(Operation):
 class _Plan:
     """The edits of one step; what is tied is computed once and stays tied."""
 
-    def __init__(self, patient: Patient, parts: list[Part], left: dict[str, int], step: Narrow) -> None:
-        self.patient, self.parts, self.left, self.step = patient, parts, left, step
-        self.indices: dict[tuple[int, ...], Lazy] = {}
-        self.taken: dict[tuple[int, int], Lazy] = {}
-        self.covered: dict[int, set[str]] = {}
+    def __init__(self, patient: Patient, left: dict[Part, int], step: Narrow) -> None:
+        self.patient, self.left, self.step = patient, left, step
+        self.indices: dict[tuple[tuple[int, Cut], ...], Lazy] = {}
+        self.taken: dict[tuple[int, int, int, tuple[int, ...]], Lazy] = {}
 
     def edits(self) -> Iterator[Edit]:
-        for part in self.parts:
-            index = self._index(part)
+        indices = {part: self._index(part) for part in self.left}
+        cuts: dict[str, list[tuple[Part, Cut]]] = {}
+        falls: dict[tuple[str, str], int] = {}
+        for part, left in self.left.items():
             for cut in part.cuts:
-                yield SetTensor(cut.path, self._narrowed(part, cut, index))
+                cuts.setdefault(cut.path, []).append((part, cut))
             for follow in part.follows:
-                yield SetAttribute(follow.path, follow.name, self.left[part.path] * follow.size)
-        self._refuse_ties_outwards()
+                key = (follow.path, follow.name)
+                falls[key] = falls.get(key, 0) + (part.count - left) * follow.size
+        made = {path: self._narrowed(path, here, indices) for path, here in cuts.items()}
+        self._refuse_ties_outwards(made)
+        for path, tensor in made.items():
+            yield SetTensor(path, tensor) if self.patient.buffer(path) is None else SetBuffer(path, tensor)
+        for (path, name), gone in falls.items():
+            yield SetAttribute(path, name, getattr(self.patient.module(path), name) - gone)
+
+    def _tensor(self, path: str) -> Held:
+        return self.patient.buffer(path) or self.patient.tensor(path)
 
     def _index(self, part: Part) -> Lazy:
         """The places that stay, chosen once for parts that share all their tensors."""
-        tensors = [self.patient.tensor(cut.path) for cut in part.cuts]
-        key = tuple(id(tensor.parameter) for tensor in tensors)
+        tensors = [self._tensor(cut.path) for cut in part.cuts]
+        key = tuple(
+            (id(tensor.parameter), replace(cut, path=""))
+            for cut, tensor in zip(part.cuts, tensors, strict=True)
+        )
         if key not in self.indices:
             self.indices[key] = self._choice(part, tensors)
         return self.indices[key]
 
     def _choice(self, part: Part, tensors: list[Held]) -> Lazy:
-        left = self.left[part.path]
+        left = self.left[part]
         if self.step.kept or self.step.by == "first":
             places = self.step.kept or tuple(range(left))
             return recipe("chosen", shape=(left,), dtype=torch.int64, places=places)
@@ -142,13 +201,27 @@ class _Plan:
         )
         return recipe("largest", scores, shape=(left,), dtype=torch.int64, keep=left)
 
-    def _narrowed(self, part: Part, cut: Cut, index: Lazy) -> Lazy:
-        tensor = self.patient.tensor(cut.path)
-        self.covered.setdefault(id(tensor.parameter), set()).add(cut.path)
-        key = (id(tensor.parameter), id(index))
+    def _narrowed(self, path: str, here: list[tuple[Part, Cut]], indices: dict[Part, Lazy]) -> Lazy:
+        """The tensor after all its cuts; each moves the sections of those that follow."""
+        tensor: Lazy = self._tensor(path)
+        gone: list[tuple[int, int, int]] = []
+        for part, cut in here:
+            fewer = part.count - self.left[part]
+            sections = [
+                (start - sum(less for dim, place, less in gone if dim == cut.dim and place < start), size)
+                for start, size in cut.sections
+            ]
+            gone += [(cut.dim, start, fewer * size) for start, size in cut.sections]
+            tensor = self._taken(tensor, part, replace(cut, sections=tuple(sections)), indices[part])
+        return tensor
+
+    def _taken(self, tensor: Lazy, part: Part, cut: Cut, index: Lazy) -> Lazy:
+        sections = tuple(number for pair in cut.sections for number in pair)
+        source = id(tensor.parameter) if isinstance(tensor, Held) else id(tensor)
+        key = (source, id(index), cut.dim, sections)
         if key not in self.taken:
             shape = list(tensor.shape)
-            shape[cut.dim] -= (part.count - self.left[part.path]) * sum(size for _, size in cut.sections)
+            shape[cut.dim] -= (part.count - self.left[part]) * sum(size for _, size in cut.sections)
             self.taken[key] = recipe(
                 "take_units",
                 tensor,
@@ -156,18 +229,15 @@ class _Plan:
                 shape=tuple(shape),
                 count=part.count,
                 dim=cut.dim,
-                sections=tuple(number for pair in cut.sections for number in pair),
+                sections=sections,
             )
         return self.taken[key]
 
-    def _refuse_ties_outwards(self) -> None:
+    def _refuse_ties_outwards(self, made: dict[str, Lazy]) -> None:
         """Every path of a tensor must have been cut, and in the same way, or a tie would break unseen."""
-        made: dict[int, set[int]] = {}
-        for parameter, index in self.taken:
-            made.setdefault(parameter, set()).add(index)
-        for parameter, places in self.patient.sites().items():
-            inside = self.covered.get(parameter, set())
-            if inside and (len(made[parameter]) > 1 or inside != set(places)):
+        for places in [*self.patient.sites().values(), *self.patient.buffer_sites().values()]:
+            inside = [place for place in places if place in made]
+            if len({id(made[place]) for place in inside}) > 1 or len(inside) not in (0, len(places)):
                 outside = next((place for place in places if place not in inside), places[-1])
                 raise SurgeryError(
                     "is tied to a place that would not be narrowed with it",
@@ -181,12 +251,12 @@ def _within(path: str, targets: tuple[str, ...]) -> bool:
     return any(target in ("", path) or path.startswith(f"{target}.") for target in targets)
 
 
-def _config(patient: Patient, parts: list[Part], left: dict[str, int]) -> Iterator[Edit]:
+def _config(patient: Patient, parts: list[Part], left: dict[Part, int]) -> Iterator[Edit]:
     """The config's figures, once they are the same for every part that goes by them."""
     counts: dict[tuple[str, int], set[int]] = {}
     for part in parts:
         for entry in part.config:
-            counts.setdefault(entry, set()).add(left.get(part.path, part.count))
+            counts.setdefault(entry, set()).add(left.get(part, part.count))
     for (name, size), found in counts.items():
         if len(found) == 1 and hasattr(patient.config, name):
             yield SetConfig(name, found.pop() * size)

@@ -16,7 +16,9 @@ def print_operations() -> None:
         table.add_column(title)
     for name, cls in operations().items():
         fields = ", ".join(
-            spec.name if spec.required else f"{spec.name}={spec.default!r}" for spec in cls.specs
+            spec.name if spec.required else f"{spec.name}={spec.default!r}"
+            for spec in cls.specs
+            if spec.kind != "found"
         )
         table.add_row(Text(name), Text(cls.summary()), Text(fields), Text(cls.source))
     Console().print(table)

@@ -1,0 +1,10 @@
+"""What hangs together in a model: which slices of which tensors can only go at once.
+
+`couple` runs a shell on fake tensors once. Every entry along a dimension of a parameter or buffer has a
+label, which the operators carry on: what is added, concatenated or multiplied out together is coupled.
+`labels` joins them, `rules` says what each operator does to them, `groups` reads the result.
+"""
+
+from graph.coupling.groups import Group, NotCoupled, Place, couple
+
+__all__ = ["Group", "NotCoupled", "Place", "couple"]
