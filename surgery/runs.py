@@ -84,7 +84,8 @@ def _parameter(held: Held) -> nn.Parameter:
 def carry_out(step: Operation, model: nn.Module, journal: Journal, run: Run, inputs: Any = None) -> Operation:
     """Resolves, plans and applies one step; returns it resolved. Only the journal can take it back.
 
-    `inputs` are the examples, if there are any; a step that was resolved before needs none. The plan is complete before the first edit, so a refusal has changed nothing.
+    `inputs` are the examples, if there are any; a step that was resolved before needs none. The plan is
+    complete before the first edit, so a refusal has changed nothing.
     """
     patient = Patient(model, inputs)
     resolved = step.resolved(patient)

@@ -2,9 +2,11 @@
 
 `couple` runs a shell on fake tensors once. Every entry along a dimension of a parameter or buffer has a
 label, which the operators carry on: what is added, concatenated or multiplied out together is coupled.
-`labels` joins them, `rules` says what each operator does to them, `groups` reads the result.
+`labels` joins them, `rules` says what each operator does to them (`mixing` and `moving` have the rules),
+`groups` reads the result.
 """
 
+from graph.coupling import mixing, moving
 from graph.coupling.groups import Group, NotCoupled, Place, couple
 
-__all__ = ["Group", "NotCoupled", "Place", "couple"]
+__all__ = ["Group", "NotCoupled", "Place", "couple", "mixing", "moving"]

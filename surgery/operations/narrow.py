@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from math import floor
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -31,10 +31,17 @@ class Narrow(Operation):
     Fields: `targets`: modules with such units or what contains them; `units`: their kind; `ratio` in
     (0, 1): the part of each target's units that goes, ⌊ratio · n⌋; or `count`: how many each keeps; or
     `kept`: the very places that stay, from 0. `by`: `magnitude` keeps the units of largest Σw², of equal
-    ones the first; `first` the first ones. Tied parts are narrowed alike and stay tied. The result is as if what is
-    gone had been zero. The config follows once all parts of the model agree; till then a folder needs
-    `surgery.load`. Refused: no such units there, a count that is no whole number of units, a tie that
-    leads out of the targets, modules under adapters.
+    ones the first; `first` the first ones. Tied parts are narrowed alike and stay tied. The result is as
+    if what reads the units that are gone had read zeros. The config follows once all parts of the model
+    agree; till then a folder needs `surgery.load`.
+
+    `channels` of convolutions go in groups that hang together: a convolution with its norm, what is added
+    to it or multiplied with it, and what reads it (after Fang et al. 2023, arXiv:2301.12900). A group is
+    narrowed if all modules that write it are among the targets, others are left as they are. What goes
+    in, what comes out, and channels that look at one another (a softmax or LayerNorm over them) stay.
+
+    Refused: no such units there, a count that is no whole number of units, a tie that leads out of the
+    targets, channels without example inputs.
     """
 
     targets: Targets = option(help="modules with such units, or what contains them")
@@ -49,6 +56,8 @@ class Narrow(Operation):
         """Of channels also what hangs together: it is found with example inputs, and without them kept."""
         step = super().resolved(patient)
         if step.units != "channels":
+            if step.found is not None:
+                raise SurgeryError("narrow.found belongs to channels", got=f"units={step.units}")
             return step
         if patient.inputs is None and step.found is not None:
             return step
@@ -60,7 +69,8 @@ class Narrow(Operation):
                 path=step.targets.select,
                 hint="the model the script was made on, or making the step anew",
             )
-        return replace(step, found=found)
+        changes: dict[str, Any] = {"found": found}
+        return replace(step, **changes)
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         if self.units == "channels" and self.found is not None:
@@ -185,7 +195,12 @@ class _Plan:
         if self.step.kept or self.step.by == "first":
             places = self.step.kept or tuple(range(left))
             return recipe("chosen", shape=(left,), dtype=torch.int64, places=places)
-        scored = [(cut, tensor) for cut, tensor in zip(part.cuts, tensors, strict=True) if cut.scored]
+        once = {
+            (id(tensor.parameter), cut.dim, cut.sections): (cut, tensor)  # a tied tensor counts once
+            for cut, tensor in zip(part.cuts, tensors, strict=True)
+            if cut.scored
+        }
+        scored = list(once.values())
         wide = torch.float32
         for _, tensor in scored:
             wide = torch.promote_types(wide, tensor.dtype)

@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from graph.coupling import Group, NotCoupled, Place, couple
+from surgery.adapters.lora import LoraLinear
 from surgery.errors import SurgeryError
 from surgery.fields import Found
 from surgery.model import Patient
@@ -124,6 +125,9 @@ def _part(patient: Patient, group: Group, sites: dict[str, list[str]]) -> Part |
             cuts.append(Cut(path, place.dim, place.sections, scored=not is_buffer))
             if name == "weight":
                 follows += [Follow(where, *entry) for entry in _attributes(module, place.dim, size)]
+                around = where.rpartition(".")[0]
+                if isinstance(patient.module(around), LoraLinear):  # it says how wide its base is
+                    follows += [Follow(around, *entry) for entry in _attributes(module, place.dim, size)]
                 if _writes(module, place.dim):
                     members.append(where)
                     led = led or isinstance(module, _ConvNd)
