@@ -16,7 +16,7 @@ from surgery.fields import Found, Targets, option
 from surgery.lazy import Held, Lazy, recipe
 from surgery.model import Patient
 from surgery.operation import Operation, operation
-from surgery.widths import KINDS, Cut, Part
+from surgery.widths import KINDS, Cut, Follow, Part
 from surgery.widths.channels import channels, frozen, group_of, parts_of, thawed
 
 
@@ -40,12 +40,15 @@ class Narrow(Operation):
     narrowed if all modules that write it are among the targets, others are left as they are. What goes
     in, what comes out, and channels that look at one another (a softmax or LayerNorm over them) stay.
 
+    `experts` of mixtures leave with their rows of the router; where it chooses among groups first, each
+    group loses as many, and `kept` are places in a group.
+
     Refused: no such units there, a count that is no whole number of units, a tie that leads out of the
     targets, channels without example inputs.
     """
 
     targets: Targets = option(help="modules with such units, or what contains them")
-    units: Literal["neurons", "channels"] = option("neurons", help="what there are fewer of")
+    units: Literal["neurons", "channels", "experts"] = option("neurons", help="what there are fewer of")
     ratio: float | None = option(None, help="part of the units that goes", minimum=0.01, maximum=0.99)
     count: int | None = option(None, help="how many stay in each target", minimum=1)
     kept: tuple[int, ...] = option((), help="places of the units that stay, instead of a number")
@@ -122,7 +125,7 @@ class Narrow(Operation):
             left, rest = divmod(self.count, part.per_unit)
             if rest:
                 raise SurgeryError(
-                    f"its {self.units} come in groups of {part.per_unit}, which share keys and values",
+                    f"its {self.units} go in groups of {part.per_unit}",
                     path=part.path,
                     got=self.count,
                     expected=f"a multiple of {part.per_unit}",
@@ -267,7 +270,14 @@ def _within(path: str, targets: tuple[str, ...]) -> bool:
 
 
 def _config(patient: Patient, parts: list[Part], left: dict[Part, int]) -> Iterator[Edit]:
-    """The config's figures, once they are the same for every part that goes by them."""
+    """What the model says of all its parts, once it is the same for every part that goes by it."""
+    agreed: dict[Follow, set[int]] = {}
+    for part in parts:
+        for follow in part.agreed:
+            agreed.setdefault(follow, set()).add(left.get(part, part.count))
+    for follow, found in agreed.items():
+        if len(found) == 1:
+            yield SetAttribute(follow.path, follow.name, found.pop() * follow.size)
     counts: dict[tuple[str, int], set[int]] = {}
     for part in parts:
         for entry in part.config:

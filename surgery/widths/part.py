@@ -44,6 +44,8 @@ class Part:
     members: tuple[str, ...] = ()
     """Modules that must all be among the targets, `path` with them; none means `path` alone."""
     follows: tuple[Follow, ...] = ()
+    agreed: tuple[Follow, ...] = ()
+    """Attributes that become `size` times the units once all parts of the model agree."""
     config: tuple[tuple[str, int], ...] = ()
     fixed: tuple[tuple[str, int], ...] = ()
     least: int = 1

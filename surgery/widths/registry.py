@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from surgery.model import Patient
 from surgery.widths.channels import channels
+from surgery.widths.experts import experts
 from surgery.widths.neurons import neurons
 from surgery.widths.part import Part
 
@@ -15,4 +16,5 @@ Units = Callable[[Patient], list[Part]]
 KINDS: dict[str, Units] = {
     "neurons": neurons,
     "channels": channels,
+    "experts": experts,
 }
