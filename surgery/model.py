@@ -20,11 +20,12 @@ _CONTAINERS = (nn.ModuleList, nn.Sequential)
 class Patient:
     """A model under surgery, live or a skeleton; operations ask it for modules and lazy tensors.
 
-    `inputs` are the example inputs, None where there are none: a model that is made anew has none.
+    `inputs` are the example inputs and `tokenizer` what came with the model, None where there is none: a
+    model that is made anew has neither.
     """
 
-    def __init__(self, root: nn.Module, inputs: Any = None) -> None:
-        self.root, self.inputs = root, inputs
+    def __init__(self, root: nn.Module, inputs: Any = None, tokenizer: Any = None) -> None:
+        self.root, self.inputs, self.tokenizer = root, inputs, tokenizer
 
     @property
     def config(self) -> Any:

@@ -81,13 +81,15 @@ def _parameter(held: Held) -> nn.Parameter:
     return held.parameter
 
 
-def carry_out(step: Operation, model: nn.Module, journal: Journal, run: Run, inputs: Any = None) -> Operation:
+def carry_out(
+    step: Operation, model: nn.Module, journal: Journal, run: Run, inputs: Any = None, tokenizer: Any = None
+) -> Operation:
     """Resolves, plans and applies one step; returns it resolved. Only the journal can take it back.
 
-    `inputs` are the examples, if there are any; a step that was resolved before needs none. The plan is
+    `inputs` and `tokenizer` are the session's, if it has any; a step resolved before needs none. The plan is
     complete before the first edit, so a refusal has changed nothing.
     """
-    patient = Patient(model, inputs)
+    patient = Patient(model, inputs, tokenizer)
     resolved = step.resolved(patient)
     edits = list(resolved.plan(patient))
     refuse_aliases(edits, model)

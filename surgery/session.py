@@ -56,7 +56,7 @@ class Session:
     @property
     def patient(self) -> Patient:
         """The model as operations see it."""
-        return Patient(self.model, self.tracing.inputs)
+        return Patient(self.model, *self._came_along)
 
     @property
     def graph(self) -> ModuleGraph:
@@ -122,7 +122,7 @@ class Session:
             before, on_fakes, journal = self.graph, self._on_fakes(), Journal()
             try:
                 run = Skeleton() if self.is_skeleton else Live()
-                step = carry_out(operation, self.model, journal, run, self.tracing.inputs)
+                step = carry_out(operation, self.model, journal, run, *self._came_along)
                 self._name_origins(self.history.next_id())
                 graph = shown = self.tracing.on_fakes(self.model, self._origins)
                 if self.tracing.real:
@@ -153,8 +153,8 @@ class Session:
             before = self._on_fakes()
             drawn = sketch(self.model)
             names = {new: self._origins[old] for new, old in drawn.source_of.items() if old in self._origins}
-            inputs = self.tracing.inputs
-        resolved = tuple(carry_out(step, drawn.model, Journal(), drawn.run, inputs) for step in planned)
+            along = self._came_along
+        resolved = tuple(carry_out(step, drawn.model, Journal(), drawn.run, *along) for step in planned)
         graph = self.tracing.on_fakes(drawn.model, names)
         if before.problem is None and resolved:
             refuse_broken(graph, resolved[-1].name)
@@ -248,6 +248,11 @@ class Session:
         return tree_html(self.graph, self.note)
 
     # Inside -----------------------------------------------------------------------------------
+
+    @property
+    def _came_along(self) -> tuple[Any, Any]:
+        """The example inputs as they are now, and the tokenizer."""
+        return self.tracing.inputs, self.opened.tokenizer
 
     def _on_fakes(self) -> ModuleGraph:
         """The graph of the current state that other graphs of fakes can be compared with."""

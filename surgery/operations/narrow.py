@@ -18,6 +18,7 @@ from surgery.model import Patient
 from surgery.operation import Operation, operation
 from surgery.widths import KINDS, Cut, Follow, Part
 from surgery.widths.channels import channels, frozen, group_of, parts_of, thawed
+from surgery.widths.vocabulary import refuse_lost
 
 
 @operation(
@@ -43,12 +44,17 @@ class Narrow(Operation):
     `experts` of mixtures leave with their rows of the router; where it chooses among groups first, each
     group loses as many, and `kept` are places in a group.
 
+    The `vocabulary` loses its last tokens alone, with `by="first"`: others would change their ids. It is
+    found at the input embedding. No id may go that the config, the generation config or the tokenizer names.
+
     Refused: no such units there, a count that is no whole number of units, a tie that leads out of the
     targets, channels without example inputs.
     """
 
     targets: Targets = option(help="modules with such units, or what contains them")
-    units: Literal["neurons", "channels", "experts"] = option("neurons", help="what there are fewer of")
+    units: Literal["neurons", "channels", "experts", "vocabulary"] = option(
+        "neurons", help="what there are fewer of"
+    )
     ratio: float | None = option(None, help="part of the units that goes", minimum=0.01, maximum=0.99)
     count: int | None = option(None, help="how many stay in each target", minimum=1)
     kept: tuple[int, ...] = option((), help="places of the units that stay, instead of a number")
@@ -87,6 +93,9 @@ class Narrow(Operation):
             }  # the rest is too small
         for part, count in left.items():
             self._refuse_none(part, count)
+            if self.units == "vocabulary":
+                self._refuse_other_ids(part)
+                refuse_lost(patient, part, count)
         yield from _Plan(patient, left, self).edits()
         yield from _config(patient, parts, left)
 
@@ -141,6 +150,17 @@ class Narrow(Operation):
                 path=part.path,
                 got=f"{left * part.per_unit} to be left",
                 expected=f"from {part.least * part.per_unit} to {(part.count - 1) * part.per_unit}",
+            )
+
+    def _refuse_other_ids(self, part: Part) -> None:
+        """A token must keep its id: a tokenizer and the settings of generation go by it."""
+        first = self.by == "first" if not self.kept else self.kept == tuple(range(len(self.kept)))
+        if not first:
+            raise SurgeryError(
+                "the tokens that stay would have other ids, which no tokenizer knows of",
+                path=part.path,
+                expected="the first ones",
+                hint='`by="first"`',
             )
 
     def _places(self, part: Part) -> int:

@@ -93,4 +93,4 @@ def _least(gate: Any, groups: int) -> int:
     """How many experts a group must keep: those a token is sent to come from the chosen groups alone."""
     chosen = int(getattr(gate, "topk_group", None) or 1) if groups > 1 else 1
     by_two_best = 2 if "e_score_correction_bias" in gate._buffers else 1  # a group's score is their sum
-    return max(ceil(gate.top_k / chosen), by_two_best)
+    return max(ceil(int(gate.top_k) / chosen), by_two_best)
