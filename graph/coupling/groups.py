@@ -41,7 +41,19 @@ class Group:
     places: tuple[Place, ...]
 
 
-def couple(model: nn.Module, inputs: Inputs) -> tuple[Group, ...]:
+@dataclass(frozen=True)
+class Coupling:
+    """The groups of a model, and the plain numbers that its forward computes with.
+
+    `numbers` are (operator, numbers) of each elementwise operator in turn. If they change with the number
+    of units, the forward has counted them.
+    """
+
+    groups: tuple[Group, ...]
+    numbers: tuple[tuple[str, tuple[float, ...]], ...]
+
+
+def couple(model: nn.Module, inputs: Inputs) -> Coupling:
     """All groups of `model` as its forward on fakes of `inputs` couples them, in the order of the tree.
 
     Without a unit the model computes what it computed with the weights that read the unit's outputs set
@@ -53,7 +65,7 @@ def couple(model: nn.Module, inputs: Inputs) -> tuple[Group, ...]:
     return with_room(levels, lambda: _couple(model, inputs))
 
 
-def _couple(model: nn.Module, inputs: Inputs) -> tuple[Group, ...]:
+def _couple(model: nn.Module, inputs: Inputs) -> Coupling:
     with as_before(), uncompiled(), torch.inference_mode(False), torch.no_grad():
         mode = fake_mode()
         try:
@@ -66,7 +78,7 @@ def _couple(model: nn.Module, inputs: Inputs) -> tuple[Group, ...]:
                 flow.joined.fix(*flow.labelled(tensor).dims)
         except Exception as error:
             raise NotCoupled(f"{type(error).__name__}: {error}") from error
-    return tuple(_groups(flow))
+    return Coupling(tuple(_groups(flow)), tuple(flow.numbers))
 
 
 class _Flow(TorchDispatchMode):
@@ -78,6 +90,7 @@ class _Flow(TorchDispatchMode):
         self.known: dict[int, tuple[torch.Tensor, Labelled]] = {}  # tensors are held: no id is used twice
         self.stored: list[tuple[str, torch.Tensor, Labelled]] = []
         self.read: set[int] = set()
+        self.numbers: list[tuple[str, tuple[float, ...]]] = []
         for path, module in walk(model):
             for name, tensor, _ in own_tensors(module):
                 if id(tensor) not in self.known:
@@ -111,6 +124,9 @@ class _Flow(TorchDispatchMode):
         out = func(*args, **kwargs)
         given = {id(tensor) for tensor in tensors_in((args, kwargs))}
         made = tensors_in(out)
+        if torch.Tag.pointwise in func.tags:
+            plain = (*args, *kwargs.values())
+            self.numbers.append((str(func), tuple(each for each in plain if type(each) in (int, float))))
         everywhere = self._carried(func, args, kwargs, made)
         for tensor, dims in zip(made, everywhere, strict=True):
             if id(tensor) not in given:  # what was written in place keeps its labels

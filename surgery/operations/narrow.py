@@ -1,4 +1,4 @@
-"""Narrow: fewer neurons, heads, experts."""
+"""Narrow: fewer neurons, channels, experts, tokens."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from fractions import Fraction
 from math import floor
 from typing import Any, Literal
 
-import torch
-
-from surgery.edits import Edit, SetAttribute, SetBuffer, SetConfig, SetTensor
+from surgery.edits import Edit
 from surgery.errors import SurgeryError
 from surgery.fields import Found, Targets, option
-from surgery.lazy import Held, Lazy, recipe
 from surgery.model import Patient
 from surgery.operation import Operation, operation
-from surgery.widths import KINDS, Cut, Follow, Part
-from surgery.widths.channels import channels, frozen, group_of, parts_of, thawed
+from surgery.widths import KINDS, Part
+from surgery.widths.channels import channels, frozen, group_of, parts_of, refuse_counted, thawed
+from surgery.widths.cutting import Cutting, config_edits
 from surgery.widths.vocabulary import refuse_lost
 
 
@@ -38,8 +36,9 @@ class Narrow(Operation):
 
     `channels` of convolutions go in groups that hang together: a convolution with its norm, what is added
     to it or multiplied with it, and what reads it (after Fang et al. 2023, arXiv:2301.12900). A group is
-    narrowed if all modules that write it are among the targets, others are left as they are. What goes
-    in, what comes out, and channels that look at one another (a softmax or LayerNorm over them) stay.
+    narrowed if all modules that write it are among the targets, others are left as they are. A unit is a
+    channel, or all that are one group of a grouped convolution or norm. What goes in, what comes out, and
+    channels that look at one another (a softmax or LayerNorm over them) stay.
 
     `experts` of mixtures leave with their rows of the router; where it chooses among groups first, each
     group loses as many, and `kept` are places in a group.
@@ -48,7 +47,7 @@ class Narrow(Operation):
     found at the input embedding. No id may go that the config, the generation config or the tokenizer names.
 
     Refused: no such units there, a count that is no whole number of units, a tie that leads out of the
-    targets, channels without example inputs.
+    targets, channels without example inputs, or where the forward computes with their number.
     """
 
     targets: Targets = option(help="modules with such units, or what contains them")
@@ -79,7 +78,9 @@ class Narrow(Operation):
                 hint="the model the script was made on, or making the step anew",
             )
         changes: dict[str, Any] = {"found": found}
-        return replace(step, **changes)
+        step = replace(step, **changes)
+        refuse_counted(patient, step.plan)
+        return step
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         if self.units == "channels" and self.found is not None:
@@ -87,17 +88,15 @@ class Narrow(Operation):
         else:
             parts = KINDS[self.units](patient)
         left = {part: self._left(part) for part in self._mine(parts, self.targets)}
-        if self.ratio is not None and any(count < part.count for part, count in left.items()):
-            left = {
-                part: count for part, count in left.items() if count < part.count
-            }  # the rest is too small
+        if self.ratio is not None:  # of a few units it may be none
+            left = {part: count for part, count in left.items() if count < part.count} or left
         for part, count in left.items():
             self._refuse_none(part, count)
             if self.units == "vocabulary":
                 self._refuse_other_ids(part)
                 refuse_lost(patient, part, count)
-        yield from _Plan(patient, left, self).edits()
-        yield from _config(patient, parts, left)
+        yield from Cutting(patient, left, self.kept, self.by).edits()
+        yield from config_edits(patient, parts, left)
 
     def _mine(self, parts: list[Part], targets: Targets) -> list[Part]:
         """The parts within the targets; SurgeryError if there is none."""
@@ -174,137 +173,5 @@ class Narrow(Operation):
         return len(self.kept)
 
 
-class _Plan:
-    """The edits of one step; what is tied is computed once and stays tied."""
-
-    def __init__(self, patient: Patient, left: dict[Part, int], step: Narrow) -> None:
-        self.patient, self.left, self.step = patient, left, step
-        self.indices: dict[tuple[tuple[int, Cut], ...], Lazy] = {}
-        self.taken: dict[tuple[int, int, int, tuple[int, ...]], Lazy] = {}
-
-    def edits(self) -> Iterator[Edit]:
-        indices = {part: self._index(part) for part in self.left}
-        cuts: dict[str, list[tuple[Part, Cut]]] = {}
-        falls: dict[tuple[str, str], int] = {}
-        for part, left in self.left.items():
-            for cut in part.cuts:
-                cuts.setdefault(cut.path, []).append((part, cut))
-            for follow in part.follows:
-                key = (follow.path, follow.name)
-                falls[key] = falls.get(key, 0) + (part.count - left) * follow.size
-        made = {path: self._narrowed(path, here, indices) for path, here in cuts.items()}
-        self._refuse_ties_outwards(made)
-        for path, tensor in made.items():
-            yield SetTensor(path, tensor) if self.patient.buffer(path) is None else SetBuffer(path, tensor)
-        for (path, name), gone in falls.items():
-            yield SetAttribute(path, name, getattr(self.patient.module(path), name) - gone)
-
-    def _tensor(self, path: str) -> Held:
-        return self.patient.buffer(path) or self.patient.tensor(path)
-
-    def _index(self, part: Part) -> Lazy:
-        """The places that stay, chosen once for parts that share all their tensors."""
-        tensors = [self._tensor(cut.path) for cut in part.cuts]
-        key = tuple(
-            (id(tensor.parameter), replace(cut, path=""))
-            for cut, tensor in zip(part.cuts, tensors, strict=True)
-        )
-        if key not in self.indices:
-            self.indices[key] = self._choice(part, tensors)
-        return self.indices[key]
-
-    def _choice(self, part: Part, tensors: list[Held]) -> Lazy:
-        left = self.left[part]
-        if self.step.kept or self.step.by == "first":
-            places = self.step.kept or tuple(range(left))
-            return recipe("chosen", shape=(left,), dtype=torch.int64, places=places)
-        once = {
-            (id(tensor.parameter), cut.dim, cut.sections): (cut, tensor)  # a tied tensor counts once
-            for cut, tensor in zip(part.cuts, tensors, strict=True)
-            if cut.scored
-        }
-        scored = list(once.values())
-        wide = torch.float32
-        for _, tensor in scored:
-            wide = torch.promote_types(wide, tensor.dtype)
-        scores = recipe(
-            "unit_energies",
-            *(tensor for _, tensor in scored),
-            shape=(part.count,),
-            dtype=wide,
-            count=part.count,
-            dims=tuple(cut.dim for cut, _ in scored),
-            sections=tuple(number for cut, _ in scored for pair in cut.sections for number in pair),
-            lengths=tuple(len(cut.sections) for cut, _ in scored),
-        )
-        return recipe("largest", scores, shape=(left,), dtype=torch.int64, keep=left)
-
-    def _narrowed(self, path: str, here: list[tuple[Part, Cut]], indices: dict[Part, Lazy]) -> Lazy:
-        """The tensor after all its cuts; each moves the sections of those that follow."""
-        tensor: Lazy = self._tensor(path)
-        gone: list[tuple[int, int, int]] = []
-        for part, cut in here:
-            fewer = part.count - self.left[part]
-            sections = [
-                (start - sum(less for dim, place, less in gone if dim == cut.dim and place < start), size)
-                for start, size in cut.sections
-            ]
-            gone += [(cut.dim, start, fewer * size) for start, size in cut.sections]
-            tensor = self._taken(tensor, part, replace(cut, sections=tuple(sections)), indices[part])
-        return tensor
-
-    def _taken(self, tensor: Lazy, part: Part, cut: Cut, index: Lazy) -> Lazy:
-        sections = tuple(number for pair in cut.sections for number in pair)
-        source = id(tensor.parameter) if isinstance(tensor, Held) else id(tensor)
-        key = (source, id(index), cut.dim, sections)
-        if key not in self.taken:
-            shape = list(tensor.shape)
-            shape[cut.dim] -= (part.count - self.left[part]) * sum(size for _, size in cut.sections)
-            self.taken[key] = recipe(
-                "take_units",
-                tensor,
-                index,
-                shape=tuple(shape),
-                count=part.count,
-                dim=cut.dim,
-                sections=sections,
-            )
-        return self.taken[key]
-
-    def _refuse_ties_outwards(self, made: dict[str, Lazy]) -> None:
-        """Every path of a tensor must have been cut, and in the same way, or a tie would break unseen."""
-        for places in [*self.patient.sites().values(), *self.patient.buffer_sites().values()]:
-            inside = [place for place in places if place in made]
-            if len({id(made[place]) for place in inside}) > 1 or len(inside) not in (0, len(places)):
-                outside = next((place for place in places if place not in inside), places[-1])
-                raise SurgeryError(
-                    "is tied to a place that would not be narrowed with it",
-                    path=sorted(inside)[0],
-                    got=outside,
-                    hint=f'`untie("{outside.rpartition(".")[0]}")` first, or both among the targets',
-                )
-
-
 def _within(path: str, targets: tuple[str, ...]) -> bool:
     return any(target in ("", path) or path.startswith(f"{target}.") for target in targets)
-
-
-def _config(patient: Patient, parts: list[Part], left: dict[Part, int]) -> Iterator[Edit]:
-    """What the model says of all its parts, once it is the same for every part that goes by it."""
-    agreed: dict[Follow, set[int]] = {}
-    for part in parts:
-        for follow in part.agreed:
-            agreed.setdefault(follow, set()).add(left.get(part, part.count))
-    for follow, found in agreed.items():
-        if len(found) == 1:
-            yield SetAttribute(follow.path, follow.name, found.pop() * follow.size)
-    counts: dict[tuple[str, int], set[int]] = {}
-    for part in parts:
-        for entry in part.config:
-            counts.setdefault(entry, set()).add(left.get(part, part.count))
-    for (name, size), found in counts.items():
-        if len(found) == 1 and hasattr(patient.config, name):
-            yield SetConfig(name, found.pop() * size)
-            for part in parts:
-                for fixed, value in part.fixed:
-                    yield SetConfig(fixed, value)

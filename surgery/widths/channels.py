@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import zip_longest
 from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from graph.coupling import Group, NotCoupled, Place, couple
+from graph.coupling import Coupling, Group, NotCoupled, Place, couple
 from surgery.adapters.lora import LoraLinear
+from surgery.edits import Edit, Site
 from surgery.errors import SurgeryError
 from surgery.fields import Found
+from surgery.journal import Journal
 from surgery.model import Patient
 from surgery.tracing import values_unchecked
 from surgery.widths.part import Cut, Follow, Part
@@ -30,12 +33,40 @@ def channels(patient: Patient) -> list[Part]:
             "which channels hang together shows only when the model runs, and there are no example inputs",
             hint="`surgery.open(model, inputs)`",
         )
+    return parts_of(patient, _coupling(patient).groups)
+
+
+def _coupling(patient: Patient) -> Coupling:
     try:
         with values_unchecked():
-            groups = couple(patient.root, patient.inputs)
+            return couple(patient.root, patient.inputs)
     except NotCoupled as error:
         raise SurgeryError(f"which channels hang together cannot be followed: {error}") from None
-    return parts_of(patient, groups)
+
+
+def refuse_counted(patient: Patient, narrow: Callable[[Patient], Iterable[Edit]]) -> None:
+    """SurgeryError if the forward computes with the number of channels, which `narrow` changes.
+
+    The edits that `narrow` plans are tried on a skeleton. One whose forward fails is left to the trace.
+    """
+    from surgery.preview import sketch  # which knows of operations
+
+    drawn = sketch(patient.root)
+    tried = Patient(drawn.model, patient.inputs)
+    for edit in list(narrow(tried)):
+        edit.apply(Site(drawn.model, Journal(), drawn.run))
+    before = _coupling(patient).numbers
+    try:
+        after = _coupling(tried).numbers
+    except SurgeryError:
+        return
+    for (name, numbers), (other, others) in zip_longest(before, after, fillvalue=("nothing", ())):
+        if (name, numbers) != (other, others):
+            raise SurgeryError(
+                "the forward computes with the number of channels, and with fewer it computes something else",
+                got=f"{other} with {others}",
+                expected=f"{name} with {numbers}",
+            )
 
 
 def parts_of(patient: Patient, groups: tuple[Group, ...]) -> list[Part]:
