@@ -15,7 +15,10 @@ from surgery.lazy import Lazy
 
 
 class Run(Protocol):
-    """How lazy tensors become parameters: computed (live) or on meta with their lineage (skeleton)."""
+    """How lazy tensors become parameters: computed (live) or on meta with their lineage (skeleton).
+
+    A buffer is real on a skeleton too, and has a lineage there.
+    """
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter: ...
 
@@ -65,7 +68,10 @@ class SetTensor:
 
 @dataclass(frozen=True)
 class SetBuffer:
-    """The buffer slot `path` holds `tensor`."""
+    """The buffer slot `path` holds `tensor`; whether a checkpoint stores it stays as it is.
+
+    On a skeleton it is a tensor of zeros: buffers are real there, and what is stored gets loaded.
+    """
 
     path: str
     tensor: Lazy

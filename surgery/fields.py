@@ -27,6 +27,7 @@ Kind = Literal[
     "integers",
     "parents",
     "measured",
+    "found",
 ]
 
 
@@ -70,6 +71,13 @@ class Parent:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What resolving a step found, as plain data of JSON; frozen in the step, entered by nobody."""
+
+    data: Any
+
+
+@dataclass(frozen=True)
 class FieldSpec:
     """One field as forms, schemas and listings need it; bounds are inclusive."""
 
@@ -82,6 +90,11 @@ class FieldSpec:
     minimum: float | None = None
     maximum: float | None = None
     optional: bool = False
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a person gives it; what was measured or found is frozen into a step by itself."""
+        return self.kind not in ("measured", "found")
 
 
 def option(
@@ -107,6 +120,7 @@ _KINDS: dict[Any, Kind] = {
     tuple[int, ...]: "integers",
     tuple[Parent, ...]: "parents",
     Measured: "measured",
+    Found: "found",
 }
 
 
@@ -236,6 +250,10 @@ def _measured(value: Any) -> Measured | None:
     return value if isinstance(value, Measured) else Measured.from_data(value)
 
 
+def _found(value: Any) -> Found | None:
+    return value if isinstance(value, Found) else Found(value) if isinstance(value, list | dict) else None
+
+
 _CONVERTERS: dict[Kind, Any] = {
     "paths": _targets,
     "path": _target,
@@ -248,6 +266,7 @@ _CONVERTERS: dict[Kind, Any] = {
     "integers": _integers,
     "parents": _parents,
     "measured": _measured,
+    "found": _found,
 }
 
 _EXPECTED: dict[Kind, str] = {
@@ -262,4 +281,5 @@ _EXPECTED: dict[Kind, str] = {
     "integers": "a list of whole numbers",
     "parents": "a list of checkpoint folders",
     "measured": "what a measure found, as a script says it",
+    "found": "what a script says was found",
 }

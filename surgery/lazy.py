@@ -32,12 +32,12 @@ class Lazy:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Held(Lazy):
-    """The very parameter that a slot holds; written to another slot it makes a tie."""
+    """The very parameter, or buffer, that a slot holds; written to another slot it makes a tie."""
 
-    parameter: torch.nn.Parameter
+    parameter: torch.Tensor
 
     @classmethod
-    def of(cls, parameter: torch.nn.Parameter) -> Held:
+    def of(cls, parameter: torch.Tensor) -> Held:
         return cls(shape=tuple(parameter.shape), dtype=parameter.dtype, parameter=parameter)
 
 

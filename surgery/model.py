@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import nn
 
 from graph.paths import nearest
@@ -22,10 +23,13 @@ class Patient:
     """A model under surgery, live or a skeleton; operations ask it for modules and lazy tensors.
 
     It is made for one plan: what it has looked up in the tree it does not look up again.
+
+    `inputs` are the example inputs and `tokenizer` what came with the model, None where there is none: a
+    model that is made anew has neither.
     """
 
-    def __init__(self, root: nn.Module) -> None:
-        self.root = root
+    def __init__(self, root: nn.Module, inputs: Any = None, tokenizer: Any = None) -> None:
+        self.root, self.inputs, self.tokenizer = root, inputs, tokenizer
 
     @property
     def config(self) -> Any:
@@ -93,10 +97,17 @@ class Patient:
 
     def sites(self) -> dict[int, list[str]]:
         """All paths of every parameter, by the id of the Parameter object, in the order of the tree."""
-        found: dict[int, list[str]] = {}
-        for path, parameter in self.root.named_parameters(remove_duplicate=False):
-            found.setdefault(id(parameter), []).append(path)
-        return found
+        return _sites(self.root.named_parameters(remove_duplicate=False))
+
+    def buffer(self, path: str) -> Held | None:
+        """The lazy tensor of the buffer at `path`; None if there is no buffer."""
+        owner, _, name = path.rpartition(".")
+        buffer = self.module(owner)._buffers.get(name)
+        return None if buffer is None else Held.of(buffer)
+
+    def buffer_sites(self) -> dict[int, list[str]]:
+        """All paths of every buffer, as `sites` gives those of parameters."""
+        return _sites(self.root.named_buffers(remove_duplicate=False))
 
     def module_paths(self, module: nn.Module) -> list[str]:
         """All paths at which this very module object sits."""
@@ -190,6 +201,13 @@ class Patient:
     def declared_ties(self) -> dict[str, str]:
         """Ties the model's class makes by itself when its config says so: target → source."""
         return declared_ties(self.root)
+
+
+def _sites(named: Iterable[tuple[str, torch.Tensor]]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for path, tensor in named:
+        found.setdefault(id(tensor), []).append(path)
+    return found
 
 
 def private_shell(

@@ -77,7 +77,7 @@ class Operation(ABC):
     @classmethod
     def of(cls, *values: Any, **named: Any) -> Self:
         """An operation from values in the order of the fields, as `s.tie("a", to="b")` gives them."""
-        names = [spec.name for spec in cls.specs if spec.kind != "measured"]
+        names = [spec.name for spec in cls.specs if spec.is_asked]
         if len(values) > len(names):
             raise SurgeryError(f"{cls.name} has {len(names)} fields", got=f"{len(values)} values")
         given = dict(zip(names, values, strict=False))

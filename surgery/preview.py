@@ -104,7 +104,7 @@ def nonzero(drawn: Sketch) -> tuple[int, int] | None:
     return total, after
 
 
-def _count(node: Lazy | None, parameter: nn.Parameter) -> int:
+def _count(node: Lazy | None, parameter: torch.Tensor) -> int:
     """Non-zeros where the values are there and unchanged, else the number of elements."""
     if isinstance(node, Held) and not node.parameter.is_meta:
         return int(torch.count_nonzero(node.parameter.detach()))

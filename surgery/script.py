@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from surgery.errors import SurgeryError
-from surgery.fields import Parent, Target, Targets
+from surgery.fields import Found, Parent, Target, Targets
 from surgery.measures import Measured, read_sidecar, write_sidecar
 from surgery.operation import Operation
 from surgery.registry import operation_named
@@ -175,13 +175,11 @@ def python_of(step: Operation) -> str:
     parts: list[str] = []
     for index, spec in enumerate(step.specs):
         value = getattr(step, spec.name)
-        if not spec.required and value == spec.default:
+        if not spec.is_asked or (not spec.required and value == spec.default):
             continue
         count = value.count if isinstance(value, Targets) else None
         if isinstance(value, Targets | Target):
             value = value.select
-        elif spec.kind == "measured":
-            continue
         elif spec.kind == "parents":
             value = [parent.source for parent in value]
         text = json.dumps(value) if isinstance(value, str | list) else repr(value)
@@ -220,7 +218,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, Parent):
         return {"source": value.source, "fingerprint": value.fingerprint}
-    return value
+    return value.data if isinstance(value, Found) else value
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

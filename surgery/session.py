@@ -68,7 +68,7 @@ class Session:
     @property
     def patient(self) -> Patient:
         """The model as operations see it."""
-        return Patient(self._model)
+        return Patient(self._model, *self._came_along)
 
     @property
     def graph(self) -> ModuleGraph:
@@ -183,8 +183,9 @@ class Session:
             before = self._on_fakes()
             drawn = sketch(self._model)
             names = {new: self._origins[old] for new, old in drawn.source_of.items() if old in self._origins}
+            along = self._came_along
         with recalling(self.history):
-            resolved = tuple(carry_out(step, drawn.model, Journal(), drawn.run) for step in planned)
+            resolved = tuple(carry_out(step, drawn.model, Journal(), drawn.run, *along) for step in planned)
         graph = self.tracing.on_fakes(drawn.model, names)
         if before.problem is None and resolved:
             refuse_broken(graph, resolved[-1].name)
@@ -301,7 +302,8 @@ class Session:
         try:
             with recalling(self.history):
                 operation = self._measured(operation)
-                step = carry_out(operation, self._model, journal, Skeleton() if self.is_skeleton else Live())
+                run = Skeleton() if self.is_skeleton else Live()
+                step = carry_out(operation, self._model, journal, run, *self._came_along)
             places = named(self._model, self._origins, self.history.next_id())
             graph = check(step)
         except BaseException:
@@ -328,6 +330,11 @@ class Session:
         shown = self.tracing(self._model, self._origins) if self.tracing.real else graph
         refuse_failed(step.name, before, on_fakes, shown, graph)
         return shown
+
+    @property
+    def _came_along(self) -> tuple[Any, Any]:
+        """The example inputs as they are now, and the tokenizer."""
+        return self.tracing.inputs, self.opened.tokenizer
 
     def _on_fakes(self) -> ModuleGraph:
         """The graph of the current state that other graphs of fakes can be compared with."""

@@ -189,7 +189,7 @@ def _form(draft: Draft) -> dict[str, Any]:
         "operation": cls.name,
         "title": cls.title,
         "summary": cls.summary().replace("`", ""),
-        "fields": [_field(spec, draft) for spec in cls.specs if spec.kind != "measured"],
+        "fields": [_field(spec, draft) for spec in cls.specs if spec.is_asked],
         "can_apply": draft.can_apply,
         "apply_label": f"Apply {cls.title.lower()}",
     }

@@ -19,7 +19,7 @@ def print_operations() -> None:
         fields = ", ".join(
             spec.name if spec.required else f"{spec.name}={spec.default!r}"
             for spec in cls.specs
-            if spec.kind != "measured"
+            if spec.is_asked
         )
         table.add_row(Text(name), Text(cls.summary()), Text(fields), Text(cls.source))
     for item in found.unavailable:

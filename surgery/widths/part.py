@@ -22,7 +22,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Follow:
-    """An attribute of the module at `path` that is `size` times the number of units."""
+    """An attribute of the module at `path` that falls by `size` with each unit that goes."""
 
     path: str
     name: str
@@ -41,7 +41,11 @@ class Part:
     path: str
     count: int
     cuts: tuple[Cut, ...]
+    members: tuple[str, ...] = ()
+    """Modules that must all be among the targets, `path` with them; none means `path` alone."""
     follows: tuple[Follow, ...] = ()
+    agreed: tuple[Follow, ...] = ()
+    """Attributes that become `size` times the units once all parts of the model agree."""
     config: tuple[tuple[str, int], ...] = ()
     fixed: tuple[tuple[str, int], ...] = ()
     least: int = 1

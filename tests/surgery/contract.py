@@ -26,6 +26,7 @@ from surgery.registry import operation_named
 from surgery.script import step_data, step_from
 from surgery.session import Session
 from tests.zoo import ZOO
+from tests.zoo.channels import CHANNELS
 
 
 def half() -> tuple[nn.Module, Any]:
@@ -58,7 +59,7 @@ def repeated() -> tuple[nn.Module, Any]:
     return Repeated().eval(), (torch.randn(2, 6),)
 
 
-MODELS: dict[str, Callable[[], tuple[nn.Module, Any]]] = ZOO | {"half": half, "repeated": repeated}
+MODELS: dict[str, Callable[[], tuple[nn.Module, Any]]] = ZOO | CHANNELS | {"half": half, "repeated": repeated}
 
 PARENT = "<parent>"
 
@@ -225,17 +226,25 @@ def lineage_equals_live(case: Case) -> None:
     """What the skeleton remembers of each tensor computes to the bits of the live run: ready to stream."""
     session = case.session()
     drawn = sketch(session.model)
-    step = case.step().resolved(Patient(drawn.model))
-    for edit in list(step.plan(Patient(drawn.model))):
+    patient = Patient(drawn.model, session.tracing.inputs)
+    step = case.step().resolved(patient)
+    for edit in list(step.plan(patient)):
         edit.apply(Site(drawn.model, Journal(), drawn.run))
+    buffers = dict(session.model.named_buffers(remove_duplicate=False))
     session.apply(case.step())
     live = dict(session.model.named_parameters(remove_duplicate=False))
     planned = dict(drawn.model.named_parameters(remove_duplicate=False))
     assert list(live) == list(planned)
+    live |= session.model.named_buffers(remove_duplicate=False)
+    planned |= {
+        name: buffer
+        for name, buffer in drawn.model.named_buffers(remove_duplicate=False)
+        if live[name] is not buffers.get(name)  # written by the step
+    }
     memo: dict[int, torch.Tensor] = {}
     grounded: dict[int, Lazy] = {}  # kept for the whole comparison: `memo` goes by the ids of its nodes
-    for name, parameter in planned.items():
-        node = _grounded(drawn.run.lineage[id(parameter)], drawn.run.lineage, grounded)
+    for name, tensor in planned.items():
+        node = _grounded(drawn.run.lineage[id(tensor)], drawn.run.lineage, grounded)
         assert torch.equal(compute(node, memo), live[name].detach()), name
 
 

@@ -114,6 +114,7 @@ PLAIN += [
     Case("repeated", "merge", {"targets": "blocks[1:3]"}, first=(("untie", {"targets": "blocks[1]"}),)),
     Case("repeated", "tie", {"targets": "blocks[2]", "to": "blocks.0", "start": "average"}),
     Case("repeated", "untie", {"targets": "blocks[1]"}, lossless=True),
+    Case("cnn", "narrow", {"targets": "**", "units": "channels", "ratio": 0.5}),
 ]
 
 DECODERS = [case for model in BLOCKS for case in _decoder_cases(model)]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pytest
 
 from surgery.errors import SurgeryError
-from surgery.fields import Parent, Target, Targets, coerce, field_specs, option
+from surgery.fields import Found, Parent, Target, Targets, coerce, field_specs, option
 
 
 @dataclasses.dataclass
@@ -23,6 +23,7 @@ class Every:
     text: str = option("", help="words")
     numbers: tuple[float, ...] = option((), help="weights")
     parents: tuple[Parent, ...] = option((), help="folders")
+    found: Found = option(Found([]), help="what a run showed")
     perhaps: float | None = option(None, help="a scale, or none", minimum=0.0)
 
 
@@ -56,6 +57,7 @@ FITS: list[tuple[str, Any, Any]] = [
     ("parents", "one", (Parent("one"),)),
     ("parents", ["one", Parent("two")], (Parent("one"), Parent("two"))),
     ("parents", [{"source": "one", "fingerprint": "sha256:0"}], (Parent("one", "sha256:0"),)),
+    ("found", [1, {"a": None}], Found([1, {"a": None}])),
     ("perhaps", None, None),
     ("perhaps", 3, 3.0),
 ]
@@ -76,6 +78,7 @@ REFUSED: dict[str, list[Any]] = {
     "text": [None, 7, ["a"], b"a"],
     "numbers": [None, 1.0, "12", [None], [True], [float("nan")], [float("inf")], ["1"], {}, [LARGE]],
     "parents": [None, 7, [7], [None], [{"fingerprint": "sha256:0"}], [{"source": "a", "name": "b"}], {}],
+    "found": [None, 7, "a", True],
     "perhaps": ["none", float("nan"), False, LARGE],
 }  # fmt: skip
 
@@ -84,7 +87,8 @@ def test_every_kind_is_read_from_its_annotation() -> None:
     """The annotation is the kind, `| None` makes it optional, no default makes it required."""
     assert {name: spec.kind for name, spec in SPECS.items()} == {
         "paths": "paths", "path": "path", "number": "number", "integer": "integer", "choice": "choice",
-        "flag": "flag", "text": "text", "numbers": "numbers", "parents": "parents", "perhaps": "number",
+        "flag": "flag", "text": "text", "numbers": "numbers", "parents": "parents", "found": "found",
+        "perhaps": "number",
     }  # fmt: skip
     assert [name for name, spec in SPECS.items() if spec.required] == ["paths", "path"]
     assert [name for name, spec in SPECS.items() if spec.optional] == ["perhaps"]
