@@ -76,8 +76,10 @@ class Skeleton:
         if isinstance(lazy, Held):
             return lazy.parameter
         if id(lazy) not in self.buffers:
-            known = isinstance(lazy, Known)
-            made = lazy.tensor.clone() if known else torch.zeros(lazy.shape, dtype=lazy.dtype, device=device)
+            if isinstance(lazy, Known):
+                made = lazy.tensor.clone()
+            else:
+                made = torch.zeros(lazy.shape, dtype=lazy.dtype, device=device)
             self.buffers[id(lazy)] = made
             self.lineage[id(made)] = lazy
         return self.buffers[id(lazy)]

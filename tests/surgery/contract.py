@@ -226,12 +226,11 @@ def lineage_equals_live(case: Case) -> None:
     """What the skeleton remembers of each tensor computes to the bits of the live run: ready to stream."""
     session = case.session()
     drawn = sketch(session.model)
-    patient = Patient(drawn.model, session.tracing.inputs)
-    step = case.step().resolved(patient)
-    for edit in list(step.plan(patient)):
-        edit.apply(Site(drawn.model, Journal(), drawn.run))
     buffers = dict(session.model.named_buffers(remove_duplicate=False))
-    session.apply(case.step())
+    step = session.apply(case.step()).step  # with what it measured
+    assert step is not None
+    for edit in list(step.plan(Patient(drawn.model, session.tracing.inputs))):
+        edit.apply(Site(drawn.model, Journal(), drawn.run))
     live = dict(session.model.named_parameters(remove_duplicate=False))
     planned = dict(drawn.model.named_parameters(remove_duplicate=False))
     assert list(live) == list(planned)

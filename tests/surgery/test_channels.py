@@ -15,6 +15,7 @@ from torch.nn import functional as F
 import surgery
 from graph.coupling import couple
 from surgery import SurgeryError
+from surgery.checkpoint.load import read_manifest
 from surgery.demo.classifiers import DigitsCnn, example_images
 from tests.surgery.contract import CHECKS, MODELS, Case, loads_again, run, untouched
 from tests.zoo import ATLAS
@@ -201,7 +202,7 @@ def test_transformers_resnet(tmp_path: Path) -> None:
     session.narrow("resnet", units="channels", ratio=0.5)
     assert run(session.model, inputs).shape == run(model, inputs).shape
     loads_again(session, tmp_path / "out")
-    assert not (tmp_path / "out" / "config.json").exists()
+    assert read_manifest(tmp_path / "out")["loads_with"] == "surgery.load"
     assert untouched(model) == before
 
 

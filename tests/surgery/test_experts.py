@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 import surgery
 from surgery import SurgeryError
+from surgery.checkpoint.load import read_manifest
 from surgery.quiet import quiet
 from tests.surgery.contract import CHECKS, MODELS, Case, cached_equals_uncached, loads_again, run, untouched
 from tests.zoo.experts import deepseek_v2, deepseek_v3, mixtral, python_routed, qwen3_moe, qwen_moe
@@ -135,7 +136,7 @@ def test_one_layer_alone(tmp_path: Path) -> None:
     assert [layer.mlp.experts.num_experts for layer in edited.model.layers] == [2, 4]
     cached_equals_uncached(session.model)
     loads_again(session, tmp_path / "uneven")
-    assert not (tmp_path / "uneven" / "config.json").exists()
+    assert read_manifest(tmp_path / "uneven")["loads_with"] == "surgery.load"
     session.narrow("model.layers[1]", units="experts", count=2)
     assert (edited.config.num_local_experts, edited.num_experts) == (2, 2)
     loads_again(session, tmp_path / "even")
