@@ -61,8 +61,8 @@ class Watch:
         self._looked_at[optimiser] = self._state
         if gone := self.stale(optimiser):
             warnings.warn(
-                f"this {type(optimiser).__name__} holds parameters that are no longer in the model under "
-                f"surgery, and trains nothing there: {listed(gone)}. Try: a new one over `s.model.parameters()`.",
+                f"this {type(optimiser).__name__} holds parameters that are no longer in the model, "
+                f"where it trains nothing: {listed(gone)}. Try: a new one over `s.model.parameters()`.",
                 SurgeryWarning,
                 stacklevel=4,
             )
