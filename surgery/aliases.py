@@ -7,7 +7,7 @@ Its forward may call them there: replacing or removing them in the tree would th
 from __future__ import annotations
 
 import types
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,25 +65,37 @@ def _touched(edits: Sequence[Edit], model: nn.Module) -> Iterator[tuple[nn.Modul
 
 def _held_outside(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
     """(owner, place, module) for every module that an attribute leads to past the tree."""
+    leads: dict[type, bool] = {}
     for path, owner in model.named_modules():
         for name, value in owner.__dict__.items():
-            if name not in _TREE and value is not None:
-                found = _Found()
+            if _may_lead(value, leads) and name not in _TREE:
+                found = _Found(leads)
                 found(value)
                 for module in found.modules:
                     yield owner, f"{path}.{name}".lstrip("."), module
+
+
+def _may_lead(value: Any, leads: dict[type, bool]) -> bool:
+    """Whether `value` is of a class whose objects lead to others; `leads` remembers which are."""
+    kind = type(value)
+    if kind not in leads:
+        leads[kind] = kind not in ProxyTypes and (
+            isinstance(value, nn.Module | types.MethodType) or is_reference(value) or is_holder(value)
+        )
+    return leads[kind] and (kind not in (dict, OrderedDict) or bool(value))  # most are empty
 
 
 @dataclass
 class _Found:
     """The modules that values lead to, by the ways on which a shell of the model has its own."""
 
+    leads: dict[type, bool]
     modules: list[nn.Module] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
 
     def __call__(self, value: Any) -> Any:
         """Notes the modules and returns `value`: to what leads to modules it is a change of nothing."""
-        if isinstance(value, str | int | float | None) or type(value) in ProxyTypes or id(value) in self.seen:
+        if id(value) in self.seen or not _may_lead(value, self.leads):
             return value
         self.seen.add(id(value))
         if isinstance(value, nn.Module):
@@ -92,7 +104,7 @@ class _Found:
             self(value.__self__)
         elif is_reference(value):
             redirected(value, self)
-        elif is_holder(value):
+        else:
             for item in _items(value):
                 self(item)
         return value
