@@ -21,6 +21,7 @@ import torch
 from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
 
+from graph.tree import walk
 from graph.units import short
 from surgery.errors import SurgeryWarning
 
@@ -98,7 +99,7 @@ class Keeper:
 
     def follow(self, model: nn.Module, held: Iterable[object], others: Sequence[object]) -> None:
         """`settle`, after `model` changed, if there can be more than the limit: a search makes many steps."""
-        parameters = list(model.parameters())
+        parameters = parameters_of(model)
         before, self._model_bytes = self._model_bytes, sum(item.nbytes for item in parameters)
         self._most_bytes += before  # all of it, at most, is what only the history keeps now
         accelerators = {item.device for item in parameters if not _in_memory(item.device)}
@@ -122,7 +123,7 @@ class Keeper:
 
     def bring_back(self, model: nn.Module) -> None:
         """Every Parameter of `model` is on its device again, with the very bits it left with."""
-        for parameter in model.parameters():
+        for parameter in parameters_of(model):
             home = self._away.get(parameter)
             if home is not None:
                 data = parameter.data.clone() if home.filed else parameter.data
@@ -168,6 +169,12 @@ class Keeper:
             home = self._away.get(parameter)
             self._away[parameter] = Home(home.device if home else parameter.device, filed=True)
             parameter.data = data
+
+
+def parameters_of(model: nn.Module) -> list[nn.Parameter]:
+    """The Parameters of a model, each once, however deep its tree."""
+    found = (item for _, module in walk(model) for item in module._parameters.values() if item is not None)
+    return list({id(item): item for item in found}.values())
 
 
 def tensors_in(values: Iterable[object]) -> Iterator[torch.Tensor]:
