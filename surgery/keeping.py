@@ -21,13 +21,15 @@ import torch
 from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
 
+from graph.tree import walk
 from graph.units import short
 from surgery.copies import settled
 from surgery.errors import SurgeryWarning
 
 _APART = 64
 """Bytes that the start of a tensor in the file is a multiple of."""
-_NO_MORE = object()
+_PLAIN = frozenset({type(None), bool, int, float, str})  # most of what modules hold
+_LEADING = (torch.Tensor, nn.Module, dict, list, tuple, set)
 _LONGEST = 4096
 """Items of a plain container that are looked at: a list of more is data, not modules."""
 
@@ -98,10 +100,11 @@ class Keeper:
 
     def follow(self, model: nn.Module, held: Iterable[object], others: Sequence[object]) -> None:
         """`settle`, after `model` changed, if there can be more than the limit: a search makes many steps."""
-        before, self._model_bytes = self._model_bytes, sum(item.nbytes for item in model.parameters())
+        parameters = parameters_of(model)
+        before, self._model_bytes = self._model_bytes, sum(item.nbytes for item in parameters)
         self._most_bytes += before  # all of it, at most, is what only the history keeps now
-        devices = {parameter.device for parameter in model.parameters()}
-        if self._most_bytes > min([self.limit_bytes, *map(_quarter_of, devices)]):
+        accelerators = {item.device for item in parameters if not _in_memory(item.device)}
+        if self._most_bytes > min([self.limit_bytes, *map(_quarter_of, accelerators)]):
             self.settle(held, others)
 
     def settle(self, held: Iterable[object], others: Iterable[object]) -> None:
@@ -122,7 +125,7 @@ class Keeper:
 
     def bring_back(self, model: nn.Module) -> None:
         """Every Parameter of `model` is on its device again, with the very bits it left with."""
-        for parameter in model.parameters():
+        for parameter in parameters_of(model):
             home = self._away.get(parameter)
             if home is not None:
                 data = parameter.data.clone() if home.filed else parameter.data
@@ -170,24 +173,36 @@ class Keeper:
             parameter.data = data
 
 
+def parameters_of(model: nn.Module) -> list[nn.Parameter]:
+    """The Parameters of a model, each once, however deep its tree."""
+    found = (item for _, module in walk(model) for item in module._parameters.values() if item is not None)
+    return list({id(item): item for item in found}.values())
+
+
 def tensors_in(values: Iterable[object]) -> Iterator[torch.Tensor]:
     """Tensors, each once, in modules and plain containers, in those in these, and so on; the first first."""
     seen: set[int] = set()
     waiting: list[Iterator[object]] = [iter(values)]
     while waiting:
-        value = next(waiting[-1], _NO_MORE)
-        if value is _NO_MORE:
-            waiting.pop()
-        elif (
-            isinstance(value, torch.Tensor | nn.Module | dict | list | tuple | set) and id(value) not in seen
-        ):
+        for value in waiting[-1]:
+            if type(value) in _PLAIN or not isinstance(value, _LEADING) or id(value) in seen:
+                continue
             seen.add(id(value))
             if isinstance(value, torch.Tensor):
                 yield value
-            elif isinstance(value, nn.Module):
-                waiting.append(iter(list(value.__dict__.values())))
-            elif len(value) <= _LONGEST:
-                waiting.append(iter(list(value.values() if isinstance(value, dict) else value)))
+            else:
+                waiting.append(iter(_inside(value)))
+                break
+        else:
+            waiting.pop()
+
+
+def _inside(value: Any) -> list[object]:
+    if isinstance(value, nn.Module):
+        return list(value.__dict__.values())
+    if len(value) > _LONGEST:
+        return []
+    return list(value.values() if isinstance(value, dict) else value)
 
 
 def quarter_of_memory() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from torch.utils.weak import WeakIdKeyDictionary
 
+from graph.tree import join, walk
 from surgery.errors import SurgeryWarning
 from surgery.selecting import listed
 
@@ -35,7 +37,7 @@ class Watch:
         """To be called after each change of the model."""
         self._state += 1
         present = set()
-        for path, parameter in self._model.named_parameters():
+        for path, parameter in self._parameters():
             present.add(id(parameter))
             self._paths[parameter] = path
         if not self._hooked and any(
@@ -46,13 +48,20 @@ class Watch:
 
     def stale(self, optimiser: Optimizer) -> tuple[str, ...]:
         """The paths that Parameters of the optimiser had in the model when they were last in it."""
-        present = {id(parameter) for parameter in self._model.parameters()}
+        present = {id(parameter) for _, parameter in self._parameters()}
         held = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         return tuple(
             self._paths[parameter]
             for parameter in held
             if id(parameter) not in present and parameter in self._paths
         )
+
+    def _parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Parameters by path, however deep the tree; of several paths the first comes last."""
+        for path, module in reversed([*walk(self._model)]):
+            for name, parameter in module._parameters.items():
+                if parameter is not None:
+                    yield join(path, name), parameter
 
     def before_step(self, optimiser: Optimizer) -> None:
         """A SurgeryWarning if the optimiser holds what is gone; once per state of the model."""
@@ -61,9 +70,8 @@ class Watch:
         self._looked_at[optimiser] = self._state
         if gone := self.stale(optimiser):
             warnings.warn(
-                f"this {type(optimiser).__name__} holds parameters that are no longer in the model under "
-                f"surgery, and trains nothing there: {listed(gone)}. "
-                "Try: a new one over `s.model.parameters()`.",
+                f"this {type(optimiser).__name__} holds parameters that are no longer in the model, "
+                f"where it trains nothing: {listed(gone)}. Try: a new one over `s.model.parameters()`.",
                 SurgeryWarning,
                 stacklevel=4,
             )

@@ -74,9 +74,8 @@ def test_stepping_it_warns_once_per_state(session: surgery.Session) -> None:
     assert stepped(session, optimiser) == []
     session.sparsify("blocks[*].{up,down}", 0.5)
     assert stepped(session, optimiser) == [
-        "this AdamW holds parameters that are no longer in the model under surgery, and trains nothing "
-        "there: blocks.0.up.weight, blocks.0.down.weight, blocks.1.up.weight, blocks.1.down.weight and 4 "
-        "more. "
+        "this AdamW holds parameters that are no longer in the model, where it trains nothing: "
+        "blocks.0.up.weight, blocks.0.down.weight, blocks.1.up.weight, blocks.1.down.weight and 4 more. "
         "Try: a new one over `s.model.parameters()`."
     ]
     assert stepped(session, optimiser) == []
