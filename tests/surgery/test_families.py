@@ -45,7 +45,7 @@ ROOM = {("t5", 0): {"num_decoder_layers": 2}, ("t5", -1): {"num_layers": 6}}
 # A variant knows its blocks and their names as its family does; what is its own is the cache.
 CASES = [
     *((name, 0, edit) for name in DECODERS | ENCODERS for edit in EDITS),
-    *((name, 0, edit) for name in TWO_LISTS for edit in ("remove-first", "swap")),
+    *((name, 0, "remove-first") for name in TWO_LISTS),
     *((name, -1, edit) for name in TWO_LISTS for edit in ("remove-middle", "duplicate")),
     *((name, -1, "move") for name in TWO_LISTS if name != "resnet"),
     *((name, 0, "move") for name in VARIANTS),
@@ -226,7 +226,7 @@ def test_beams_and_a_static_cache(name: str) -> None:
             assert torch.equal(generated(session.model, heard(name, inputs), **settings), plain)
 
 
-@pytest.mark.parametrize("name", ["gemma3_text", "mixtral", "distilbert", *TWO_LISTS])
+@pytest.mark.parametrize("name", ["gemma3_text", "mixtral", "distilbert", "t5", "whisper", "resnet"])
 def test_shared_copies(name: str, tmp_path: Path) -> None:
     """Each has its own slot in the cache; the folder, which transformers cannot load, keeps them shared."""
     model, inputs = small(name)
