@@ -32,5 +32,5 @@ def refuse_too_few(
                 path=path,
                 got=f"{after[path]} blocks",
                 expected=f"at most {after[other]}",
-                hint=f"removing blocks of `{path}` before, or in the same step",
+                hint=f"fewer blocks in `{path}` before, or in the same step",
             )
