@@ -72,7 +72,7 @@ def _loading(content: Content, reason: str | None) -> list[str]:
 
 def _agreement(plain: Plain) -> str:
     if plain.difference is None:
-        return "There were no example inputs to measure that on."
+        return "There were no example inputs it runs on to measure that."
     if plain.difference == 0:
         return "On the example inputs its outputs are bit for bit those of the edited model."
     return (

@@ -153,7 +153,7 @@ class _Conversion(torch.Tensor):
         cls, result: torch.Tensor, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
     ) -> Self:
         source = args[0]
-        if isinstance(source, cls) and _same_storage(result, source):
+        if isinstance(source, cls) and _is_view(func, result, source):
             if result.shape == source.shape and result.is_contiguous():
                 return cls.of(source.lazy)
             strides, offset = tuple(result.stride()), int(result.storage_offset())
@@ -171,6 +171,10 @@ class _Conversion(torch.Tensor):
         return cls.of(recipe(name, *(item.lazy for item in source), shape=tuple(result.shape), dim=dim))
 
 
-def _same_storage(one: torch.Tensor, other: torch.Tensor) -> bool:
+def _is_view(func: Callable[..., Any], result: torch.Tensor, source: torch.Tensor) -> bool:
+    """Whether the result shows the source's memory as it was, in the same dtype."""
+    name = getattr(func, "__name__", "")
+    in_place = name.endswith("_") and not name.endswith("__")
     with torch._C.DisableTorchFunctionSubclass():
-        return bool(one.untyped_storage()._cdata == other.untyped_storage()._cdata)
+        same = result.untyped_storage()._cdata == source.untyped_storage()._cdata
+        return bool(same and result.dtype == source.dtype and not in_place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -147,15 +148,27 @@ def test_a_parent_that_lacks_an_expert_is_refused(tmp_path: Path) -> None:
         session.merge("**", parents=[str(folder)])
 
 
-def test_a_conversion_that_is_not_known_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda tensor: torch.roll(tensor, 1), "roll"),
+        (lambda tensor: tensor.mul_(2), "mul_"),
+        (lambda tensor: tensor.view(torch.int32), "view"),
+        (lambda tensor: tensor.half(), "half"),
+    ],
+    ids=["copy", "in place", "bits", "dtype"],
+)
+def test_a_conversion_that_is_not_known_is_refused(
+    change: Callable[[torch.Tensor], torch.Tensor], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Instead of a tensor of another content: the function is named."""
     from transformers import core_model_loading
 
-    def rolled(self: Any, input_dict: dict[str, Any], **_: Any) -> dict[str, Any]:
-        return {key: torch.roll(value[0], 1) for key, value in input_dict.items()}
+    def changed(self: Any, input_dict: dict[str, Any], **_: Any) -> dict[str, Any]:
+        return {key: change(value[0]) for key, value in input_dict.items()}
 
-    monkeypatch.setattr(core_model_loading.SplitModulelist, "convert", rolled)
-    with pytest.raises(SurgeryError, match=r"in a way that is not known here; got roll"):
+    monkeypatch.setattr(core_model_loading.SplitModulelist, "convert", changed)
+    with pytest.raises(SurgeryError, match=rf"in a way that is not known here; got {name}"):
         on_disk(SMALL["mixtral"]()[0])
 
 

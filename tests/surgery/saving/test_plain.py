@@ -156,7 +156,7 @@ def test_without_example_inputs_the_card_says_so(tmp_path: Path) -> None:
     object.__setattr__(session.opened, "inputs", None)
     session.tie("model.layers.1", to="model.layers.0")
     folder = session.save(tmp_path / "out", plain=True)
-    assert "There were no example inputs to measure that on." in (folder / "README.md").read_text()
+    assert "There were no example inputs it runs on to measure that." in (folder / "README.md").read_text()
 
 
 def test_an_ordinary_model_is_saved_as_ever(tmp_path: Path) -> None:
