@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from math import floor
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
+from surgery.adapters.lora import LoraLinear
 from surgery.edits import Edit, SetAttribute, SetConfig, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
@@ -16,6 +17,8 @@ from surgery.lazy import Held, Lazy, recipe
 from surgery.model import Patient
 from surgery.operation import Operation, operation
 from surgery.widths import KINDS, Cut, Part
+
+_ABSENT = object()
 
 
 @operation(
@@ -29,14 +32,15 @@ class Narrow(Operation):
     Fields: `targets`: modules with such units or what contains them; `units`: their kind; `ratio` in
     (0, 1): the part of each target's units that goes, ⌊ratio · n⌋; or `count`: how many each keeps; or
     `kept`: the very places that stay, from 0. `by`: `magnitude` keeps the units of largest Σw², of equal
-    ones the first; `first` the first ones. Tied parts are narrowed alike and stay tied. The result is as if what is
-    gone had been zero. The config follows once all parts of the model agree; till then a folder needs
-    `surgery.load`. Refused: no such units there, a count that is no whole number of units, a tie that
-    leads out of the targets, modules under adapters.
+    ones the first; `first` the first ones. Heads that share keys and values go together: `count` then is a
+    number of query heads, `kept` are places of such groups. Tied parts are narrowed alike and stay tied.
+    The result is as if what is gone had led nowhere. The config follows once all parts of the model agree
+    and if it can say it; else a folder needs `surgery.load`. Refused: no such units there, a count that is
+    no whole number of units, a tie that leads out of the targets, modules under adapters.
     """
 
     targets: Targets = option(help="modules with such units, or what contains them")
-    units: Literal["neurons"] = option("neurons", help="what there are fewer of")
+    units: Literal["neurons", "heads"] = option("neurons", help="what there are fewer of")
     ratio: float | None = option(None, help="part of the units that goes", minimum=0.01, maximum=0.99)
     count: int | None = option(None, help="how many stay in each target", minimum=1)
     kept: tuple[int, ...] = option((), help="places of the units that stay, instead of a number")
@@ -46,14 +50,28 @@ class Narrow(Operation):
         parts = KINDS[self.units](patient)
         mine = [part for part in parts if _within(part.path, self.targets.paths)]
         if not mine:
-            raise SurgeryError(
-                f"has no {self.units} that could be taken apart",
-                path=self.targets.select,
-                hint=f"`{parts[0].path}`" if parts else None,
-            )
+            raise self._nothing(parts)
+        for part in mine:
+            _refuse(patient, part)
         left = {part.path: self._left(part) for part in mine}
+        _refuse_unlike(parts, left)
         yield from _Plan(patient, mine, left, self).edits()
         yield from _config(patient, parts, left)
+
+    def _nothing(self, parts: list[Part]) -> SurgeryError:
+        """Why nothing is narrowed: the targets are a piece of something, or there is nothing at all."""
+        for part in parts:
+            if any(_within(cut.path, self.targets.paths) for cut in part.cuts):
+                return SurgeryError(
+                    f"has only a piece of what its {self.units} are made of",
+                    path=self.targets.select,
+                    hint=f"`{part.path}`",
+                )
+        return SurgeryError(
+            f"has no {self.units} that could be taken apart",
+            path=self.targets.select,
+            hint=f"`{parts[0].path}`" if parts else None,
+        )
 
     def _left(self, part: Part) -> int:
         """How many units stay in this part."""
@@ -101,7 +119,7 @@ class _Plan:
     def __init__(self, patient: Patient, parts: list[Part], left: dict[str, int], step: Narrow) -> None:
         self.patient, self.parts, self.left, self.step = patient, parts, left, step
         self.indices: dict[tuple[int, ...], Lazy] = {}
-        self.taken: dict[tuple[int, int], Lazy] = {}
+        self.taken: dict[tuple[int, int, int, tuple[tuple[int, int], ...]], Lazy] = {}
         self.covered: dict[int, set[str]] = {}
 
     def edits(self) -> Iterator[Edit]:
@@ -110,7 +128,8 @@ class _Plan:
             for cut in part.cuts:
                 yield SetTensor(cut.path, self._narrowed(part, cut, index))
             for follow in part.follows:
-                yield SetAttribute(follow.path, follow.name, self.left[part.path] * follow.size)
+                value = self.left[part.path] * follow.size + follow.fixed
+                yield SetAttribute(follow.path, follow.name, value)
         self._refuse_ties_outwards()
 
     def _index(self, part: Part) -> Lazy:
@@ -145,7 +164,7 @@ class _Plan:
     def _narrowed(self, part: Part, cut: Cut, index: Lazy) -> Lazy:
         tensor = self.patient.tensor(cut.path)
         self.covered.setdefault(id(tensor.parameter), set()).add(cut.path)
-        key = (id(tensor.parameter), id(index))
+        key = (id(tensor.parameter), id(index), cut.dim, cut.sections)
         if key not in self.taken:
             shape = list(tensor.shape)
             shape[cut.dim] -= (part.count - self.left[part.path]) * sum(size for _, size in cut.sections)
@@ -162,12 +181,12 @@ class _Plan:
 
     def _refuse_ties_outwards(self) -> None:
         """Every path of a tensor must have been cut, and in the same way, or a tie would break unseen."""
-        made: dict[int, set[int]] = {}
-        for parameter, index in self.taken:
-            made.setdefault(parameter, set()).add(index)
+        made: dict[int, int] = {}
+        for parameter, *_ in self.taken:
+            made[parameter] = made.get(parameter, 0) + 1
         for parameter, places in self.patient.sites().items():
             inside = self.covered.get(parameter, set())
-            if inside and (len(made[parameter]) > 1 or inside != set(places)):
+            if inside and (made[parameter] > 1 or inside != set(places)):
                 outside = next((place for place in places if place not in inside), places[-1])
                 raise SurgeryError(
                     "is tied to a place that would not be narrowed with it",
@@ -181,15 +200,68 @@ def _within(path: str, targets: tuple[str, ...]) -> bool:
     return any(target in ("", path) or path.startswith(f"{target}.") for target in targets)
 
 
-def _config(patient: Patient, parts: list[Part], left: dict[str, int]) -> Iterator[Edit]:
-    """The config's figures, once they are the same for every part that goes by them."""
-    counts: dict[tuple[str, int], set[int]] = {}
+def _refuse(patient: Patient, part: Part) -> None:
+    """SurgeryError for a part that cannot be narrowed, or has adapters inside."""
+    if part.refused:
+        raise SurgeryError(part.refused, path=part.path, hint=part.hint)
+    for cut in part.cuts:
+        path = cut.path
+        while "." in path:
+            path = path.rpartition(".")[0]
+            if isinstance(patient.module(path), LoraLinear):
+                raise SurgeryError(
+                    "is under an adapter, which has the widths of now",
+                    path=path,
+                    hint=f'`fold("{path}")` or `detach("{path}")` first',
+                )
+
+
+def _refuse_unlike(parts: list[Part], left: dict[str, int]) -> None:
+    """SurgeryError if parts that must have equally many units would not."""
+    found: dict[str, tuple[str, int]] = {}
     for part in parts:
-        for entry in part.config:
-            counts.setdefault(entry, set()).add(left.get(part.path, part.count))
-    for (name, size), found in counts.items():
-        if len(found) == 1 and hasattr(patient.config, name):
-            yield SetConfig(name, found.pop() * size)
-            for part in parts:
-                for fixed, value in part.fixed:
-                    yield SetConfig(fixed, value)
+        count = left.get(part.path, part.count)
+        if part.alike:
+            path, other = found.setdefault(part.alike, (part.path, count))
+            if count != other:
+                raise SurgeryError(
+                    f"must be left with as many as {path}, whose number goes for both",
+                    path=part.path,
+                    got=f"{count * part.per_unit} and {other * part.per_unit}",
+                    hint=f'`narrow("{part.alike}", …)`, which takes them all',
+                )
+
+
+def _config(patient: Patient, parts: list[Part], left: dict[str, int]) -> Iterator[Edit]:
+    """The config's figures, once they are the same for every part that goes by them.
+
+    A figure that no part goes by now means something else, and stays; so does what the config refuses.
+    """
+    if patient.model_type is None:
+        return
+    counts: dict[str, set[int]] = {}
+    before: dict[str, set[int]] = {}
+    fixed: dict[str, dict[str, int]] = {}
+    for part in parts:
+        for name, size in part.config:
+            counts.setdefault(name, set()).add(left.get(part.path, part.count) * size)
+            before.setdefault(name, set()).add(part.count * size)
+            fixed.setdefault(name, {}).update(part.fixed)
+    changes: dict[str, int] = {}
+    for name, found in counts.items():
+        said = getattr(patient.config, name, _ABSENT)
+        if len(found) == 1 and (said is None or said in before[name]):
+            changes |= {name: found.pop()} | fixed[name]
+    if changes and _accepts(patient.config, changes):
+        for name, value in changes.items():
+            yield SetConfig(name, value)
+
+
+def _accepts(config: Any, changes: dict[str, int]) -> bool:
+    """Whether the config's class takes these values; some want heads that divide the hidden width."""
+    names = {getattr(config, "attribute_map", {}).get(name, name): value for name, value in changes.items()}
+    try:
+        type(config).from_dict(config.to_dict() | names)
+    except Exception:  # its validation raises what it likes
+        return False
+    return True

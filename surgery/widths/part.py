@@ -22,11 +22,12 @@ class Cut:
 
 @dataclass(frozen=True)
 class Follow:
-    """An attribute of the module at `path` that is `size` times the number of units."""
+    """An attribute of the module at `path` that is `size` times the number of units, and `fixed` more."""
 
     path: str
     name: str
     size: int = 1
+    fixed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,12 @@ class Part:
     """Fewer units than this cannot be left."""
     per_unit: int = 1
     """How many of what the user counts make a unit: query heads that share keys, for one."""
+    alike: str = ""
+    """A selector: of all parts that have the same here, equally many units must be left."""
+    refused: str = ""
+    """Why it cannot be narrowed, if it cannot."""
+    hint: str | None = None
+    """The way out where it is refused."""
 
 
 def cut(path: str, dim: int, size: int = 1, *, start: int = 0, scored: bool = True) -> Cut:
@@ -57,5 +64,10 @@ def cut(path: str, dim: int, size: int = 1, *, start: int = 0, scored: bool = Tr
 
 def fused(path: str, dim: int, count: int, sizes: tuple[int, ...]) -> Cut:
     """Sections behind one another, as in a fused projection: `count` units of each size."""
+    return Cut(path, dim, behind_one_another(count, sizes))
+
+
+def behind_one_another(count: int, sizes: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Sections of `count` units each, the units of a section of one size."""
     starts = [count * sum(sizes[:place]) for place in range(len(sizes))]
-    return Cut(path, dim, tuple(zip(starts, sizes, strict=True)))
+    return tuple(zip(starts, sizes, strict=True))

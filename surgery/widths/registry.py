@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from surgery.model import Patient
+from surgery.widths.heads import heads
 from surgery.widths.neurons import neurons
 from surgery.widths.part import Part
 
 Units = Callable[[Patient], list[Part]]
 """Every part of the model with units of one kind, in the order of the tree."""
 
-KINDS: dict[str, Units] = {"neurons": neurons}
+KINDS: dict[str, Units] = {"heads": heads, "neurons": neurons}
