@@ -49,8 +49,16 @@ def combined(lines: Iterable[str]) -> str:
 
 def config_line(config: Any) -> str:
     """The fields of a transformers config that change what is computed, as one line of JSON."""
-    fields = {key: value for key, value in config.to_dict().items() if key not in _INCIDENTAL}
-    return f"config {json.dumps(fields, sort_keys=True, default=str)}"
+    return f"config {json.dumps(_computing(config.to_dict()), sort_keys=True, default=str)}"
+
+
+def _computing(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields without the incidental ones, in configs inside configs too."""
+    return {
+        key: _computing(value) if isinstance(value, dict) else value
+        for key, value in fields.items()
+        if key not in _INCIDENTAL
+    }
 
 
 class Fingerprinter:
