@@ -14,7 +14,7 @@ from torch import nn
 
 from surgery.model import Patient
 from surgery.widths.fused_heads import falcon, gpt2, neox, phi3
-from surgery.widths.linear import Linear, linears
+from surgery.widths.linear import linears
 from surgery.widths.part import Cut, Follow, Part, cut
 
 # By class: its linear layers for queries, keys, values, and out; and whether its config can say how wide a
@@ -52,6 +52,7 @@ _FUSED: dict[str, Callable[[nn.Module, str, Patient], Part | None]] = {
 # Attributes of a module that holds queries, keys and values: what they are called in the families.
 _WIDTH_OF_HEAD = ("head_dim", "attention_head_size")
 _QUERY_HEADS = ("num_heads", "num_attention_heads", "n_heads")
+_TIME_STAMPS = "has heads that generation_config.alignment_heads names by their places, for time stamps"
 
 
 def heads(patient: Patient) -> list[Part]:
@@ -83,7 +84,12 @@ def _separate(
         return
     q, k, v, out = found
     count, groups = q.outputs // head, k.outputs // head
-    if (q.outputs, k.outputs, v.outputs, out.inputs) != (count * head, groups * head, groups * head, q.outputs):
+    if (q.outputs, k.outputs, v.outputs, out.inputs) != (
+        count * head,
+        groups * head,
+        groups * head,
+        q.outputs,
+    ):
         return
     shared = groups == 1 < count  # all query heads share these keys and values
     units = count if shared else groups
@@ -100,6 +106,7 @@ def _separate(
     if shared and "num_key_value_groups" in inner.__dict__:
         follows.append(Follow(place, "num_key_value_groups"))
     said = said and inner.config is patient.config and not getattr(module, "qk_layernorm", False)
+    stamped = _times_words(path, patient)
     config = [("num_attention_heads", each), *([] if shared else [("num_key_value_heads", 1)])]
     yield Part(
         path=path,
@@ -109,25 +116,24 @@ def _separate(
         follows=tuple(follows),
         config=tuple(config) if said else (),
         fixed=(("head_dim", head),) if said else (),
-        **_refused_by_timestamps(path, patient),
+        refused=_TIME_STAMPS if stamped else "",
+        hint="deleting `alignment_heads` from the generation config before the model is opened"
+        if stamped
+        else None,
     )
 
 
-def _refused_by_timestamps(path: str, patient: Patient) -> dict[str, str]:
-    """Whisper's time stamps are read off attention heads that its generation config names by place."""
+def _times_words(path: str, patient: Patient) -> bool:
+    """Whether Whisper reads its time stamps off heads here, which the generation config names by place."""
     settings = getattr(patient.root, "generation_config", None)
-    if path.rpartition(".")[2] != "encoder_attn" or not getattr(settings, "alignment_heads", None):
-        return {}
-    return {
-        "refused": "has heads that generation_config.alignment_heads names by their places, for time stamps",
-        "hint": "deleting `alignment_heads` from the generation config before the model is opened",
-    }
+    return path.rpartition(".")[2] == "encoder_attn" and bool(getattr(settings, "alignment_heads", None))
 
 
 def _of_t5(stack: nn.Module, path: str) -> Iterator[Part]:
-    """The attention of all blocks to their own stack, which shares a bias for each head; then to the other."""
+    """Attention within the stack, of all blocks since they share a bias by head; then that to the other."""
     blocks = f"{path}.block".lstrip(".")
-    inner, across = [], []
+    inner: list[tuple[str, nn.Module]] = []
+    across: list[tuple[str, nn.Module]] = []
     for number, block in enumerate(stack.get_submodule("block").children()):
         for index, layer in enumerate(block.get_submodule("layer").children()):
             for name, those in (("SelfAttention", inner), ("EncDecAttention", across)):

@@ -49,9 +49,7 @@ def neurons(patient: Patient) -> list[Part]:
     return parts
 
 
-def _part(
-    module: nn.Module, path: str, into: list[Linear], times: int, out: Linear, config: Any
-) -> Part:
+def _part(module: nn.Module, path: str, into: list[Linear], times: int, out: Linear, config: Any) -> Part:
     count = out.inputs
     cuts: list[Cut] = []
     follows: list[Follow] = []

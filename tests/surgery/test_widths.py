@@ -54,7 +54,7 @@ def energies_of_neurons(model: nn.Module, name: str, path: str) -> torch.Tensor:
     where = NEURONS[name]
     energy = columns(model.get_submodule(path)).square().sum(0)
     for end in where.into:
-        into: Any = model.get_submodule(path.removesuffix(where.out.rpartition(".")[2] if "mlp" in where.out else where.out) + end)
+        into: Any = model.get_submodule(path.removesuffix(where.out) + end)
         rows = columns(into).square().sum(1) + (0 if into.bias is None else into.bias.data.square())
         energy = energy + rows.view(-1, len(energy)).sum(0)
     return energy
@@ -102,7 +102,9 @@ def test_the_energy_of_a_head() -> None:
     weight, bias = attention.c_attn.weight.data.view(32, 3, 4, 8), attention.c_attn.bias.data.view(3, 4, 8)
     energy = weight.square().sum((0, 1, 3)) + bias.square().sum((0, 2))
     energy += attention.c_proj.weight.data.view(4, 8, 32).square().sum((1, 2))
-    made: Any = narrowed(model, targets="transformer.h[0]", units="heads", count=1).get_submodule("transformer.h.0")
+    made: Any = narrowed(model, targets="transformer.h[0]", units="heads", count=1).get_submodule(
+        "transformer.h.0"
+    )
     head = int(energy.argmax())
     assert torch.equal(made.attn.c_attn.weight, weight[:, :, head].reshape(32, 24))
     assert torch.equal(made.attn.c_attn.bias, bias[:, head].reshape(24))

@@ -1,4 +1,4 @@
-"""What a narrowed model keeps on every family: its figures, its cache, the folder it is saved in, the way back."""
+"""What a narrowed model keeps on every family: figures, cache, the folder it is saved in, the way back."""
 
 from __future__ import annotations
 

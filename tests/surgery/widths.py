@@ -56,7 +56,9 @@ def _gated_t5() -> tuple[nn.Module, Any]:
 MODELS: dict[str, _Maker] = {
     **{name: _short(name) for name in DECODERS | ENCODERS | VARIANTS},
     "falcon-multi-query": _short("falcon", new_decoder_architecture=False, multi_query=True),
-    "falcon-old": _short("falcon", new_decoder_architecture=False, multi_query=False, num_kv_heads=4, bias=True),
+    "falcon-old": _short(
+        "falcon", new_decoder_architecture=False, multi_query=False, num_kv_heads=4, bias=True
+    ),
     "llama-one-key": _short("llama", num_key_value_heads=1),
     "llama-biases": _short("llama", attention_bias=True, mlp_bias=True, num_key_value_heads=4),
     **{name: _stirred(ATLAS[name]) for name in ("t5", "bart", "whisper", "clip")},
@@ -97,7 +99,7 @@ NEURONS: dict[str, Neurons] = {
     **dict.fromkeys(("bert", "roberta", "bert-decoder", "roberta-decoder"), _BERT),
     **dict.fromkeys(("torch", "torch-decoder"), _LINEAR),
     "phi3": Neurons(("gate_up_proj",), "down_proj"),
-    "gpt2": Neurons(("c_fc",), "mlp.c_proj"),
+    "gpt2": Neurons(("mlp.c_fc",), "mlp.c_proj"),
     "distilbert": Neurons(("lin1",), "lin2"),
     "t5": Neurons(("wi",), "wo"),
     "t5-gated": Neurons(("wi_0", "wi_1"), "wo"),
@@ -187,18 +189,19 @@ def some(model: nn.Module, name: str, units: str) -> list[int]:
     return [place for place in range(count) if place % 3]
 
 
-def around(name: str, path: str) -> str:
-    """What holds the units that lead out at `path`, and no others of the kind."""
-    if name in ("t5", "t5-gated") and path.endswith("SelfAttention.o"):
-        return path.partition(".block")[0] + ".block"
-    levels = HEADS[name].out if path.endswith(HEADS.get(name, Heads("?")).out) else NEURONS[name].out
-    deeper = levels in ("output.dense", "attention.output.dense")
-    return path.rsplit(".", 2 if deeper else 1)[0]
+def holder(path: str) -> str:
+    """The path of what holds the units that lead out at `path`, and no others of the kind."""
+    outside = path.removesuffix(".output.dense")
+    return outside if outside != path else path.rpartition(".")[0]
 
 
 def alone(model: nn.Module, name: str, units: str) -> tuple[str, list[str]] | None:
     """What to narrow so that not all parts agree, and the paths through which its units lead out."""
     paths = leads_out(model, name, units)
     if units == "heads" and name in ALIKE:
-        return None if ALIKE[name] is None else (ALIKE[name], [path for path in paths if path.startswith("encoder")])
-    return around(name, paths[-1]), paths[-1:]
+        return (
+            None
+            if ALIKE[name] is None
+            else (ALIKE[name], [path for path in paths if path.startswith("encoder")])
+        )
+    return holder(paths[-1]), paths[-1:]
