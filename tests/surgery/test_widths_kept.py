@@ -18,7 +18,9 @@ from tests.surgery.contract import cached_equals_uncached, snapshot, untouched
 from tests.surgery.widths import CASES, HEADS, MODELS, SAY_HEADS, alone, exact, narrowed, outputs
 from tests.zoo.families import DECODERS, VARIANTS
 
-GENERATORS = [name for name in HEADS if name.partition("-")[0] in DECODERS or name in VARIANTS]
+# Those that attend to an encoder need its states, which the contract does not give.
+DECODING = [name for name in HEADS if name.partition("-")[0] in DECODERS or name in VARIANTS]
+GENERATORS = [name for name in DECODING if not name.endswith("-across")]
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -33,6 +33,17 @@ def _short(name: str, **more: Any) -> _Maker:
     return lambda: (DECODERS | ENCODERS | VARIANTS)[name](**settings)
 
 
+def _across(name: str) -> _Maker:
+    """A decoder that attends to an encoder's states as well."""
+
+    def made() -> tuple[nn.Module, Any]:
+        model, inputs = _short(name, add_cross_attention=True)()
+        states = torch.randn(2, 5, 32, generator=torch.Generator().manual_seed(0))
+        return model, {**inputs, "encoder_hidden_states": states}
+
+    return made
+
+
 def _stirred(make: _Maker) -> _Maker:
     def made() -> tuple[nn.Module, Any]:
         model, inputs = make()
@@ -59,6 +70,8 @@ MODELS: dict[str, _Maker] = {
     "falcon-old": _short(
         "falcon", new_decoder_architecture=False, multi_query=False, num_kv_heads=4, bias=True
     ),
+    "gpt2-across": _across("gpt2"),
+    "bert-decoder-across": _across("bert-decoder"),
     "llama-one-key": _short("llama", num_key_value_heads=1),
     "llama-biases": _short("llama", attention_bias=True, mlp_bias=True, num_key_value_heads=4),
     **{name: _stirred(ATLAS[name]) for name in ("t5", "bart", "whisper", "clip")},
@@ -80,7 +93,7 @@ class Neurons:
 class Heads:
     """Where a family's heads lead out, how wide one is, how many units there are, how many heads in each."""
 
-    out: str
+    out: str | tuple[str, ...]
     width: int = 8
     units: int = 4
     each: int = 1
@@ -110,13 +123,14 @@ HEADS: dict[str, Heads] = {
     **dict.fromkeys(("vit", "deit", "llama-one-key", "llama-biases"), Heads("o_proj")),
     **dict.fromkeys(("opt", "bart", "whisper", "clip"), Heads("out_proj")),
     **dict.fromkeys(("bert", "roberta", "bert-decoder", "roberta-decoder"), Heads("attention.output.dense")),
+    "bert-decoder-across": Heads("attention.output.dense"),
     **dict.fromkeys(("falcon-multi-query", "falcon-old"), Heads("self_attention.dense")),
     **dict.fromkeys(("t5", "t5-gated"), Heads("Attention.o")),
     "qwen3": Heads("o_proj", 12, units=2, each=2),
     "phi": Heads("self_attn.dense", units=2, each=2),
     "falcon": Heads("self_attention.dense", units=2, each=2),
     "gpt_neox": Heads("attention.dense"),
-    "gpt2": Heads("attn.c_proj"),
+    **dict.fromkeys(("gpt2", "gpt2-across"), Heads(("attn.c_proj", "attention.c_proj"))),
     "distilbert": Heads("out_lin"),
 }
 CASES = [(name, "neurons") for name in NEURONS] + [(name, "heads") for name in HEADS]
