@@ -43,14 +43,14 @@ class Narrow(Operation):
     units: Literal["neurons", "heads"] = option("neurons", help="what there are fewer of")
     ratio: float | None = option(None, help="part of the units that goes", minimum=0.01, maximum=0.99)
     count: int | None = option(None, help="how many stay in each target", minimum=1)
-    kept: tuple[int, ...] = option((), help="places of the units that stay, instead of a number")
+    kept: tuple[int, ...] = option((), help="places of the units that stay, from 0, instead of a number")
     by: Literal["magnitude", "first"] = option("magnitude", help="which units stay")
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         parts = KINDS[self.units](patient)
         mine = [part for part in parts if _within(part.path, self.targets.paths)]
         if not mine:
-            raise self._nothing(parts)
+            raise self._nothing(patient, parts)
         for part in mine:
             _refuse(patient, part)
         left = {part.path: self._left(part) for part in mine}
@@ -58,7 +58,7 @@ class Narrow(Operation):
         yield from _Plan(patient, mine, left, self).edits()
         yield from _config(patient, parts, left)
 
-    def _nothing(self, parts: list[Part]) -> SurgeryError:
+    def _nothing(self, patient: Patient, parts: list[Part]) -> SurgeryError:
         """Why nothing is narrowed: the targets are a piece of something, or there is nothing at all."""
         for part in parts:
             if any(_within(cut.path, self.targets.paths) for cut in part.cuts):
@@ -68,8 +68,9 @@ class Narrow(Operation):
                     hint=f"`{part.path}`",
                 )
         return SurgeryError(
-            f"has no {self.units} that could be taken apart",
+            f"has no {self.units} that narrow knows how to take apart",
             path=self.targets.select,
+            got=None if parts else type(patient.root).__name__,
             hint=f"`{parts[0].path}`" if parts else None,
         )
 
@@ -252,9 +253,17 @@ def _config(patient: Patient, parts: list[Part], left: dict[str, int]) -> Iterat
         said = getattr(patient.config, name, _ABSENT)
         if len(found) == 1 and (said is None or said in before[name]):
             changes |= {name: found.pop()} | fixed[name]
-    if changes and _accepts(patient.config, changes):
-        for name, value in changes.items():
-            yield SetConfig(name, value)
+    if not (changes and _accepts(patient.config, changes)):
+        changes = {}
+    for part in parts:
+        if part.reads_config and part.path in left and not changes.keys() >= dict(part.config).keys():
+            raise SurgeryError(
+                "reads its widths from the config, which does not take the new ones",
+                path=part.path,
+                got=", ".join(f"{name} = {left[part.path] * size}" for name, size in part.config),
+            )
+    for name, value in changes.items():
+        yield SetConfig(name, value)
 
 
 def _accepts(config: Any, changes: dict[str, int]) -> bool:

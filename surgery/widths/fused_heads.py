@@ -98,6 +98,7 @@ def phi3(module: nn.Module, path: str, patient: Patient) -> Part | None:
         config=(("num_attention_heads", each), ("num_key_value_heads", 1)),
         fixed=(("head_dim", head),),
         alike="**:Phi3Attention",
+        reads_config=True,
         refused=""
         if made.config is patient.config
         else "reads the number of heads from a config inside the model's, which cannot be edited yet",

@@ -51,6 +51,8 @@ class Part:
     """How many of what the user counts make a unit: query heads that share keys, for one."""
     alike: str = ""
     """A selector: of all parts that have the same here, equally many units must be left."""
+    reads_config: bool = False
+    """Whether the forward reads `config`: then it has to follow, and a class that refuses it is a refusal."""
     refused: str = ""
     """Why it cannot be narrowed, if it cannot."""
     hint: str | None = None

@@ -51,14 +51,28 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"targets": "decoder.block.1.layer.1", "units": "heads", "count": 2},
         r"as many as.*decoder\.block\[\*\]\.layer\.1\.EncDecAttention",
     ),
+    "a config that is read": (
+        "long_phi3",
+        {"units": "heads", "count": 2},
+        "reads its widths from the config",
+    ),
     "slopes by head": ("falcon-alibi", {"units": "heads", "count": 2}, "ALiBi"),
     "torch's attention": ("encoder", {"units": "heads", "count": 1}, "torch's own attention"),
 }
 
 
+def long_phi3() -> tuple[nn.Module, Any]:
+    """Phi-3 with factors for each frequency; its config wants as many as heads that fill the width have."""
+    factors = {"short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "rope_type": "longrope"}
+    return DECODERS["phi3"](
+        rope_parameters={**factors, "rope_theta": 10000.0, "partial_rotary_factor": 1.0},
+        original_max_position_embeddings=32,
+    )
+
+
 def model_of(name: str) -> tuple[nn.Module, Any]:
     """A model of the families, of the proof, or of the zoo."""
-    return (ATLAS | ZOO | DECODERS | VARIANTS | MODELS)[name]()
+    return (ATLAS | ZOO | DECODERS | VARIANTS | MODELS | {"long_phi3": long_phi3})[name]()
 
 
 @pytest.mark.parametrize("case", REFUSED)
