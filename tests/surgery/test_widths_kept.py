@@ -22,6 +22,9 @@ from tests.zoo.families import DECODERS, VARIANTS
 DECODING = [name for name in HEADS if name.partition("-")[0] in DECODERS or name in VARIANTS]
 GENERATORS = [name for name in DECODING if not name.endswith("-across")]
 
+# The neurons of a variant are those of its family.
+FAMILIES = [(name, units) for name, units in CASES if units == "heads" or "-" not in name]
+
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
@@ -32,7 +35,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize(("name", "units"), CASES)
+@pytest.mark.parametrize(("name", "units"), FAMILIES)
 def test_the_preview_is_right_and_undo_gives_all_back(name: str, units: str) -> None:
     """Figures before are those after; undo restores every object, and the opened model was never touched."""
     model, inputs = MODELS[name]()
@@ -58,6 +61,17 @@ def test_fewer_heads_keep_the_cache_right(name: str, everywhere: bool) -> None:
     targets = "**" if everywhere else (alone(model, name, "heads") or (None,))[0]
     if targets:
         cached_equals_uncached(narrowed(model, targets=targets, units="heads", ratio=0.5))
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+def test_a_static_cache_is_right_too(name: str) -> None:
+    """It takes the number of heads from the keys of each block, whatever the config says."""
+    model, _ = exact(name)
+    made: Any = narrowed(model, targets=(alone(model, name, "heads") or ("",))[0], units="heads", ratio=0.5)
+    prompt, settings = torch.tensor([[1, 2, 3, 4]]), {"max_new_tokens": 6, "do_sample": False}
+    plain = made.generate(prompt, use_cache=False, pad_token_id=0, **settings)
+    cached = made.generate(prompt, cache_implementation="static", pad_token_id=0, **settings)
+    assert torch.equal(cached, plain)
 
 
 @pytest.mark.parametrize("name", ["t5", "t5-gated", "bart", "whisper"])
@@ -91,7 +105,7 @@ def loads(session: Session, folder: Path, alone: bool) -> Any:
     return loaded.eval()
 
 
-@pytest.mark.parametrize(("name", "units"), CASES)
+@pytest.mark.parametrize(("name", "units"), FAMILIES)
 def test_it_loads_again(name: str, units: str, tmp_path: Path) -> None:
     """By transformers alone where all blocks agree and the config can say it, else by `surgery.load`."""
     model, inputs = MODELS[name]()
