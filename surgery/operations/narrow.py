@@ -18,8 +18,6 @@ from surgery.model import Patient
 from surgery.operation import Operation, operation
 from surgery.widths import KINDS, Cut, Part
 
-_ABSENT = object()
-
 
 @operation(
     title="Narrow",
@@ -240,20 +238,8 @@ def _config(patient: Patient, parts: list[Part], left: dict[str, int]) -> Iterat
     """
     if patient.model_type is None:
         return
-    counts: dict[str, set[int]] = {}
-    before: dict[str, set[int]] = {}
-    fixed: dict[str, dict[str, int]] = {}
-    for part in parts:
-        for name, size in part.config:
-            counts.setdefault(name, set()).add(left.get(part.path, part.count) * size)
-            before.setdefault(name, set()).add(part.count * size)
-            fixed.setdefault(name, {}).update(part.fixed)
-    changes: dict[str, int] = {}
-    for name, found in counts.items():
-        said = getattr(patient.config, name, _ABSENT)
-        if len(found) == 1 and (said is None or said in before[name]):
-            changes |= {name: found.pop()} | fixed[name]
-    if not (changes and _accepts(patient.config, changes)):
+    changes = _agreed(patient.config, parts, left)
+    if changes and not _accepts(patient.config, changes):
         changes = {}
     for part in parts:
         if part.reads_config and part.path in left and not changes.keys() >= dict(part.config).keys():
@@ -264,6 +250,27 @@ def _config(patient: Patient, parts: list[Part], left: dict[str, int]) -> Iterat
             )
     for name, value in changes.items():
         yield SetConfig(name, value)
+
+
+def _agreed(config: Any, parts: list[Part], left: dict[str, int]) -> dict[str, int]:
+    """What the config is to say: figures that all parts agree on, those of one part all or none."""
+    wanted: dict[str, set[int]] = {}
+    before: dict[str, set[int]] = {}
+    for part in parts:
+        for name, size in part.config:
+            wanted.setdefault(name, set()).add(left.get(part.path, part.count) * size)
+            before.setdefault(name, set()).add(part.count * size)
+        for name, value in part.fixed:
+            wanted.setdefault(name, set()).add(value)
+    there = {name: getattr(config, name) for name in before if hasattr(config, name)}
+    lost = {name for name, said in there.items() if said is not None and said not in before[name]}
+    lost |= {name for name, values in wanted.items() if len(values) > 1}
+    changes: dict[str, int] = {}
+    for part in parts:
+        names = [name for name, _ in part.config if name in there] + [name for name, _ in part.fixed]
+        if there.keys() & set(names) and not lost & set(names):
+            changes |= {name: next(iter(wanted[name])) for name in names}
+    return changes
 
 
 def _accepts(config: Any, changes: dict[str, int]) -> bool:

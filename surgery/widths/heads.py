@@ -84,12 +84,7 @@ def _separate(
         return
     q, k, v, out = found
     count, groups = q.outputs // head, k.outputs // head
-    if (q.outputs, k.outputs, v.outputs, out.inputs) != (
-        count * head,
-        groups * head,
-        groups * head,
-        q.outputs,
-    ):
+    if q.outputs != out.inputs or k.outputs != v.outputs or q.outputs % head or k.outputs % head:
         return
     shared = groups == 1 < count  # all query heads share these keys and values
     units = count if shared else groups
@@ -100,22 +95,22 @@ def _separate(
         cuts += k.along_outputs((0, head)) + v.along_outputs((0, head))
         follows += [k.follow_outputs(head), v.follow_outputs(head)]
     cuts += out.along_inputs((0, each * head))
-    place = f"{path}.self" if inner is not module else path
+    place = f"{path}.self".lstrip(".") if inner is not module else path
     follows += [Follow(place, name, each) for name in _QUERY_HEADS if name in inner.__dict__]
     follows += [Follow(place, "all_head_size", each * head)] if "all_head_size" in inner.__dict__ else []
     if shared and "num_key_value_groups" in inner.__dict__:
         follows.append(Follow(place, "num_key_value_groups"))
     said = said and inner.config is patient.config and not getattr(module, "qk_layernorm", False)
     stamped = _times_words(path, patient)
-    config = [("num_attention_heads", each), *([] if shared else [("num_key_value_heads", 1)])]
+    of_keys = (("num_key_value_heads", 1),)
     yield Part(
         path=path,
         count=units,
         per_unit=each,
         cuts=tuple(cuts),
         follows=tuple(follows),
-        config=tuple(config) if said else (),
-        fixed=(("head_dim", head),) if said else (),
+        config=(("num_attention_heads", each), *(() if shared else of_keys)) if said else (),
+        fixed=(("head_dim", head), *(of_keys if shared else ())) if said else (),
         refused=_TIME_STAMPS if stamped else "",
         hint="deleting `alignment_heads` from the generation config before the model is opened"
         if stamped

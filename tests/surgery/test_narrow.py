@@ -12,7 +12,8 @@ from torch import nn
 
 import surgery
 from surgery import Session, SurgeryError
-from tests.surgery.contract import loads_again, snapshot
+from surgery.model import private_shell
+from tests.surgery.contract import cached_equals_uncached, loads_again, snapshot
 from tests.surgery.widths import MODELS, narrowed, outputs
 from tests.zoo import ATLAS, ZOO
 from tests.zoo.families import DECODERS, VARIANTS
@@ -242,6 +243,26 @@ def test_the_config_follows_once_all_agree(tmp_path: Path) -> None:
     session.goto(0)
     assert (config.intermediate_size, config.num_attention_heads, config.num_key_value_heads) == (48, 4, 2)
     assert not hasattr(config, "head_dim")
+
+
+def test_groups_and_single_heads_together(tmp_path: Path) -> None:
+    """Where one group is left, its heads go one by one; the config waits till both numbers agree."""
+    session = surgery.open(*DECODERS["llama"]())
+    config: Any = session.model.config
+    session.narrow("model.layers[0]", "heads", count=2)
+    session.narrow("**", "heads", ratio=0.5)
+    attention: Any = [session.model.get_submodule(f"model.layers.{n}.self_attn") for n in (0, 1)]
+    assert [module.q_proj.out_features for module in attention] == [8, 16]
+    assert [module.k_proj.out_features for module in attention] == [8, 8]
+    assert [module.num_key_value_groups for module in attention] == [1, 2]
+    assert (config.num_attention_heads, config.num_key_value_heads) == (4, 2)
+    cached_equals_uncached(private_shell(session.model).double())
+    loads_again(session, tmp_path / "uneven")
+    session.goto(0)
+    session.narrow("**", "heads", count=2)
+    session.narrow("**", "heads", count=1)
+    assert (config.num_attention_heads, config.num_key_value_heads, config.head_dim) == (1, 1, 8)
+    loads_again(session, tmp_path / "even")
 
 
 def test_a_number_the_config_would_refuse_stays_out_of_it(tmp_path: Path) -> None:
