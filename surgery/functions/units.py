@@ -6,9 +6,15 @@ given as `sections`, flat: start and size of each; see `surgery.widths.part.Cut`
 
 from __future__ import annotations
 
+from math import gcd
+
 import torch
 
 from surgery.recipes import function
+
+_AT_ONCE = 1 << 19  # elements widened at a time: they stay in the processor's cache
+_SMALL_BYTES = 64  # of pieces smaller than this numpy takes more per second than torch
+_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @function(tiling="whole")
@@ -30,15 +36,24 @@ def unit_energies(
     pairs = list(zip(sections[::2], sections[1::2], strict=True))
     for tensor, dim, length in zip(tensors, dims, lengths, strict=True):
         here, pairs = pairs[:length], pairs[length:]
-        others = [axis for axis in range(tensor.dim()) if axis != dim]
-        energy = (
-            torch.linalg.vector_norm(tensor, dim=others, dtype=wide).square()
-            if others
-            else tensor.to(wide).square()
-        )
+        energy = _energies(tensor, dim, wide)
         for start, size in here:
             total += energy.narrow(0, start, count * size).view(count, size).sum(1).to(total.device)
     return total
+
+
+def _energies(tensor: torch.Tensor, dim: int, wide: torch.dtype) -> torch.Tensor:
+    """Σ w² over every dimension but `dim`, a little at a time: a wide copy of all would be slow."""
+    before, length, behind = tensor.shape[:dim].numel(), tensor.shape[dim], tensor.shape[dim + 1 :].numel()
+    energy = torch.zeros(length, dtype=wide, device=tensor.device)
+    for rows in tensor.reshape(before, length, behind).split(max(1, _AT_ONCE // (length * behind))):
+        start = 0
+        for part in rows.split(max(1, _AT_ONCE // behind), 1):
+            end = start + part.shape[1]
+            for piece in part.split(_AT_ONCE, 2):
+                energy[start:end] += piece.to(wide).square().sum((0, 2))
+            start = end
+    return energy
 
 
 @function(tiling="whole")
@@ -59,14 +74,33 @@ def take_units(
     tensor: torch.Tensor, index: torch.Tensor, *, count: int, dim: int, sections: tuple[int, ...]
 ) -> torch.Tensor:
     """`tensor` with the units at `index` alone, of `count`; what is in no section stays where it is."""
-    pieces, behind = [], 0
-    index = index.to(tensor.device)
-    for start, size in sorted(zip(sections[::2], sections[1::2], strict=True)):
-        if start > behind:
-            pieces.append(tensor.narrow(dim, behind, start - behind))
-        units = tensor.narrow(dim, start, count * size).unflatten(dim, (count, size))
-        pieces.append(units.index_select(dim, index).flatten(dim, dim + 1))
+    width = gcd(tensor.shape[dim], *sections)
+    pairs = sorted(zip(sections[::2], sections[1::2], strict=True))
+    pieces = [(start // width, size // width) for start, size in pairs]
+    places = _places(index.cpu(), count, pieces, tensor.shape[dim] // width)
+    first = int(places[0])
+    if torch.equal(places, torch.arange(first, first + len(places))):
+        run = tensor.narrow(dim, first * width, len(places) * width)
+        return run.clone(memory_format=torch.contiguous_format)
+    return _taken(tensor.unflatten(dim, (-1, width)), dim, places).flatten(dim, dim + 1)
+
+
+def _places(index: torch.Tensor, count: int, sections: list[tuple[int, int]], length: int) -> torch.Tensor:
+    """Which of `length` pieces stay, in order; starts and sizes are counted in pieces."""
+    found, behind = [], 0
+    for start, size in sections:
+        found.append(torch.arange(behind, start))
+        found.append((start + index[:, None] * size + torch.arange(size)).flatten())
         behind = start + count * size
-    if behind < tensor.shape[dim]:
-        pieces.append(tensor.narrow(dim, behind, tensor.shape[dim] - behind))
-    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim)
+    found.append(torch.arange(behind, length))
+    return torch.cat(found)
+
+
+def _taken(tensor: torch.Tensor, dim: int, places: torch.Tensor) -> torch.Tensor:
+    """The slices of `tensor` at `places` along `dim`."""
+    integers = _INTEGERS.get(tensor.element_size())
+    piece = tensor.shape[dim + 1 :].numel() * tensor.element_size()
+    if tensor.device.type != "cpu" or dim == 0 or integers is None or piece >= _SMALL_BYTES:
+        return tensor.index_select(dim, places.to(tensor.device))
+    taken = tensor.contiguous().view(integers).numpy().take(places.numpy(), axis=dim)
+    return torch.from_numpy(taken).view(tensor.dtype)

@@ -15,7 +15,9 @@ from surgery.model import Patient
 from surgery.operation import Operation, operation
 from surgery.widths import KINDS, Part
 from surgery.widths.channels import channels, frozen, group_of, parts_of, refuse_counted, thawed
-from surgery.widths.cutting import Cutting, config_edits
+from surgery.widths.config import config_edits
+from surgery.widths.cutting import Cutting
+from surgery.widths.refusals import refuse_sealed, refuse_unlike
 from surgery.widths.vocabulary import refuse_lost
 
 
@@ -32,7 +34,10 @@ class Narrow(Operation):
     `kept`: the very places that stay, from 0. `by`: `magnitude` keeps the units of largest Σw², of equal
     ones the first; `first` the first ones. Tied parts are narrowed alike and stay tied. The result is as
     if what reads the units that are gone had read zeros. The config follows once all parts of the model
-    agree; till then a folder needs `surgery.load`.
+    agree and if it can say it; else a folder needs `surgery.load`.
+
+    `heads` that share keys and values go together: `count` then is a number of query heads, `kept` are
+    places of such groups.
 
     `channels` of convolutions go in groups that hang together: a convolution with its norm, what is added
     to it or multiplied with it, and what reads it (after Fang et al. 2023, arXiv:2301.12900). A group is
@@ -47,16 +52,17 @@ class Narrow(Operation):
     found at the input embedding. No id may go that the config, the generation config or the tokenizer names.
 
     Refused: no such units there, a count that is no whole number of units, a tie that leads out of the
-    targets, channels without example inputs, or where the forward computes with their number.
+    targets, modules under adapters, channels without example inputs, or where the forward computes with
+    their number.
     """
 
     targets: Targets = option(help="modules with such units, or what contains them")
-    units: Literal["neurons", "channels", "experts", "vocabulary"] = option(
+    units: Literal["neurons", "heads", "channels", "experts", "vocabulary"] = option(
         "neurons", help="what there are fewer of"
     )
     ratio: float | None = option(None, help="part of the units that goes", minimum=0.01, maximum=0.99)
     count: int | None = option(None, help="how many stay in each target", minimum=1)
-    kept: tuple[int, ...] = option((), help="places of the units that stay, instead of a number")
+    kept: tuple[int, ...] = option((), help="places of the units that stay, from 0, instead of a number")
     by: Literal["magnitude", "first"] = option("magnitude", help="which units stay")
     found: Found | None = option(None, help="the channels that hang together, as the first run showed")
 
@@ -87,7 +93,10 @@ class Narrow(Operation):
             parts = parts_of(patient, thawed(patient, self.found))
         else:
             parts = KINDS[self.units](patient)
-        left = {part: self._left(part) for part in self._mine(parts, self.targets)}
+        mine = self._mine(parts, self.targets)
+        if self.units != "channels":  # whose groups are cut with the adapters that read them
+            refuse_sealed(patient, mine)
+        left = {part: self._left(part) for part in mine}
         if self.ratio is not None:  # of a few units it may be none
             left = {part: count for part, count in left.items() if count < part.count} or left
         for part, count in left.items():
@@ -95,6 +104,7 @@ class Narrow(Operation):
             if self.units == "vocabulary":
                 self._refuse_other_ids(part)
                 refuse_lost(patient, part, count)
+        refuse_unlike(parts, left)
         yield from Cutting(patient, left, self.kept, self.by).edits()
         yield from config_edits(patient, parts, left)
 
@@ -114,8 +124,19 @@ class Narrow(Operation):
                 got=", ".join(outside[:4]) + (f" and {len(outside) - 4} more" if len(outside) > 4 else ""),
                 hint="all of them as targets, or what contains them",
             )
-        raise SurgeryError(
-            f"has no {self.units} that could be taken apart",
+        raise self._nothing(parts, targets)
+
+    def _nothing(self, parts: list[Part], targets: Targets) -> SurgeryError:
+        """Why nothing is narrowed: the targets are a piece of something, or there is nothing at all."""
+        for part in parts:
+            if any(_within(cut.path, targets.paths) for cut in part.cuts):
+                return SurgeryError(
+                    f"has only a piece of what its {self.units} are made of",
+                    path=targets.select,
+                    hint=f"`{part.path}`",
+                )
+        return SurgeryError(
+            f"has no {self.units} that narrow knows how to take apart",
             path=targets.select,
             hint=f"`{parts[0].path}`" if parts else None,
         )

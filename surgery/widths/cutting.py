@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import torch
 
-from surgery.edits import Edit, SetAttribute, SetBuffer, SetConfig, SetTensor
+from surgery.edits import Edit, SetAttribute, SetBuffer, SetTensor
 from surgery.errors import SurgeryError
 from surgery.lazy import Held, Lazy, recipe
 from surgery.model import Patient
-from surgery.widths.part import Cut, Follow, Part
+from surgery.widths.part import Cut, Part
 
 
 class Cutting:
@@ -127,24 +127,3 @@ class Cutting:
                     got=outside,
                     hint=f'`untie("{outside.rpartition(".")[0]}")` first, or both among the targets',
                 )
-
-
-def config_edits(patient: Patient, parts: list[Part], left: dict[Part, int]) -> Iterator[Edit]:
-    """What the model says of all its parts, once it is the same for every part that goes by it."""
-    agreed: dict[Follow, set[int]] = {}
-    for part in parts:
-        for follow in part.agreed:
-            agreed.setdefault(follow, set()).add(left.get(part, part.count))
-    for follow, found in agreed.items():
-        if len(found) == 1:
-            yield SetAttribute(follow.path, follow.name, found.pop() * follow.size)
-    counts: dict[tuple[str, int], set[int]] = {}
-    for part in parts:
-        for entry in part.config:
-            counts.setdefault(entry, set()).add(left.get(part, part.count))
-    for (name, size), found in counts.items():
-        if len(found) == 1 and hasattr(patient.config, name):
-            yield SetConfig(name, found.pop() * size)
-            for part in parts:
-                for fixed, value in part.fixed:
-                    yield SetConfig(fixed, value)

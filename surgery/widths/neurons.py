@@ -2,45 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
 from torch import nn
 
-from surgery.adapters.lora import is_linear, is_transposed
 from surgery.model import Patient
-from surgery.widths.part import Cut, Follow, Part, cut
+from surgery.widths.linear import Linear, linears
+from surgery.widths.part import Cut, Follow, Part, behind_one_another
 
-# (what leads into the neurons, what leads out), by their names in the module that holds them.
-_NAMES: tuple[tuple[tuple[str, ...], str], ...] = ((("gate_proj", "up_proj"), "down_proj"),)
+# What leads into the neurons, how many values it has for each, and what leads out: names of children.
+_NAMES: tuple[tuple[tuple[str, ...], int, str], ...] = (
+    (("gate_proj", "up_proj"), 1, "down_proj"),
+    (("gate_up_proj",), 2, "down_proj"),  # all gates, then all the rest
+    (("c_fc",), 1, "c_proj"),
+    (("dense_h_to_4h",), 1, "dense_4h_to_h"),
+    (("fc1",), 1, "fc2"),
+    (("lin1",), 1, "lin2"),
+    (("wi",), 1, "wo"),
+    (("wi_0", "wi_1"), 1, "wo"),
+    (("linear1",), 1, "linear2"),
+    (("intermediate.dense",), 1, "output.dense"),
+)
+# Attributes of the module around them that repeat how many neurons there are.
+_ATTRIBUTES = (
+    "intermediate_size",
+    "intermediate_dim",
+    "ffn_dim",
+    "ffn_hidden_size",
+    "dim_feedforward",
+    "d_ff",
+    "hidden_features",
+)
+# The config's name for it: of an encoder with a decoder, then of any other.
+_OF_ENCODER, _OF_DECODER = "encoder_ffn_dim", "decoder_ffn_dim"
+_CONFIG = ("intermediate_size", "n_inner", "ffn_hidden_size", "ffn_dim", "hidden_dim", "d_ff")
 
 
 def neurons(patient: Patient) -> list[Part]:
-    """The feed-forward layers of the model."""
+    """The feed-forward layers of the model: children of known names whose widths fit each other."""
     parts = []
     for path, module in patient.root.named_modules(remove_duplicate=False):
-        for into, out in _NAMES:
-            if all(is_linear(module._modules.get(name)) for name in (*into, out)):
-                parts.append(_part(module, path, into, out))
+        for names, times, name in _NAMES:
+            into, out = linears(path, module, names), Linear.at(path, module, name)
+            if into and out and all(linear.outputs == times * out.inputs for linear in into):
+                parts.append(_part(module, path, into, times, out, patient.config))
     return parts
 
 
-def _part(module: nn.Module, path: str, into: tuple[str, ...], out: str) -> Part:
-    around = f"{path}." if path else ""
+def _part(module: nn.Module, path: str, into: list[Linear], times: int, out: Linear, config: Any) -> Part:
+    count = out.inputs
     cuts: list[Cut] = []
     follows: list[Follow] = []
-    for name in into:
-        cuts += _outputs(module.get_submodule(name), around + name)
-        follows.append(Follow(around + name, "out_features"))
-    down = module.get_submodule(out)
-    cuts.append(cut(f"{around}{out}.weight", 0 if is_transposed(down) else 1))
-    follows.append(Follow(around + out, "in_features"))
-    count = int(module.get_submodule(into[0]).get_parameter("weight").shape[0])
+    for linear in into:
+        cuts += linear.along_outputs(*behind_one_another(count, (1,) * times))
+        follows.append(linear.follow_outputs(times))
+    cuts += out.along_inputs((0, 1))
+    follows.append(out.follow_inputs(1))
+    follows += [Follow(path, name) for name in _ATTRIBUTES if module.__dict__.get(name) == count]
+    name = _config_name(config, path)
     return Part(
-        path=path, count=count, cuts=tuple(cuts), follows=tuple(follows), config=(("intermediate_size", 1),)
+        path=path,
+        count=count,
+        cuts=tuple(cuts),
+        follows=tuple(follows),
+        config=((name, 1),) if name else (),
     )
 
 
-def _outputs(module: nn.Module, path: str) -> Iterator[Cut]:
-    yield cut(f"{path}.weight", 1 if is_transposed(module) else 0)
-    if module._parameters.get("bias") is not None:
-        yield cut(f"{path}.bias", 0)
+def _config_name(config: Any, path: str) -> str | None:
+    """What the config calls the number of neurons at `path`; None if it has no name for it."""
+    if "expert" in path:  # goes by a number of its own
+        return None
+    if hasattr(config, _OF_DECODER) and "decoder" in path.split("."):
+        return _OF_DECODER
+    if hasattr(config, _OF_ENCODER) and "encoder" in path.split("."):
+        return _OF_ENCODER
+    return next((name for name in _CONFIG if hasattr(config, name)), None)

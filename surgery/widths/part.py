@@ -52,6 +52,14 @@ class Part:
     """Fewer units than this cannot be left."""
     per_unit: int = 1
     """How many of what the user counts make a unit: query heads that share keys, for one."""
+    alike: str = ""
+    """A selector: of all parts that have the same here, equally many units must be left."""
+    reads_config: bool = False
+    """Whether the forward reads `config`: then it has to follow, and a class that refuses it is a refusal."""
+    refused: str = ""
+    """Why it cannot be narrowed, if it cannot."""
+    hint: str | None = None
+    """The way out where it is refused."""
 
 
 def cut(path: str, dim: int, size: int = 1, *, start: int = 0, scored: bool = True) -> Cut:
@@ -61,5 +69,10 @@ def cut(path: str, dim: int, size: int = 1, *, start: int = 0, scored: bool = Tr
 
 def fused(path: str, dim: int, count: int, sizes: tuple[int, ...]) -> Cut:
     """Sections behind one another, as in a fused projection: `count` units of each size."""
+    return Cut(path, dim, behind_one_another(count, sizes))
+
+
+def behind_one_another(count: int, sizes: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Sections of `count` units each, the units of a section of one size."""
     starts = [count * sum(sizes[:place]) for place in range(len(sizes))]
-    return Cut(path, dim, tuple(zip(starts, sizes, strict=True)))
+    return tuple(zip(starts, sizes, strict=True))

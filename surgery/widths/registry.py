@@ -7,6 +7,7 @@ from collections.abc import Callable
 from surgery.model import Patient
 from surgery.widths.channels import channels
 from surgery.widths.experts import experts
+from surgery.widths.heads import heads
 from surgery.widths.neurons import neurons
 from surgery.widths.part import Part
 from surgery.widths.vocabulary import vocabulary
@@ -16,6 +17,7 @@ Units = Callable[[Patient], list[Part]]
 
 KINDS: dict[str, Units] = {
     "neurons": neurons,
+    "heads": heads,
     "channels": channels,
     "experts": experts,
     "vocabulary": vocabulary,

@@ -64,6 +64,14 @@ def _decoder_cases(model: str) -> list[Case]:
         Case(model, "merge", {"targets": f"{blocks}[0:2]", "weights": [0.75, 0.25]}),
         Case(model, "sparsify", {"targets": f"{blocks}[1]", "ratio": 0.3}),
         Case(model, "sparsify", {"targets": "**", "ratio": 0.5, "scope": "global"}),
+        Case(model, "narrow", {"targets": "**", "ratio": 0.5}),
+        Case(model, "narrow", {"targets": f"{blocks}[1]", "units": "heads", "count": 2}),
+        Case(
+            model,
+            "narrow",
+            {"targets": f"{blocks}[0:2]", "units": "heads", "kept": [1]},
+            first=(("tie", {"targets": f"{blocks}[1]", "to": f"{blocks}[0]"}),),
+        ),
         Case(model, "attach", {"targets": linears, "rank": 2}, lossless=True),
         Case(model, "detach", {"targets": "**"}, first=(("attach", {"targets": linears}),), lossless=True),
         Case(model, "fold", {"targets": f"{blocks}[1]"}, first=(("attach", {"targets": linears}),)),
@@ -95,12 +103,14 @@ PLAIN = [
     Case("cnn", "sparsify", {"targets": "**", "ratio": 0.4, "scope": "global"}),
     Case("cnn", "recalibrate", {"targets": "**"}),
     Case("encoder", "sparsify", {"targets": "**", "ratio": 0.4}),
+    Case("encoder", "narrow", {"targets": "layers[0]", "count": 20}),
 ]
 
 PLAIN += [
     Case("half", "remove", {"targets": "model.layers[1]"}),
     Case("half", "tie", {"targets": "model.layers[2]", "to": "model.layers.1", "start": "average"}),
     Case("half", "sparsify", {"targets": "**", "scope": "global"}),
+    Case("half", "narrow", {"targets": "**", "units": "heads", "ratio": 0.5}),
     Case("half", "fold", {"targets": "**"}, first=(("attach", {"targets": "**.q_proj"}),)),
     Case("half", "merge", {"targets": "**", "parents": PARENT, "weights": [0.5, 0.5]}),
     Case("llama", "merge", {"targets": "**", "parents": PARENT}),

@@ -177,7 +177,7 @@ def test_too_few_are_refused(name: str, fields: dict[str, Any], message: str) ->
 def test_others_are_refused() -> None:
     """Routers that nobody has proved, in a family or in a module of one's own."""
     session = surgery.open(*python_routed())
-    with pytest.raises(SurgeryError, match="has no experts that could be taken apart"):
+    with pytest.raises(SurgeryError, match="has no experts that narrow knows how to take apart"):
         session.narrow("**", units="experts", ratio=0.5)
     model, inputs = mixtral()
     other = surgery.open(model, inputs)
