@@ -8,14 +8,13 @@ from typing import Any
 from torch import nn
 
 from surgery.errors import SurgeryError
-from surgery.families import FAMILIES
 from surgery.model import Patient
 from surgery.widths.part import Cut, Follow, Part
 
-PROVED = tuple(
-    sorted(
-        {*FAMILIES, "bart", "deepseek_v2", "deepseek_v3", "qwen2_moe", "qwen3_moe", "t5"} - {"deit", "vit"}
-    )
+PROVED = (
+    *("bart", "bert", "deepseek_v2", "deepseek_v3", "distilbert", "falcon", "gemma2", "gemma3_text", "gpt2"),
+    *("gpt_neox", "llama", "mistral", "mixtral", "opt", "phi", "phi3", "qwen2", "qwen2_moe", "qwen3"),
+    *("qwen3_moe", "roberta", "t5"),
 )
 """Families on which nothing else hangs on the number of tokens."""
 
