@@ -6,10 +6,14 @@ from typing import Any
 from graph.holders import NotCopied, object_like
 
 
+def is_config_class(kind: type) -> bool:
+    """Whether objects of this class configure models."""
+    return hasattr(kind, "model_type") and hasattr(kind, "to_dict")
+
+
 def is_config(value: object) -> bool:
     """Whether `value` configures a model."""
-    kind = type(value)
-    if hasattr(kind, "model_type") and hasattr(kind, "to_dict"):  # to ask the object itself takes longer
+    if is_config_class(type(value)):  # to ask the object itself takes longer
         return True
     try:
         known = hasattr(value, "model_type") or hasattr(value, "max_new_tokens")

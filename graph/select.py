@@ -1,6 +1,6 @@
 """Matching selectors against a tree: of a ModuleGraph or of a live module."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from torch import nn
 
 from graph.nodes import ModuleGraph
 from graph.paths import Branch, Deep, Index, Segment, parse
-from graph.tree import join, own_tensors, walk
+from graph.tree import children, join, own_tensors, unwrapped, walk
 
 
 class TreeNode(Protocol):
@@ -61,7 +61,38 @@ def select(selector: str | Selector, source: ModuleGraph | nn.Module) -> tuple[s
 
     Raises SelectorError where `selector` is text that can't be read.
     """
-    return _read(selector).match(module_tree(source))
+    read = _read(selector)
+    if isinstance(source, nn.Module) and len(read.branches) == 1:
+        branch = read.branches[0]
+        if not any(isinstance(segment, Deep) for segment in branch.segments):
+            return tuple(_match(branch, _Live(source)))  # what it matches is found in the order of the tree
+    return read.match(module_tree(source))
+
+
+class _Live(Mapping[str, TreeNode]):
+    """The tree of a live module by path, of which no more is looked at than is asked for."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.known: dict[str, TreeNode] = {}
+        self.modules: dict[str, tuple[nn.Module, frozenset[int]]] = {"": (unwrapped(model), frozenset())}
+
+    def __getitem__(self, path: str) -> TreeNode:
+        """The node at `path`, if the one around it was asked for before."""
+        if path not in self.known:
+            module, above = self.modules[path]
+            self.known[path] = Entry(path, type(module).__name__, _children(module))
+            around = above | {id(module)}
+            for name, child in children(module):
+                if id(child) not in around:  # a module that holds what holds it has no end
+                    self.modules[join(path, name)] = child, around
+        return self.known[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return (path for path, _ in walk(self.model))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def select_tensors(selector: str | Selector, source: ModuleGraph | nn.Module) -> tuple[str, ...]:
@@ -98,8 +129,8 @@ def _tensor_tree(source: ModuleGraph | nn.Module) -> tuple[list[Entry], set[str]
             (path, type(module).__name__, _children(module), [name for name, _, _ in own_tensors(module)])
             for path, module in walk(source)
         ]
-    for path, class_name, children, names in owners:
-        tree.append(Entry(path, class_name, (*names, *children)))
+    for path, class_name, below, names in owners:
+        tree.append(Entry(path, class_name, (*names, *below)))
         for name in names:
             tree.append(Entry(join(path, name), class_name, ()))
             tensors.add(join(path, name))
@@ -110,7 +141,7 @@ def _read(selector: str | Selector) -> Selector:
     return selector if isinstance(selector, Selector) else Selector.parse(selector)
 
 
-def _match(branch: Branch, nodes: dict[str, TreeNode]) -> list[str]:
+def _match(branch: Branch, nodes: Mapping[str, TreeNode]) -> list[str]:
     here: dict[str, None] = {"": None}
     for segment in branch.segments:
         there: dict[str, None] = {}
@@ -121,7 +152,7 @@ def _match(branch: Branch, nodes: dict[str, TreeNode]) -> list[str]:
     return [p for p in here if p in nodes and (wanted is None or wanted.fullmatch(nodes[p].class_name))]
 
 
-def _step(path: str, segment: Segment, nodes: dict[str, TreeNode]) -> list[str]:
+def _step(path: str, segment: Segment, nodes: Mapping[str, TreeNode]) -> list[str]:
     node = nodes.get(path)
     if node is None:
         return []

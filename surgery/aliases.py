@@ -15,12 +15,14 @@ from weakref import ProxyTypes
 
 from torch import nn
 
+from graph.configs import is_config_class
 from graph.holders import is_holder, slots_of
 from graph.references import is_reference, redirected
 from surgery.edits import Arrange, Edit, SetModule
 from surgery.errors import SurgeryError
 
 _TREE = ("_modules", "_parameters", "_buffers")
+_MOSTLY_EMPTY = frozenset({dict, OrderedDict, set})
 _LONGEST = 4096
 """Items of a container that are looked at: one that holds more holds data."""
 
@@ -68,6 +70,9 @@ def _held_outside(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]
     leads: dict[type, bool] = {}
     for path, owner in model.named_modules():
         for name, value in owner.__dict__.items():
+            kind = type(value)
+            if leads.get(kind) is False or (kind in _MOSTLY_EMPTY and not value):
+                continue
             if _may_lead(value, leads) and name not in _TREE:
                 found = _Found(leads)
                 found(value)
@@ -79,10 +84,10 @@ def _may_lead(value: Any, leads: dict[type, bool]) -> bool:
     """Whether `value` is of a class whose objects lead to others; `leads` remembers which are."""
     kind = type(value)
     if kind not in leads:
-        leads[kind] = kind not in ProxyTypes and (
+        leads[kind] = not (kind in ProxyTypes or is_config_class(kind)) and (
             isinstance(value, nn.Module | types.MethodType) or is_reference(value) or is_holder(value)
         )
-    return leads[kind] and (kind not in (dict, OrderedDict) or bool(value))  # most are empty
+    return leads[kind]
 
 
 @dataclass

@@ -7,6 +7,7 @@ from torch import nn
 from graph.nodes import ModuleGraph
 from graph.paths import SelectorError, nearest, parse
 from graph.select import Selector, module_tree
+from graph.select import select as matching
 from surgery.errors import SurgeryError
 from surgery.fields import Targets
 
@@ -60,7 +61,7 @@ def resolve(text: str, source: ModuleGraph | nn.Module) -> tuple[str, ...]:
         selector = Selector.parse(text)
     except SelectorError as error:
         raise SurgeryError(str(error), path=text) from None
-    paths = selector.match(module_tree(source))
+    paths = matching(selector, source)
     if paths:
         return paths
     children = {node.path: node.children for node in module_tree(source)}

@@ -17,6 +17,12 @@ def is_linear(module: nn.Module) -> bool:
     return (isinstance(module, nn.Linear) or is_transposed(module)) and "weight" in module._parameters
 
 
+def widths(module: nn.Module) -> tuple[int, int]:
+    """(inputs, outputs) of a linear module."""
+    first, second = module.get_parameter("weight").shape
+    return (first, second) if is_transposed(module) else (second, first)
+
+
 class LoraLinear(nn.Module):
     """`base(x) + scale · x Aᵀ Bᵀ` around a linear module; B starts at zero, so the output is bit-equal.
 
@@ -26,7 +32,7 @@ class LoraLinear(nn.Module):
     def __init__(self, base: nn.Module, rank: int, alpha: float) -> None:
         super().__init__()
         weight = base.get_parameter("weight")
-        outputs, inputs = reversed(weight.shape) if is_transposed(base) else weight.shape
+        inputs, outputs = widths(base)
         self.base = base
         self.rank, self.alpha, self.scale = rank, alpha, alpha / rank
         self.in_features, self.out_features = inputs, outputs

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import nn
 
-from surgery.adapters.lora import LoraLinear, is_linear
+from surgery.adapters.lora import LoraLinear, is_linear, widths
 from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
@@ -38,12 +38,10 @@ class Attach(Operation):
             module = patient.module(path)
             self._check(patient, path, module)
             rank, alpha = self.rank, self.alpha if self.alpha is not None else 2.0 * self.rank
-            example = LoraLinear(module, rank, alpha)
+            inputs, outputs = widths(module)
             yield SetModule(path, lambda base, rank=rank, alpha=alpha: LoraLinear(base, rank, alpha))  # type: ignore[misc]
-            bound = example.in_features**-0.5
-            name = f"{path}.lora_A"
-            dtype = example.lora_A.dtype
-            shape_a, shape_b = tuple(example.lora_A.shape), tuple(example.lora_B.shape)
+            bound, dtype = inputs**-0.5, module.get_parameter("weight").dtype
+            name, shape_a, shape_b = f"{path}.lora_A", (rank, inputs), (outputs, rank)
             yield SetTensor(
                 name,
                 recipe(

@@ -42,7 +42,7 @@ def neurons(patient: Patient) -> list[Part]:
     """The feed-forward layers of the model: children of known names whose widths fit each other."""
     parts = []
     for path, module in patient.root.named_modules(remove_duplicate=False):
-        for names, times, name in _NAMES:
+        for names, times, name in _NAMES if module._modules else ():
             into, out = linears(path, module, names), Linear.at(path, module, name)
             if into and out and all(linear.outputs == times * out.inputs for linear in into):
                 parts.append(_part(module, path, into, times, out, patient.config))
