@@ -15,7 +15,7 @@ from surgery.fields import FieldSpec, Target, Targets, coerce, field_specs
 from surgery.model import Patient
 from surgery.selecting import resolve
 
-Group = Literal["tie", "untie", "merge", "prune", "arrange", "attach"]
+Group = Literal["tie", "untie", "merge", "prune", "arrange", "attach", "adjust"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

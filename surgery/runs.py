@@ -12,7 +12,7 @@ import surgery.functions  # noqa: F401
 from surgery.aliases import refuse_aliases
 from surgery.edits import Run, Site
 from surgery.journal import Journal
-from surgery.lazy import Held, Lazy
+from surgery.lazy import Alias, Held, Lazy
 from surgery.model import Patient
 from surgery.operation import Operation
 from surgery.recipes import compute
@@ -51,8 +51,13 @@ class Skeleton:
             empty = torch.empty(lazy.shape, dtype=lazy.dtype, device="meta")
             made = nn.Parameter(empty, requires_grad=trainable)
             self.parameters[id(lazy)] = made
-            self.lineage[id(made)] = lazy
+            self.lineage[id(made)] = self._stands_for(lazy)
         return self.parameters[id(lazy)]
+
+    def _stands_for(self, lazy: Lazy) -> Lazy:
+        """The node itself; of an alias what the tensor stands for."""
+        held = lazy.inputs[0] if isinstance(lazy, Alias) else None
+        return self.lineage.get(id(held.parameter), held) if isinstance(held, Held) else lazy
 
 
 def carry_out(step: Operation, model: nn.Module, journal: Journal, run: Run) -> Operation:

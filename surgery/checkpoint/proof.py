@@ -25,6 +25,17 @@ def why_not_plain(model: nn.Module) -> str | None:
     return first_difference(model, from_config(type(model).__name__, settings))
 
 
+def why_not_cast(model: nn.Module, made: nn.Module) -> str | None:
+    """Why transformers alone would not make all buffers as its steps `made` them; None if it would.
+
+    For a model of which `why_not_plain` has found nothing: buffers that are not stored, and that a step cast.
+    """
+    config: Any = model.config
+    plain = from_config(type(model).__name__, config.to_dict() | {"dtype": dtype_of(model)})
+    odd = cast_buffers(made, plain)
+    return f"{odd[0]}, which no checkpoint stores, was cast" if odd else None
+
+
 def first_difference(model: nn.Module, made: nn.Module) -> str | None:
     """Where `made` is not built like `model`, in words; None if it is.
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from surgery.checkpoint.card import CAST, card
-from surgery.checkpoint.proof import cast_buffers, first_difference, why_not_plain
+from surgery.checkpoint.proof import cast_buffers, first_difference, why_not_cast, why_not_plain
 from surgery.checkpoint.structure import Structure, rebuilt, with_steps
 from surgery.checkpoint.tensors import SINGLE
 from surgery.errors import SurgeryError, SurgeryWarning
@@ -94,6 +94,7 @@ def _write(session: Session, folder: Path) -> None:
     model, script = session.model, session.script
     structure, reason = with_steps(session.opened.rebuild, script.steps), why_not_plain(model)
     made = _made_anew(session, structure)
+    reason = reason or why_not_cast(model, made)
     if reason is None:
         own: Any = private_shell(model)  # transformers notes dtype and class in the config it saves
         with quiet():

@@ -2,9 +2,11 @@
 
 from surgery.operation import Operation
 from surgery.operations.attach import Attach
+from surgery.operations.cast import Cast
 from surgery.operations.detach import Detach
 from surgery.operations.duplicate import Duplicate
 from surgery.operations.fold import Fold
+from surgery.operations.freeze import Freeze
 from surgery.operations.keep import Keep
 from surgery.operations.merge import Merge
 from surgery.operations.move import Move
@@ -17,4 +19,5 @@ from surgery.operations.untie import Untie
 BUILT_IN: tuple[type[Operation], ...] = (
     *(Remove, Keep, Move, Swap, Duplicate),
     *(Tie, Untie, Merge, Sparsify, Attach, Detach, Fold),
+    *(Cast, Freeze),
 )

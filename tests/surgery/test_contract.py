@@ -65,6 +65,8 @@ def _decoder_cases(model: str) -> list[Case]:
         Case(model, "sparsify", {"targets": f"{blocks}[1]", "ratio": 0.3}),
         Case(model, "sparsify", {"targets": "**", "ratio": 0.5, "scope": "global"}),
         Case(model, "attach", {"targets": linears, "rank": 2}, lossless=True),
+        Case(model, "cast", {"targets": "**"}),
+        Case(model, "freeze", {"targets": f"{blocks}[0:2]"}, lossless=True),
         Case(model, "detach", {"targets": "**"}, first=(("attach", {"targets": linears}),), lossless=True),
         Case(model, "fold", {"targets": f"{blocks}[1]"}, first=(("attach", {"targets": linears}),)),
         Case(
@@ -97,6 +99,11 @@ PLAIN = [
 ]
 
 PLAIN += [
+    Case("llama", "cast", {"targets": "**", "dtype": "float16", "buffers": True}),
+    Case("half", "cast", {"targets": "**", "dtype": "float32"}),
+    Case("tied_head", "cast", {"targets": "**", "dtype": "float64"}),
+    Case("siamese", "freeze", {"targets": "left"}, lossless=True),
+    Case("cnn", "freeze", {"targets": "**", "frozen": False}, (("freeze", {"targets": "**"}),), True),
     Case("half", "remove", {"targets": "model.layers[1]"}),
     Case("half", "tie", {"targets": "model.layers[2]", "to": "model.layers.1", "start": "average"}),
     Case("half", "sparsify", {"targets": "**", "scope": "global"}),
