@@ -1,9 +1,9 @@
 """Lazy tensors: what an edit writes, described before anything is computed.
 
 A lazy tensor knows its shape and dtype. It is the tensor of a slot as it was bound when the step was
-planned (`Held`), that tensor in a Parameter of its own (`Alias`), a tensor of another checkpoint (`Stored`), or a registered function over lazy
-tensors with plain arguments (`Recipe`, `Reduction`). Inputs are nodes, never names: a name would
-mean something else after the next edit.
+planned (`Held`), that tensor in a Parameter of its own (`Alias`), a tensor of another checkpoint
+(`Stored`), or a registered function over lazy tensors with plain arguments (`Recipe`, `Reduction`). Inputs
+are nodes, never names: a name would mean something else after the next edit.
 """
 
 from __future__ import annotations

@@ -24,12 +24,12 @@ _ONE_DTYPE = frozenset(
 _NORMS = frozenset(
     getattr(_aten, name)
     for name in (
-        *("native_layer_norm", "native_group_norm", "native_batch_norm", "cudnn_batch_norm", "_batch_norm_impl_index"),
-        *("_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "batch_norm"),
+        *("native_layer_norm", "native_group_norm", "native_batch_norm", "cudnn_batch_norm", "batch_norm"),
+        *("_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "_batch_norm_impl_index"),
         *("_batch_norm_with_update", "_batch_norm_no_update"),
     )
     if hasattr(_aten, name)
-)  # fmt: skip
+)
 _SHORT = (torch.float16, torch.bfloat16)
 
 

@@ -51,7 +51,7 @@ def test_thawing_and_undo() -> None:
 
 
 def test_a_tie_stays_one_parameter() -> None:
-    """Frozen through one of its ends, a tie is frozen at both and a tie still; an adapter on it is trained."""
+    """Frozen through one of its ends, a tie is frozen at both and stays; an adapter on it is trained."""
     session = surgery.open(*ZOO["llama"]())
     session.tie("model.layers[1]", to="model.layers.0")
     session.freeze("model.layers[1]")
