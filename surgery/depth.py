@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from torch import nn
 
 from surgery.edits import Arrange, Edit, SetAttribute, SetConfig, SetModule, SetTensor
 from surgery.errors import SurgeryError
-from surgery.families import Family, indexed_modules
+from surgery.families import FAMILIES, Family, indexed_modules
 from surgery.lazy import Recipe, recipe
 from surgery.model import Patient, sharing_shell
+from surgery.slots import retyped, slots
 
 
 def by_list(patient: Patient, paths: Sequence[str], verb: str) -> dict[str, list[int]]:
@@ -48,20 +50,76 @@ def arranged(
     `own`, with those of the first, shared.
     """
     yield Arrange(parent, tuple(order))
-    blocks = [module for module in patient.module(parent)._modules.values() if module is not None]
     names = list(patient.module(parent)._modules)
     for number, index in enumerate(order):
         if index in order[:number]:
             yield SetModule(f"{parent}.{number}", sharing_shell)
             if own:
                 yield from _copied(patient, f"{parent}.{names[index]}", f"{parent}.{number}")
+    yield from followed(patient, parent, order, verb)
+
+
+def followed(
+    patient: Patient,
+    parent: str,
+    order: Sequence[int],
+    verb: str,
+    indexed: Mapping[int, Sequence[str]] = MappingProxyType({}),
+) -> Iterator[Edit]:
+    """Edits after which numbers and config are those of the list's items in `order`.
+
+    `indexed`: by position the paths in a block of the modules that keep an index, where the block is not, or
+    not wholly, the one of `order`. A block has attention if there are any; see `surgery.slots`. Refused if
+    none has where one had before.
+    """
     family = patient.family(verb)
-    if family:
-        for number, index in enumerate(order):
-            for name, module in indexed_modules(blocks[index]):
-                if module.__dict__["layer_idx"] != number:
-                    yield SetAttribute(f"{parent}.{number}.{name}".rstrip("."), "layer_idx", number)
-        yield from _config(patient, family, len(blocks), order)
+    if family is None:
+        return
+    blocks = _blocks(patient, parent)
+    names = [indexed.get(number, _indexed(blocks[index])) for number, index in enumerate(order)]
+    attends = [_attends(found) for found in names]
+    if not any(_attends(_indexed(block)) for block in blocks):
+        attends = [True] * len(order)  # an encoder, which has no cache
+    elif not any(attends):
+        raise SurgeryError(
+            f"{verb} would leave no attention, and the model counts positions by its KV cache",
+            path=parent,
+            hint="leaving it in one block",
+        )
+    types = retyped(_types(patient, family, len(blocks), order), attends)
+    for number, (found, slot) in enumerate(zip(names, slots(types, attends), strict=True)):
+        for name in found if slot is not None else ():
+            yield SetAttribute(f"{parent}.{number}.{name}".rstrip("."), "layer_idx", slot)
+    yield from _config(patient, family, len(blocks), order, types)
+
+
+def slot_of(patient: Patient, parent: str, place: int) -> int | None:
+    """The slot in the cache that belongs to the block at `place` of the family's list as it is."""
+    blocks = _blocks(patient, parent)
+    family = FAMILIES[str(patient.model_type)]
+    attends = [_attends(_indexed(block)) for block in blocks]
+    types = _types(patient, family, len(blocks), range(len(blocks)))
+    return slots(types, attends)[place]
+
+
+def _blocks(patient: Patient, parent: str) -> list[nn.Module]:
+    return [module for module in patient.module(parent)._modules.values() if module is not None]
+
+
+def _indexed(block: nn.Module) -> list[str]:
+    return [name for name, _ in indexed_modules(block)]
+
+
+def _attends(indexed: Sequence[str]) -> bool:
+    """Whether modules that keep an index are there besides the block itself."""
+    return any(name != "" for name in indexed)
+
+
+def _types(patient: Patient, family: Family, count: int, order: Sequence[int]) -> list[str]:
+    """The config's layer types in `order`; all alike if it has none."""
+    items = getattr(patient.config, "layer_types", None) if "layer_types" in family.per_layer_lists else None
+    kinds = items if isinstance(items, list | tuple) and len(items) == count else [""] * count
+    return [kinds[index] for index in order]
 
 
 def _copied(patient: Patient, source: str, target: str) -> Iterator[Edit]:
@@ -72,7 +130,9 @@ def _copied(patient: Patient, source: str, target: str) -> Iterator[Edit]:
         yield SetTensor(f"{target}.{name}", copy)
 
 
-def _config(patient: Patient, family: Family, count: int, order: Sequence[int]) -> Iterator[Edit]:
+def _config(
+    patient: Patient, family: Family, count: int, order: Sequence[int], types: list[str]
+) -> Iterator[Edit]:
     config, around = patient.config, patient.blocks(family).rpartition(".")[0]
     yield SetConfig("num_hidden_layers", len(order))
     if family.count:
@@ -80,7 +140,7 @@ def _config(patient: Patient, family: Family, count: int, order: Sequence[int]) 
     for name in family.per_layer_lists:
         items = getattr(config, name, None)
         if isinstance(items, list | tuple) and len(items) == count:
-            left = [items[index] for index in order]
+            left = types if name == "layer_types" else [items[index] for index in order]
             yield SetConfig(name, left)
             if name == "layer_types":
                 yield from _layer_types(patient, family, around, left)

@@ -28,31 +28,41 @@ class Family:
     """The attribute beside the block list that repeats how many blocks there are."""
     by_layer_type: str | None = None
     """The rotary embedding beside the block list, if it has tables for each of `layer_types`."""
+    attention: str | None = None
+    """The module in a block whose first result is added to the residual stream, of a pair."""
+    mlp: str | None = None
+    """The module in a block whose one result is added to the residual stream."""
+    pairs: bool = False
+    """Whether a block returns a tuple, its first item the hidden states."""
 
+
+_BLOCK: dict[str, Any] = {"attention": "self_attn", "mlp": "mlp"}
 
 FAMILIES: dict[str, Family] = {
     family.model_type: family
     for family in (
         # Decoders
-        Family("falcon", "transformer.h"),
-        Family("gemma2", "model.layers", ("layer_types",)),
-        Family("gemma3_text", "model.layers", ("layer_types",), by_layer_type="rotary_emb"),
-        Family("gpt2", "transformer.h"),
-        Family("gpt_neox", "gpt_neox.layers"),
-        Family("llama", "model.layers"),
-        Family("mistral", "model.layers"),
-        Family("mixtral", "model.layers"),
-        Family("opt", "model.decoder.layers"),
-        Family("phi", "model.layers"),
-        Family("phi3", "model.layers"),
-        Family("qwen2", "model.layers", ("layer_types",), ("max_window_layers",)),
-        Family("qwen3", "model.layers", ("layer_types",), ("max_window_layers",)),
+        Family("falcon", "transformer.h", attention="self_attention", mlp="mlp", pairs=True),
+        Family("gemma2", "model.layers", ("layer_types",), **_BLOCK),
+        Family("gemma3_text", "model.layers", ("layer_types",), by_layer_type="rotary_emb", **_BLOCK),
+        Family("gpt2", "transformer.h", attention="attn", mlp="mlp"),
+        Family("gpt_neox", "gpt_neox.layers", attention="attention", mlp="mlp"),
+        Family("llama", "model.layers", **_BLOCK),
+        Family("mistral", "model.layers", **_BLOCK),
+        Family("mixtral", "model.layers", **_BLOCK),
+        Family("opt", "model.decoder.layers", attention="self_attn"),
+        Family("phi", "model.layers", **_BLOCK),
+        Family("phi3", "model.layers", **_BLOCK),
+        Family("qwen2", "model.layers", ("layer_types",), ("max_window_layers",), **_BLOCK),
+        Family("qwen3", "model.layers", ("layer_types",), ("max_window_layers",), **_BLOCK),
         # Encoders
         Family("bert", "bert.encoder.layer"),
-        Family("deit", "deit.layers"),
-        Family("distilbert", "distilbert.transformer.layer", count="n_layers"),
+        Family("deit", "deit.layers", attention="attention", mlp="mlp"),
+        Family(
+            "distilbert", "distilbert.transformer.layer", count="n_layers", attention="attention", mlp="ffn"
+        ),
         Family("roberta", "roberta.encoder.layer"),
-        Family("vit", "vit.layers"),
+        Family("vit", "vit.layers", attention="attention", mlp="mlp"),
     )
 }
 

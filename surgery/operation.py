@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, Self
 
+from graph.nodes import ModuleGraph
 from graph.paths import nearest
 from surgery.edits import Edit
 from surgery.errors import SurgeryError
@@ -39,6 +40,12 @@ class Operation(ABC):
     @abstractmethod
     def plan(self, patient: Patient) -> Iterator[Edit]:
         """The edits that do it. Reads the patient and changes nothing; raises SurgeryError to refuse."""
+
+    def check(self, before: ModuleGraph, after: ModuleGraph) -> None:  # noqa: B027  most have nothing to add
+        """Refuses what the traces before and after show to be another edit than was meant.
+
+        The paths are resolved. Where there are no example inputs, neither graph has calls.
+        """
 
     def keeps_structure(self) -> bool:
         """Whether only values change: modules, shapes and ties stay, so that a rebuild may skip the step."""

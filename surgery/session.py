@@ -133,6 +133,7 @@ class Session:
                 if on_fakes.problem is None and not (proved and graph.problem):
                     refuse_broken(graph, step.name)
                     refuse_unread(graph, on_fakes, step.name)
+                    step.check(on_fakes, graph)
             except BaseException:
                 journal.undo()
                 raise
@@ -157,6 +158,8 @@ class Session:
         if before.problem is None and resolved:
             refuse_broken(graph, resolved[-1].name)
             refuse_unread(graph, before, resolved[-1].name)
+            if len(resolved) == 1:  # of several steps there is no trace in between
+                resolved[0].check(before, graph)
         return Preview(resolved, costs(before), costs(graph), graph, nonzero(drawn))
 
     def retrace(self, inputs: Any = None, *, real: bool = True) -> ModuleGraph:

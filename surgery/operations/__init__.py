@@ -11,6 +11,7 @@ from surgery.operations.keep import Keep
 from surgery.operations.merge import Merge
 from surgery.operations.move import Move
 from surgery.operations.remove import Remove
+from surgery.operations.skip import Skip
 from surgery.operations.sparsify import Sparsify
 from surgery.operations.swap import Swap
 from surgery.operations.tie import Tie
@@ -19,5 +20,5 @@ from surgery.operations.untie import Untie
 BUILT_IN: tuple[type[Operation], ...] = (
     *(Remove, Keep, Move, Swap, Duplicate),
     *(Tie, Untie, Merge, Sparsify, Attach, Detach, Fold),
-    *(Cast, Freeze),
+    *(Cast, Freeze, Skip),
 )

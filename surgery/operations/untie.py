@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from surgery.depth import slot_of
 from surgery.edits import Edit, SetAttribute, SetConfig, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.families import FAMILIES, indexed_modules
@@ -87,7 +88,7 @@ def _own_place(patient: Patient, path: str) -> Iterator[Edit]:
         return
     place = list(patient.module(parent)._modules).index(name)
     for inner, _ in indexed_modules(patient.module(path)):
-        yield SetAttribute(f"{path}.{inner}".rstrip("."), "layer_idx", place)
+        yield SetAttribute(f"{path}.{inner}".rstrip("."), "layer_idx", slot_of(patient, parent, place))
 
 
 def _undeclared(patient: Patient, freed: set[str]) -> Iterator[Edit]:
