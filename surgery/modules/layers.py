@@ -27,14 +27,14 @@ def layernorm(width: int, *, eps: float = 1e-5, bias: bool = True) -> nn.Module:
 @ours
 @module("rmsnorm", start=_NORM)
 def rmsnorm(width: int, *, eps: float = 1e-6) -> nn.Module:
-    """x / root mean square over the last dimension, weight one: changes the output."""
+    """X / root mean square over the last dimension, weight one: changes the output."""
     return nn.RMSNorm(width, eps=eps)
 
 
 @ours
 @module("linear", start={"weight": Start("eye"), "bias": Start("zeros")})
 def linear(width: int, *, bias: bool = True) -> nn.Module:
-    """x Wᵀ + b, W the identity matrix and b zero: equal to its input until it is trained."""
+    """X Wᵀ + b, W the identity matrix and b zero: equal to its input until it is trained."""
     return nn.Linear(width, width, bias=bias)
 
 

@@ -68,19 +68,20 @@ class Fresh:
 
     def build(self, width: int | None, dtype: torch.dtype, base: nn.Module | None = None) -> nn.Module:
         """The module with its own parameters on meta, of this width and dtype; a wrapper around `base`."""
-        given = [] if base is None else [base]
-        if self.registered.needs_width:
-            given.append(width)
-        kept = {} if base is None else dict(base.named_parameters())
+        given = [*([] if base is None else [base]), *([width] if self.registered.needs_width else [])]
         try:
             with torch.device("meta"):
                 made = self.registered.build(*given, **self.arguments)
         except (ValueError, RuntimeError, TypeError) as error:
             raise SurgeryError(f"{self.registered.name} cannot be built: {error}") from None
-        known = {id(parameter) for parameter in kept.values()}
+        known = set() if base is None else set(base.modules())
         for inner in made.modules():
+            if inner in known:
+                continue
+            if inner._buffers:
+                raise SurgeryError(f"the registered module {self.registered.name!r} holds buffers")
             for name, parameter in inner._parameters.items():
-                if parameter is not None and id(parameter) not in known:
+                if parameter is not None:
                     empty = torch.empty_like(parameter, dtype=dtype, device="meta")
                     inner._parameters[name] = nn.Parameter(empty)
         return made
@@ -182,12 +183,16 @@ def named_module(text: str, kind: Kind) -> Fresh:
 
 def _read(text: str) -> tuple[str, dict[str, Any]]:
     """The name and the arguments of a call, as data."""
-    wrong = SurgeryError("is no name of a module", path=text[:80], expected="`name` or `name(argument=value)`")
+    wrong = SurgeryError(
+        "is no name of a module", path=text[:80], expected="`name` or `name(argument=value)`"
+    )
     try:
         node = ast.parse(text.strip(), mode="eval").body
         if isinstance(node, ast.Name):
             return node.id, {}
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.args:
+            raise wrong
+        if any(item.arg is None for item in node.keywords):
             raise wrong
         return node.func.id, {str(item.arg): ast.literal_eval(item.value) for item in node.keywords}
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -7,6 +7,7 @@ from surgery.operations.detach import Detach
 from surgery.operations.duplicate import Duplicate
 from surgery.operations.fold import Fold
 from surgery.operations.freeze import Freeze
+from surgery.operations.insert import Insert
 from surgery.operations.keep import Keep
 from surgery.operations.merge import Merge
 from surgery.operations.move import Move
@@ -20,5 +21,5 @@ from surgery.operations.untie import Untie
 BUILT_IN: tuple[type[Operation], ...] = (
     *(Remove, Keep, Move, Swap, Duplicate),
     *(Tie, Untie, Merge, Sparsify, Attach, Detach, Fold),
-    *(Cast, Freeze, Skip),
+    *(Cast, Freeze, Skip, Insert),
 )
