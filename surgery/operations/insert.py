@@ -24,12 +24,12 @@ class Insert(Operation):
 
     Fields: `to`: an item of a ModuleList or Sequential (in a transformers model: one of its blocks);
     `module`: `identity`, `linear` (starts as the identity), `dropout`, `layernorm` or `rmsnorm` (weight one),
-    or what an installed package registers, with arguments as in `rmsnorm(eps=1e-6)`; `place`: on which side of
-    `to`; `width`: its last dimension, by default the model's hidden size, or what the first or last module
+    or what an installed package registers, with arguments as in `rmsnorm(eps=1e-6)`; `place`: on which side
+    of `to`; `width`: its last dimension, by default the model's hidden size, or what the first or last module
     with parameters of `to` has. The dtype is that of `to`. Inserted linear maps and identities leave outputs
     bit-equal; norms change them. In a transformers model it takes and returns hidden states as a block does,
-    blocks with attention are numbered without it, it counts in `num_hidden_layers`, and has no `hidden_states`
-    of its own. Refused: places that are no item of a list, modules and arguments that are not registered,
+    blocks with attention are numbered without it, it counts in `num_hidden_layers`, and it has no
+    `hidden_states` of its own. Refused: places that are no item of a list, modules and arguments that are not registered,
     widths that do not fit, families of transformers that are not proved yet.
     """
 

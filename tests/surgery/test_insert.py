@@ -29,9 +29,9 @@ def normalised(module: nn.Module, args: Any, kwargs: Any = None) -> Any:
     return (hidden * torch.rsqrt(hidden.pow(2).mean(-1, keepdim=True) + 1e-6), *args[1:])
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", ["llama", "qwen2", "gemma3_text", "gpt2", "falcon", "bert", "vit"])
 def test_a_norm_before_the_first_block(name: str) -> None:
-    """Outputs are those of a pre-hook that computes the formula; the cache takes its length from attention."""
+    """Outputs are those of a pre-hook that computes the formula; the cache asks the first attention."""
     model, inputs = SMALL[name]()
     session = surgery.open(model, inputs)
     blocks = block_list(model)
@@ -47,7 +47,7 @@ def test_a_norm_before_the_first_block(name: str) -> None:
         cached_equals_uncached(session.model)
 
 
-@pytest.mark.parametrize("name", ["qwen2", "gemma3_text", "gpt2", "falcon"])
+@pytest.mark.parametrize("name", ["qwen2", "gpt2", "falcon"])
 def test_several_places(name: str, tmp_path: Path) -> None:
     """Modules that start as the identity change no bit wherever they are; the folder has them."""
     model, inputs = SMALL[name]()

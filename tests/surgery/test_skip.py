@@ -57,7 +57,7 @@ def test_a_skipped_branch_adds_nothing(name: str, branch: str, place: int) -> No
     hook.remove()
     assert torch.equal(run(session.model, inputs), wanted)
     assert not torch.equal(wanted, run(model, inputs))
-    if name not in ENCODERS:
+    if name not in ENCODERS and place == 0:
         cached_equals_uncached(session.model)
 
 
