@@ -55,7 +55,7 @@ def arranged(
         if index in order[:number]:
             yield SetModule(f"{parent}.{number}", sharing_shell)
             if own:
-                yield from _copied(patient, f"{parent}.{names[index]}", f"{parent}.{number}")
+                yield from copies(patient, f"{parent}.{names[index]}", f"{parent}.{number}")
     yield from followed(patient, parent, order, verb)
 
 
@@ -95,11 +95,14 @@ def followed(
 
 def slot_of(patient: Patient, parent: str, place: int) -> int | None:
     """The slot in the cache that belongs to the block at `place` of the family's list as it is."""
-    blocks = _blocks(patient, parent)
-    family = FAMILIES[str(patient.model_type)]
-    attends = [_attends(_indexed(block)) for block in blocks]
-    types = _types(patient, family, len(blocks), range(len(blocks)))
-    return slots(types, attends)[place]
+    attends = [_attends(_indexed(block)) for block in _blocks(patient, parent)]
+    return slots(block_types(patient, parent), attends)[place]
+
+
+def block_types(patient: Patient, parent: str) -> list[str]:
+    """The type of attention of each block of the family's list as it is; all alike if the config has none."""
+    count = patient.items(parent)
+    return _types(patient, FAMILIES[str(patient.model_type)], count, range(count))
 
 
 def _blocks(patient: Patient, parent: str) -> list[nn.Module]:
@@ -122,11 +125,11 @@ def _types(patient: Patient, family: Family, count: int, order: Sequence[int]) -
     return [kinds[index] for index in order]
 
 
-def _copied(patient: Patient, source: str, target: str) -> Iterator[Edit]:
-    """The parameters of a block are copies of those of another; what is tied inside it stays so."""
-    copies: dict[int, Recipe] = {}
+def copies(patient: Patient, source: str, target: str) -> Iterator[Edit]:
+    """The parameters at `target` are copies of those at `source`; what is tied inside it stays so."""
+    made: dict[int, Recipe] = {}
     for name, lazy in patient.tensors(source):
-        copy = copies.setdefault(id(lazy.parameter), recipe("copy", lazy))
+        copy = made.setdefault(id(lazy.parameter), recipe("copy", lazy))
         yield SetTensor(f"{target}.{name}", copy)
 
 
@@ -143,14 +146,14 @@ def _config(
             left = types if name == "layer_types" else [items[index] for index in order]
             yield SetConfig(name, left)
             if name == "layer_types":
-                yield from _layer_types(patient, family, around, left)
+                yield from _noted_types(patient, family, around, left)
     for name in family.per_layer_prefixes:
         first = getattr(config, name, None)
         if isinstance(first, int):
             yield SetConfig(name, sum(index < first for index in order))
 
 
-def _layer_types(patient: Patient, family: Family, around: str, left: list[str]) -> Iterator[Edit]:
+def _noted_types(patient: Patient, family: Family, around: str, left: list[str]) -> Iterator[Edit]:
     """What the module around the blocks noted at init of their types; a reload would note it anew."""
     if "has_sliding_layers" in patient.module(around).__dict__:
         yield SetAttribute(around, "has_sliding_layers", "sliding_attention" in left)

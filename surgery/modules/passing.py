@@ -47,3 +47,8 @@ class Layer(nn.Module):
         """What the module makes of the first argument."""
         result = self.base(hidden_states)
         return (result, None) if self.pair else result
+
+
+def as_block(module: nn.Module, pair: bool) -> nn.Module:
+    """The module as one that takes what a block or a part of one is given, and returns what that does."""
+    return PassThrough(pair) if isinstance(module, PassThrough) else Layer(module, pair)

@@ -12,6 +12,7 @@ from surgery.operations.keep import Keep
 from surgery.operations.merge import Merge
 from surgery.operations.move import Move
 from surgery.operations.remove import Remove
+from surgery.operations.replace import Replace
 from surgery.operations.skip import Skip
 from surgery.operations.sparsify import Sparsify
 from surgery.operations.swap import Swap
@@ -21,5 +22,5 @@ from surgery.operations.untie import Untie
 BUILT_IN: tuple[type[Operation], ...] = (
     *(Remove, Keep, Move, Swap, Duplicate),
     *(Tie, Untie, Merge, Sparsify, Attach, Detach, Fold),
-    *(Cast, Freeze, Skip, Insert),
+    *(Cast, Freeze, Skip, Insert, Replace),
 )

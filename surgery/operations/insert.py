@@ -9,10 +9,9 @@ from torch import nn
 
 from surgery.depth import followed
 from surgery.edits import Arrange, Edit, SetModule, SetTensor
-from surgery.families import Family
 from surgery.fields import Target, option
 from surgery.model import Patient
-from surgery.modules.passing import Layer, PassThrough
+from surgery.modules.passing import as_block
 from surgery.modules.register import named_module
 from surgery.modules.widths import dtype_at, width_beside
 from surgery.operation import Operation, operation
@@ -29,8 +28,8 @@ class Insert(Operation):
     with parameters of `to` has. The dtype is that of `to`. Inserted linear maps and identities leave outputs
     bit-equal; norms change them. In a transformers model it takes and returns hidden states as a block does,
     blocks with attention are numbered without it, it counts in `num_hidden_layers`, and it has no
-    `hidden_states` of its own. Refused: places that are no item of a list, modules and arguments that are not registered,
-    widths that do not fit, families of transformers that are not proved yet.
+    `hidden_states` of its own. Refused: places that are no item of a list, modules and arguments that are
+    not registered, widths that do not fit, families of transformers that are not proved yet.
     """
 
     to: Target = option(help="the item beside which it stands")
@@ -48,7 +47,8 @@ class Insert(Operation):
         dtype = dtype_at(patient, beside)
 
         def build(there: nn.Module) -> nn.Module:
-            return _as_block(fresh.build(width, dtype), family).train(there.training)
+            made = fresh.build(width, dtype)
+            return (as_block(made, family.pairs) if family else made).train(there.training)
 
         at = goal + (self.place == "after")
         order = list(range(patient.items(parent)))
@@ -59,10 +59,3 @@ class Insert(Operation):
         for name, tensor in fresh.values(build(patient.root), path).items():
             yield SetTensor(f"{path}.{name}", tensor)
         yield from followed(patient, parent, order, "insert", {at: ()})
-
-
-def _as_block(module: nn.Module, family: Family | None) -> nn.Module:
-    """What takes and returns what a block of the family does."""
-    if family is None:
-        return module
-    return PassThrough(family.pairs) if isinstance(module, PassThrough) else Layer(module, family.pairs)

@@ -13,11 +13,11 @@ from surgery.adapters.lora import is_transposed
 from surgery.depth import followed
 from surgery.edits import Edit, SetModule
 from surgery.errors import SurgeryError
-from surgery.families import FAMILIES, indexed_modules
 from surgery.fields import Targets, option
 from surgery.model import Patient, refuse_unseen
 from surgery.modules.passing import Nothing, PassThrough
 from surgery.operation import Operation, operation
+from surgery.places import Indexed, note_attention, outermost, place_of
 
 
 @operation(
@@ -42,14 +42,13 @@ class Skip(Operation):
     gives: Literal["auto", "input", "zeros"] = option("auto", help="what stands in place of their result")
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
-        left: dict[str, dict[int, list[str]]] = {}
-        for path in _outermost(self.targets.paths):
-            module = patient.module(path)
-            _check(patient, path, module)
-            zeros, pair = self._instead(patient, path, module, left)
-            yield SetModule(path, _standing_in(Nothing if zeros else PassThrough, pair))
-        for parent, indexed in left.items():
-            yield from followed(patient, parent, range(patient.items(parent)), "skip", indexed)
+        indexed: Indexed = {}
+        for path in outermost(self.targets.paths):
+            _check(patient, path)
+            note_attention(patient, path, "skip", indexed)
+            yield SetModule(path, self._instead(patient, path))
+        for parent, names in indexed.items():
+            yield from followed(patient, parent, range(patient.items(parent)), "skip", names)
 
     def check(self, before: ModuleGraph, after: ModuleGraph) -> None:
         """What is called outside the targets was called before, in that order, on the same shapes and dtypes.
@@ -74,64 +73,25 @@ class Skip(Operation):
                 hint="a module that keeps the shape, or `remove`",
             )
 
-    def _instead(
-        self, patient: Patient, path: str, module: nn.Module, left: dict[str, dict[int, list[str]]]
-    ) -> tuple[bool, bool]:
-        """Whether zeros stand in its place, and whether in a pair; `left` notes what blocks keep."""
-        pair, residual = isinstance(module, nn.MultiheadAttention), False
-        family = FAMILIES.get(patient.model_type or "")
-        parent, place, inner = _in_block(patient, path)
-        if parent is None:
-            inner = path
-        if parent is not None and family is not None:
-            if inner == "":
-                pair = family.pairs
-            elif inner in (family.attention, family.mlp):
-                pair, residual = inner == family.attention, True
-        if indexed_modules(module) and patient.model_type:
-            patient.family("skip")
-            if parent is None or family is None or inner not in ("", family.attention):
-                raise SurgeryError(
-                    "holds the attention of a block together with more, or what it returns is not known",
-                    path=path,
-                    got=type(module).__name__,
-                    hint=f"`{parent}.{place}`, the whole block" if parent else None,
-                )
-            block = patient.module(f"{parent}.{list(patient.module(parent)._modules)[place]}")
-            names = left.setdefault(parent, {}).setdefault(
-                place, [name for name, _ in indexed_modules(block)]
-            )
-            names[:] = [name for name in names if inner and not is_below(name, inner)]
-        unknown = patient.model_type and module._modules and not residual and inner != ""
-        if self.gives == "auto" and unknown:
+    def _instead(self, patient: Patient, path: str) -> Callable[[nn.Module], nn.Module]:
+        """Makes what stands in the place of the module at `path`."""
+        module, place = patient.module(path), place_of(patient, path)
+        role = place.role if place else None
+        pair = place.pair if place else isinstance(module, nn.MultiheadAttention)
+        if self.gives == "auto" and role is None and patient.model_type and module._modules:
             raise SurgeryError(
                 "whether its result is added to what it is given, or stands alone, is not known",
                 path=path,
                 got=type(module).__name__,
                 hint='`gives="zeros"` where it is added, else `gives="input"`',
             )
-        return self.gives == "zeros" or (self.gives == "auto" and residual), pair
+        zeros = self.gives == "zeros" or (self.gives == "auto" and role in ("attention", "mlp"))
+        cls = Nothing if zeros else PassThrough
+        return lambda there: cls(pair).train(there.training)
 
 
-def _outermost(paths: tuple[str, ...]) -> list[str]:
-    return [path for path in paths if not any(path != other and is_below(path, other) for other in paths)]
-
-
-def _in_block(patient: Patient, path: str) -> tuple[str | None, int, str]:
-    """The family's block list, the position of the block at or around `path`, and the path in the block."""
-    family = FAMILIES.get(patient.model_type or "")
-    parent = patient.blocks(family) if family else ""
-    if family is None or not path.startswith(f"{parent}."):
-        return None, 0, ""
-    name, _, inner = path.removeprefix(f"{parent}.").partition(".")
-    return parent, list(patient.module(parent)._modules).index(name), inner
-
-
-def _standing_in(cls: Callable[[bool], nn.Module], pair: bool) -> Callable[[nn.Module], nn.Module]:
-    return lambda there: cls(pair).train(there.training)
-
-
-def _check(patient: Patient, path: str, module: nn.Module) -> None:
+def _check(patient: Patient, path: str) -> None:
+    module = patient.module(path)
     kind = type(module).__name__
     if not path:
         raise SurgeryError("the whole model cannot be skipped", path="(root)", hint="a part of it")
