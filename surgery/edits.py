@@ -61,9 +61,12 @@ class SetTensor:
         slots[name] = site.run.parameter(self.tensor, trainable=trainable, device=self._device(site, before))
 
     def _device(self, site: Site, before: nn.Parameter | None) -> torch.device:
-        """Where the slot's tensor was; of a slot that was just made, where its module, or the model, is."""
-        owner = site.model.get_submodule(self.path.rpartition(".")[0])
-        tensors = chain([] if before is None else [before], owner.parameters(), site.model.parameters())
+        """Where the slot's tensor was; of a slot that was just made, where what is around it lies."""
+        owners, path = [], self.path
+        while path:
+            path = path.rpartition(".")[0]
+            owners.append(site.model.get_submodule(path))
+        tensors = chain([] if before is None else [before], *(owner.parameters() for owner in owners))
         return next((tensor.device for tensor in tensors if not tensor.is_meta), torch.device("cpu"))
 
 

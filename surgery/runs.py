@@ -16,6 +16,7 @@ from surgery.lazy import Alias, Held, Lazy
 from surgery.model import Patient
 from surgery.operation import Operation
 from surgery.recipes import compute
+from surgery.sealed import refuse_sealed
 
 
 class Live:
@@ -68,6 +69,7 @@ def carry_out(step: Operation, model: nn.Module, journal: Journal, run: Run) -> 
     patient = Patient(model)
     resolved = step.resolved(patient)
     edits = list(resolved.plan(patient))
+    refuse_sealed(edits, model)
     refuse_aliases(edits, model)
     for edit in edits:
         edit.apply(Site(model, journal, run))

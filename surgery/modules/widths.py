@@ -10,9 +10,9 @@ from torch import nn
 
 from surgery.adapters.lora import LoraLinear, is_transposed
 from surgery.errors import SurgeryError
-from surgery.families import FAMILIES
 from surgery.model import Patient
 from surgery.modules.register import Fresh
+from surgery.places import place_of
 
 Side = Literal["before", "after"]
 
@@ -20,16 +20,16 @@ Side = Literal["before", "after"]
 def width_beside(patient: Patient, path: str, side: Side, given: int | None, fresh: Fresh) -> int | None:
     """The last dimension of what flows into (`before`) or out of (`after`) the module at `path`.
 
-    `given` if that is said; in a transformers block list the config's hidden size; else that of the first or
-    the last module with parameters at or under `path`. None where `fresh` wants none. Refused where it is
-    not known.
+    `given` if that is said; for a transformers block, its attention or MLP the hidden size; else that of the
+    first or the last module with parameters at or under `path`. None where `fresh` wants none. Refused where
+    it is not known.
     """
     if not fresh.registered.needs_width:
         return None
     if given is not None:
         return given
-    family = FAMILIES.get(patient.model_type or "")
-    if family is not None and path.rpartition(".")[0] == patient.blocks(family):
+    place = place_of(patient, path)
+    if place is not None and place.role is not None:
         return int(patient.config.hidden_size)
     module = patient.module(path)
     inner = [item for item in module.modules() if any(True for _ in item.parameters(recurse=False))]

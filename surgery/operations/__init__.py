@@ -18,9 +18,10 @@ from surgery.operations.sparsify import Sparsify
 from surgery.operations.swap import Swap
 from surgery.operations.tie import Tie
 from surgery.operations.untie import Untie
+from surgery.operations.wrap import Wrap
 
 BUILT_IN: tuple[type[Operation], ...] = (
     *(Remove, Keep, Move, Swap, Duplicate),
     *(Tie, Untie, Merge, Sparsify, Attach, Detach, Fold),
-    *(Cast, Freeze, Skip, Insert, Replace),
+    *(Cast, Freeze, Skip, Insert, Replace, Wrap),
 )
