@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from graph.paths import is_below
-from graph.tree import own_tensors
 from surgery.edits import Arrange, CastBuffer, Edit, SetAttribute, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.lazy import Held, Lazy
@@ -21,6 +20,10 @@ _PACKED = (
     *("auto_gptq", "awq", "bitsandbytes", "gptqmodel", "hqq", "optimum.quanto"),
     *("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.ao.nn.sparse.quantized"),
 )
+
+_EIGHT_BITS = {torch.int8, torch.uint8} | {
+    found for found in vars(torch).values() if isinstance(found, torch.dtype) and "float8" in str(found)
+}
 
 
 def refuse_sealed(edits: Sequence[Edit], model: nn.Module) -> None:
@@ -42,7 +45,7 @@ def why_sealed(module: nn.Module) -> str | None:
         return "is scripted"
     if type(module).__module__.startswith(_PACKED):
         return "is quantised"
-    if any(_is_packed(tensor) for _, tensor, kind in own_tensors(module) if kind == "parameter"):
+    if not module._modules and any(_is_packed(tensor) for tensor in module._parameters.values()):
         return "is quantised"
     return None
 
@@ -86,7 +89,8 @@ def _refuse_packed(path: str, lazy: Lazy) -> None:
         _refuse_packed(path, item)
 
 
-def _is_packed(tensor: torch.Tensor) -> bool:
-    """Whether the values of a parameter are no plain numbers: quantised, wrapped, of integers or of 8 bits."""
-    plain = tensor.is_complex() or (tensor.is_floating_point() and tensor.element_size() > 1)
-    return tensor.is_quantized or hasattr(tensor, "__tensor_flatten__") or not plain
+def _is_packed(tensor: torch.Tensor | None) -> bool:
+    """Whether a parameter holds no plain numbers: quantised, in 8 bits, or tensors in a tensor."""
+    if tensor is None:
+        return False
+    return tensor.is_quantized or tensor.dtype in _EIGHT_BITS or hasattr(tensor, "__tensor_flatten__")
