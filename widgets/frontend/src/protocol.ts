@@ -152,7 +152,7 @@ export const inspectorState = object({
   facts: list(object({ label: text, value: text })),
   groups: list(
     object({
-      name: word("tie", "untie", "merge", "prune", "arrange", "attach"),
+      name: word("tie", "untie", "merge", "prune", "arrange", "attach", "adjust"),
       title: text,
       enabled: flag,
       reason: maybe(text),
