@@ -87,8 +87,9 @@ def _own_place(patient: Patient, path: str) -> Iterator[Edit]:
     if family is None or parent != patient.blocks(family):
         return
     place = list(patient.module(parent)._modules).index(name)
-    for inner, _ in indexed_modules(patient.module(path)):
-        yield SetAttribute(f"{path}.{inner}".rstrip("."), "layer_idx", slot_of(patient, parent, place))
+    slot = slot_of(patient, parent, place)
+    for inner, _ in indexed_modules(patient.module(path)) if slot is not None else ():
+        yield SetAttribute(f"{path}.{inner}".rstrip("."), "layer_idx", slot)
 
 
 def _undeclared(patient: Patient, freed: set[str]) -> Iterator[Edit]:

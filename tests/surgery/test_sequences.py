@@ -45,6 +45,15 @@ FIELDS: dict[str, dict[str, Any]] = {
     "attach": {"rank": st.integers(1, 3), "seed": st.integers(0, 1)},
     "detach": {},
     "fold": {},
+    "skip": {"gives": st.sampled_from(["auto", "input", "zeros"])},
+    "insert": {
+        "module": st.sampled_from(["identity", "linear", "rmsnorm"]),
+        "place": st.sampled_from(["before", "after"]),
+    },
+    "replace": {},
+    "wrap": {"wrapper": st.sampled_from(["scale", "residual", "prenorm", "postnorm"])},
+    "cast": {"dtype": st.sampled_from(["float64", "float32"])},
+    "freeze": {"frozen": st.booleans()},
 }
 
 
@@ -80,7 +89,7 @@ class Surgery(RuleBasedStateMachine):
         if data.draw(st.integers(0, 3)) == 3:
             paths = [path for path, _ in self.session.model.named_modules(remove_duplicate=False) if path]
             return str(data.draw(st.sampled_from(paths)))
-        if name in ("remove", "tie", "merge"):
+        if name in ("remove", "tie", "merge", "skip", "insert", "replace", "wrap"):
             start, length = data.draw(st.integers(0, 3)), data.draw(st.integers(1, 3))
             return f"{self.blocks}[{start}]" if length == 1 else f"{self.blocks}[{start}:{start + length}]"
         return str(data.draw(st.sampled_from(["**", "**:Linear", "**.{q_proj,up}", f"{self.blocks}.*"])))
@@ -89,7 +98,9 @@ class Surgery(RuleBasedStateMachine):
         """An operation with drawn targets and fields."""
         name = data.draw(st.sampled_from(list(FIELDS)))
         fields = {key: data.draw(values) for key, values in FIELDS[name].items()}
-        fields["targets"] = self.target(data, name)
+        fields["to" if name == "insert" else "targets"] = self.target(data, name)
+        if name == "replace":
+            fields |= {"module": "linear"} if data.draw(st.booleans()) else {"by": self.target(data, name)}
         if name == "tie":
             fields["to"] = f"{self.blocks}[0]" if data.draw(st.booleans()) else self.target(data, name)
         return operation_named(name).from_fields(fields)
