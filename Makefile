@@ -7,7 +7,7 @@ RUN := PATH="$(abspath $(VENV))/bin:$$PATH"
 TORCH = $$(sed -n 's/^torch==/&/p' $(LOCK))
 FRONTEND := $(shell find widgets/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
 
-.PHONY: app test check lint types frontend bench golden screenshot lock fresh clean install
+.PHONY: app test check check-long lint types frontend bench golden screenshot lock fresh clean install
 
 app: install  ## start the studio: make app [MODEL=folder] [ARGS=--no-browser]
 	@exec $(PY) app.py $(MODEL) $(ARGS)
@@ -16,6 +16,9 @@ test: install  ## every test; those of the page where there is a Chromium
 	$(PY) -m pytest $(ARGS)
 
 check: install lint types frontend test  ## what CI runs
+
+check-long: install  ## random sequences of edits, 2,000 of them: about an hour
+	SURGERY_EXAMPLES=2000 $(PY) -m pytest tests/surgery/test_sequences.py $(ARGS)
 
 lint: install
 	$(PY) -m ruff check .

@@ -8,6 +8,9 @@ from graph.holders import NotCopied, object_like
 
 def is_config(value: object) -> bool:
     """Whether `value` configures a model."""
+    kind = type(value)
+    if hasattr(kind, "model_type") and hasattr(kind, "to_dict"):  # to ask the object itself takes longer
+        return True
     try:
         known = hasattr(value, "model_type") or hasattr(value, "max_new_tokens")
         return known and hasattr(value, "to_dict")

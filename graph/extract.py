@@ -1,6 +1,7 @@
 """From a live module to a ModuleGraph."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from math import prod
 
 from torch import nn
@@ -9,6 +10,7 @@ from graph.nodes import ModuleGraph, ModuleNode, ParameterNode, Tie
 from graph.repeats import Attributes, attributes, structures
 from graph.ties import tie_of_module, tie_of_tensor, ties
 from graph.tracing import Inputs, Trace, trace
+from graph.tracing.shared import uncollected
 from graph.tree import children, is_lazy, join, own_tensors, shape_of, sites, size_bytes, unwrapped, walk
 
 
@@ -28,14 +30,20 @@ def extract(
     `inputs` instead. A forward that raises leaves a graph up to there with `problem` set, and a model or
     inputs that cannot be run so one without calls.
     """
-    model = unwrapped(model)
+    with nullcontext() if real else uncollected.at_least(True):
+        return _extracted(unwrapped(model), inputs, origins or {}, real)
+
+
+def _extracted(
+    model: nn.Module, inputs: Inputs | None, origins: Mapping[nn.Module, str], real: bool
+) -> ModuleGraph:
     described = {module: attributes(module) for _, module in walk(model)}
     alike = structures(model, described)
     seen = Trace() if inputs is None else trace(model, inputs, real=real, alike=alike)
     tied = ties(model)
     return ModuleGraph(
         class_name=type(model).__name__,
-        modules=_modules(model, tied, seen, origins or {}, described, alike),
+        modules=_modules(model, tied, seen, origins, described, alike),
         calls=seen.calls,
         edges=seen.edges,
         ties=tied,

@@ -13,6 +13,9 @@ from torch import nn
 from graph.nodes import Tie
 from graph.tree import is_lazy, join, own_tensors, sites, walk
 
+BEING_COPIED = "_being_copied"
+"""Attribute of a tensor that shares memory only until its copy is made: it is tied to nothing."""
+
 _Found = tuple[Literal["parameter", "module", "storage"], tuple[str, ...], str]  # the last: where to list it
 
 
@@ -84,7 +87,7 @@ def _storages(model: nn.Module) -> list[_Found]:
             if len(paths[id(tensor)]) == 1:
                 owners[id(tensor)] = path
                 extent = _extent(tensor)
-                if extent is not None:
+                if extent is not None and not getattr(tensor, BEING_COPIED, False):
                     extents[tensor.untyped_storage().data_ptr()].append((*extent, id(tensor)))
     found: list[_Found] = []
     for entries in extents.values():

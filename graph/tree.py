@@ -51,22 +51,22 @@ def sites(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, nn.Module]]:
     """
     model = unwrapped(model)
     above = {id(model)}
-    open_: list[tuple[str, nn.Module, Iterator[tuple[str, nn.Module]]]] = [("", model, children(model))]
+    open_ = [("", model, children(model))]
     yield "", model, "", model
     while open_:
         path, module, rest = open_[-1]
-        entry = next(rest, None)
-        if entry is None:
-            above.discard(id(module))
-            open_.pop()
-            continue
-        name, child = entry
-        if id(child) not in above:
-            place = join(path, name)
+        for name, child in rest:
+            if id(child) in above:
+                continue
+            place = f"{path}.{name}" if path else name
+            yield place, child, path, module
             if child._modules:
                 above.add(id(child))
                 open_.append((place, child, children(child)))
-            yield place, child, path, module
+                break
+        else:
+            above.discard(id(module))
+            open_.pop()
 
 
 def bottom_up(model: nn.Module, known: Container[nn.Module]) -> list[nn.Module]:

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from surgery.errors import SurgeryError
     from surgery.replay import replay
     from surgery.script import Script
+    from surgery.selecting import select
     from surgery.session import Session
     from surgery.sources import open
 
 __version__ = "0.1.0"
-__all__ = ["Script", "Session", "SurgeryError", "load", "open", "replay"]
+__all__ = ["Script", "Session", "SurgeryError", "load", "open", "replay", "select"]
 
 # Imported when first used: `surgery --help` should not wait for torch.
 _HOMES = {
@@ -30,6 +31,7 @@ _HOMES = {
     "load": "surgery.checkpoint.load",
     "open": "surgery.sources",
     "replay": "surgery.replay",
+    "select": "surgery.selecting",
 }
 
 check_siblings()

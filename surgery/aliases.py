@@ -1,28 +1,51 @@
-"""Modules that a model also holds outside its tree, in a plain list, dictionary or attribute of another.
+"""Modules that a model also holds outside its tree: in plain lists, dictionaries and attributes, in partial
+calls, closures, bound methods and weak references.
 
 Its forward may call them there: replacing or removing them in the tree would then change nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import types
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import ProxyTypes
 
 from torch import nn
 
+from graph.holders import is_holder, slots_of
+from graph.references import is_reference, redirected
 from surgery.edits import Arrange, Edit, SetModule
 from surgery.errors import SurgeryError
 
+_TREE = ("_modules", "_parameters", "_buffers")
+_LONGEST = 4096
+"""Items of a container that are looked at: one that holds more holds data."""
+
 
 def refuse_aliases(edits: Sequence[Edit], model: nn.Module) -> None:
-    """SurgeryError if an edit would move or replace a module that is held outside the tree too."""
+    """SurgeryError if an edit would move or replace a module that is held outside the tree too.
+
+    So it is if a part of such a module is held. What a module holds of itself and its own parts goes where it
+    goes, and is nobody else's business.
+    """
     touched = dict(_touched(edits, model))
     if not touched:
         return
-    for place, module in _held_outside(model):
-        if module in touched:
+    around: dict[nn.Module, list[nn.Module]] = {}
+    for outer in touched:
+        for module in outer.modules():
+            around.setdefault(module, []).append(outer)
+    for owner, place, module in _held_outside(model):
+        for outer in around.get(module, ()):
+            if owner is outer or (module is not outer and outer in around.get(owner, ())):
+                continue
+            part = "" if module is outer else "has a part that "
             raise SurgeryError(
-                f"is also held outside the module tree, in {place}, where an edit would not reach it",
-                path=touched[module],
+                f"{part}is also held outside the module tree, in {place}, where an edit would not reach it",
+                path=touched[outer],
                 hint=f"an nn.ModuleList in place of {place}",
             )
 
@@ -40,21 +63,57 @@ def _touched(edits: Sequence[Edit], model: nn.Module) -> Iterator[tuple[nn.Modul
                 continue
 
 
-def _held_outside(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """(place, module) for every module found in a plain container or attribute."""
+def _held_outside(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
+    """(owner, place, module) for every module that an attribute leads to past the tree."""
+    leads: dict[type, bool] = {}
     for path, owner in model.named_modules():
         for name, value in owner.__dict__.items():
-            if name not in ("_modules", "_parameters", "_buffers"):
-                for module in _modules_in(value, 2):
-                    yield f"{path}.{name}".lstrip("."), module
+            if _may_lead(value, leads) and name not in _TREE:
+                found = _Found(leads)
+                found(value)
+                for module in found.modules:
+                    yield owner, f"{path}.{name}".lstrip("."), module
 
 
-def _modules_in(value: object, depth: int) -> Iterator[nn.Module]:
-    if isinstance(value, nn.Module):
-        yield value
-    elif depth and isinstance(value, list | tuple | set):
-        for item in value:
-            yield from _modules_in(item, depth - 1)
-    elif depth and isinstance(value, dict):
-        for item in value.values():
-            yield from _modules_in(item, depth - 1)
+def _may_lead(value: Any, leads: dict[type, bool]) -> bool:
+    """Whether `value` is of a class whose objects lead to others; `leads` remembers which are."""
+    kind = type(value)
+    if kind not in leads:
+        leads[kind] = kind not in ProxyTypes and (
+            isinstance(value, nn.Module | types.MethodType) or is_reference(value) or is_holder(value)
+        )
+    return leads[kind] and (kind not in (dict, OrderedDict) or bool(value))  # most are empty
+
+
+@dataclass
+class _Found:
+    """The modules that values lead to, by the ways on which a shell of the model has its own."""
+
+    leads: dict[type, bool]
+    modules: list[nn.Module] = field(default_factory=list)
+    seen: set[int] = field(default_factory=set)
+
+    def __call__(self, value: Any) -> Any:
+        """Notes the modules and returns `value`: to what leads to modules it is a change of nothing."""
+        if id(value) in self.seen or not _may_lead(value, self.leads):
+            return value
+        self.seen.add(id(value))
+        if isinstance(value, nn.Module):
+            self.modules.append(value)
+        elif isinstance(value, types.MethodType):
+            self(value.__self__)
+        elif is_reference(value):
+            redirected(value, self)
+        else:
+            for item in _items(value):
+                self(item)
+        return value
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping | list | tuple | set | frozenset | deque):
+        if len(value) > _LONGEST:
+            return ()
+        return list(value.values() if isinstance(value, Mapping) else value)
+    slots = [slot.__get__(value) for slot in slots_of(type(value)) if hasattr(value, slot.__name__)]
+    return [*getattr(value, "__dict__", {}).values(), *slots]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 from torch import nn
 
-from surgery.edits import Arrange, Edit, SetAttribute, SetConfig, SetModule, SetTensor
+from surgery.cache_slots import refuse_too_few
+from surgery.depth_config import told
+from surgery.edits import Arrange, Edit, SetAttribute, SetModule, SetTensor
 from surgery.errors import SurgeryError
-from surgery.families import FAMILIES, Family, indexed_modules
+from surgery.families import FAMILIES, BlockList, indexed_modules
+from surgery.first_block import handed_on, refuse_moved_entry
 from surgery.lazy import Recipe, recipe
 from surgery.model import Patient, sharing_shell
 from surgery.slots import retyped, slots
@@ -28,6 +30,7 @@ def by_list(patient: Patient, paths: Sequence[str], verb: str) -> dict[str, list
 
 def without(patient: Patient, gone: dict[str, list[int]], verb: str) -> Iterator[Edit]:
     """Edits after which those items are gone; refused if a list would be left empty."""
+    orders: dict[str, list[int]] = {}
     for parent, indices in gone.items():
         count = patient.items(parent)
         if len(indices) == count:
@@ -37,18 +40,30 @@ def without(patient: Patient, gone: dict[str, list[int]], verb: str) -> Iterator
                 got=f"all {count} blocks",
                 hint=f"`{parent}[1:]`, which keeps the first",
             )
-        kept = [index for index in range(count) if index not in indices]
-        yield from arranged(patient, parent, kept, verb)
+        orders[parent] = [index for index in range(count) if index not in indices]
+    yield from arranged(patient, orders, verb)
 
 
 def arranged(
-    patient: Patient, parent: str, order: Sequence[int], verb: str, *, own: bool = True
+    patient: Patient, orders: dict[str, list[int]], verb: str, *, own: bool = True
 ) -> Iterator[Edit]:
-    """Edits after which the list holds its items in `order`, renumbered, and the config says so.
+    """Edits after which each list holds its items in its order, renumbered, and the config says so.
 
     A position that comes again is a block of its own from there on: with parameters copied, or, without
     `own`, with those of the first, shared.
     """
+    family = patient.family(verb)
+    lists = patient.block_lists(family) if family else {}
+    refuse_too_few(patient, lists, orders, verb)
+    for parent, order in orders.items():
+        if parent in lists and (part := lists[parent].entry):
+            refuse_moved_entry(patient, parent, part, order, verb)
+        yield from _in_order(patient, parent, order, own)
+        yield from followed(patient, parent, order, verb)
+
+
+def _in_order(patient: Patient, parent: str, order: Sequence[int], own: bool) -> Iterator[Edit]:
+    """The list with its items in that order, copies made where one comes again."""
     yield Arrange(parent, tuple(order))
     names = list(patient.module(parent)._modules)
     for number, index in enumerate(order):
@@ -56,7 +71,6 @@ def arranged(
             yield SetModule(f"{parent}.{number}", sharing_shell)
             if own:
                 yield from copies(patient, f"{parent}.{names[index]}", f"{parent}.{number}")
-    yield from followed(patient, parent, order, verb)
 
 
 def followed(
@@ -66,19 +80,20 @@ def followed(
     verb: str,
     indexed: Mapping[int, Sequence[str]] = MappingProxyType({}),
 ) -> Iterator[Edit]:
-    """Edits after which numbers and config are those of the list's items in `order`.
+    """Edits after which numbers, config and first block are those of the list's items in `order`.
 
     `indexed`: by position the paths in a block of the modules that keep an index, where the block is not, or
     not wholly, the one of `order`. A block has attention if there are any; see `surgery.slots`. Refused if
-    none has where one had before.
+    none has where one had before. Nothing follows in a list that is not one of the family's.
     """
     family = patient.family(verb)
-    if family is None:
+    lists = patient.block_lists(family) if family else {}
+    if parent not in lists:
         return
-    blocks = _blocks(patient, parent)
-    names = [indexed.get(number, _indexed(blocks[index])) for number, index in enumerate(order)]
+    blocks, listed = lists[parent], _items(patient, parent)
+    names = [indexed.get(number, _indexed(listed[index])) for number, index in enumerate(order)]
     attends = [_attends(found) for found in names]
-    if not any(_attends(_indexed(block)) for block in blocks):
+    if not any(_attends(_indexed(block)) for block in listed):
         attends = [True] * len(order)  # an encoder, which has no cache
     elif not any(attends):
         raise SurgeryError(
@@ -86,26 +101,29 @@ def followed(
             path=parent,
             hint="leaving it in one block",
         )
-    types = retyped(_types(patient, family, len(blocks), order), attends)
+    types = retyped(_types(patient, blocks, len(listed), order), attends)
     for number, (found, slot) in enumerate(zip(names, slots(types, attends), strict=True)):
         for name in found if slot is not None else ():
             yield SetAttribute(f"{parent}.{number}.{name}".rstrip("."), "layer_idx", slot)
-    yield from _config(patient, family, len(blocks), order, types)
+    yield from told(patient, parent, blocks, order, types=types, attends=attends, alone=len(lists) == 1)
+    if blocks.first:
+        yield from handed_on(patient, parent, blocks.first, order, verb)
 
 
 def slot_of(patient: Patient, parent: str, place: int) -> int | None:
-    """The slot in the cache that belongs to the block at `place` of the family's list as it is."""
-    attends = [_attends(_indexed(block)) for block in _blocks(patient, parent)]
+    """The slot in the cache that belongs to the block at `place` of one of the family's lists as it is."""
+    attends = [_attends(_indexed(block)) for block in _items(patient, parent)]
     return slots(block_types(patient, parent), attends)[place]
 
 
 def block_types(patient: Patient, parent: str) -> list[str]:
-    """The type of attention of each block of the family's list as it is; all alike if the config has none."""
+    """The type of attention of each block of a list of the family's as it is; all alike if it has none."""
     count = patient.items(parent)
-    return _types(patient, FAMILIES[str(patient.model_type)], count, range(count))
+    blocks = patient.block_lists(FAMILIES[str(patient.model_type)])[parent]
+    return _types(patient, blocks, count, range(count))
 
 
-def _blocks(patient: Patient, parent: str) -> list[nn.Module]:
+def _items(patient: Patient, parent: str) -> list[nn.Module]:
     return [module for module in patient.module(parent)._modules.values() if module is not None]
 
 
@@ -118,9 +136,9 @@ def _attends(indexed: Sequence[str]) -> bool:
     return any(name != "" for name in indexed)
 
 
-def _types(patient: Patient, family: Family, count: int, order: Sequence[int]) -> list[str]:
+def _types(patient: Patient, blocks: BlockList, count: int, order: Sequence[int]) -> list[str]:
     """The config's layer types in `order`; all alike if it has none."""
-    items = getattr(patient.config, "layer_types", None) if "layer_types" in family.per_layer_lists else None
+    items = getattr(patient.config, "layer_types", None) if "layer_types" in blocks.per_layer_lists else None
     kinds = items if isinstance(items, list | tuple) and len(items) == count else [""] * count
     return [kinds[index] for index in order]
 
@@ -131,46 +149,3 @@ def copies(patient: Patient, source: str, target: str) -> Iterator[Edit]:
     for name, lazy in patient.tensors(source):
         copy = made.setdefault(id(lazy.parameter), recipe("copy", lazy))
         yield SetTensor(f"{target}.{name}", copy)
-
-
-def _config(
-    patient: Patient, family: Family, count: int, order: Sequence[int], types: list[str]
-) -> Iterator[Edit]:
-    config, around = patient.config, patient.blocks(family).rpartition(".")[0]
-    yield SetConfig("num_hidden_layers", len(order))
-    if family.count:
-        yield SetAttribute(around, family.count, len(order))
-    for name in family.per_layer_lists:
-        items = getattr(config, name, None)
-        if isinstance(items, list | tuple) and len(items) == count:
-            left = types if name == "layer_types" else [items[index] for index in order]
-            yield SetConfig(name, left)
-            if name == "layer_types":
-                yield from _noted_types(patient, family, around, left)
-    for name in family.per_layer_prefixes:
-        first = getattr(config, name, None)
-        if isinstance(first, int):
-            yield SetConfig(name, sum(index < first for index in order))
-
-
-def _noted_types(patient: Patient, family: Family, around: str, left: list[str]) -> Iterator[Edit]:
-    """What the module around the blocks noted at init of their types; a reload would note it anew."""
-    if "has_sliding_layers" in patient.module(around).__dict__:
-        yield SetAttribute(around, "has_sliding_layers", "sliding_attention" in left)
-    if family.by_layer_type:
-        path = f"{around}.{family.by_layer_type}".lstrip(".")
-        if set(patient.module(path).__dict__["layer_types"]) != set(left):
-            yield SetModule(path, lambda module: _with_tables_for(module, left))
-
-
-def _with_tables_for(module: nn.Module, left: list[str]) -> nn.Module:
-    """The module without tables and attributes of the types that are not left; their names begin so."""
-    made = sharing_shell(module)
-    rotary: Any = made
-    for gone in [name for name in rotary.layer_types if name not in left]:
-        rotary.layer_types.remove(gone)
-        rotary.rope_type.pop(gone, None)
-        for name in [*made._buffers, *made.__dict__]:
-            if name.startswith(f"{gone}_"):
-                delattr(made, name)
-    return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from itertools import chain
 from typing import Any, Protocol
 
@@ -15,9 +16,14 @@ from surgery.lazy import Lazy
 
 
 class Run(Protocol):
-    """How lazy tensors become parameters: computed (live) or on meta with their lineage (skeleton)."""
+    """How lazy tensors become parameters: computed (live) or on meta with their lineage (skeleton).
+
+    A buffer is real on a skeleton too, and has a lineage there.
+    """
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter: ...
+
+    def buffer(self, lazy: Lazy, *, device: torch.device) -> torch.Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,21 @@ class SetTensor:
 
 
 @dataclass(frozen=True)
+class SetBuffer:
+    """The buffer slot `path` holds `tensor`; whether a checkpoint stores it stays as it is.
+
+    On a skeleton it is a tensor of zeros: buffers are real there, and what is stored gets loaded.
+    """
+
+    path: str
+    tensor: Lazy
+
+    def apply(self, site: Site) -> None:
+        slots, name = site.slots(self.path, "_buffers")
+        slots[name] = site.run.buffer(self.tensor, device=slots[name].device)
+
+
+@dataclass(frozen=True)
 class CastBuffer:
     """The buffer that sits at `paths` has another dtype; buffers are real in every run."""
 
@@ -99,6 +120,20 @@ class SetModule:
     def apply(self, site: Site) -> None:
         slots, name = site.slots(self.path, "_modules")
         slots[name] = self.build(slots[name])
+
+
+@dataclass(frozen=True)
+class PlaceModule:
+    """The module slot `path`, which need not be there yet, holds this very module; None: there is no slot."""
+
+    path: str
+    module: nn.Module | None
+
+    def apply(self, site: Site) -> None:
+        slots, name = site.slots(self.path, "_modules")
+        slots.pop(name, None)
+        if self.module is not None:
+            slots[name] = self.module
 
 
 @dataclass(frozen=True)
@@ -134,12 +169,25 @@ class SetAttribute:
 
 @dataclass(frozen=True)
 class SetConfig:
-    """The config says `name` = `value`; a list is a new one, never changed in place."""
+    """The config says `name` = `value`; a list is a new one, never changed in place.
+
+    Dots in `name` lead into a sub-config (`text_config.num_hidden_layers`) or to an item of a list
+    (`depths.2`). `of`: where the model has the config, if it is not its own (`encoder.config`).
+    """
 
     name: str
     value: Any
+    of: str = "config"
 
     def apply(self, site: Site) -> None:
-        config: Any = site.model.config
-        name = getattr(config, "attribute_map", {}).get(self.name, self.name)  # GPT-2 says n_layer
-        site.journal.touch_value(config.__dict__, name)[name] = self.value
+        config: Any = reduce(getattr, self.of.split("."), site.model)
+        name, _, rest = self.name.partition(".")
+        name = getattr(config, "attribute_map", {}).get(name, name)  # GPT-2 says n_layer
+        value, before = self.value, getattr(config, name, None)
+        if rest and not rest.isdigit():
+            SetConfig(rest, value, f"{self.of}.{name}").apply(site)
+            return
+        if rest and before is not None:
+            place = int(rest)
+            value = type(before)([*before[:place], value, *before[place + 1 :]])
+        site.journal.touch_value(config.__dict__, name)[name] = value

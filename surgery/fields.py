@@ -1,6 +1,7 @@
 """The typed fields of operations: what the script's schema, listings and the studio's form read.
 
-A field's annotation is its kind. `Targets` and `Target` hold a selector and the paths it resolved to.
+A field's annotation is its kind. `Targets` and `Target` hold a selector and the paths it resolved to;
+`Targets` also how many they must be, if somebody said so.
 """
 
 from __future__ import annotations
@@ -12,16 +13,42 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from surgery.errors import SurgeryError
+from surgery.measures import Measured
 
-Kind = Literal["paths", "path", "number", "integer", "choice", "flag", "text", "numbers", "parents"]
+Kind = Literal[
+    "paths",
+    "path",
+    "number",
+    "integer",
+    "choice",
+    "flag",
+    "text",
+    "numbers",
+    "integers",
+    "parents",
+    "measured",
+    "found",
+]
 
 
 @dataclass(frozen=True)
 class Targets:
-    """A selector of modules and the paths it resolved to; no paths yet means unresolved."""
+    """A selector of modules and the paths it resolved to; no paths yet means unresolved.
+
+    `count` is how many modules it must select, None for any number; a script calls it `expect`.
+    """
 
     select: str
     paths: tuple[str, ...] = ()
+    count: int | None = None
+
+    def expect(self, count: int) -> Targets:
+        """The same selector, refused wherever it selects more or fewer than `count` modules."""
+        if not _is_count(count):
+            raise SurgeryError(
+                "no selector can be held to that", path=self.select, got=repr(count), expected="1 or more"
+            )
+        return Targets(self.select, self.paths, count)
 
 
 @dataclass(frozen=True)
@@ -44,6 +71,13 @@ class Parent:
 
 
 @dataclass(frozen=True)
+class Found:
+    """What resolving a step found, as plain data of JSON; frozen in the step, entered by nobody."""
+
+    data: Any
+
+
+@dataclass(frozen=True)
 class FieldSpec:
     """One field as forms, schemas and listings need it; bounds are inclusive."""
 
@@ -56,6 +90,11 @@ class FieldSpec:
     minimum: float | None = None
     maximum: float | None = None
     optional: bool = False
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether a person gives it; what was measured or found is frozen into a step by itself."""
+        return self.kind not in ("measured", "found")
 
 
 def option(
@@ -78,7 +117,10 @@ _KINDS: dict[Any, Kind] = {
     bool: "flag",
     str: "text",
     tuple[float, ...]: "numbers",
+    tuple[int, ...]: "integers",
     tuple[Parent, ...]: "parents",
+    Measured: "measured",
+    Found: "found",
 }
 
 
@@ -145,16 +187,24 @@ def _targets(value: Any) -> Targets | None:
         return Targets(value)
     if isinstance(value, list | tuple) and value and all(isinstance(item, str) for item in value):
         return Targets(", ".join(value))
-    if isinstance(value, dict) and set(value) <= {"select", "paths"} and isinstance(value.get("select"), str):
-        paths = value.get("paths", [])
-        if isinstance(paths, list) and all(isinstance(item, str) for item in paths):
-            return Targets(value["select"], tuple(paths))
+    keys = {"select", "paths", "expect"}
+    if isinstance(value, dict) and set(value) <= keys and isinstance(value.get("select"), str):
+        paths, count = value.get("paths", []), value.get("expect")
+        listed = isinstance(paths, list) and all(isinstance(item, str) for item in paths)
+        if listed and (_is_count(count) or "expect" not in value):
+            return Targets(value["select"], tuple(paths), count)
     return None
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _target(value: Any) -> Target | None:
     if isinstance(value, Target):
         return value
+    if isinstance(value, Targets) and value.count in (None, 1) and len(value.paths) < 2:
+        return Target(value.select, value.paths[0] if value.paths else None)
     if isinstance(value, str):
         return Target(value)
     if isinstance(value, dict) and set(value) <= {"select", "path"} and isinstance(value.get("select"), str):
@@ -169,6 +219,13 @@ def _numbers(value: Any) -> tuple[float, ...] | None:
         return None
     numbers = [_number(item) for item in value]
     return None if None in numbers else tuple(item for item in numbers if item is not None)
+
+
+def _integers(value: Any) -> tuple[int, ...] | None:
+    if not isinstance(value, list | tuple):
+        return None
+    whole = [item for item in value if isinstance(item, int) and not isinstance(item, bool)]
+    return tuple(whole) if len(whole) == len(value) else None
 
 
 def _parents(value: Any) -> tuple[Parent, ...] | None:
@@ -189,6 +246,14 @@ def _parents(value: Any) -> tuple[Parent, ...] | None:
     return tuple(parents)
 
 
+def _measured(value: Any) -> Measured | None:
+    return value if isinstance(value, Measured) else Measured.from_data(value)
+
+
+def _found(value: Any) -> Found | None:
+    return value if isinstance(value, Found) else Found(value) if isinstance(value, list | dict) else None
+
+
 _CONVERTERS: dict[Kind, Any] = {
     "paths": _targets,
     "path": _target,
@@ -198,7 +263,10 @@ _CONVERTERS: dict[Kind, Any] = {
     "choice": lambda value: value if isinstance(value, str) else None,
     "text": lambda value: value if isinstance(value, str) else None,
     "numbers": _numbers,
+    "integers": _integers,
     "parents": _parents,
+    "measured": _measured,
+    "found": _found,
 }
 
 _EXPECTED: dict[Kind, str] = {
@@ -210,5 +278,8 @@ _EXPECTED: dict[Kind, str] = {
     "choice": "one of its choices",
     "text": "text",
     "numbers": "a list of finite numbers",
+    "integers": "a list of whole numbers",
     "parents": "a list of checkpoint folders",
+    "measured": "what a measure found, as a script says it",
+    "found": "what a script says was found",
 }

@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
 
 from surgery.errors import SurgeryError
+from surgery.windows import narrowed
 
 # Fields of a config that say where it came from or how it is stored, not what is computed.
 _INCIDENTAL = {
@@ -49,8 +50,16 @@ def combined(lines: Iterable[str]) -> str:
 
 def config_line(config: Any) -> str:
     """The fields of a transformers config that change what is computed, as one line of JSON."""
-    fields = {key: value for key, value in config.to_dict().items() if key not in _INCIDENTAL}
-    return f"config {json.dumps(fields, sort_keys=True, default=str)}"
+    return f"config {json.dumps(_essential(config.to_dict()), sort_keys=True, default=str)}"
+
+
+def _essential(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields without incidental ones, in sub-configs too: transformers notes a dtype in each it loads."""
+    return {
+        key: _essential(value) if isinstance(value, dict) else value
+        for key, value in fields.items()
+        if key not in _INCIDENTAL
+    }
 
 
 class Fingerprinter:
@@ -64,7 +73,8 @@ class Fingerprinter:
         """The fingerprint of modules, config, stored tensors and ties; SurgeryError on meta tensors."""
         lines = [f"class {type(model).__name__}"]
         for path, module in model.named_modules(remove_duplicate=False):
-            lines.append(f"module {path} {type(module).__name__} {json.dumps(scalars(module))}")
+            known = scalars(module) | narrowed(module)
+            lines.append(f"module {path} {type(module).__name__} {json.dumps(known)}")
         config = getattr(model, "config", None)
         if hasattr(config, "to_dict"):
             lines.append(config_line(config))

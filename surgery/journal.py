@@ -5,6 +5,7 @@ journal keeps what it held. Undo restores content, key order and aliasing, redo 
 computes a tensor. This is right because nothing writes tensors in place.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 _ABSENT = object()
@@ -28,6 +29,15 @@ class Journal:
         """Announces that one value of `mapping` is about to change; what else is in it stays anybody's."""
         self._values.setdefault((id(mapping), key), (mapping, mapping.get(key, _ABSENT)))
         return mapping
+
+    def holds(self) -> Iterator[object]:
+        """What the touched dictionaries hold now, held before and, if undone, hold after."""
+        for mapping, before in self._before.values():
+            yield mapping
+            yield before
+        yield from self._after.values()
+        for _, other in self._values.values():
+            yield other
 
     def undo(self) -> None:
         """Puts every touched dictionary and value back as it was."""

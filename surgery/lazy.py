@@ -2,8 +2,8 @@
 
 A lazy tensor knows its shape and dtype. It is the tensor of a slot as it was bound when the step was
 planned (`Held`), that tensor in a Parameter of its own (`Alias`), a tensor of another checkpoint
-(`Stored`), or a registered function over lazy tensors with plain arguments (`Recipe`, `Reduction`). Inputs
-are nodes, never names: a name would mean something else after the next edit.
+(`Stored`), one at hand (`Known`), or a registered function over lazy tensors with plain arguments (`Recipe`,
+`Reduction`). Inputs are nodes, never names: a name would mean something else after the next edit.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Lazy:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Held(Lazy):
-    """The very parameter that a slot holds; written to another slot it makes a tie."""
+    """The very parameter, or buffer, that a slot holds; written to another slot it makes a tie."""
 
-    parameter: torch.nn.Parameter
+    parameter: torch.Tensor
 
     @classmethod
-    def of(cls, parameter: torch.nn.Parameter) -> Held:
+    def of(cls, parameter: torch.Tensor) -> Held:
         return cls(shape=tuple(parameter.shape), dtype=parameter.dtype, parameter=parameter)
 
 
@@ -56,6 +56,13 @@ class Stored(Lazy):
 
     file: Path
     name: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Known(Lazy):
+    """A tensor that is at hand, such as what a measure found."""
+
+    tensor: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

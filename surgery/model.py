@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
+import torch
 from torch import nn
 
 from graph.paths import nearest
 from graph.shell import NotShellable, shell
 from surgery.errors import SurgeryError
-from surgery.families import FAMILIES, Family, declared_ties, model_type
+from surgery.families import FAMILIES, BlockList, Family, declared_ties, model_type
 from surgery.lazy import Held
 
 _CONTAINERS = (nn.ModuleList, nn.Sequential)
 
 
 class Patient:
-    """A model under surgery, live or a skeleton; operations ask it for modules and lazy tensors."""
+    """A model under surgery, live or a skeleton; operations ask it for modules and lazy tensors.
 
-    def __init__(self, root: nn.Module) -> None:
-        self.root = root
+    It is made for one plan: what it has looked up in the tree it does not look up again.
+
+    `inputs` are the example inputs and `tokenizer` what came with the model, None where there is none: a
+    model that is made anew has neither.
+    """
+
+    def __init__(self, root: nn.Module, inputs: Any = None, tokenizer: Any = None) -> None:
+        self.root, self.inputs, self.tokenizer = root, inputs, tokenizer
 
     @property
     def config(self) -> Any:
@@ -61,6 +70,23 @@ class Patient:
             (name, Held.of(parameter)) for name, parameter in module.named_parameters(remove_duplicate=False)
         ]
 
+    def own_tensors(self, path: str) -> list[tuple[str, Held]]:
+        """Those of `tensors` without what a block at or around `path` has for its whole list."""
+        family = FAMILIES.get(self.model_type or "")
+        lists = self.block_lists(family) if family else {}
+        shared = [
+            f"{parent}.{name}.{blocks.first}"
+            for parent, blocks in lists.items()
+            for name in self.module(parent)._modules
+            if blocks.first and f"{path}.".startswith(f"{parent}.{name}.")
+        ]
+        mine = [part for part in shared if not f"{path}.".startswith(f"{part}.")]
+        return [
+            (name, lazy)
+            for name, lazy in self.tensors(path)
+            if not any(f"{path}.{name}".startswith(f"{part}.") for part in mine)
+        ]
+
     def tensor(self, path: str) -> Held:
         """The lazy tensor of the parameter at `path`."""
         owner, _, name = path.rpartition(".")
@@ -71,14 +97,29 @@ class Patient:
 
     def sites(self) -> dict[int, list[str]]:
         """All paths of every parameter, by the id of the Parameter object, in the order of the tree."""
-        found: dict[int, list[str]] = {}
-        for path, parameter in self.root.named_parameters(remove_duplicate=False):
-            found.setdefault(id(parameter), []).append(path)
-        return found
+        return _sites(self.root.named_parameters(remove_duplicate=False))
+
+    def buffer(self, path: str) -> Held | None:
+        """The lazy tensor of the buffer at `path`; None if there is no buffer."""
+        owner, _, name = path.rpartition(".")
+        buffer = self.module(owner)._buffers.get(name)
+        return None if buffer is None else Held.of(buffer)
+
+    def buffer_sites(self) -> dict[int, list[str]]:
+        """All paths of every buffer, as `sites` gives those of parameters."""
+        return _sites(self.root.named_buffers(remove_duplicate=False))
 
     def module_paths(self, module: nn.Module) -> list[str]:
         """All paths at which this very module object sits."""
-        return [path for path, found in self.root.named_modules(remove_duplicate=False) if found is module]
+        return self._places.get(id(module), [])
+
+    @cached_property
+    def _places(self) -> dict[int, list[str]]:
+        """All paths of every module, by the id of its object: a plan changes nothing, so once is enough."""
+        found: dict[int, list[str]] = {}
+        for path, module in self.root.named_modules(remove_duplicate=False):
+            found.setdefault(id(module), []).append(path)
+        return found
 
     def reused(self, path: str) -> str | None:
         """The outermost module at or around `path` that is one object at several paths; None if none is."""
@@ -103,22 +144,53 @@ class Patient:
         self.module(path)
         parent = self.module_paths(self.module(parent))[0]  # a list used twice is one list
         family = self.family(verb)
+        lists = list(self.block_lists(family)) if family else []
+        if family and not lists:
+            raise SurgeryError(
+                f"{verb} finds no list of blocks that is known of the family {family.model_type!r}",
+                path=path,
+                got=type(self.root).__name__,
+                hint="the model around it",
+            )
         if not isinstance(self.module(parent), _CONTAINERS):
-            hint = f"`{self.blocks(family)}[0]`" if family else "an item of a ModuleList or Sequential"
+            hint = f"`{lists[0]}[0]`" if lists else "an item of a ModuleList or Sequential"
             raise SurgeryError(
                 f"{verb} needs a block", path=path, got=type(self.module(path)).__name__, hint=hint
             )
-        if family and parent != self.blocks(family):
-            blocks = self.blocks(family)
-            raise SurgeryError(f"{verb} needs a block of {blocks}", path=path, hint=f"`{blocks}[0]`")
+        if lists and parent not in lists:
+            raise SurgeryError(
+                f"{verb} needs a block of {' or '.join(lists)}", path=path, hint=f"`{lists[0]}[0]`"
+            )
         return parent, list(self.module(parent)._modules).index(index)
 
-    def blocks(self, family: Family) -> str:
-        """The path of the family's block list, in the model with its head as in the bare one."""
-        path = family.blocks
-        while "." in path and path.partition(".")[0] not in self.root._modules:
-            path = path.partition(".")[2]
-        return path
+    def block_lists(self, family: Family) -> dict[str, BlockList]:
+        """The family's block lists that this model has, by their paths here; each stage's is one.
+
+        A path that two of them would have, in a part of a model opened alone, is left out.
+        """
+        found: list[tuple[str, BlockList]] = []
+        for blocks in family.lists:
+            around, star, inner = blocks.path.partition(".*")
+            here = self.here(around)
+            if here is not None and star:
+                for stage in self.module(here)._modules:
+                    count = blocks.count.replace("*", stage)
+                    found.append((f"{here}.{stage}{inner}", replace(blocks, count=count)))
+            elif here is not None:
+                found.append((here, blocks))
+        paths = [path for path, _ in found]
+        return {path: blocks for path, blocks in found if paths.count(path) == 1}
+
+    def here(self, path: str) -> str | None:
+        """Where this model has the module that a model with its head has at `path`; None if it has none."""
+        while path:
+            try:
+                self.root.get_submodule(path)
+            except AttributeError:
+                path = path.partition(".")[2]
+            else:
+                return path
+        return None
 
     def config_ties(self, path: str) -> bool:
         """Whether the parameter at `path` is an end of a tie that the model's class makes by its config."""
@@ -129,6 +201,13 @@ class Patient:
     def declared_ties(self) -> dict[str, str]:
         """Ties the model's class makes by itself when its config says so: target → source."""
         return declared_ties(self.root)
+
+
+def _sites(named: Iterable[tuple[str, torch.Tensor]]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for path, tensor in named:
+        found.setdefault(id(tensor), []).append(path)
+    return found
 
 
 def private_shell(

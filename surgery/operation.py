@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, Self
+
+import torch
 
 from graph.nodes import ModuleGraph
 from graph.paths import nearest
 from surgery.edits import Edit
 from surgery.errors import SurgeryError
 from surgery.fields import FieldSpec, Target, Targets, coerce, field_specs
+from surgery.measures import Measured
 from surgery.model import Patient
-from surgery.selecting import resolve
+from surgery.selecting import listed, resolve, resolved
 
 Group = Literal["tie", "untie", "merge", "prune", "arrange", "attach", "adjust"]
 
@@ -47,6 +50,28 @@ class Operation(ABC):
         The paths are resolved. Where there are no example inputs, neither graph has calls.
         """
 
+    def measure(self, patient: Patient, data: Sequence[Any]) -> dict[str, torch.Tensor]:
+        """What the plan must know of values, found with batches of `data`; see `surgery.measures`.
+
+        For operations with a field `measured: Measured | None`. It changes nothing, and the fields of `self`
+        are resolved.
+        """
+        raise NotImplementedError(f"{self.name} has a measured field and no measure")
+
+    @property
+    def awaits_measure(self) -> bool:
+        """Whether its measure was not run yet."""
+        return any(spec.kind == "measured" and getattr(self, spec.name) is None for spec in self.specs)
+
+    def with_measure(self, patient: Patient, data: Sequence[Any]) -> Self:
+        """The same operation, resolved, with what its measure finds frozen in it."""
+        if not self.awaits_measure:
+            return self
+        resolved = self.resolved(patient)
+        found = Measured.of(resolved.measure(patient, data))
+        name = next(spec.name for spec in self.specs if spec.kind == "measured")
+        return dataclasses.replace(resolved, **{name: found})
+
     def keeps_structure(self) -> bool:
         """Whether only values change: modules, shapes and ties stay, so that a rebuild may skip the step."""
         return False
@@ -59,7 +84,7 @@ class Operation(ABC):
     @classmethod
     def of(cls, *values: Any, **named: Any) -> Self:
         """An operation from values in the order of the fields, as `s.tie("a", to="b")` gives them."""
-        names = [spec.name for spec in cls.specs]
+        names = [spec.name for spec in cls.specs if spec.is_asked]
         if len(values) > len(names):
             raise SurgeryError(f"{cls.name} has {len(names)} fields", got=f"{len(values)} values")
         given = dict(zip(names, values, strict=False))
@@ -87,17 +112,16 @@ class Operation(ABC):
     def resolved(self, patient: Patient) -> Self:
         """The same operation with every selector resolved in this state.
 
-        A selector that matches nothing is refused, and one that was resolved before (in a script)
-        must resolve to the same paths now.
+        A selector that matches nothing is refused, so is one that matches more or fewer than it was
+        expected to, and one that was resolved before (in a script) must resolve to the same paths now.
         """
         changes: dict[str, Any] = {}
         for spec in self.specs:
             value = getattr(self, spec.name)
             if isinstance(value, Targets):
-                paths = resolve(value.select, patient.root)
-                if value.paths and value.paths != paths:
-                    raise _differs(self.name, value.select, value.paths, paths)
-                changes[spec.name] = Targets(value.select, paths)
+                changes[spec.name] = now = resolved(value, patient.root)
+                if value.paths and value.paths != now.paths:
+                    raise _differs(self.name, value.select, value.paths, now.paths)
             elif isinstance(value, Target):
                 paths = resolve(value.select, patient.root)
                 if len(paths) != 1:
@@ -128,12 +152,7 @@ def _differs(name: str, text: str, recorded: tuple[str, ...], found: tuple[str, 
     return SurgeryError(
         f"{name} was recorded on other modules than this selector gives here",
         path=text,
-        got=_listed(found),
-        expected=_listed(recorded),
-        hint="the model the script was made on, or making the step anew",
+        got=listed(found),
+        expected=listed(recorded),
+        hint="the model the script was made on, or a replay with `--reselect` (`reselect=True`)",
     )
-
-
-def _listed(paths: tuple[str, ...]) -> str:
-    shown = ", ".join(paths[:4])
-    return shown if len(paths) <= 4 else f"{shown} and {len(paths) - 4} more"

@@ -8,7 +8,7 @@ from typing import Literal
 
 from graph.paths import is_below
 from surgery.errors import SurgeryError
-from surgery.families import FAMILIES, indexed_modules
+from surgery.families import FAMILIES, BlockList, indexed_modules
 from surgery.model import Patient
 
 Role = Literal["block", "attention", "mlp"]
@@ -18,11 +18,12 @@ Role = Literal["block", "attention", "mlp"]
 class Place:
     """A place at or in a block: `inner` is the path in the block at position `number` of the list `parent`.
 
-    `role` is None where it is not known what stands there; `pair` says that a module there returns a tuple of
-    which the first item counts.
+    `blocks` is what the family says of that list. `role` is None where it is not known what stands there;
+    `pair` says that a module there returns a tuple of which the first item counts.
     """
 
     parent: str
+    blocks: BlockList
     number: int
     inner: str
     role: Role | None
@@ -34,17 +35,34 @@ def place_of(patient: Patient, path: str) -> Place | None:
     family = FAMILIES.get(patient.model_type or "")
     if family is None:
         return None
-    parent = patient.blocks(family)
-    if path == parent or not is_below(path, parent):
-        return None
-    name, _, inner = path.removeprefix(f"{parent}.").partition(".")
-    number = list(patient.module(parent)._modules).index(name)
+    for parent, blocks in patient.block_lists(family).items():
+        if path != parent and is_below(path, parent):
+            name, _, inner = path.removeprefix(f"{parent}.").partition(".")
+            number = list(patient.module(parent)._modules).index(name)
+            role = _role(blocks, inner)
+            pair = blocks.pairs if role == "block" else role == "attention"
+            return Place(parent, blocks, number, inner, role, pair)
+    return None
+
+
+def _role(blocks: BlockList, inner: str) -> Role | None:
     if inner == "":
-        return Place(parent, number, inner, "block", family.pairs)
-    if inner in (family.attention, family.mlp):
-        role: Role = "attention" if inner == family.attention else "mlp"
-        return Place(parent, number, inner, role, role == "attention")
-    return Place(parent, number, inner, None, False)
+        return "block"
+    if inner == blocks.attention:
+        return "attention"
+    return "mlp" if inner == blocks.mlp else None
+
+
+def refuse_stranger(patient: Patient, path: str, verb: str) -> None:
+    """SurgeryError for a block that hands more than hidden states on to the next, as no other module does."""
+    place = place_of(patient, path)
+    if place is not None and place.role == "block" and place.blocks.first:
+        raise SurgeryError(
+            f"{verb} is not possible here: blocks of this list hand on what the first of them makes",
+            path=path,
+            got=place.blocks.first.rpartition(".")[2],
+            hint="`remove`, or a part of the block",
+        )
 
 
 Indexed = dict[str, dict[int, list[str]]]

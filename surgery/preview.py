@@ -104,7 +104,7 @@ def nonzero(drawn: Sketch) -> tuple[int, int] | None:
     return total, after
 
 
-def _count(node: Lazy | None, parameter: nn.Parameter) -> int:
+def _count(node: Lazy | None, parameter: torch.Tensor) -> int:
     """Non-zeros where the values are there and unchanged, else the number of elements."""
     if isinstance(node, Held) and not node.parameter.is_meta:
         return int(torch.count_nonzero(node.parameter.detach()))
@@ -112,14 +112,20 @@ def _count(node: Lazy | None, parameter: nn.Parameter) -> int:
 
 
 def refuse_unread(graph: ModuleGraph, before: ModuleGraph, verb: str) -> None:
-    """SurgeryError if a parameter that the step added is read by no call: the edit would have no effect."""
+    """SurgeryError if a parameter that the step added is read by no call: the edit would have no effect.
+
+    What other blocks had already and did not read either, such as cross-attention in a decoder alone, may
+    come with a copy of a block.
+    """
     if not graph.calls:
         return
     known = {tensor.path for node in before.modules for tensor in node.tensors}
     read = {path for call in graph.calls for path in call.reads}
+    idle = {_in_any_block(path) for path in known - {path for call in before.calls for path in call.reads}}
     for node in graph.modules:
         for tensor in node.tensors:
-            if tensor.kind == "parameter" and tensor.path not in known and tensor.path not in read:
+            added = tensor.kind == "parameter" and tensor.path not in known
+            if added and tensor.path not in read and _in_any_block(tensor.path) not in idle:
                 raise SurgeryError(
                     f"{verb} here would have no effect: the forward never reads what it adds",
                     path=node.path,
@@ -127,9 +133,31 @@ def refuse_unread(graph: ModuleGraph, before: ModuleGraph, verb: str) -> None:
                 )
 
 
+def _in_any_block(path: str) -> str:
+    """The path without the numbers of items in it."""
+    return ".".join("*" if part.isdigit() else part for part in path.split("."))
+
+
 def has_guesses(graph: ModuleGraph) -> bool:
     """Whether the trace guessed what a module returns."""
     return any(node.opaque for node in graph.modules)
+
+
+def refuse_failed(
+    step: Operation, shown_before: ModuleGraph, before: ModuleGraph, shown: ModuleGraph, graph: ModuleGraph
+) -> None:
+    """SurgeryError if a step broke the model or made another edit, by its graphs: as shown, and on fakes.
+
+    The two are one unless a session is traced on real weights.
+    """
+    if shown is not graph and shown_before.problem is None:
+        refuse_broken(shown, step.name)
+    # What had to be guessed may not fit any more, though the model does.
+    proved = shown is not graph and shown.problem is None and has_guesses(graph)
+    if before.problem is None and not (proved and graph.problem):
+        refuse_broken(graph, step.name)
+        refuse_unread(graph, before, step.name)
+        step.check(before, graph)
 
 
 def refuse_broken(graph: ModuleGraph, verb: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from surgery.lazy import Alias, Held, Lazy, Recipe, Reduction, Stored
+from surgery.lazy import Alias, Held, Known, Lazy, Recipe, Reduction, Stored
 
 Tiling = Literal["whole", "rows"]
 
@@ -95,6 +95,8 @@ def _computed(lazy: Lazy, memo: dict[int, torch.Tensor]) -> torch.Tensor:
         from surgery.checkpoint.tensors import read_tensor
 
         return read_tensor(lazy.file, lazy.name)
+    if isinstance(lazy, Known):
+        return lazy.tensor.clone()
     if isinstance(lazy, Recipe):
         inputs = [compute(item, memo) for item in lazy.inputs]
         arguments: dict[str, Any] = dict(lazy.arguments)

@@ -10,10 +10,16 @@ from torch import nn
 
 from surgery.checkpoint.save import may_write
 from surgery.errors import SurgeryError, SurgeryWarning
+from surgery.reselecting import unresolved
 from surgery.script import Script
 from surgery.session import Session
 from surgery.sources import open as open_model
 from surgery.sources.names import is_factory
+
+_OTHER_BASE = (
+    "`--model` with the model the script was made on, or `--reselect` (`reselect=True`), which resolves its "
+    "selectors anew on this one"
+)
 
 
 def replay(
@@ -23,15 +29,22 @@ def replay(
     *,
     inputs: Any = None,
     overwrite: bool = False,
+    plain: bool = False,
     allow_factory: str | None = None,
+    reselect: bool = False,
 ) -> Session:
-    """The session after all steps of `script`, saved to `out` if given.
+    """The session after all steps of `script`, saved to `out` if given, as an ordinary model if `plain`.
 
     `model`: the base, by default where the script says it was; a factory that the script names is code, and
     is run only if `allow_factory` is its name. Its fingerprint must be the one
     recorded, and so must the result's on the same torch build, CPU capability and device; elsewhere
     a result that differs is a SurgeryWarning that says what is different here. Raises SurgeryError
     before anything is written.
+
+    `reselect`: the base may be another model, of another class too. Every selector is resolved anew on it,
+    counts expected must still hold, and so must all else that the script recorded, such as the content of
+    parents. The result is compared with nothing. `surgery.reselecting.reselected(script.steps,
+    session.steps)` says what each selector came to.
     """
     if not isinstance(script, Script):
         script = Script.read(script)
@@ -43,13 +56,45 @@ def replay(
     if out is not None:
         may_write(Path(out).expanduser(), overwrite)
     session = open_model(model, inputs)
-    _same_base(session, script)
-    for step in script.steps:
-        session.apply(step)
-    _same_result(session, script)
+    if reselect:
+        _apply_anew(session, script)
+    else:
+        _same_base(session, script)
+        _apply(session, script)
+        _same_result(session, script)
     if out is not None:
-        session.save(out, overwrite=overwrite)
+        session.save(out, overwrite=overwrite, plain=plain)
     return session
+
+
+def _apply(session: Session, script: Script) -> None:
+    """Applies every step. Only the base and the last state are traced, if the result is the one recorded.
+
+    Then the session that made the script has traced every state, of this very model. Otherwise each is
+    traced here, and the first step that broke the model is refused, as it is when steps are made one by one.
+    """
+    _ = session.graph  # the base's, which comparisons and figures go by
+    try:
+        for step in script.steps:
+            session.apply_unchecked(step)
+    except Exception:
+        session.check()  # a step before this one comes first
+        raise
+    known = script.result is not None and session.fingerprint() == script.result
+    if not known or session.graph.problem is not None:
+        session.check()
+
+
+def _apply_anew(session: Session, script: Script) -> None:
+    """Applies every step to whatever its selectors match here; an error names the step."""
+    for index, step in enumerate(script.steps):
+        try:
+            session.apply(unresolved(step))
+        except SurgeryError as error:
+            place = f"steps[{index}]: {error.path}" if error.path else f"steps[{index}]"
+            raise SurgeryError(
+                error.problem, path=place, got=error.got, expected=error.expected, hint=error.hint
+            ) from None
 
 
 def _refuse_code(source: str, allowed: str | None) -> None:
@@ -71,6 +116,7 @@ def _same_base(session: Session, script: Script) -> None:
             path=base.source or "the model given",
             got=base.class_name,
             expected=script.base.class_name,
+            hint=_OTHER_BASE,
         )
     if script.base.fingerprint is not None and base.fingerprint != script.base.fingerprint:
         raise SurgeryError(
@@ -78,7 +124,7 @@ def _same_base(session: Session, script: Script) -> None:
             path=base.source or "the model given",
             got=base.fingerprint,
             expected=script.base.fingerprint,
-            hint="`--model` with the model the script was made on",
+            hint=_OTHER_BASE,
         )
 
 

@@ -5,14 +5,17 @@ Importing `surgery.functions` registers what recipes name.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
 import surgery.functions  # noqa: F401
 from surgery.aliases import refuse_aliases
+from surgery.copies import copy_of, settled
 from surgery.edits import Run, Site
 from surgery.journal import Journal
-from surgery.lazy import Alias, Held, Lazy
+from surgery.lazy import Alias, Held, Known, Lazy, Recipe
 from surgery.model import Patient
 from surgery.operation import Operation
 from surgery.recipes import compute
@@ -25,29 +28,46 @@ class Live:
     def __init__(self) -> None:
         self.tensors: dict[int, torch.Tensor] = {}
         self.parameters: dict[int, nn.Parameter] = {}
+        self.buffers: dict[int, torch.Tensor] = {}
         self.kept: list[Lazy] = []
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter:
         if isinstance(lazy, Held):
-            return lazy.parameter
+            return _parameter(lazy)
         if id(lazy) not in self.parameters:
             self.kept.append(lazy)
-            self.parameters[id(lazy)] = nn.Parameter(
-                compute(lazy, self.tensors).to(device), requires_grad=trainable
-            )
+            self.parameters[id(lazy)] = self._made(lazy, trainable, device)
         return self.parameters[id(lazy)]
+
+    def buffer(self, lazy: Lazy, *, device: torch.device) -> torch.Tensor:
+        if isinstance(lazy, Held):
+            return lazy.parameter
+        if id(lazy) not in self.buffers:
+            self.kept.append(lazy)
+            self.buffers[id(lazy)] = compute(lazy, self.tensors).to(device)
+        return self.buffers[id(lazy)]
+
+    def _made(self, lazy: Lazy, trainable: bool, device: torch.device) -> nn.Parameter:
+        if isinstance(lazy, Recipe) and lazy.function == "copy" and isinstance(lazy.inputs[0], Held):
+            source = _parameter(lazy.inputs[0])
+            if source.device == device:
+                return copy_of(source, trainable=trainable)
+        if isinstance(lazy, Alias):
+            settled()  # a copy under way still lies in the memory of its source
+        return nn.Parameter(compute(lazy, self.tensors).to(device), requires_grad=trainable)
 
 
 class Skeleton:
-    """Makes parameters on meta; `lineage` says, by id of Parameter, what each stands for."""
+    """Makes parameters on meta; `lineage` says, by id of Parameter or buffer, what each stands for."""
 
     def __init__(self) -> None:
         self.lineage: dict[int, Lazy] = {}
         self.parameters: dict[int, nn.Parameter] = {}
+        self.buffers: dict[int, torch.Tensor] = {}
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter:
         if isinstance(lazy, Held):
-            return lazy.parameter
+            return _parameter(lazy)
         if id(lazy) not in self.parameters:
             empty = torch.empty(lazy.shape, dtype=lazy.dtype, device="meta")
             made = nn.Parameter(empty, requires_grad=trainable)
@@ -60,13 +80,33 @@ class Skeleton:
         held = lazy.inputs[0] if isinstance(lazy, Alias) else None
         return self.lineage.get(id(held.parameter), held) if isinstance(held, Held) else lazy
 
+    def buffer(self, lazy: Lazy, *, device: torch.device) -> torch.Tensor:
+        if isinstance(lazy, Held):
+            return lazy.parameter
+        if id(lazy) not in self.buffers:
+            if isinstance(lazy, Known):
+                made = lazy.tensor.clone()
+            else:
+                made = torch.zeros(lazy.shape, dtype=lazy.dtype, device=device)
+            self.buffers[id(lazy)] = made
+            self.lineage[id(made)] = lazy
+        return self.buffers[id(lazy)]
 
-def carry_out(step: Operation, model: nn.Module, journal: Journal, run: Run) -> Operation:
+
+def _parameter(held: Held) -> nn.Parameter:
+    assert isinstance(held.parameter, nn.Parameter)
+    return held.parameter
+
+
+def carry_out(
+    step: Operation, model: nn.Module, journal: Journal, run: Run, inputs: Any = None, tokenizer: Any = None
+) -> Operation:
     """Resolves, plans and applies one step; returns it resolved. Only the journal can take it back.
 
-    The plan is complete before the first edit, so a refusal has changed nothing.
+    `inputs` and `tokenizer` are the session's, if it has any; a step resolved before needs none. The plan is
+    complete before the first edit, so a refusal has changed nothing.
     """
-    patient = Patient(model)
+    patient = Patient(model, inputs, tokenizer)
     resolved = step.resolved(patient)
     edits = list(resolved.plan(patient))
     refuse_sealed(edits, model)

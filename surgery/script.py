@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import torch
 
 from surgery.errors import SurgeryError
-from surgery.fields import Parent, Target, Targets
+from surgery.fields import Found, Parent, Target, Targets
+from surgery.measures import Measured, read_sidecar, write_sidecar
 from surgery.operation import Operation
 from surgery.registry import operation_named
 
@@ -56,16 +58,26 @@ class Script:
         return python_of_all(self.steps)
 
     def write(self, path: str | Path) -> Path:
-        """Writes the JSON, whole or not at all; returns the path."""
+        """Writes the JSON, whole or not at all; returns the path.
+
+        Large results of measures go into its sidecar, a safetensors file of the same name beside it.
+        """
         place = Path(path).expanduser()
         partial = place.with_name(f".{place.name}.partial")
+        beside = self.sidecar()
         try:
+            if beside:  # first, so that no script is there without what it needs
+                write_sidecar(beside, place)
             partial.write_text(self.to_json(), encoding="utf-8")
             partial.replace(place)
         except OSError as error:
             partial.unlink(missing_ok=True)
             raise SurgeryError(f"cannot write the script: {error.strerror}", path=str(place)) from None
         return place
+
+    def sidecar(self) -> dict[str, torch.Tensor]:
+        """What measures found and the JSON does not say, by the names of a sidecar."""
+        return {name: tensor for item in _measures(self.steps) for name, tensor in item.sidecar().items()}
 
     @classmethod
     def read(cls, path: str | Path) -> Script:
@@ -76,12 +88,19 @@ class Script:
             reason = getattr(error, "strerror", None) or "it is not text"
             raise SurgeryError(f"cannot read the script: {reason}", path=str(path)) from None
         try:
-            return cls.from_json(text)
+            script = cls.from_json(text)
+            if any(item.tensors is None for item in _measures(script.steps)):
+                script = script.with_sidecar(read_sidecar(Path(path).expanduser()))
+            return script
         except SurgeryError as error:
             place = f"{path}: {error.path}" if error.path else str(path)
             raise SurgeryError(
                 error.problem, path=place, got=error.got, expected=error.expected, hint=error.hint
             ) from None
+
+    def with_sidecar(self, tensors: Mapping[str, torch.Tensor]) -> Script:
+        """The script with what its measures found, out of a sidecar; SurgeryError where that is not there."""
+        return dataclasses.replace(self, steps=tuple(_found(step, tensors) for step in self.steps))
 
     @classmethod
     def from_json(cls, text: str) -> Script:
@@ -116,6 +135,23 @@ class Script:
         return cls(base, steps, _text(result["fingerprint"], "result.fingerprint"), dict(circumstances))
 
 
+def _measures(steps: tuple[Operation, ...]) -> Iterator[Measured]:
+    for step in steps:
+        for spec in step.specs:
+            value = getattr(step, spec.name)
+            if isinstance(value, Measured):
+                yield value
+
+
+def _found(step: Operation, sidecar: Mapping[str, torch.Tensor]) -> Operation:
+    changes = {
+        spec.name: value.found_in(sidecar)
+        for spec in step.specs
+        if isinstance(value := getattr(step, spec.name), Measured)
+    }
+    return dataclasses.replace(step, **changes) if changes else step
+
+
 def step_data(step: Operation) -> dict[str, Any]:
     """A step as plain data: the operation's name and every field."""
     return {"operation": step.name} | {spec.name: _plain(getattr(step, spec.name)) for spec in step.specs}
@@ -139,13 +175,16 @@ def python_of(step: Operation) -> str:
     parts: list[str] = []
     for index, spec in enumerate(step.specs):
         value = getattr(step, spec.name)
-        if not spec.required and value == spec.default:
+        if not spec.is_asked or (not spec.required and value == spec.default):
             continue
+        count = value.count if isinstance(value, Targets) else None
         if isinstance(value, Targets | Target):
             value = value.select
         elif spec.kind == "parents":
             value = [parent.source for parent in value]
         text = json.dumps(value) if isinstance(value, str | list) else repr(value)
+        if count is not None:
+            text = f"surgery.select({text}).expect({count})"
         parts.append(text if index == 0 and spec.kind == "paths" else f"{spec.name}={text}")
     return f"s.{step.name}({', '.join(parts)})"
 
@@ -169,14 +208,17 @@ def made_with(device: str = "cpu") -> dict[str, str]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Targets):
-        return {"select": value.select, "paths": list(value.paths)}
+        counted = {} if value.count is None else {"expect": value.count}
+        return {"select": value.select, "paths": list(value.paths)} | counted
     if isinstance(value, Target):
         return {"select": value.select, "path": value.path}
+    if isinstance(value, Measured):
+        return value.data()
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Parent):
         return {"source": value.source, "fingerprint": value.fingerprint}
-    return value
+    return value.data if isinstance(value, Found) else value
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

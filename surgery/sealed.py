@@ -12,7 +12,16 @@ import torch
 from torch import nn
 
 from graph.paths import is_below
-from surgery.edits import Arrange, CastBuffer, Edit, SetAttribute, SetModule, SetTensor
+from surgery.edits import (
+    Arrange,
+    CastBuffer,
+    Edit,
+    PlaceModule,
+    SetAttribute,
+    SetBuffer,
+    SetModule,
+    SetTensor,
+)
 from surgery.errors import SurgeryError
 from surgery.lazy import Held, Lazy
 
@@ -33,7 +42,7 @@ def refuse_sealed(edits: Sequence[Edit], model: nn.Module) -> None:
         for owner in _owners(edit):
             if not any(is_below(owner, path) for path in replaced):
                 _refuse_inside(model, owner)
-        if isinstance(edit, SetTensor) and not isinstance(edit.tensor, Held):
+        if isinstance(edit, SetTensor | SetBuffer) and not isinstance(edit.tensor, Held):
             _refuse_packed(edit.path, edit.tensor)
         if isinstance(edit, SetModule):
             replaced.append(edit.path)
@@ -52,7 +61,7 @@ def why_sealed(module: nn.Module) -> str | None:
 
 def _owners(edit: Edit) -> Iterator[str]:
     """The paths of the modules that the edit changes."""
-    if isinstance(edit, SetTensor | SetModule):
+    if isinstance(edit, SetTensor | SetBuffer | SetModule | PlaceModule):
         yield edit.path.rpartition(".")[0]
     elif isinstance(edit, CastBuffer):
         yield from (path.rpartition(".")[0] for path in edit.paths)

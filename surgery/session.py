@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from graph.costs import costs
 from graph.nodes import ModuleGraph
-from graph.tree import walk
+from surgery.copies import settled
 from surgery.errors import SurgeryError
 from surgery.fingerprint import Fingerprinter
 from surgery.history import History, State
 from surgery.journal import Journal
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation
-from surgery.preview import Preview, has_guesses, nonzero, refuse_broken, refuse_unread, sketch
-from surgery.registry import operation_named, operations
+from surgery.optimisers import Watch
+from surgery.preview import Preview, nonzero, refuse_broken, refuse_failed, refuse_unread, sketch
+from surgery.registry import operation_named, operations, why_not
 from surgery.runs import Live, Skeleton, carry_out
 from surgery.script import Base, Script, made_with
 from surgery.tracing import Tracing
+from surgery.whereabouts import named, recalling
 
 if TYPE_CHECKING:
     from surgery.evaluate import Evaluator, Examples, Report
@@ -40,23 +44,31 @@ class Session:
 
     def __init__(self, opened: Opened) -> None:
         self.opened = opened
-        self.model: nn.Module = private_shell(opened.model)
-        self.history = History()
-        self.tracing = Tracing(opened.inputs)
+        self._model = private_shell(opened.model)
+        self._watch = Watch(self._model)
         self.lock = threading.RLock()
+        self.history = History(self._model, opened.model, self.lock)
+        self.tracing = Tracing(opened.inputs)
         self._origins: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
         self._fingerprinter = Fingerprinter()
         self._base_fingerprint: str | None = None
+        self._data: Sequence[Any] | None = None
         self._evaluator: Evaluator | None = None
         self._evaluator_for = (0, "")
-        self._name_origins(None)
+        self.history.base.places = named(self._model, self._origins, None)
 
     # What it is now -------------------------------------------------------------------------
 
     @property
+    def model(self) -> nn.Module:
+        """The edited module, ready to run; what a step copied is in memory of its own by then."""
+        settled()
+        return self._model
+
+    @property
     def patient(self) -> Patient:
         """The model as operations see it."""
-        return Patient(self.model)
+        return Patient(self._model, *self._came_along)
 
     @property
     def graph(self) -> ModuleGraph:
@@ -65,7 +77,7 @@ class Session:
             state = self.history.current
             graph = state.graph
             if graph is None or state.tracing is not self.tracing:
-                graph = self.tracing(self.model, self._origins)
+                graph = self.tracing(self._model, self._origins)
                 state.show(graph, self.tracing)
             return graph
 
@@ -85,7 +97,7 @@ class Session:
     def script(self) -> Script:
         """The steps from the base to the current state as data, with the fingerprints of both."""
         result = None if self.is_skeleton else self.fingerprint()
-        device = next((parameter.device.type for parameter in self.model.parameters()), "cpu")
+        device = next((parameter.device.type for parameter in self._model.parameters()), "cpu")
         return Script(self.base, self.steps, result, made_with(device))
 
     @property
@@ -94,6 +106,27 @@ class Session:
         if self._base_fingerprint is None and not self.is_skeleton:
             self._base_fingerprint = self._fingerprinter(self.opened.model)
         return Base(self.opened.source, type(self.opened.model).__name__, self._base_fingerprint)
+
+    @property
+    def data(self) -> Sequence[Any]:
+        """Batches that measures run on, each as the model takes it: a tensor, a tuple, a mapping.
+
+        Set it to your own: `s.data = [images]`. Without, those that came with the model; mostly none.
+        """
+        if self._data is None:
+            self._data = self.opened.data() if self.opened.data else ()
+        return self._data
+
+    @data.setter
+    def data(self, batches: Sequence[Any]) -> None:
+        if isinstance(batches, torch.Tensor | Mapping) or not isinstance(batches, Sequence):
+            raise SurgeryError(
+                "data are batches, each as the model takes it",
+                got=type(batches).__name__,
+                expected="a list",
+                hint="`s.data = [batch]`",
+            )
+        self._data = batches
 
     @property
     def is_skeleton(self) -> bool:
@@ -112,34 +145,31 @@ class Session:
             value: Callable[..., State] = object.__getattribute__(self, name)
             return value
         if name.startswith("_") or name not in operations():
-            raise AttributeError(f"a session has no attribute or operation {name!r}")
+            raise AttributeError(f"a session has no attribute or operation {name!r}{why_not(name)}")
         cls = operation_named(name)
-        return lambda *values, **named: self.apply(cls.of(*values, **named))
+        return lambda *values, **fields: self.apply(cls.of(*values, **fields))
 
     def apply(self, operation: Operation) -> State:
         """Applies one operation; the new state is current. Refused or failing, nothing has changed."""
         with self.lock:
-            before, on_fakes, journal = self.graph, self._on_fakes(), Journal()
-            try:
-                step = carry_out(operation, self.model, journal, Skeleton() if self.is_skeleton else Live())
-                self._name_origins(self.history.next_id())
-                graph = shown = self.tracing.on_fakes(self.model, self._origins)
-                if self.tracing.real:
-                    shown = self.tracing(self.model, self._origins)
-                    if before.problem is None:
-                        refuse_broken(shown, step.name)
-                # What had to be guessed may not fit any more, though the model does.
-                proved = self.tracing.real and shown.problem is None and has_guesses(graph)
-                if on_fakes.problem is None and not (proved and graph.problem):
-                    refuse_broken(graph, step.name)
-                    refuse_unread(graph, on_fakes, step.name)
-                    step.check(on_fakes, graph)
-            except BaseException:
-                journal.undo()
-                raise
-            state = self.history.add(step, journal)
-            state.show(shown, self.tracing)
-            return state
+            before, on_fakes = self.graph, self._on_fakes()
+            return self._made(operation, lambda step: self._checked(step, before, on_fakes))
+
+    def apply_unchecked(self, operation: Operation) -> State:
+        """Applies one operation without a trace after it: `check` finds out whether the model still runs."""
+        with self.lock:
+            return self._made(operation, lambda step: None)
+
+    def check(self) -> None:
+        """Refuses the first step to the current state that `apply` would have refused, and stays there."""
+        with self.lock:
+            base, *line = self.history.current.lineage()
+            self.goto(base)
+            for state in line:
+                before, on_fakes = self.graph, self._on_fakes()
+                self.goto(state)
+                assert state.step is not None
+                state.show(self._checked(state.step, before, on_fakes), self.tracing)
 
     def preview(self, *steps: Operation | str, **fields: Any) -> Preview:
         """What these steps would cost one after another, without doing anything.
@@ -151,9 +181,11 @@ class Session:
         planned = [step for step in steps if isinstance(step, Operation)]
         with self.lock:  # only as long as the model is looked at: the rest works on the skeleton
             before = self._on_fakes()
-            drawn = sketch(self.model)
+            drawn = sketch(self._model)
             names = {new: self._origins[old] for new, old in drawn.source_of.items() if old in self._origins}
-        resolved = tuple(carry_out(step, drawn.model, Journal(), drawn.run) for step in planned)
+            along = self._came_along
+        with recalling(self.history):
+            resolved = tuple(carry_out(step, drawn.model, Journal(), drawn.run, *along) for step in planned)
         graph = self.tracing.on_fakes(drawn.model, names)
         if before.problem is None and resolved:
             refuse_broken(graph, resolved[-1].name)
@@ -198,6 +230,10 @@ class Session:
         with self.lock:
             return self._moved(lambda: self.history.goto(state.id if isinstance(state, State) else state))
 
+    def stale(self, optimiser: Optimizer) -> tuple[str, ...]:
+        """Paths of the Parameters that this torch optimiser holds and edits have taken out of the model."""
+        return self._watch.stale(optimiser)
+
     # Measuring, showing, keeping --------------------------------------------------------------
 
     def evaluator(self, examples: Examples | None = None, device: str = "auto") -> Evaluator:
@@ -227,12 +263,24 @@ class Session:
         state.report = self.evaluator(examples, device).evaluate(model, budget_s=budget_s)
         return state.report
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Writes weights, config, tokenizer, script and card; see `surgery.checkpoint.save`."""
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        overwrite: bool = False,
+        plain: bool = False,
+        max_shard_size: int | str = "5GB",
+    ) -> Path:
+        """Writes weights, config, tokenizer, script and card; see `surgery.checkpoint.save`.
+
+        With `plain` a model that needs `surgery.load` is made an ordinary one for the folder: ties copied
+        out, adapters folded in. The session keeps its own. Weights beyond `max_shard_size` are divided into
+        several files.
+        """
         from surgery.checkpoint.save import save
 
         with self.lock:
-            return save(self, Path(folder), overwrite=overwrite)
+            return save(self, Path(folder), overwrite=overwrite, plain=plain, max_shard_size=max_shard_size)
 
     def view(self) -> Any:
         """The studio on this session, for a notebook cell."""
@@ -241,7 +289,7 @@ class Session:
         return frontend("studio")(self)
 
     def __repr__(self) -> str:
-        return f"<surgery.Session {type(self.model).__name__}, {len(self.steps)} steps>"
+        return f"<surgery.Session {type(self._model).__name__}, {len(self.steps)} steps>"
 
     def _repr_html_(self) -> str:
         from surgery.show.html import tree_html
@@ -250,19 +298,56 @@ class Session:
 
     # Inside -----------------------------------------------------------------------------------
 
+    def _made(self, operation: Operation, check: Callable[[Operation], ModuleGraph | None]) -> State:
+        """The state after `operation`, with the graph that `check` returns, unless that refuses the step."""
+        journal = Journal()
+        try:
+            with recalling(self.history):
+                operation = self._measured(operation)
+                run = Skeleton() if self.is_skeleton else Live()
+                step = carry_out(operation, self._model, journal, run, *self._came_along)
+            places = named(self._model, self._origins, self.history.next_id())
+            graph = check(step)
+        except BaseException:
+            journal.undo()
+            raise
+        state = self.history.add(step, journal, places)
+        if graph is not None:
+            state.show(graph, self.tracing)
+        self._watch.note()
+        return state
+
+    def _measured(self, operation: Operation) -> Operation:
+        """The operation with what it must know of values; measured now if it was not."""
+        if operation.awaits_measure and self.is_skeleton:
+            raise SurgeryError(
+                f"{operation.name} measures values, and this model was opened without weights",
+                hint="a script made where the weights are: it carries what was measured",
+            )
+        return operation.with_measure(self.patient, self.data) if operation.awaits_measure else operation
+
+    def _checked(self, step: Operation, before: ModuleGraph, on_fakes: ModuleGraph) -> ModuleGraph:
+        """The graph of the model as it is, to be shown; SurgeryError if `step` broke it."""
+        graph = self.tracing.on_fakes(self._model, self._origins)
+        shown = self.tracing(self._model, self._origins) if self.tracing.real else graph
+        refuse_failed(step, before, on_fakes, shown, graph)
+        return shown
+
+    @property
+    def _came_along(self) -> tuple[Any, Any]:
+        """The example inputs as they are now, and the tokenizer."""
+        return self.tracing.inputs, self.opened.tokenizer
+
     def _on_fakes(self) -> ModuleGraph:
         """The graph of the current state that other graphs of fakes can be compared with."""
-        return self.tracing.on_fakes(self.model, self._origins) if self.tracing.real else self.graph
+        return self.tracing.on_fakes(self._model, self._origins) if self.tracing.real else self.graph
 
     def _moved(self, move: Callable[[], State]) -> State:
         """Moves in the history; modules that come back are in the mode, train or eval, of the model now."""
-        present = set(self.model.modules())
+        present = set(self._model.modules())
         state = move()
-        for module in self.model.modules():
+        self._watch.note()
+        for module in self._model.modules():
             if module not in present:
-                module.training = self.model.training
+                module.training = self._model.training
         return state
-
-    def _name_origins(self, step: int | None) -> None:
-        for path, module in walk(self.model):
-            self._origins.setdefault(module, path if step is None else f"{step}:{path}")

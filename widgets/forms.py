@@ -20,7 +20,7 @@ GROUPS = {
     **{"arrange": "Arrange", "attach": "Attach", "adjust": "Adjust"},
 }
 
-_SHOWN_KINDS = {"paths": "text", "parents": "text"}
+_SHOWN_KINDS = {"paths": "text", "parents": "text", "integers": "numbers"}
 _LINEAR = ("Linear", "Conv1D")
 _LISTS = ("ModuleList", "ModuleDict")
 
@@ -144,12 +144,18 @@ def _reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
         "insert": (blocks and len(selection) == 1) or "select one block",
         **dict.fromkeys(("replace", "wrap", "skip"), parts),
         **dict.fromkeys(("cast", "freeze"), floats or "nothing selected has parameters"),
+        "recalibrate": _has_statistics(graph, selection) or "nothing selected has running statistics",
     }
     return {name: None if (said := known.get(name, True)) is True else str(said) for name in operations()}
 
 
 def _has_floats(node: ModuleNode) -> bool:
     return any(tensor.kind == "parameter" and "float" in tensor.dtype for tensor in node.tensors)
+
+
+def _has_statistics(graph: ModuleGraph, selection: list[str]) -> bool:
+    inside = [node for node in graph.modules if any(is_below(node.path, path) for path in selection)]
+    return any(tensor.path.endswith(".running_mean") for node in inside for tensor in node.tensors)
 
 
 def _near(adapter: str, selection: list[str]) -> bool:
@@ -203,7 +209,7 @@ def _form(draft: Draft) -> dict[str, Any]:
         "operation": cls.name,
         "title": cls.title,
         "summary": cls.summary().replace("`", ""),
-        "fields": [_field(spec, draft) for spec in cls.specs],
+        "fields": [_field(spec, draft) for spec in cls.specs if spec.is_asked],
         "can_apply": draft.can_apply,
         "apply_label": f"Apply {cls.title.lower()}",
     }

@@ -44,7 +44,7 @@ def label(state: State) -> str:
         if isinstance(value, Targets | Target):
             place = value.select.removeprefix("model.").removeprefix("transformer.")
             words.append(f"to {place}" if isinstance(value, Target) else place)
-        elif value != spec.default and spec.kind != "parents":
+        elif value != spec.default and spec.is_asked and spec.kind != "parents":
             words.append(f"{spec.name} {value}")
     return " ".join(words)
 

@@ -8,7 +8,7 @@ which come from the same call. What can't be said in these words has no key.
 import enum
 import functools
 import operator
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Container, Iterator, Mapping
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
@@ -25,6 +25,7 @@ from graph.tracing.recorder import Made, Recorder
 from graph.tree import bottom_up, children, own_tensors, walk
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
+_SIMPLE = frozenset(_PLAIN)
 _HOLDERS = (dict, list, set, deque)
 BARE = frozenset(nn.Module().__dict__)
 _STEADY = (FunctionType, BuiltinFunctionType, type, enum.Enum)
@@ -161,9 +162,12 @@ def _contents(module: nn.Module) -> list[Any]:
     """What `module` holds, and what is in the plain holders and configs that it holds."""
     found = list(module.__dict__.values())
     for value in module.__dict__.values():
-        if type(value) in ProxyTypes:
+        kind = type(value)
+        if kind in _SIMPLE or kind in ProxyTypes:
             continue
-        if isinstance(value, _HOLDERS):
+        if kind is dict or kind is OrderedDict:
+            found += value.values()
+        elif isinstance(value, _HOLDERS):
             found += value.values() if isinstance(value, dict) else value
         elif is_config(value):
             found += vars(value).values()

@@ -1,5 +1,6 @@
 """Settings of the whole process that traces need, of which several may run at once."""
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,3 +28,11 @@ class Shared:
                 self.users -= 1
                 if not self.users:
                     self.write(self.before)
+
+
+def _collect(pause: int) -> None:
+    (gc.disable if pause else gc.enable)()
+
+
+uncollected = Shared(lambda: not gc.isenabled(), _collect)
+"""Whether garbage is left for later: what a trace makes is kept to its end, so looking finds nothing."""

@@ -94,13 +94,13 @@ def trace(
 def _trace(
     model: nn.Module, inputs: Inputs, mode: FakeTensorMode | None, alike: Mapping[nn.Module, str]
 ) -> Trace:
-    with _as_before(), _uncompiled(), torch.inference_mode(False), torch.no_grad():
+    with as_before(), uncompiled(), torch.inference_mode(False), torch.no_grad():
         try:
             tokens, unit = positions(inputs)
             made = real_shell(model) if mode is None else fake_shell(model, mode)
             copied = made.model
             given = given_clone(inputs) if mode is None else given_fake(inputs, mode)
-            args, kwargs = _arguments(copied, given)
+            args, kwargs = arguments(copied, given)
             names = tuple(_names(copied, args, kwargs))
             recorder = Recorder(_state(copied), (args, kwargs))
             run = Forwards(copied, recorder, mode, {new: alike[old] for new, old in made.source_of.items()})
@@ -153,7 +153,8 @@ def positions(inputs: Inputs) -> tuple[int, Unit]:
 
 
 @contextlib.contextmanager
-def _as_before() -> Iterator[None]:
+def as_before() -> Iterator[None]:
+    """What a forward changes besides its model, such as the random state, is afterwards as it was."""
     state = random.getstate()
     numpy: Any = sys.modules.get("numpy.random")  # a model that draws from it has imported it
     drawn = None if numpy is None else numpy.get_state()
@@ -170,7 +171,7 @@ def _as_before() -> Iterator[None]:
                 numpy.set_state(drawn)
 
 
-def _uncompiled() -> contextlib.AbstractContextManager[Any]:
+def uncompiled() -> contextlib.AbstractContextManager[Any]:
     """Functions that were compiled run as they were written: a compiled one crashes on fake tensors."""
     # To import the compiler takes a second; whoever has compiled something has done so.
     if "torch._dynamo" not in sys.modules:
@@ -179,7 +180,8 @@ def _uncompiled() -> contextlib.AbstractContextManager[Any]:
     return stance
 
 
-def _arguments(model: nn.Module, inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def arguments(model: nn.Module, inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments of a forward on `inputs`, without a cache."""
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = {}
     if isinstance(inputs, Mapping):

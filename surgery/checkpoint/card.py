@@ -5,47 +5,77 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from graph.costs import costs
+from graph.extract import extract
+from surgery.families import model_type
+from surgery.script import python_of
 
 if TYPE_CHECKING:
-    from surgery.session import Session
+    from surgery.checkpoint.plain import Plain
+    from surgery.checkpoint.save import Content
 
 
-CAST = (
-    "had been cast with the weights; no checkpoint stores such buffers, so a reloaded model has them in the "
-    "dtype its class gives them and its outputs differ by rounding"
-)
-
-
-def card(session: Session, reason: str | None, cast: list[str]) -> str:
+def card(content: Content, reason: str | None, unkept: list[str]) -> str:
     """A README.md: edits, figures, and how the folder loads.
 
-    `reason`: why not with transformers alone; `cast`: buffers that a reload has in another dtype.
+    `reason`: why not with transformers alone; `unkept`: sentences on what a reload has not.
     """
-    state, script = session.history.current, session.script
-    figures = costs(session.graph)
-    lines = [
-        f"# {session.opened.name}, edited",
-        "",
-        f"{figures.parameters:,} parameters, {figures.size_bytes:,} bytes. Edited with model-surgery from "
-        f"`{script.base.source or script.base.class_name}`.",
-        "",
-        "## Edits",
-        "",
-        "```python",
-        script.to_python() or "# none",
-        "```",
-        "",
-        "## Measured",
-        "",
-        str(state.report) if state.report else "Not evaluated.",
-        "",
-        "## Loading",
-        "",
-    ]
-    if reason is None:
-        lines += ["An ordinary transformers model: `from_pretrained` loads it.", ""]
-    else:
-        lines += [f"With `surgery.load(folder)`, since {reason}.", ""]
-    if cast:
-        lines += [f"{', '.join(cast)}: {CAST}.", ""]
-    return "\n".join(lines)
+    session, script, plain = content.session, content.script, content.plain
+    figures = costs(session.graph if plain is None else extract(content.model))
+    report = session.history.current.report
+    return "\n".join(
+        [
+            f"# {session.opened.name}, edited",
+            "",
+            f"{figures.parameters:,} parameters, {figures.size_bytes:,} bytes. Edited with model-surgery "
+            f"from `{script.base.source or script.base.class_name}`.",
+            "",
+            "## Edits",
+            "",
+            "```python",
+            script.to_python() or "# none",
+            "```",
+            "",
+            "## Measured",
+            "",
+            *(["Before it was made an ordinary model:", ""] if report and plain else []),
+            str(report) if report else "Not evaluated.",
+            "",
+            "## Loading",
+            "",
+            *_loading(content, reason),
+            *(line for sentence in unkept for line in (sentence, "")),
+        ]
+    )
+
+
+def _loading(content: Content, reason: str | None) -> list[str]:
+    plain = content.plain
+    if reason is not None and model_type(content.model) is None:
+        return [
+            f"With `surgery.load(folder, into=module)` and a module like the one opened, since {reason}.",
+            "",
+        ]
+    if reason is not None:
+        further = (
+            "`surgery.open(folder).save(other, plain=True)` makes an ordinary one of it where it can be."
+        )
+        return [f"With `surgery.load(folder)`, since {reason}.", "", further, ""]
+    lines = ["An ordinary transformers model: `from_pretrained` loads it.", ""]
+    if plain is not None:
+        steps = " and ".join(f"`{python_of(step)}`" for step in plain.steps)
+        lines += [
+            f"It was made one by {steps}, which change no output but by rounding. {_agreement(plain)}",
+            "",
+        ]
+    return lines
+
+
+def _agreement(plain: Plain) -> str:
+    if plain.difference is None:
+        return "There were no example inputs it runs on to measure that."
+    if plain.difference == 0:
+        return "On the example inputs its outputs are bit for bit those of the edited model."
+    return (
+        f"On the example inputs its outputs differ from those of the edited model by at most "
+        f"{plain.difference:.1e} of the largest output; up to {plain.tolerance:.1e} was allowed."
+    )

@@ -37,5 +37,5 @@ def refuse_statistics(patient: Patient, paths: Sequence[str]) -> None:
                     raise SurgeryError(
                         "holds running statistics, which belong to the weights they were taken with",
                         path=f"{place}.{name}".lstrip("."),
-                        hint="targets that leave such modules out",
+                        hint="targets that leave such modules out, and `recalibrate` afterwards",
                     )

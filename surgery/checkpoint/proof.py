@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import nn
 from surgery.checkpoint.structure import dtype_of, from_config
 from surgery.families import model_type
 from surgery.fingerprint import scalars
+from surgery.windows import narrowed
 
 
 def why_not_plain(model: nn.Module) -> str | None:
@@ -20,9 +21,13 @@ def why_not_plain(model: nn.Module) -> str | None:
     """
     if model_type(model) is None:
         return f"{type(model).__name__} is no transformers model"
+    return first_difference(model, from_own_config(model))
+
+
+def from_own_config(model: nn.Module) -> nn.Module:
+    """What transformers makes of the config of `model`, parameters on meta."""
     config: Any = model.config
-    settings = config.to_dict() | {"dtype": dtype_of(model)}
-    return first_difference(model, from_config(type(model).__name__, settings))
+    return from_config(type(model).__name__, config.to_dict() | {"dtype": dtype_of(model)})
 
 
 def why_not_cast(model: nn.Module, made: nn.Module) -> str | None:
@@ -30,9 +35,7 @@ def why_not_cast(model: nn.Module, made: nn.Module) -> str | None:
 
     For a model of which `why_not_plain` has found nothing: buffers that are not stored, and that a step cast.
     """
-    config: Any = model.config
-    plain = from_config(type(model).__name__, config.to_dict() | {"dtype": dtype_of(model)})
-    odd = cast_buffers(made, plain)
+    odd = cast_buffers(made, from_own_config(model))
     return f"{odd[0]}, which no checkpoint stores, was cast" if odd else None
 
 
@@ -40,13 +43,14 @@ def first_difference(model: nn.Module, made: nn.Module) -> str | None:
     """Where `made` is not built like `model`, in words; None if it is.
 
     Compared are module classes, scalar attributes, names, shapes, dtypes and ties of stored tensors, and
-    the values of buffers that are not stored, up to a cast of these: see `cast_buffers`.
+    the values of buffers that are not stored, up to a cast of these: see `cast_buffers`. `model` may have
+    run, and `made` did not.
     """
-    mine, theirs = _described(model), _described(made)
+    mine, theirs, run = _described(model), _described(made), _described(made, narrowed)
     for path in mine:
         if path not in theirs:
             return f"{path} is not what {type(model).__name__} has there"
-        if mine[path] != theirs[path]:
+        if mine[path] not in (theirs[path], run[path]):
             return f"{path} is {mine[path]}, and made anew it would be {theirs[path]}"
     if missing := next((path for path in theirs if path not in mine), None):
         return f"{missing} is missing"
@@ -65,12 +69,17 @@ def cast_buffers(model: nn.Module, made: nn.Module) -> list[str]:
     ]
 
 
-def _described(model: nn.Module) -> dict[str, str]:
-    """Every module with its class and scalars, every tensor with shape, dtype and first path of its tie."""
+def _described(
+    model: nn.Module, settled: Callable[[nn.Module], dict[str, int]] = lambda _: {}
+) -> dict[str, str]:
+    """Every module with its class and scalars, every tensor with shape, dtype and first path of its tie.
+
+    `settled` gives the scalars of a module that count instead of those it has.
+    """
     found: dict[str, str] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         found[path or "(root)"] = type(module).__name__
-        for name, value in scalars(module).items():
+        for name, value in (scalars(module) | settled(module)).items():
             found[f"{path}: {name}".removeprefix(": ")] = repr(value)
     first: dict[int, str] = {}
     for path, tensor in model.state_dict(keep_vars=True).items():

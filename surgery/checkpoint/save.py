@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import json
-import os
-import shutil
-import tempfile
 import warnings
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors import SafetensorError
 from torch import nn
 
-from surgery.checkpoint.card import CAST, card
+from surgery.checkpoint.card import card
+from surgery.checkpoint.companions import carry_along
+from surgery.checkpoint.names import on_disk
+from surgery.checkpoint.plain import Plain, made_plain
 from surgery.checkpoint.proof import cast_buffers, first_difference, why_not_cast, why_not_plain
-from surgery.checkpoint.structure import Structure, rebuilt, with_steps
-from surgery.checkpoint.tensors import SINGLE
+from surgery.checkpoint.replacing import written_whole
+from surgery.checkpoint.shards import live_tensors, size_of, write
+from surgery.checkpoint.structure import Structure, dtype_of, rebuilt, with_steps
+from surgery.checkpoint.tensors import OWN_STEM, PLAIN_STEM
+from surgery.checkpoint.unkept import unkept
 from surgery.errors import SurgeryError, SurgeryWarning
-from surgery.fingerprint import stored_tensors
-from surgery.model import private_shell
-from surgery.quiet import quiet
+from surgery.fingerprint import Fingerprinter
+from surgery.script import Script
 
 if TYPE_CHECKING:
     from surgery.session import Session
@@ -29,14 +31,40 @@ if TYPE_CHECKING:
 MANIFEST = "surgery.json"
 SCRIPT = "edits.surgery.json"
 FORMAT, VERSION = "surgery-model", 1
+NOT_BY_TRANSFORMERS = "surgery.load(folder) loads this model, transformers alone cannot"
 
 
-def save(session: Session, folder: Path, *, overwrite: bool = False) -> Path:
+@dataclass(frozen=True)
+class Content:
+    """What a folder is to hold: a model, the script that leads there, and how it was made `plain`, if so.
+
+    `ordinary`: whether transformers alone must be able to load it. `limit` is the size of a weights file in
+    bytes.
+    """
+
+    session: Session
+    model: nn.Module
+    script: Script
+    plain: Plain | None
+    ordinary: bool
+    limit: int
+
+
+def save(
+    session: Session,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    plain: bool = False,
+    max_shard_size: int | str = "5GB",
+) -> Path:
     """Writes the session's model into `folder`; returns it.
 
     Weights (safetensors), config, tokenizer, the script, a card, and `surgery.json`, which says how
-    the folder loads. Everything is written beside it first and renamed at the end. Raises
-    SurgeryError if the folder exists and `overwrite` is not set, or if it cannot be written.
+    the folder loads. With `plain` the model is made an ordinary one first: see `plain.made_plain`.
+    Weights beyond `max_shard_size`, in bytes or as text, are divided into several files with an index.
+    Everything is written beside it first and renamed at the end. Raises SurgeryError if the folder
+    exists and `overwrite` is not set, if it cannot be written, or if the model cannot be made plain.
     """
     if session.is_skeleton:
         raise SurgeryError(
@@ -44,34 +72,33 @@ def save(session: Session, folder: Path, *, overwrite: bool = False) -> Path:
         )
     folder = folder.expanduser()
     may_write(folder, overwrite)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise SurgeryError(f"cannot be written: {error.strerror}", path=str(folder)) from None
-    try:
-        _write(session, partial)
-        _flush(partial)
-        _put_in_place(partial, folder)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SurgeryError(f"could not be written whole: {reason}", path=str(folder)) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    content = _content(session, plain, size_of(max_shard_size))
+    with written_whole(folder) as partial:
+        lost = _write(content, partial)
+        may_write(folder, overwrite)  # others may have written there in the meantime
+    for sentence in lost:
+        warnings.warn(sentence, SurgeryWarning, stacklevel=3)
     return folder
 
 
 def may_write(folder: Path, overwrite: bool) -> None:
     """SurgeryError unless `folder` is free, or holds what a save wrote and may be replaced."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise SurgeryError("is a file", path=str(folder), expected="a folder")
-    present = {entry.name for entry in folder.iterdir()}
+    try:
+        if not folder.exists():
+            return
+        if not folder.is_dir():
+            raise SurgeryError("is a file", path=str(folder), expected="a folder")
+        present = {entry.name for entry in folder.iterdir()}
+    except OSError as error:
+        raise SurgeryError(f"cannot be looked into: {error.strerror}", path=str(folder)) from None
     if not present:
         return
     if not overwrite:
-        raise SurgeryError("exists and is not empty", path=str(folder), hint="another folder, or overwrite")
+        raise SurgeryError(
+            "exists and is not empty",
+            path=str(folder),
+            hint="another folder, or `overwrite=True` (`--overwrite` in the command)",
+        )
     if strangers := sorted(present - _written(folder)):
         raise SurgeryError(
             "holds something that no save of a model wrote",
@@ -90,27 +117,41 @@ def _written(folder: Path) -> set[str]:
         return set()
 
 
-def _write(session: Session, folder: Path) -> None:
-    model, script = session.model, session.script
+def _content(session: Session, plain: bool, limit: int) -> Content:
+    script = session.script
+    if not plain or why_not_plain(session.model) is None:
+        return Content(session, session.model, script, None, plain, limit)
+    made = made_plain(session)
+    further = replace(script, steps=(*script.steps, *made.steps), result=Fingerprinter()(made.model))
+    return Content(session, made.model, further, made, plain, limit)
+
+
+def _write(content: Content, folder: Path) -> list[str]:
+    """Writes all there is to write; returns sentences on what cannot be kept."""
+    session, model, script = content.session, content.model, content.script
     structure, reason = with_steps(session.opened.rebuild, script.steps), why_not_plain(model)
-    made = _made_anew(session, structure)
-    reason = reason or why_not_cast(model, made)
+    made = _made_anew(content, structure)
+    if reason is None and (reason := why_not_cast(model, made)) and content.ordinary:
+        raise SurgeryError(
+            f"cannot be made an ordinary transformers model: {reason}",
+            path=session.opened.name,
+            hint="saving without plain, or `cast` without `buffers`",
+        )
     if reason is None:
-        own: Any = private_shell(model)  # transformers notes dtype and class in the config it saves
-        with quiet():
-            own.save_pretrained(folder)
+        write(folder, PLAIN_STEM, on_disk(model), content.limit)
+        _save_config(model, folder)
     else:
-        _save_tensors(model, folder / SINGLE)
-        generation: Any = getattr(model, "generation_config", None)
-        if generation is not None:
-            generation.save_pretrained(folder)
-    if session.opened.tokenizer is not None:
-        session.opened.tokenizer.save_pretrained(folder)
+        tensors, same = live_tensors(model)
+        write(folder, OWN_STEM, tensors, content.limit, same)
+        _keep_transformers_out(folder)
+    generation: Any = getattr(model, "generation_config", None)
+    if generation is not None:
+        generation.to_json_file(folder / "generation_config.json")  # `save_pretrained` refuses odd settings
+    opened = session.opened
+    carry_along(opened.folder, opened.tokenizer, folder, config_names_family=reason is None)
     script.write(folder / SCRIPT)
-    cast = cast_buffers(model, made)
-    if cast:
-        warnings.warn(f"{', '.join(cast)}: {CAST}", SurgeryWarning, stacklevel=5)
-    (folder / "README.md").write_text(card(session, reason, cast), encoding="utf-8")
+    lost = unkept(model, made)
+    (folder / "README.md").write_text(card(content, reason, lost), encoding="utf-8")
     manifest = {
         "format": FORMAT,
         "version": VERSION,
@@ -119,69 +160,41 @@ def _write(session: Session, folder: Path) -> None:
         "class": type(model).__name__,
         "fingerprint": script.result,
         "structure": structure,
-        "cast_buffers": cast,
+        "cast_buffers": cast_buffers(model, made),
         "frozen": [name for name, parameter in model.named_parameters() if not parameter.requires_grad],
         "files": sorted([*(entry.name for entry in folder.iterdir()), MANIFEST]),
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, default=str), encoding="utf-8")
+    return lost
 
 
-def _made_anew(session: Session, structure: Structure | None) -> nn.Module:
+def _made_anew(content: Content, structure: Structure | None) -> nn.Module:
     """The structure as `surgery.load` will make it; a folder that it could not load is not written."""
     if structure is None:
         raise SurgeryError("how this model was built is not known, so a folder could not be loaded again")
-    plain = structure["config"] is None
-    made = rebuilt(structure, "the model", session.opened.model if plain else None)
-    if difference := first_difference(session.model, made):
+    opened = content.session.opened
+    made = rebuilt(structure, "the model", opened.model if structure["config"] is None else None)
+    if difference := first_difference(content.model, made):
         raise SurgeryError(
             f"could not be loaded again from its config and script: {difference}",
-            path=session.opened.name,
+            path=opened.name,
             hint="making by steps what was changed by hand before the model was opened",
         )
     return made
 
 
-def _save_tensors(model: nn.Module, file: Path) -> None:
-    """One safetensors file; of a tie the first name is written and the others are noted in its metadata."""
-    from safetensors.torch import save_file
-
-    kept: dict[int, str] = {}
-    tensors: dict[str, torch.Tensor] = {}
-    storages: set[int] = set()
-    metadata = {"format": "pt"}
-    for name, tensor in stored_tensors(model):
-        if id(tensor) in kept:
-            metadata[name] = kept[id(tensor)]
-        else:
-            kept[id(tensor)] = name
-            whole = tensor.detach().cpu().contiguous()
-            place = whole.untyped_storage().data_ptr()
-            tensors[name] = whole.clone() if place in storages else whole  # views of one storage
-            storages.add(place)
-    save_file(tensors, file, metadata=metadata)
+def _save_config(model: Any, folder: Path) -> None:
+    """The config, with the class and dtype that transformers notes in it as it saves."""
+    config = copy.deepcopy(model.config)
+    config.architectures, config.dtype = [type(model).__name__], dtype_of(model)
+    config.save_pretrained(folder)
 
 
-def _flush(folder: Path) -> None:
-    """Has the disk keep every file and the folder's list of them."""
-    for entry in [*sorted(folder.rglob("*")), folder]:
-        handle = os.open(entry, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def _keep_transformers_out(folder: Path) -> None:
+    """A config.json that makes every `from_pretrained` refuse with this sentence; tokenizers still load.
 
-
-def _put_in_place(partial: Path, folder: Path) -> None:
-    """Renames; an old folder is set aside for the moment between two renames and put back if one fails."""
-    partial.chmod(0o755)  # mkdtemp keeps others out
-    if not folder.exists():
-        partial.rename(folder)
-        return
-    aside = partial.with_name(f"{partial.name}.old")
-    folder.rename(aside)
-    try:
-        partial.rename(folder)
-    except OSError:
-        aside.rename(folder)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+    Without one a model class takes its default config, and makes a model of full size with random weights.
+    Auto classes say the model type they do not know, model classes the weights file they do not like.
+    """
+    told = {"model_type": NOT_BY_TRANSFORMERS, "transformers_weights": NOT_BY_TRANSFORMERS}
+    (folder / "config.json").write_text(json.dumps(told, indent=1), encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,16 @@ from surgery.fingerprint import combined, tensor_digest
 from surgery.lazy import Stored
 
 if TYPE_CHECKING:
-    from surgery.lazy import Held
+    from torch import nn
 
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
+    from surgery.lazy import Held, Lazy
+
+PLAIN_STEM = "model"
+OWN_STEM = "surgery"
+"""Files called so transformers does not look for: those of a folder that needs `surgery.load`."""
+
+SINGLE, OWN_SINGLE = f"{PLAIN_STEM}.safetensors", f"{OWN_STEM}.safetensors"
+INDEX, OWN_INDEX = f"{SINGLE}.index.json", f"{OWN_SINGLE}.index.json"
 
 _DTYPES = {
     "F64": torch.float64,
@@ -46,14 +52,22 @@ class Entry:
     shape: tuple[int, ...]
     dtype: torch.dtype
 
+    def lazy(self) -> Stored:
+        """The tensor, unread."""
+        return Stored(shape=self.shape, dtype=self.dtype, file=self.file, name=self.name)
+
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The tensors of a folder or one file by name; `same` maps dropped names of a tie to the kept."""
+    """The tensors of a folder or one file by name; `same` maps dropped names of a tie to the kept.
+
+    `converted` has them by the names of a model in memory, once `for_model` was asked for them.
+    """
 
     folder: Path
     entries: dict[str, Entry]
     same: dict[str, str]
+    converted: dict[str, Lazy] | None = None
 
     @classmethod
     def at(cls, source: str | Path) -> Checkpoint:
@@ -72,34 +86,48 @@ class Checkpoint:
                 entries[entry.name] = entry
         return cls(place, entries, {name: kept for name, kept in same.items() if kept in entries})
 
+    def for_model(self, model: nn.Module) -> Checkpoint:
+        """The same checkpoint with the names that its tensors have in `model`: see `checkpoint.names`."""
+        from surgery.checkpoint.names import in_memory
+
+        stored = {name: entry.lazy() for name, entry in self.entries.items()}
+        converted = in_memory(model, stored | {name: stored[kept] for name, kept in self.same.items()})
+        return replace(self, converted=converted)
+
     def names(self) -> list[str]:
         """Every name the checkpoint has, those of ties included, sorted."""
-        return sorted({*self.entries, *self.same})
+        return sorted({*self.entries, *self.same} if self.converted is None else self.converted)
 
     def entry(self, name: str) -> Entry | None:
         """The tensor called `name`, also where it was dropped as the other end of a tie."""
         return self.entries.get(name) or self.entries.get(self.same.get(name, ""))
 
-    def tensor(self, names: list[str], like: Held) -> Stored:
-        """The stored tensor of the first of `names` that is there; it must have the shape of `like`."""
-        found = {name: entry for name in names if (entry := self.entry(name))}
-        if len({entry.name for entry in found.values()}) > 1:
+    def tensor(self, names: list[str], like: Held) -> Lazy:
+        """The tensor of the first of `names` that is there, or what is made of several; shaped as `like`."""
+        found = {name: lazy for name in names if (lazy := self._lazy(name))}
+        if len({lazy.name if isinstance(lazy, Stored) else id(lazy) for lazy in found.values()}) > 1:
             raise SurgeryError(
                 "are one tensor in the model and several in this parent",
                 path=" and ".join(found),
                 got=str(self.folder),
                 hint=f'`untie("{names[-1].rpartition(".")[0]}")` first',
             )
-        for name, entry in found.items():
-            if entry.shape != like.shape:
+        for name, lazy in found.items():
+            if lazy.shape != like.shape:
                 raise SurgeryError(
                     "the shapes differ",
                     path=name,
-                    got=f"{list(entry.shape)} in {self.folder}",
+                    got=f"{list(lazy.shape)} in {self.folder}",
                     expected=list(like.shape),
                 )
-            return Stored(shape=entry.shape, dtype=entry.dtype, file=entry.file, name=entry.name)
+            return lazy
         raise SurgeryError("this parent lacks the tensor", path=names[0], got=str(self.folder))
+
+    def _lazy(self, name: str) -> Lazy | None:
+        if self.converted is not None:
+            return self.converted.get(name)
+        entry = self.entry(name)
+        return entry.lazy() if entry else None
 
     def fingerprint(self) -> str:
         """Content fingerprint of all tensors by name; made anew only when a file changed since."""
@@ -129,18 +157,12 @@ def read_tensor(file: Path, name: str) -> torch.Tensor:
 
 
 def _files(folder: Path) -> list[Path]:
-    index = folder / INDEX
-    if index.is_file():
-        try:
-            shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise SurgeryError("is no index of safetensors shards", path=str(index)) from None
-        for shard in shards:
-            if not isinstance(shard, str) or Path(shard).name != shard:
-                raise SurgeryError("the index names a file outside its folder", path=str(index), got=shard)
-        return [folder / shard for shard in shards]
-    if (folder / SINGLE).is_file():
-        return [folder / SINGLE]
+    for index in (folder / INDEX, folder / OWN_INDEX):
+        if index.is_file():
+            return _shards(index)
+    for single in (folder / SINGLE, folder / OWN_SINGLE):
+        if single.is_file():
+            return [single]
     pickles = sorted(path.name for path in folder.glob("*.bin")) if folder.is_dir() else []
     if pickles:
         raise SurgeryError(
@@ -150,6 +172,17 @@ def _files(folder: Path) -> list[Path]:
             hint="converting it with `save_pretrained`, or `surgery.open(file, into=module)`: weights only",
         )
     raise SurgeryError("holds no safetensors", path=str(folder), expected=f"{SINGLE} or {INDEX}")
+
+
+def _shards(index: Path) -> list[Path]:
+    try:
+        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise SurgeryError("is no index of safetensors shards", path=str(index)) from None
+    for shard in shards:
+        if not isinstance(shard, str) or Path(shard).name != shard:
+            raise SurgeryError("the index names a file outside its folder", path=str(index), got=shard)
+    return [index.parent / shard for shard in shards]
 
 
 def _header(file: Path, same: dict[str, str]) -> Iterator[Entry]:

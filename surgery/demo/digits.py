@@ -39,3 +39,8 @@ def digits(held_out: bool) -> tuple[torch.Tensor, torch.Tensor]:
     whole = torch.from_numpy(pixels).to(torch.uint8).reshape(-1, 1, 8, 8)
     part = torch.tensor([is_held_out(image.numpy().tobytes()) == held_out for image in whole])
     return whole[part].float() / BRIGHTEST, torch.from_numpy(labels).long()[part]
+
+
+def training_batches() -> list[torch.Tensor]:
+    """The images to train on in batches of 128, (128, 1, 8, 8) and a smaller last one."""
+    return list(digits(held_out=False)[0].split(128))

@@ -1,5 +1,5 @@
 """The functions that recipes name. Importing this package registers them all."""
 
-from surgery.functions import arithmetic, initial, magnitude
+from surgery.functions import arithmetic, initial, layout, magnitude, units
 
-__all__ = ["arithmetic", "initial", "magnitude"]
+__all__ = ["arithmetic", "initial", "layout", "magnitude", "units"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import reduce
 from typing import Literal
 
 import torch
@@ -29,8 +30,8 @@ def width_beside(patient: Patient, path: str, side: Side, given: int | None, fre
     if given is not None:
         return given
     place = place_of(patient, path)
-    if place is not None and place.role is not None:
-        return int(patient.config.hidden_size)
+    if place is not None and place.role is not None and place.blocks.width:
+        return int(reduce(getattr, place.blocks.width.split("."), patient.config))
     module = patient.module(path)
     inner = [item for item in module.modules() if any(True for _ in item.parameters(recurse=False))]
     found = _width(inner if side == "before" else inner[::-1], side)

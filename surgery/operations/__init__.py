@@ -11,6 +11,8 @@ from surgery.operations.insert import Insert
 from surgery.operations.keep import Keep
 from surgery.operations.merge import Merge
 from surgery.operations.move import Move
+from surgery.operations.narrow import Narrow
+from surgery.operations.recalibrate import Recalibrate
 from surgery.operations.remove import Remove
 from surgery.operations.replace import Replace
 from surgery.operations.skip import Skip
@@ -22,6 +24,6 @@ from surgery.operations.wrap import Wrap
 
 BUILT_IN: tuple[type[Operation], ...] = (
     *(Remove, Keep, Move, Swap, Duplicate),
-    *(Tie, Untie, Merge, Sparsify, Attach, Detach, Fold),
-    *(Cast, Freeze, Skip, Insert, Replace, Wrap),
+    *(Tie, Untie, Merge, Sparsify, Narrow, Attach, Detach, Fold),
+    *(Cast, Freeze, Skip, Insert, Replace, Wrap, Recalibrate),
 )

@@ -31,6 +31,7 @@ class Duplicate(Operation):
     shared: bool = option(False, help="copies share the parameters of their blocks")
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
+        orders: dict[str, list[int]] = {}
         for parent, indices in by_list(patient, self.targets.paths, "duplicate").items():
             order = list(range(patient.items(parent)))
             if self.order == "span":
@@ -38,4 +39,5 @@ class Duplicate(Operation):
                 order[behind:behind] = sorted(indices)
             else:
                 order = [index for index in order for _ in range(1 + (index in indices))]
-            yield from arranged(patient, parent, order, "duplicate", own=not self.shared)
+            orders[parent] = order
+        yield from arranged(patient, orders, "duplicate", own=not self.shared)

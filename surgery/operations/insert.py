@@ -15,6 +15,7 @@ from surgery.modules.passing import as_block
 from surgery.modules.register import named_module
 from surgery.modules.widths import dtype_at, width_beside
 from surgery.operation import Operation, operation
+from surgery.places import place_of, refuse_stranger
 
 
 @operation(title="Insert", group="arrange", source="original")
@@ -42,13 +43,14 @@ class Insert(Operation):
     def plan(self, patient: Patient) -> Iterator[Edit]:
         beside = str(self.to)
         parent, goal = patient.block_list(beside, "insert")
-        family, fresh = patient.family("insert"), named_module(self.module, "layer")
+        refuse_stranger(patient, beside, "insert")
+        place, fresh = place_of(patient, beside), named_module(self.module, "layer")
         width = width_beside(patient, beside, self.place, self.width, fresh)
         dtype = dtype_at(patient, beside)
 
         def build(there: nn.Module) -> nn.Module:
             made = fresh.build(width, dtype)
-            return (as_block(made, family.pairs) if family else made).train(there.training)
+            return (as_block(made, place.pair) if place else made).train(there.training)
 
         at = goal + (self.place == "after")
         order = list(range(patient.items(parent)))

@@ -23,8 +23,9 @@ class Merge(Operation):
 
     Fields: `targets`: two blocks or more of one list, counted in the order of the model; or, with `parents`,
     the modules whose tensors are merged. `parents`: folders of further checkpoints, whose tensors are
-    matched by path; config, tokenizer and dtype stay this model's. `weights`: one per block, or one for this
-    model and one per parent; not normalised; equal parts if not given. Sums are made in float32 or wider.
+    matched by the paths they would have in memory; config, tokenizer and dtype stay this model's. `weights`:
+    one per block, or one for this model and one per parent; not normalised; equal parts if not given. Sums
+    are made in float32 or wider.
     Refused: blocks that do not fit, a tie that leads out of the blocks, tensors that one checkpoint lacks,
     shapes that differ, running statistics.
     """
@@ -74,8 +75,9 @@ class Merge(Operation):
                     path=path,
                     hint=f'`fold("{path}")` or `detach("{path}")` first',
                 )
+        refuse_statistics(patient, self.targets.paths)
         weights, sites = self._shares_of(len(paths)), patient.sites()
-        members = [dict(patient.tensors(path)) for path in paths]
+        members = [dict(patient.own_tensors(path)) for path in paths]
         for path, tensors in zip(paths, members, strict=True):
             _fits(paths[0], members[0], path, tensors)
             for name, lazy in tensors.items():
@@ -90,7 +92,7 @@ class Merge(Operation):
 
     def _with_parents(self, patient: Patient) -> Iterator[Edit]:
         weights = self._shares_of(1 + len(self.parents))
-        checkpoints = [Checkpoint.at(parent.source) for parent in self.parents]
+        checkpoints = [Checkpoint.at(parent.source).for_model(patient.root) for parent in self.parents]
         for checkpoint in checkpoints:
             _nothing_is_lost(patient, checkpoint, self.targets)
         refuse_statistics(patient, self.targets.paths)

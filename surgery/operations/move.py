@@ -47,4 +47,4 @@ class Move(Operation):
         order[at:at] = sorted(moving[parent])
         if order == list(range(count)):
             raise SurgeryError("is there already", path=self.targets.select, got=f"{self.place} {self.to}")
-        yield from arranged(patient, parent, order, "move")
+        yield from arranged(patient, {parent: order}, "move")

@@ -20,7 +20,7 @@ from surgery.modules.passing import as_block
 from surgery.modules.register import named_module
 from surgery.modules.widths import dtype_at, width_beside
 from surgery.operation import Operation, operation
-from surgery.places import Indexed, note_attention, outermost, place_of
+from surgery.places import Indexed, note_attention, outermost, place_of, refuse_stranger
 
 
 @operation(title="Replace", group="arrange", source="original")
@@ -72,6 +72,7 @@ class Replace(Operation):
             if self.parents:
                 yield from self._stored(patient, path)
             elif self.module:
+                refuse_stranger(patient, path, "replace")
                 note_attention(patient, path, "replace", indexed)
                 yield from self._new(patient, path, self.module)
             else:
@@ -124,6 +125,13 @@ class Replace(Operation):
         note_attention(patient, path, "replace", indexed, names)
         place, origin = place_of(patient, path), place_of(patient, source)
         if place is not None and origin is not None and names:
+            if place.parent != origin.parent:
+                raise SurgeryError(
+                    "holds attention, which is built for its own list of blocks",
+                    path=source,
+                    got=origin.parent,
+                    expected=place.parent,
+                )
             types = block_types(patient, place.parent)
             if place.role == "block":
                 order = orders.setdefault(place.parent, list(range(patient.items(place.parent))))

@@ -17,7 +17,7 @@ from surgery.fields import Targets, option
 from surgery.model import Patient, refuse_unseen
 from surgery.modules.passing import Nothing, PassThrough
 from surgery.operation import Operation, operation
-from surgery.places import Indexed, note_attention, outermost, place_of
+from surgery.places import Indexed, note_attention, outermost, place_of, refuse_stranger
 
 
 @operation(
@@ -102,6 +102,7 @@ def _check(patient: Patient, path: str) -> None:
             "gives nothing of the kind it is given", path=path, got=kind, hint="a module that keeps the shape"
         )
     refuse_unseen(patient, path, "skip")
+    refuse_stranger(patient, path, "skip")
     weight = module._parameters.get("weight")
     linear = isinstance(module, nn.Linear) or is_transposed(module)
     if linear and weight is not None and weight.shape[0] != weight.shape[1]:

@@ -37,4 +37,4 @@ class Swap(Operation):
             raise SurgeryError("swap needs two blocks", path=str(self.other), got="the same one twice")
         order = list(range(patient.items(parent)))
         order[first], order[second] = second, first
-        yield from arranged(patient, parent, order, "swap")
+        yield from arranged(patient, {parent: order}, "swap")

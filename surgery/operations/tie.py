@@ -33,7 +33,7 @@ class Tie(Operation):
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         source = str(self.to)
-        shared = [(name, lazy) for name, lazy in patient.tensors(source) if self._shares(lazy)]
+        shared = [(name, lazy) for name, lazy in patient.own_tensors(source) if self._shares(lazy)]
         targets = [path for path in self.targets.paths if path != source]
         if not targets or not shared:
             problem = "a tie needs a module other than `to`" if shared else "there is no parameter to share"
@@ -62,7 +62,7 @@ class Tie(Operation):
 def _fitting(
     patient: Patient, path: str, source: str, shared: list[tuple[str, Held]]
 ) -> Iterator[tuple[str, Held]]:
-    theirs = dict(patient.tensors(path))
+    theirs = dict(patient.own_tensors(path))
     if path.startswith(f"{source}.") or source.startswith(f"{path}."):
         raise SurgeryError("a module cannot be tied to a part of itself", path=path, got=source)
     for name, lazy in shared:

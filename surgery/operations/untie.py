@@ -84,7 +84,7 @@ def _own_place(patient: Patient, path: str) -> Iterator[Edit]:
     """A decoder's block that stood in two places has had one slot of the KV cache; now it gets its own."""
     family = FAMILIES.get(patient.model_type or "")
     parent, _, name = path.rpartition(".")
-    if family is None or parent != patient.blocks(family):
+    if family is None or parent not in patient.block_lists(family):
         return
     place = list(patient.module(parent)._modules).index(name)
     slot = slot_of(patient, parent, place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def opened(
 def _named(source: str, inputs: Any, skeleton: bool) -> Opened | None:
     """What is opened by a name that is no place; None if `source` is not written so."""
     from surgery.demo import FOLDERS, cnn
+    from surgery.demo.digits import training_batches
     from surgery.sources.factory import from_factory
     from surgery.sources.module import from_module
     from surgery.sources.names import is_factory, is_library_name
@@ -76,7 +78,8 @@ def _named(source: str, inputs: Any, skeleton: bool) -> Opened | None:
     if source == "demo-cnn":
         model, images = cnn()
         example = images if inputs is None else inputs
-        return from_module(model, example, source=source, name=source, skeleton=skeleton)
+        made = from_module(model, example, source=source, name=source, skeleton=skeleton)
+        return replace(made, data=training_batches)
     if is_library_name(source):
         return from_library(source, inputs, skeleton=skeleton)
     if is_factory(source):

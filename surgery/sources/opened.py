@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -14,7 +16,9 @@ class Opened:
 
     `rebuild` says how the structure is made without weights: see `surgery.checkpoint.structure`. `note` is
     what a person should know of how it was opened: weights that are not there, inputs that could not be
-    made. `guessed` says that the inputs were made here and are not the caller's.
+    made. `guessed` says that the inputs were made here and are not the caller's. `data` gives batches that
+    belong to the model, each as the model takes it, where such are at hand. `folder` is where the model
+    lies, whose tokenizer and processors a save carries along.
     """
 
     model: nn.Module
@@ -25,3 +29,5 @@ class Opened:
     rebuild: dict[str, Any] | None = None
     note: str | None = None
     guessed: bool = False
+    data: Callable[[], Sequence[Any]] | None = None
+    folder: Path | None = None

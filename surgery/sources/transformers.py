@@ -49,7 +49,7 @@ def from_folder(
     name = source if source in FOLDERS else folder.name
     inputs, guessed, about_inputs = with_inputs(model, inputs)
     note = joined(told, about_inputs)
-    return Opened(model, name, source, inputs, tokenizer_in(folder), structure, note, guessed)
+    return Opened(model, name, source, inputs, tokenizer_in(folder), structure, note, guessed, folder=folder)
 
 
 def from_hub(name: str, inputs: Any = None, *, skeleton: bool = False) -> Opened:

@@ -26,6 +26,7 @@ from surgery.registry import operation_named
 from surgery.script import step_data, step_from
 from surgery.session import Session
 from tests.zoo import ZOO
+from tests.zoo.channels import CHANNELS
 
 
 def half() -> tuple[nn.Module, Any]:
@@ -58,7 +59,7 @@ def repeated() -> tuple[nn.Module, Any]:
     return Repeated().eval(), (torch.randn(2, 6),)
 
 
-MODELS: dict[str, Callable[[], tuple[nn.Module, Any]]] = ZOO | {"half": half, "repeated": repeated}
+MODELS: dict[str, Callable[[], tuple[nn.Module, Any]]] = ZOO | CHANNELS | {"half": half, "repeated": repeated}
 
 PARENT = "<parent>"
 
@@ -87,8 +88,12 @@ class Case:
 
     def session(self) -> Session:
         """A fresh session, prepared."""
-        model, inputs = MODELS[self.model]()
+        return self.session_on(*MODELS[self.model]())
+
+    def session_on(self, model: nn.Module, inputs: Any) -> Session:
+        """A session on this model, prepared; measures have the inputs for data."""
         session = surgery.open(model, inputs)
+        session.data = [inputs]
         for name, fields in self.first:
             session.apply(operation_named(name).from_fields(fields))
         return session
@@ -105,7 +110,11 @@ def run(model: nn.Module, inputs: Any) -> torch.Tensor:
     """The model's output tensor on the zoo's inputs."""
     with torch.no_grad():
         out = model(**inputs) if isinstance(inputs, dict) else model(*inputs)
-    return out.logits if hasattr(out, "logits") else out
+    for name in ("logits", "logits_per_image", "image_embeds", "text_embeds"):
+        if hasattr(out, name):
+            found: torch.Tensor = getattr(out, name)
+            return found
+    return out
 
 
 def snapshot(model: nn.Module) -> list[Any]:
@@ -124,7 +133,7 @@ def snapshot(model: nn.Module) -> list[Any]:
 
 
 def untouched(model: nn.Module) -> list[Any]:
-    """What the opened model must still be: values, flags, training mode, hooks and config."""
+    """What the opened model must still be: values, flags, training mode, hooks and configs."""
     state: list[Any] = [Fingerprinter()(model)]
     for name, parameter in model.named_parameters(remove_duplicate=False):
         state.append(
@@ -135,8 +144,9 @@ def untouched(model: nn.Module) -> list[Any]:
     state.append(
         [(name, module.training, len(module._forward_hooks)) for name, module in model.named_modules()]
     )
-    config = getattr(model, "config", None)
-    state.append(config.to_dict() if config is not None else None)
+    for module in model.modules():  # T5's halves have configs of their own
+        configs = [module.__dict__.get(name) for name in ("config", "generation_config")]
+        state.append([config.to_dict() for config in configs if config is not None])
     return state
 
 
@@ -193,9 +203,7 @@ def opened_model_is_untouched(case: Case) -> None:
     """Tensors, buffers, flags, hooks and config of the opened model stay, whatever happens."""
     model, inputs = MODELS[case.model]()
     before = untouched(model)
-    session = surgery.open(model, inputs)
-    for name, fields in case.first:
-        session.apply(operation_named(name).from_fields(fields))
+    session = case.session_on(model, inputs)
     session.preview(case.step())
     session.apply(case.step())
     run(session.model, inputs)
@@ -207,9 +215,10 @@ def replay_equals_live(case: Case) -> None:
     """The script replays to the same bits on the same base."""
     session = case.session()
     session.apply(case.step())
-    script = surgery.Script.from_json(session.script.to_json())
     model, inputs = MODELS[case.model]()
-    again = surgery.replay(script, model, inputs=inputs)
+    with tempfile.TemporaryDirectory() as folder:
+        script = session.script.write(Path(folder) / "edits.surgery.json")
+        again = surgery.replay(script, model, inputs=inputs)
     assert again.fingerprint() == session.fingerprint()
 
 
@@ -217,17 +226,24 @@ def lineage_equals_live(case: Case) -> None:
     """What the skeleton remembers of each tensor computes to the bits of the live run: ready to stream."""
     session = case.session()
     drawn = sketch(session.model)
-    step = case.step().resolved(Patient(drawn.model))
-    for edit in list(step.plan(Patient(drawn.model))):
+    buffers = dict(session.model.named_buffers(remove_duplicate=False))
+    step = session.apply(case.step()).step  # with what it measured
+    assert step is not None
+    for edit in list(step.plan(Patient(drawn.model, session.tracing.inputs))):
         edit.apply(Site(drawn.model, Journal(), drawn.run))
-    session.apply(case.step())
     live = dict(session.model.named_parameters(remove_duplicate=False))
     planned = dict(drawn.model.named_parameters(remove_duplicate=False))
     assert list(live) == list(planned)
+    live |= session.model.named_buffers(remove_duplicate=False)
+    planned |= {
+        name: buffer
+        for name, buffer in drawn.model.named_buffers(remove_duplicate=False)
+        if live[name] is not buffers.get(name)  # written by the step
+    }
     memo: dict[int, torch.Tensor] = {}
     grounded: dict[int, Lazy] = {}  # kept for the whole comparison: `memo` goes by the ids of its nodes
-    for name, parameter in planned.items():
-        node = _grounded(drawn.run.lineage[id(parameter)], drawn.run.lineage, grounded)
+    for name, tensor in planned.items():
+        node = _grounded(drawn.run.lineage[id(tensor)], drawn.run.lineage, grounded)
         assert torch.equal(compute(node, memo), live[name].detach()), name
 
 
@@ -264,28 +280,38 @@ def generates_with_its_cache(case: Case) -> None:
     cached_equals_uncached(session.model)
 
 
-def cached_equals_uncached(model: Any) -> None:
-    """Left-padded greedy tokens with cache are those without; stepwise logits agree within 1e-5."""
-    prompts = torch.tensor([[0, 0, 0, 5, 6, 7], [1, 2, 3, 4, 5, 6]])
-    mask = torch.tensor([[0, 0, 0, 1, 1, 1], [1, 1, 1, 1, 1, 1]])
-    settings: dict[str, Any] = {
-        "attention_mask": mask,
-        "max_new_tokens": 8,
-        "do_sample": False,
-        "pad_token_id": 0,
-    }
-    cached = model.generate(prompts, use_cache=True, **settings)
-    plain = model.generate(prompts, use_cache=False, **settings)
-    assert torch.equal(cached, plain)
-    ids = plain[1:]
+PROMPTS = {
+    "input_ids": torch.tensor([[0, 0, 0, 5, 6, 7], [1, 2, 3, 4, 5, 6]]),
+    "attention_mask": torch.tensor([[0, 0, 0, 1, 1, 1], [1, 1, 1, 1, 1, 1]]),
+}
+"""Left-padded prompts of a decoder."""
+
+
+def cached_equals_uncached(model: Any, heard: dict[str, torch.Tensor] | None = None) -> None:
+    """Greedy tokens with cache are those without; stepwise logits agree within 1e-5.
+
+    `heard`: what the encoder of a model with one gets.
+    """
+    plain = generated(model, heard, use_cache=False)
+    assert torch.equal(generated(model, heard, use_cache=True), plain)
+    ids = plain[1:] if heard is None else torch.tensor([[2, 9, 4, 7, 5, 3], [8, 1, 6, 2, 2, 9]])
+    name = "input_ids" if heard is None else "decoder_input_ids"
     with torch.no_grad():
-        whole = model(ids, use_cache=False).logits
+        whole = model(**heard or {}, **{name: ids}, use_cache=False).logits
         cache, steps = None, []
         for position in range(ids.shape[1]):
-            out = model(ids[:, position : position + 1], past_key_values=cache, use_cache=True)
+            step = {name: ids[:, position : position + 1]}
+            out = model(**heard or {}, **step, past_key_values=cache, use_cache=True)
             cache = out.past_key_values
             steps.append(out.logits)
     assert torch.allclose(torch.cat(steps, 1), whole, atol=1e-5, rtol=0)
+
+
+def generated(model: Any, heard: dict[str, torch.Tensor] | None, **settings: Any) -> torch.Tensor:
+    """Eight tokens, not drawn, for left-padded prompts or for what an encoder heard."""
+    fixed = {"max_new_tokens": 8, "do_sample": False, "pad_token_id": 0}
+    tokens: torch.Tensor = model.generate(**heard or PROMPTS, **fixed, **settings)
+    return tokens
 
 
 CHECKS: tuple[Callable[[Case], None], ...] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,12 @@ def test_a_folder_has_the_dtype(tmp_path: Path, buffers: bool) -> None:
     session = surgery.open(*ZOO["llama"]())
     session.cast("**", buffers=buffers)
     loads_again(session, tmp_path / "out")
-    assert (tmp_path / "out" / "config.json").is_file() is not buffers
+    manifest = json.loads((tmp_path / "out" / "surgery.json").read_text(encoding="utf-8"))
+    assert manifest["loads_with"] == ("surgery.load" if buffers else "transformers")
+    if buffers:
+        with pytest.raises(SurgeryError, match=r"cannot be made an ordinary transformers model: .* was cast"):
+            session.save(tmp_path / "plain", plain=True)
+        assert not (tmp_path / "plain").exists()
 
 
 def test_nothing_to_cast_is_refused() -> None:

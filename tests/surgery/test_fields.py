@@ -6,7 +6,7 @@ from typing import Any, Literal
 import pytest
 
 from surgery.errors import SurgeryError
-from surgery.fields import Parent, Target, Targets, coerce, field_specs, option
+from surgery.fields import Found, Parent, Target, Targets, coerce, field_specs, option
 
 
 @dataclasses.dataclass
@@ -23,6 +23,7 @@ class Every:
     text: str = option("", help="words")
     numbers: tuple[float, ...] = option((), help="weights")
     parents: tuple[Parent, ...] = option((), help="folders")
+    found: Found = option(Found([]), help="what a run showed")
     perhaps: float | None = option(None, help="a scale, or none", minimum=0.0)
 
 
@@ -34,7 +35,12 @@ FITS: list[tuple[str, Any, Any]] = [
     ("paths", {"select": "a[0]"}, Targets("a[0]")),
     ("paths", {"select": "a[0]", "paths": ["a.0"]}, Targets("a[0]", ("a.0",))),
     ("paths", Targets("a", ("a",)), Targets("a", ("a",))),
+    ("paths", Targets("a").expect(2), Targets("a", (), 2)),
+    ("paths", {"select": "a", "expect": 2}, Targets("a", (), 2)),
+    ("paths", {"select": "a", "paths": ["a"], "expect": 1}, Targets("a", ("a",), 1)),
     ("path", "a", Target("a")),
+    ("path", Targets("a[-1]"), Target("a[-1]")),
+    ("path", Targets("a[-1]", ("a.3",), 1), Target("a[-1]", "a.3")),
     ("path", {"select": "a[-1]", "path": "a.3"}, Target("a[-1]", "a.3")),
     ("path", {"select": "a", "path": None}, Target("a")),
     ("number", 1, 1.0),
@@ -51,6 +57,7 @@ FITS: list[tuple[str, Any, Any]] = [
     ("parents", "one", (Parent("one"),)),
     ("parents", ["one", Parent("two")], (Parent("one"), Parent("two"))),
     ("parents", [{"source": "one", "fingerprint": "sha256:0"}], (Parent("one", "sha256:0"),)),
+    ("found", [1, {"a": None}], Found([1, {"a": None}])),
     ("perhaps", None, None),
     ("perhaps", 3, 3.0),
 ]
@@ -59,8 +66,11 @@ LARGE = 10**400
 """A whole number that JSON can say and float cannot."""
 
 REFUSED: dict[str, list[Any]] = {
-    "paths": [None, 7, [], ["a", 1], {}, {"select": 1}, {"select": "a", "path": "a"}, {"select": "", "paths": ""}],  # noqa: E501
-    "path": [None, 7, ["a"], {}, {"select": "a", "paths": ["a"]}, {"select": "a", "path": 1}],
+    "paths": [None, 7, [], ["a", 1], {}, {"select": 1}, {"select": "a", "path": "a"},
+              {"select": "", "paths": ""},
+              {"select": "a", "expect": 0}, {"select": "a", "expect": True}, {"select": "a", "expect": None}],
+    "path": [None, 7, ["a"], {}, {"select": "a", "paths": ["a"]}, {"select": "a", "path": 1},
+             {"select": "a", "expect": 1}, Targets("a").expect(2), Targets("a", ("b", "c"))],
     "number": [None, "0.5", True, float("nan"), float("inf"), -float("inf"), [0.5], LARGE],
     "integer": [None, 2.0, "2", True, [2]],
     "choice": [None, "left", "Up", "", 0, ["up"], ("up",)],
@@ -68,6 +78,7 @@ REFUSED: dict[str, list[Any]] = {
     "text": [None, 7, ["a"], b"a"],
     "numbers": [None, 1.0, "12", [None], [True], [float("nan")], [float("inf")], ["1"], {}, [LARGE]],
     "parents": [None, 7, [7], [None], [{"fingerprint": "sha256:0"}], [{"source": "a", "name": "b"}], {}],
+    "found": [None, 7, "a", True],
     "perhaps": ["none", float("nan"), False, LARGE],
 }  # fmt: skip
 
@@ -76,7 +87,8 @@ def test_every_kind_is_read_from_its_annotation() -> None:
     """The annotation is the kind, `| None` makes it optional, no default makes it required."""
     assert {name: spec.kind for name, spec in SPECS.items()} == {
         "paths": "paths", "path": "path", "number": "number", "integer": "integer", "choice": "choice",
-        "flag": "flag", "text": "text", "numbers": "numbers", "parents": "parents", "perhaps": "number",
+        "flag": "flag", "text": "text", "numbers": "numbers", "parents": "parents", "found": "found",
+        "perhaps": "number",
     }  # fmt: skip
     assert [name for name, spec in SPECS.items() if spec.required] == ["paths", "path"]
     assert [name for name, spec in SPECS.items() if spec.optional] == ["perhaps"]

@@ -17,10 +17,9 @@ import surgery
 from surgery import SurgeryError
 from surgery.modules import Start, module, modules
 from surgery.modules.passing import Layer, PassThrough
+from tests.surgery.by_hand import CACHED, SMALL, block_lists, heard, small
 from tests.surgery.contract import cached_equals_uncached, loads_again, run, snapshot
-from tests.surgery.test_families import SMALL, block_list
 from tests.zoo import ATLAS, ZOO
-from tests.zoo.families import ENCODERS
 
 
 def normalised(module: nn.Module, args: Any, kwargs: Any = None) -> Any:
@@ -34,7 +33,7 @@ def test_a_norm_before_the_first_block(name: str) -> None:
     """Outputs are those of a pre-hook that computes the formula; the cache asks the first attention."""
     model, inputs = SMALL[name]()
     session = surgery.open(model, inputs)
-    blocks = block_list(model)
+    blocks = block_lists(model)[0]
     session.insert(f"{blocks}[0]", "rmsnorm")
     hook = model.get_submodule(f"{blocks}.0").register_forward_pre_hook(normalised)
     wanted = run(model, inputs)
@@ -43,7 +42,7 @@ def test_a_norm_before_the_first_block(name: str) -> None:
     assert not torch.allclose(wanted, run(model, inputs), atol=1e-3)
     assert session.model.config.num_hidden_layers == 5
     assert model.config.num_hidden_layers == 4
-    if name not in ENCODERS:
+    if name in CACHED:
         cached_equals_uncached(session.model)
 
 
@@ -52,7 +51,7 @@ def test_several_places(name: str, tmp_path: Path) -> None:
     """Modules that start as the identity change no bit wherever they are; the folder has them."""
     model, inputs = SMALL[name]()
     session = surgery.open(model, inputs)
-    original, blocks = run(model, inputs), block_list(model)
+    original, blocks = run(model, inputs), block_lists(model)[0]
     session.insert(f"{blocks}[-1]", "linear", "after")
     session.insert(f"{blocks}[2]", "identity")
     session.insert(f"{blocks}[2]", "dropout(p=0.5)", "after")
@@ -142,9 +141,27 @@ def test_refused_changes_nothing(fields: dict[str, Any], sentence: str) -> None:
 
 def test_other_lists_of_a_transformers_model_are_refused() -> None:
     """Only the blocks of a proved family are known to take what a block takes."""
-    session = surgery.open(*ATLAS["t5"]())
-    with pytest.raises(SurgeryError, match="not proved on the family 't5'"):
-        session.insert("encoder.block[0]", "identity")
+    session = surgery.open(*ATLAS["deepseek"]())
+    with pytest.raises(SurgeryError, match="not proved on the family 'deepseek"):
+        session.insert("model.layers[0]", "identity")
+    t5 = surgery.open(*SMALL["t5"]())
+    with pytest.raises(SurgeryError, match=r"insert is not possible here: .* hand on"):
+        t5.insert("decoder.block[1]", "identity")
+
+
+@pytest.mark.parametrize("name", ["bart", "whisper", "clip", "swin"])
+def test_in_one_of_several_lists(name: str, tmp_path: Path) -> None:
+    """Outputs stay bit-equal in either list, the cache counts right, and the folder has both modules."""
+    model, inputs = small(name)
+    session = surgery.open(model, inputs)
+    original = run(model, inputs)
+    for blocks in block_lists(model):
+        session.insert(f"{blocks}[0]", "linear")
+        session.insert(f"{blocks}[-1]", "identity")
+    assert torch.equal(run(session.model, inputs), original)
+    if name in CACHED:
+        cached_equals_uncached(session.model, heard(name, inputs))
+    loads_again(session, tmp_path / "out")
 
 
 @pytest.fixture

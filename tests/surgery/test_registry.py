@@ -17,7 +17,8 @@ from surgery.lazy import recipe
 from surgery.model import Patient
 from surgery.operation import Group, Operation, operation
 from surgery.operations import BUILT_IN
-from surgery.registry import operation_named, operations
+from surgery.registry import operation_named, operations, register, reserved, unavailable
+from surgery.show import print_operations
 from tests.zoo import ZOO
 
 
@@ -57,10 +58,10 @@ def package(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             EntryPoint(cls.name, f"third_party:{cls.__name__}", "surgery.operations") for cls in classes
         )
         monkeypatch.setattr("surgery.registry.entry_points", lambda *, group: points.select(group=group))
-        operations.cache_clear()
+        register.cache_clear()
 
     yield install
-    operations.cache_clear()
+    register.cache_clear()
 
 
 def test_ours_are_there_by_name() -> None:
@@ -107,11 +108,119 @@ def test_without_its_package_a_script_is_refused(package: Any) -> None:
     assert not hasattr(session, "double")
 
 
-def test_a_taken_name_is_refused(package: Any) -> None:
-    """A package may not replace one of ours: its entry point is named."""
-    package(Remove)
-    with pytest.raises(SurgeryError, match="'remove' of third_party:Remove has a name that is taken"):
-        operations()
+def test_a_taken_name_stays_ours(package: Any) -> None:
+    """A package may not replace one of ours: its own is reported with its entry point, all others work."""
+    package(Remove, Double)
+    assert operations()["remove"] is BUILT_IN[0] and operations()["double"] is Double
+    failed = unavailable("remove")
+    assert failed is not None and failed.source == "third_party:Remove"
+    assert failed.reason == "its name is taken by another operation"
+
+
+@operation(title="Save", group="merge", source="original")
+class Save(Operation):
+    """Has the name of something that every session has."""
+
+    targets: Targets = option(help="the modules")
+
+    def plan(self, patient: Patient) -> Iterator[Edit]:
+        yield from ()
+
+
+@pytest.mark.parametrize("name", ["save", "undo", "model", "history", "preview", "lock"])
+def test_names_of_the_session_itself_are_refused(package: Any, name: str) -> None:
+    """`s.save` saves, whatever is installed: a script that means the other is refused with the reason."""
+    package(type(name.title(), (Save,), {"name": name}))
+    session = surgery.open(*ZOO["tied_head"]())
+    assert name not in operations()
+    assert getattr(session, name) is not None and "lambda" not in repr(getattr(session, name))
+    with pytest.raises(SurgeryError, match=f"'{name}' of third_party:.* cannot be had: .* `s.{name}`"):
+        operation_named(name)
+
+
+@operation(title="Planless", group="merge", source="original")
+class Planless(Operation):
+    """Never says what it would do."""
+
+    targets: Targets = option(help="the modules")
+
+
+def test_an_operation_without_a_plan_is_reported(package: Any) -> None:
+    """It could not even be made; the rest can."""
+    package(Planless)
+    failed = unavailable("planless")
+    assert failed is not None and failed.reason == "it has no plan"
+    assert "remove" in operations()
+
+
+def test_ours_have_no_name_of_the_session() -> None:
+    """Each is reachable as a method; no attribute of a live session is forgotten in what is reserved."""
+    assert reserved() & operations().keys() == set()
+    session = surgery.open(*ZOO["tied_head"]())
+    assert {name for name in vars(session) if not name.startswith("_")} <= reserved()
+
+
+def broken(monkeypatch: pytest.MonkeyPatch, error: BaseException | None, content: object = None) -> None:
+    """Installs a package `fragile` that raises when it is loaded, or gives what is no operation."""
+
+    def load(self: EntryPoint) -> object:
+        if self.value.startswith("fragile"):
+            if error is not None:
+                raise error
+            return content
+        return Double
+
+    points = EntryPoints(
+        EntryPoint(name, value, "surgery.operations")
+        for name, value in (("fragile", "fragile.ops:Fragile"), ("double", "third_party:Double"))
+    )
+    monkeypatch.setattr("surgery.registry.entry_points", lambda *, group: points.select(group=group))
+    monkeypatch.setattr(EntryPoint, "load", load)
+    register.cache_clear()
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """The register is made anew afterwards."""
+    yield
+    register.cache_clear()
+
+
+BROKEN = [
+    (ModuleNotFoundError("No module named 'absent'"), "ModuleNotFoundError: No module named 'absent'"),
+    (SyntaxError("invalid syntax"), "SyntaxError: invalid syntax"),
+    (SystemExit(), "SystemExit"),
+    (RuntimeError("first line\nsecond"), "RuntimeError: first line"),
+    (None, "it is no class made with @operation"),
+]
+
+
+@pytest.mark.parametrize(("error", "reason"), BROKEN, ids=lambda value: str(value)[:20])
+def test_a_package_that_fails_disables_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    fresh: None,
+    error: BaseException | None,
+    reason: str,
+) -> None:
+    """Ours and other packages' work; the one that fails is listed with the reason, and refused with it."""
+    broken(monkeypatch, error, content=Operation)
+    assert {"remove", "double"} <= operations().keys() and "fragile" not in operations()
+    monkeypatch.setenv("COLUMNS", "200")
+    print_operations()
+    said = capsys.readouterr().out
+    assert f"unavailable: {reason}" in said and "fragile.ops:Fragile" in said
+    session = surgery.open(*ZOO["tied_head"]())
+    session.remove("blocks[0]")
+    text = session.script.to_json().replace('"operation": "remove"', '"operation": "fragile"')
+    with pytest.raises(
+        SurgeryError, match=r"^steps\[0\]: the operation 'fragile' of fragile\.ops:Fragile"
+    ) as no:
+        Script.from_json(text)
+    assert reason in str(no.value) and "\n" not in str(no.value)
+    assert not hasattr(session, "fragile")
+    with pytest.raises(AttributeError, match="no attribute or operation 'fragile'; fragile"):
+        session.fragile("blocks[0]")
 
 
 def test_unknown_name_gets_the_nearest() -> None:

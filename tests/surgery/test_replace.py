@@ -13,8 +13,8 @@ from torch import nn
 
 import surgery
 from surgery import SurgeryError
+from tests.surgery.by_hand import SMALL, block_lists, by_hand, heard, small
 from tests.surgery.contract import cached_equals_uncached, loads_again, run, snapshot
-from tests.surgery.test_families import SMALL, block_list, by_hand
 from tests.zoo import ATLAS, ZOO
 
 
@@ -22,9 +22,9 @@ from tests.zoo import ATLAS, ZOO
 def test_a_block_is_a_copy_of_another(name: str, tmp_path: Path) -> None:
     """As in a model made by hand from these blocks, whatever their type of attention; values are its own."""
     model, inputs = SMALL[name]()
-    session, blocks = surgery.open(model, inputs), block_list(model)
+    session, blocks = surgery.open(model, inputs), block_lists(model)[0]
     session.replace(f"{blocks}[0]", by=f"{blocks}[3]")
-    assert torch.equal(run(session.model, inputs), run(by_hand(model, [3, 1, 2, 3]), inputs))
+    assert torch.equal(run(session.model, inputs), run(by_hand(model, blocks, [3, 1, 2, 3]), inputs))
     cached_equals_uncached(session.model)
     for one, other in zip(
         session.model.get_submodule(f"{blocks}.0").parameters(),
@@ -35,6 +35,19 @@ def test_a_block_is_a_copy_of_another(name: str, tmp_path: Path) -> None:
     loads_again(session, tmp_path / "out")
     if name == "qwen2":
         assert session.model.config.layer_types == [model.config.layer_types[index] for index in (3, 1, 2, 3)]
+
+
+@pytest.mark.parametrize("name", ["t5", "bart", "whisper"])
+@pytest.mark.parametrize(("target", "by", "order"), [(1, 0, [0, 0, 2, 3]), (0, 2, [2, 1, 2, 3])])
+def test_a_block_of_a_decoder_beside_an_encoder(name: str, target: int, by: int, order: list[int]) -> None:
+    """As by hand: self and cross attention have one slot, and a T5's bias stays with the first block."""
+    model, inputs = small(name)
+    session, blocks = surgery.open(model, inputs), block_lists(model)[-1]
+    session.replace(f"{blocks}[{target}]", by=f"{blocks}[{by}]")
+    made = by_hand(model, blocks, order)
+    assert torch.equal(run(session.model, inputs), run(made, inputs))
+    assert list(session.model.state_dict()) == list(made.state_dict())
+    cached_equals_uncached(session.model, heard(name, inputs))
 
 
 def test_attention_of_another_block(tmp_path: Path) -> None:
@@ -58,10 +71,10 @@ def test_by_what_has_no_attention(tmp_path: Path) -> None:
     model, inputs = SMALL["gpt2"]()
     session = surgery.open(model, inputs)
     session.replace("transformer.h[0]", module="identity")
-    assert torch.equal(run(session.model, inputs), run(by_hand(model, [1, 2, 3]), inputs))
+    assert torch.equal(run(session.model, inputs), run(by_hand(model, "transformer.h", [1, 2, 3]), inputs))
     cached_equals_uncached(session.model)
     session.replace("transformer.h[0]", by="transformer.h[1]")
-    assert torch.equal(run(session.model, inputs), run(by_hand(model, [1, 1, 2, 3]), inputs))
+    assert torch.equal(run(session.model, inputs), run(by_hand(model, "transformer.h", [1, 1, 2, 3]), inputs))
     cached_equals_uncached(session.model)
     session.replace("transformer.h[1].attn", module="linear")
     cached_equals_uncached(session.model)
@@ -173,9 +186,14 @@ def test_refused_changes_nothing(fields: dict[str, Any], sentence: str, folder: 
 
 def test_refused_elsewhere() -> None:
     """Families without a proof, torch's fast path, and running statistics of another checkpoint."""
-    t5 = surgery.open(*ATLAS["t5"]())
-    with pytest.raises(SurgeryError, match="not proved on the family 't5'"):
-        t5.replace("encoder.block[0]", by="encoder.block[1]")
+    deepseek = surgery.open(*ATLAS["deepseek"]())
+    with pytest.raises(SurgeryError, match="not proved on the family 'deepseek"):
+        deepseek.replace("model.layers[0]", by="model.layers[1]")
+    t5 = surgery.open(*SMALL["t5"]())
+    with pytest.raises(SurgeryError, match="built for its own list of blocks"):
+        t5.replace("encoder.block[0]", by="decoder.block[1]")
+    with pytest.raises(SurgeryError, match=r"replace is not possible here: .* hand on"):
+        t5.replace("encoder.block[1]", module="identity")
     encoder = surgery.open(*ZOO["encoder"]())
     with pytest.raises(SurgeryError, match="fast path"):
         encoder.replace("layers[0].linear1", module="linear")

@@ -15,7 +15,6 @@ from safetensors.torch import save_file
 import surgery
 from graph.costs import costs
 from surgery.demo import DECODER
-from surgery.errors import SurgeryWarning
 from surgery.fingerprint import Fingerprinter
 
 PROMPT = torch.arange(40).unsqueeze(0)
@@ -65,12 +64,11 @@ SPECIAL = {
 
 @pytest.mark.parametrize("edit", SPECIAL)
 def test_other_results_say_why_they_need_surgery(edit: str, tmp_path: Path) -> None:
-    """The reason names the path; transformers finds no config to half-load; surgery.load gives the model."""
+    """The reason names the path; surgery.load gives the model."""
     session = surgery.open("demo")
     SPECIAL[edit][0](session)
     folder = session.save(tmp_path / "out")
     assert SPECIAL[edit][1] in manifest(folder)["because"]
-    assert not (folder / "config.json").exists()
     assert SPECIAL[edit][1] in (folder / "README.md").read_text()
     loaded = surgery.load(folder)
     assert torch.equal(loaded(PROMPT).logits, session.model(PROMPT).logits)
@@ -94,20 +92,9 @@ def test_a_foreign_file_in_a_special_folder_is_refused(tmp_path: Path) -> None:
     session = surgery.open("demo")
     session.tie("model.layers.5", to="model.layers.4")
     folder = session.save(tmp_path / "out")
-    save_file({"a": torch.zeros(2)}, folder / "model.safetensors")
+    save_file({"a": torch.zeros(2)}, folder / "surgery.safetensors")
     with pytest.raises(surgery.SurgeryError, match="lacks a tensor of the model"):
         surgery.load(folder)
-
-
-def test_cast_buffers_are_told(tmp_path: Path) -> None:
-    """After `.bfloat16()` the rotary frequencies are cast too, which no reload repeats: the card says so."""
-    model = surgery.open("demo").opened.model.bfloat16()
-    session = surgery.open(model)
-    session.remove("model.layers[3]")
-    with pytest.warns(SurgeryWarning, match=r"model\.rotary_emb\.inv_freq.* had been cast"):
-        folder = session.save(tmp_path / "out")
-    assert "model.rotary_emb.inv_freq" in (folder / "README.md").read_text()
-    assert Fingerprinter()(surgery.load(folder)) == session.fingerprint()
 
 
 def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:

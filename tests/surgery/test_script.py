@@ -167,6 +167,10 @@ PYTHON: list[tuple[Operation, str]] = [
     (Sparsify(targets="a", ratio=0.3, scope="global"), 's.sparsify("a", ratio=0.3, scope="global")'),
     (Merge(targets="a[0:2]", weights=(0.75, 0.25)), 's.merge("a[0:2]", weights=(0.75, 0.25))'),
     (Merge(targets="**", parents=["one/", "two/"]), 's.merge("**", parents=["one/", "two/"])'),
+    (
+        Attach(targets=Targets("**.up").expect(4), rank=2),
+        's.attach(surgery.select("**.up").expect(4), rank=2)',
+    ),
     (Remove(targets=r"odd\"name"), r's.remove("odd\\\"name")'),
 ]
 
@@ -184,7 +188,7 @@ class Recorder:
 def test_python_of_a_step(step: Operation, text: str) -> None:
     """Required fields and those that differ from their defaults; run, it makes the unresolved step again."""
     assert python_of(step) == text
-    made = eval(text, {"s": Recorder()})
+    made = eval(text, {"s": Recorder(), "surgery": surgery})
     for spec in step.specs:
         mine, theirs = (getattr(item, spec.name) for item in (step, made))
         assert getattr(mine, "select", mine) == getattr(theirs, "select", theirs)

@@ -1,7 +1,6 @@
 """Any sequence of operations, undo, redo and goto keeps what the contract promises of each single one.
 
-The ordinary run makes a few repeatable examples; with `SURGERY_EXAMPLES=2000` in the environment it looks at
-as many random ones.
+The ordinary run makes a hundred repeatable examples over all models; `make check-long` makes 2,000 at random.
 """
 
 import os
@@ -19,42 +18,57 @@ from torch import nn
 import surgery
 from graph.costs import costs
 from surgery import Script, SurgeryError
+from surgery.fields import FieldSpec
 from surgery.fingerprint import Fingerprinter
 from surgery.operation import Operation
 from surgery.recipes import one_thread
-from surgery.registry import operation_named
+from surgery.registry import operation_named, operations
 from tests.surgery.contract import run, snapshot, untouched
 from tests.zoo import ZOO
 
 EXAMPLES = os.environ.get("SURGERY_EXAMPLES")
-SETTINGS = settings(
-    max_examples=int(EXAMPLES or 10),
-    stateful_step_count=8,
-    deadline=None,
-    derandomize=EXAMPLES is None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
+
+# What a field may hold, where its kind alone would seldom give something that fits.
+FITTING: dict[tuple[str, str], st.SearchStrategy[Any]] = {
+    ("merge", "weights"): st.sampled_from([(), (0.75, 0.25), (0.5, 0.25, 0.25)]),
+    ("sparsify", "ratio"): st.sampled_from([0.01, 0.5, 1.0]),
+    ("narrow", "ratio"): st.sampled_from([None, 0.25, 0.5]),
+    ("narrow", "count"): st.sampled_from([None, None, 2]),
+    ("narrow", "kept"): st.sampled_from([(), (), (), (0, 1)]),
+    ("attach", "rank"): st.integers(1, 3),
+    ("attach", "alpha"): st.none(),
+    ("insert", "module"): st.sampled_from(["identity", "linear", "rmsnorm"]),
+    ("replace", "module"): st.sampled_from([None, "linear"]),
+    ("wrap", "wrapper"): st.sampled_from(["scale", "residual", "prenorm", "postnorm"]),
+    ("cast", "dtype"): st.sampled_from(["float64", "float32"]),
+}
+
+BLOCKWISE = (
+    "remove",
+    "keep",
+    "move",
+    "swap",
+    "duplicate",
+    "tie",
+    "merge",
+    "replace",
+    "insert",
+    "skip",
+    "wrap",
 )
 
-FIELDS: dict[str, dict[str, Any]] = {
-    "remove": {},
-    "tie": {"start": st.sampled_from(["to", "average"]), "own_norms": st.booleans()},
-    "untie": {},
-    "merge": {"weights": st.sampled_from([(), (0.75, 0.25), (0.5, 0.25, 0.25)])},
-    "sparsify": {"ratio": st.sampled_from([0.01, 0.5, 1.0]), "scope": st.sampled_from(["tensor", "global"])},
-    "attach": {"rank": st.integers(1, 3), "seed": st.integers(0, 1)},
-    "detach": {},
-    "fold": {},
-    "skip": {"gives": st.sampled_from(["auto", "input", "zeros"])},
-    "insert": {
-        "module": st.sampled_from(["identity", "linear", "rmsnorm"]),
-        "place": st.sampled_from(["before", "after"]),
-    },
-    "replace": {},
-    "wrap": {"wrapper": st.sampled_from(["scale", "residual", "prenorm", "postnorm"])},
-    "cast": {"dtype": st.sampled_from(["float64", "float32"])},
-    "freeze": {"frozen": st.booleans()},
-}
+
+def _values(spec: FieldSpec, name: str) -> st.SearchStrategy[Any]:
+    """Values of a field that selects nothing."""
+    if (name, spec.name) in FITTING:
+        return FITTING[name, spec.name]
+    if spec.choices:
+        return st.sampled_from(spec.choices)
+    if spec.kind == "flag":
+        return st.booleans()
+    if spec.kind == "integer" and spec.default is not None:
+        return st.integers(int(spec.minimum or 0), 3)
+    return st.just(spec.default)
 
 
 @cache
@@ -65,7 +79,7 @@ def _opened(name: str) -> tuple[nn.Module, Any, list[Any]]:
 
 
 # Most moves are operations; the rest walks in the history.
-MOVES = ["operate"] * 6 + ["undo", "undo", "redo", "goto"]
+MOVES = ["operate"] * 8 + ["undo", "undo", "redo", "goto", "keep_and_load"]
 
 
 class Surgery(RuleBasedStateMachine):
@@ -73,37 +87,41 @@ class Surgery(RuleBasedStateMachine):
 
     model_name: ClassVar[str]
     blocks: ClassVar[str]
+    selectors: ClassVar[tuple[str, ...]] = ("**:Linear", "**.{q_proj,up}")
 
     def __init__(self) -> None:
         super().__init__()
         self.opened, self.inputs, self.before = _opened(self.model_name)
         self.session = surgery.open(self.opened, self.inputs)
+        self.session.data = [self.inputs]
         self.known: dict[int, Any] = {0: self.now()}
 
     def now(self) -> Any:
         """Objects, key order, aliases, config and output of the present state."""
         return snapshot(self.session.model), run(self.session.model, self.inputs).numpy().tobytes()
 
-    def target(self, data: st.DataObject, name: str) -> str:
+    def target(self, data: st.DataObject, name: str, *, one: bool = False) -> str:
         """Mostly what the operation is for: blocks, or many modules; else any module there is now."""
         if data.draw(st.integers(0, 3)) == 3:
             paths = [path for path, _ in self.session.model.named_modules(remove_duplicate=False) if path]
             return str(data.draw(st.sampled_from(paths)))
-        if name in ("remove", "tie", "merge", "skip", "insert", "replace", "wrap"):
-            start, length = data.draw(st.integers(0, 3)), data.draw(st.integers(1, 3))
+        if one or name in BLOCKWISE:
+            start, length = data.draw(st.integers(0, 3)), 1 if one else data.draw(st.integers(1, 3))
             return f"{self.blocks}[{start}]" if length == 1 else f"{self.blocks}[{start}:{start + length}]"
-        return str(data.draw(st.sampled_from(["**", "**:Linear", "**.{q_proj,up}", f"{self.blocks}.*"])))
+        return str(data.draw(st.sampled_from(["**", *self.selectors, f"{self.blocks}.*"])))
 
     def step(self, data: st.DataObject) -> Operation:
         """An operation with drawn targets and fields."""
-        name = data.draw(st.sampled_from(list(FIELDS)))
-        fields = {key: data.draw(values) for key, values in FIELDS[name].items()}
-        fields["to" if name == "insert" else "targets"] = self.target(data, name)
-        if name == "replace":
-            fields |= {"module": "linear"} if data.draw(st.booleans()) else {"by": self.target(data, name)}
-        if name == "tie":
-            fields["to"] = f"{self.blocks}[0]" if data.draw(st.booleans()) else self.target(data, name)
-        return operation_named(name).from_fields(fields)
+        cls = operation_named(data.draw(st.sampled_from(list(operations()))))
+        fields = {}
+        for spec in cls.specs:
+            if spec.kind in ("path", "paths"):
+                fields[spec.name] = self.target(data, cls.name, one=spec.kind == "path")
+            elif spec.kind not in ("parents", "measured"):
+                fields[spec.name] = data.draw(_values(spec, cls.name))
+        if cls.name == "replace" and fields["module"]:
+            del fields["by"]  # one of them
+        return cls.from_fields(fields)
 
     @rule(data=st.data())
     def move(self, data: st.DataObject) -> None:
@@ -181,9 +199,15 @@ class Surgery(RuleBasedStateMachine):
             self.session.undo()
         assert self.now() == self.known[0]
         self.session.goto(here)
-        script = Script.from_json(self.session.script.to_json())
-        assert surgery.replay(script, self.opened, inputs=self.inputs).fingerprint() == found
+        self.keep_and_load()
+        assert self.session.fingerprint() == found
+
+    def keep_and_load(self) -> None:
+        """The script replays to the same bits; a saved folder loads to them."""
+        found = self.session.fingerprint()
         with tempfile.TemporaryDirectory() as folder:
+            script = self.session.script.write(Path(folder) / "edits.surgery.json")
+            assert surgery.replay(script, self.opened, inputs=self.inputs).fingerprint() == found
             self.session.save(Path(folder) / "out")
             into = None if self.session.patient.model_type else self.opened
             assert Fingerprinter()(surgery.load(Path(folder) / "out", into=into)) == found
@@ -201,8 +225,25 @@ class OnPlainTorch(Surgery):
     model_name, blocks = "tied_head", "blocks"
 
 
-@pytest.mark.parametrize("machine", [OnLlama, OnPlainTorch])
-def test_any_sequence_keeps_the_contract(machine: type[Surgery]) -> None:
-    """Random steps, refusals, undo, redo and walks in the history."""
+class OnConvolutions(Surgery):
+    """Batch norms with running statistics, which measures and merges change."""
+
+    model_name, blocks, selectors = "cnn", "stage2", ("**:Conv2d", "**:BatchNorm2d")
+
+
+@pytest.mark.parametrize(("machine", "share"), [(OnLlama, 0.4), (OnPlainTorch, 0.3), (OnConvolutions, 0.3)])
+def test_any_sequence_keeps_the_contract(machine: type[Surgery], share: float) -> None:
+    """Random steps, refusals, undo, redo, walks in the history, replays and saved folders."""
     with one_thread():  # models this small are slower where threads wait for each other
-        run_state_machine_as_test(machine, settings=SETTINGS)
+        run_state_machine_as_test(machine, settings=_settings(share))
+
+
+def _settings(share: float) -> settings:
+    return settings(
+        max_examples=round(share * int(EXAMPLES or 100)),
+        stateful_step_count=8,
+        deadline=None,
+        derandomize=EXAMPLES is None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )

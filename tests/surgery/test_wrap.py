@@ -12,8 +12,8 @@ from torch import nn
 import surgery
 from surgery import SurgeryError
 from surgery.modules.wrappers import Scale
+from tests.surgery.by_hand import SMALL
 from tests.surgery.contract import cached_equals_uncached, loads_again, run, snapshot
-from tests.surgery.test_families import SMALL
 from tests.zoo import ZOO
 
 

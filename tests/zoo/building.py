@@ -28,4 +28,4 @@ def built(config_class: str, model_class: str, **more: Any) -> nn.Module:
 def decoder(config_class: str, model_class: str, **more: Any) -> nn.Module:
     """A transformers decoder over the zoo's vocabulary, without special tokens."""
     special = {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
-    return built(config_class, model_class, vocab_size=VOCABULARY, **special | more)
+    return built(config_class, model_class, **{"vocab_size": VOCABULARY} | special | more)

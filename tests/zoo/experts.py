@@ -89,3 +89,61 @@ def python_routed() -> tuple[nn.Module, Inputs]:
     """An `if` in Python decides which expert sees which rows."""
     torch.manual_seed(0)
     return _PythonRouted().eval(), {"x": torch.randn(5, 6)}
+
+
+def _grouped(config: str, head: str, **more: Any) -> nn.Module:
+    return decoder(
+        config,
+        head,
+        hidden_size=32,
+        intermediate_size=48,
+        moe_intermediate_size=16,
+        num_hidden_layers=3,
+        first_k_dense_replace=1,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        q_lora_rank=12,
+        kv_lora_rank=16,
+        qk_rope_head_dim=4,
+        qk_nope_head_dim=8,
+        v_head_dim=6,
+        n_routed_experts=12,
+        num_experts_per_tok=3,
+        n_shared_experts=1,
+        n_group=3,
+        topk_group=2,
+        max_position_embeddings=64,
+        **more,
+    )
+
+
+def deepseek_v2() -> tuple[nn.Module, Inputs]:
+    """A router that takes the best groups by their best expert."""
+    model = _grouped("DeepseekV2Config", "DeepseekV2ForCausalLM", topk_method="group_limited_greedy")
+    return model, {"input_ids": ids()}
+
+
+def deepseek_v3() -> tuple[nn.Module, Inputs]:
+    """A router that takes the best groups by their two best experts, with a bias that is a buffer."""
+    model = _grouped("DeepseekV3Config", "DeepseekV3ForCausalLM")
+    torch.manual_seed(1)
+    for name, buffer in model.named_buffers():
+        if name.endswith("e_score_correction_bias"):
+            buffer.normal_(std=0.1)
+    return model, {"input_ids": ids()}
+
+
+def qwen3_moe() -> tuple[nn.Module, Inputs]:
+    """Blocks of experts without a shared one, their weights summing to one."""
+    model = decoder(
+        "Qwen3MoeConfig",
+        "Qwen3MoeForCausalLM",
+        intermediate_size=48,
+        moe_intermediate_size=16,
+        num_hidden_layers=2,
+        num_experts=6,
+        num_experts_per_tok=2,
+        norm_topk_prob=True,
+        **_SIZES | {"head_dim": 8},
+    )
+    return model, {"input_ids": ids()}

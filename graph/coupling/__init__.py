@@ -1,0 +1,12 @@
+"""What hangs together in a model: which slices of which tensors can only go at once.
+
+`couple` runs a shell on fake tensors once. Every entry along a dimension of a parameter or buffer has a
+label, which the operators carry on: what is added, concatenated or multiplied out together is coupled.
+`labels` joins them, `rules` says what each operator does to them (`mixing` and `moving` have the rules),
+`groups` reads the result.
+"""
+
+from graph.coupling import mixing, moving
+from graph.coupling.groups import Coupling, Group, NotCoupled, Place, couple
+
+__all__ = ["Coupling", "Group", "NotCoupled", "Place", "couple", "mixing", "moving"]

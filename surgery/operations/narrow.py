@@ -1,0 +1,177 @@
+"""Narrow: fewer neurons, channels, experts, tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from math import floor
+from typing import Any, Literal
+
+from surgery.edits import Edit
+from surgery.errors import SurgeryError
+from surgery.fields import Found, Targets, option
+from surgery.model import Patient
+from surgery.operation import Operation, operation
+from surgery.widths import KINDS, Part
+from surgery.widths.channels import channels, frozen, group_of, parts_of, refuse_counted, thawed
+from surgery.widths.cutting import Cutting, config_edits
+from surgery.widths.vocabulary import refuse_lost
+
+
+@operation(
+    title="Narrow",
+    group="prune",
+    source="structured magnitude pruning after Li et al. 2016, arXiv:1608.08710",
+)
+class Narrow(Operation):
+    """The targets have fewer units of a kind, whole slices of their weights are gone, shapes shrink.
+
+    Fields: `targets`: modules with such units or what contains them; `units`: their kind; `ratio` in
+    (0, 1): the part of each target's units that goes, ⌊ratio · n⌋; or `count`: how many each keeps; or
+    `kept`: the very places that stay, from 0. `by`: `magnitude` keeps the units of largest Σw², of equal
+    ones the first; `first` the first ones. Tied parts are narrowed alike and stay tied. The result is as
+    if what reads the units that are gone had read zeros. The config follows once all parts of the model
+    agree; till then a folder needs `surgery.load`.
+
+    `channels` of convolutions go in groups that hang together: a convolution with its norm, what is added
+    to it or multiplied with it, and what reads it (after Fang et al. 2023, arXiv:2301.12900). A group is
+    narrowed if all modules that write it are among the targets, others are left as they are. A unit is a
+    channel, or all that are one group of a grouped convolution or norm. What goes in, what comes out, and
+    channels that look at one another (a softmax or LayerNorm over them) stay.
+
+    `experts` of mixtures leave with their rows of the router; where it chooses among groups first, each
+    group loses as many, and `kept` are places in a group.
+
+    The `vocabulary` loses its last tokens alone, with `by="first"`: others would change their ids. It is
+    found at the input embedding. No id may go that the config, the generation config or the tokenizer names.
+
+    Refused: no such units there, a count that is no whole number of units, a tie that leads out of the
+    targets, channels without example inputs, or where the forward computes with their number.
+    """
+
+    targets: Targets = option(help="modules with such units, or what contains them")
+    units: Literal["neurons", "channels", "experts", "vocabulary"] = option(
+        "neurons", help="what there are fewer of"
+    )
+    ratio: float | None = option(None, help="part of the units that goes", minimum=0.01, maximum=0.99)
+    count: int | None = option(None, help="how many stay in each target", minimum=1)
+    kept: tuple[int, ...] = option((), help="places of the units that stay, instead of a number")
+    by: Literal["magnitude", "first"] = option("magnitude", help="which units stay")
+    found: Found | None = option(None, help="the channels that hang together, as the first run showed")
+
+    def resolved(self, patient: Patient) -> Narrow:
+        """Of channels also what hangs together: it is found with example inputs, and without them kept."""
+        step = super().resolved(patient)
+        if step.units != "channels":
+            if step.found is not None:
+                raise SurgeryError("narrow.found belongs to channels", got=f"units={step.units}")
+            return step
+        if patient.inputs is None and step.found is not None:
+            return step
+        mine = self._mine(channels(patient), step.targets)
+        found = frozen(tuple(group_of(part) for part in mine))
+        if step.found not in (None, found):
+            raise SurgeryError(
+                "narrow was recorded on channels that hang together in another way than here",
+                path=step.targets.select,
+                hint="the model the script was made on, or making the step anew",
+            )
+        changes: dict[str, Any] = {"found": found}
+        step = replace(step, **changes)
+        refuse_counted(patient, step.plan)
+        return step
+
+    def plan(self, patient: Patient) -> Iterator[Edit]:
+        if self.units == "channels" and self.found is not None:
+            parts = parts_of(patient, thawed(patient, self.found))
+        else:
+            parts = KINDS[self.units](patient)
+        left = {part: self._left(part) for part in self._mine(parts, self.targets)}
+        if self.ratio is not None:  # of a few units it may be none
+            left = {part: count for part, count in left.items() if count < part.count} or left
+        for part, count in left.items():
+            self._refuse_none(part, count)
+            if self.units == "vocabulary":
+                self._refuse_other_ids(part)
+                refuse_lost(patient, part, count)
+        yield from Cutting(patient, left, self.kept, self.by).edits()
+        yield from config_edits(patient, parts, left)
+
+    def _mine(self, parts: list[Part], targets: Targets) -> list[Part]:
+        """The parts within the targets; SurgeryError if there is none."""
+        inside = {
+            part: [_within(path, targets.paths) for path in part.members or (part.path,)] for part in parts
+        }
+        mine = [part for part in parts if all(inside[part])]
+        if mine:
+            return mine
+        if cut := next((part for part in parts if any(inside[part])), None):
+            outside = [path for path in cut.members if not _within(path, targets.paths)]
+            raise SurgeryError(
+                f"its {self.units} are also those of modules that are not among the targets",
+                path=next(path for path in cut.members if path not in outside),
+                got=", ".join(outside[:4]) + (f" and {len(outside) - 4} more" if len(outside) > 4 else ""),
+                hint="all of them as targets, or what contains them",
+            )
+        raise SurgeryError(
+            f"has no {self.units} that could be taken apart",
+            path=targets.select,
+            hint=f"`{parts[0].path}`" if parts else None,
+        )
+
+    def _left(self, part: Part) -> int:
+        """How many units stay in this part."""
+        given = [value for value in (self.ratio, self.count, self.kept or None) if value is not None]
+        if len(given) != 1:
+            raise SurgeryError(
+                "narrow needs one of ratio, count and kept", got=f"{len(given)} of them", hint="`ratio=0.5`"
+            )
+        if self.kept:
+            left = self._places(part)
+        elif self.count is not None:
+            left, rest = divmod(self.count, part.per_unit)
+            if rest:
+                raise SurgeryError(
+                    f"its {self.units} go in groups of {part.per_unit}",
+                    path=part.path,
+                    got=self.count,
+                    expected=f"a multiple of {part.per_unit}",
+                )
+        else:
+            left = part.count - floor(Fraction(repr(self.ratio)) * part.count)
+        return left
+
+    def _refuse_none(self, part: Part, left: int) -> None:
+        if not part.least <= left < part.count:
+            raise SurgeryError(
+                f"has {part.count * part.per_unit} {self.units}",
+                path=part.path,
+                got=f"{left * part.per_unit} to be left",
+                expected=f"from {part.least * part.per_unit} to {(part.count - 1) * part.per_unit}",
+            )
+
+    def _refuse_other_ids(self, part: Part) -> None:
+        """A token must keep its id: a tokenizer and the settings of generation go by it."""
+        first = self.by == "first" if not self.kept else self.kept == tuple(range(len(self.kept)))
+        if not first:
+            raise SurgeryError(
+                "the tokens that stay would have other ids, which no tokenizer knows of",
+                path=part.path,
+                expected="the first ones",
+                hint='`by="first"`',
+            )
+
+    def _places(self, part: Part) -> int:
+        if sorted(set(self.kept)) != list(self.kept) or not 0 <= self.kept[0] <= self.kept[-1] < part.count:
+            raise SurgeryError(
+                "these are no places of its units",
+                path=part.path,
+                got=", ".join(str(place) for place in self.kept[:8]),
+                expected=f"ascending places from 0 to {part.count - 1}",
+            )
+        return len(self.kept)
+
+
+def _within(path: str, targets: tuple[str, ...]) -> bool:
+    return any(target in ("", path) or path.startswith(f"{target}.") for target in targets)

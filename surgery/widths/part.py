@@ -1,0 +1,65 @@
+"""A part of a model that has equal units side by side, and where in its tensors one of them lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The units along dimension `dim` of a tensor.
+
+    Each of `sections` is (start, size): from `start` on the units lie one after another, `size` entries
+    each. What lies outside every section belongs to no unit and stays.
+    """
+
+    path: str
+    dim: int
+    sections: tuple[tuple[int, int], ...]
+    scored: bool = True
+    """Whether the magnitude of a unit counts what it has here."""
+
+
+@dataclass(frozen=True)
+class Follow:
+    """An attribute of the module at `path` that falls by `size` with each unit that goes."""
+
+    path: str
+    name: str
+    size: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """`count` units at `path`, with their tensors, and what has to say how many there are.
+
+    `config` are (name, size) of config values that are `size` times the units; they are set once all
+    parts of the model agree. `fixed` are config values that were implied by others before and must be
+    said then, such as a head's width.
+    """
+
+    path: str
+    count: int
+    cuts: tuple[Cut, ...]
+    members: tuple[str, ...] = ()
+    """Modules that must all be among the targets, `path` with them; none means `path` alone."""
+    follows: tuple[Follow, ...] = ()
+    agreed: tuple[Follow, ...] = ()
+    """Attributes that become `size` times the units once all parts of the model agree."""
+    config: tuple[tuple[str, int], ...] = ()
+    fixed: tuple[tuple[str, int], ...] = ()
+    least: int = 1
+    """Fewer units than this cannot be left."""
+    per_unit: int = 1
+    """How many of what the user counts make a unit: query heads that share keys, for one."""
+
+
+def cut(path: str, dim: int, size: int = 1, *, start: int = 0, scored: bool = True) -> Cut:
+    """Units of `size` entries each along `dim`."""
+    return Cut(path, dim, ((start, size),), scored)
+
+
+def fused(path: str, dim: int, count: int, sizes: tuple[int, ...]) -> Cut:
+    """Sections behind one another, as in a fused projection: `count` units of each size."""
+    starts = [count * sum(sizes[:place]) for place in range(len(sizes))]
+    return Cut(path, dim, tuple(zip(starts, sizes, strict=True)))
