@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from torch import nn
 
 from surgery.cache_slots import refuse_too_few
 from surgery.depth_config import told
 from surgery.edits import Arrange, Edit, SetAttribute, SetModule, SetTensor
 from surgery.errors import SurgeryError
-from surgery.families import indexed_modules
+from surgery.families import FAMILIES, BlockList, indexed_modules
 from surgery.first_block import handed_on, refuse_moved_entry
 from surgery.lazy import Recipe, recipe
 from surgery.model import Patient, sharing_shell
+from surgery.slots import retyped, slots
 
 
 def by_list(patient: Patient, paths: Sequence[str], verb: str) -> dict[str, list[int]]:
@@ -55,11 +59,7 @@ def arranged(
         if parent in lists and (part := lists[parent].entry):
             refuse_moved_entry(patient, parent, part, order, verb)
         yield from _in_order(patient, parent, order, own)
-        if parent in lists:
-            yield from _renumbered(patient, parent, order)
-            yield from told(patient, parent, lists[parent], order, alone=len(lists) == 1)
-            if part := lists[parent].first:
-                yield from handed_on(patient, parent, part, order)
+        yield from followed(patient, parent, order, verb)
 
 
 def _in_order(patient: Patient, parent: str, order: Sequence[int], own: bool) -> Iterator[Edit]:
@@ -70,21 +70,82 @@ def _in_order(patient: Patient, parent: str, order: Sequence[int], own: bool) ->
         if index in order[:number]:
             yield SetModule(f"{parent}.{number}", sharing_shell)
             if own:
-                yield from _copied(patient, f"{parent}.{names[index]}", f"{parent}.{number}")
+                yield from copies(patient, f"{parent}.{names[index]}", f"{parent}.{number}")
 
 
-def _renumbered(patient: Patient, parent: str, order: Sequence[int]) -> Iterator[Edit]:
-    """Each block has the slot of the KV cache that belongs to its place."""
-    blocks = [module for module in patient.module(parent)._modules.values() if module is not None]
-    for number, index in enumerate(order):
-        for name, module in indexed_modules(blocks[index]):
-            if module.__dict__["layer_idx"] != number:
-                yield SetAttribute(f"{parent}.{number}.{name}".rstrip("."), "layer_idx", number)
+def followed(
+    patient: Patient,
+    parent: str,
+    order: Sequence[int],
+    verb: str,
+    indexed: Mapping[int, Sequence[str]] = MappingProxyType({}),
+) -> Iterator[Edit]:
+    """Edits after which numbers, config and first block are those of the list's items in `order`.
+
+    `indexed`: by position the paths in a block of the modules that keep an index, where the block is not, or
+    not wholly, the one of `order`. A block has attention if there are any; see `surgery.slots`. Refused if
+    none has where one had before. Nothing follows in a list that is not one of the family's.
+    """
+    family = patient.family(verb)
+    lists = patient.block_lists(family) if family else {}
+    if parent not in lists:
+        return
+    blocks, listed = lists[parent], _items(patient, parent)
+    names = [indexed.get(number, _indexed(listed[index])) for number, index in enumerate(order)]
+    attends = [_attends(found) for found in names]
+    if not any(_attends(_indexed(block)) for block in listed):
+        attends = [True] * len(order)  # an encoder, which has no cache
+    elif not any(attends):
+        raise SurgeryError(
+            f"{verb} would leave no attention, and the model counts positions by its KV cache",
+            path=parent,
+            hint="leaving it in one block",
+        )
+    types = retyped(_types(patient, blocks, len(listed), order), attends)
+    for number, (found, slot) in enumerate(zip(names, slots(types, attends), strict=True)):
+        for name in found if slot is not None else ():
+            yield SetAttribute(f"{parent}.{number}.{name}".rstrip("."), "layer_idx", slot)
+    yield from told(patient, parent, blocks, order, types=types, attends=attends, alone=len(lists) == 1)
+    if blocks.first:
+        yield from handed_on(patient, parent, blocks.first, order, verb)
 
 
-def _copied(patient: Patient, source: str, target: str) -> Iterator[Edit]:
-    """The parameters of a block are copies of those of another; what is tied inside it stays so."""
-    copies: dict[int, Recipe] = {}
+def slot_of(patient: Patient, parent: str, place: int) -> int | None:
+    """The slot in the cache that belongs to the block at `place` of one of the family's lists as it is."""
+    attends = [_attends(_indexed(block)) for block in _items(patient, parent)]
+    return slots(block_types(patient, parent), attends)[place]
+
+
+def block_types(patient: Patient, parent: str) -> list[str]:
+    """The type of attention of each block of a list of the family's as it is; all alike if it has none."""
+    count = patient.items(parent)
+    blocks = patient.block_lists(FAMILIES[str(patient.model_type)])[parent]
+    return _types(patient, blocks, count, range(count))
+
+
+def _items(patient: Patient, parent: str) -> list[nn.Module]:
+    return [module for module in patient.module(parent)._modules.values() if module is not None]
+
+
+def _indexed(block: nn.Module) -> list[str]:
+    return [name for name, _ in indexed_modules(block)]
+
+
+def _attends(indexed: Sequence[str]) -> bool:
+    """Whether modules that keep an index are there besides the block itself."""
+    return any(name != "" for name in indexed)
+
+
+def _types(patient: Patient, blocks: BlockList, count: int, order: Sequence[int]) -> list[str]:
+    """The config's layer types in `order`; all alike if it has none."""
+    items = getattr(patient.config, "layer_types", None) if "layer_types" in blocks.per_layer_lists else None
+    kinds = items if isinstance(items, list | tuple) and len(items) == count else [""] * count
+    return [kinds[index] for index in order]
+
+
+def copies(patient: Patient, source: str, target: str) -> Iterator[Edit]:
+    """The parameters at `target` are copies of those at `source`; what is tied inside it stays so."""
+    made: dict[int, Recipe] = {}
     for name, lazy in patient.tensors(source):
-        copy = copies.setdefault(id(lazy.parameter), recipe("copy", lazy))
+        copy = made.setdefault(id(lazy.parameter), recipe("copy", lazy))
         yield SetTensor(f"{target}.{name}", copy)

@@ -13,18 +13,26 @@ from surgery.model import Patient, sharing_shell
 
 
 def told(
-    patient: Patient, parent: str, blocks: BlockList, order: Sequence[int], *, alone: bool
+    patient: Patient,
+    parent: str,
+    blocks: BlockList,
+    order: Sequence[int],
+    *,
+    types: list[str],
+    attends: Sequence[bool],
+    alone: bool,
 ) -> Iterator[Edit]:
     """Edits after which everything that counts or lists the blocks of `parent` is right for this order.
 
-    `alone`: whether the model has no other of its family's lists.
+    By block after it: `types`, that of its attention, as `slots.retyped` gives them, and `attends`, whether
+    it has any. `alone`: whether the model has no other of its family's lists.
     """
     yield SetConfig(blocks.count, len(order))
     if alone and blocks.alone:
         yield SetConfig(blocks.alone, len(order))
     yield from _repeated(patient, blocks, len(order))
-    yield from _per_layer(patient, parent, blocks, order)
-    yield from _named_heads(patient, blocks, order)
+    yield from _per_layer(patient, parent, blocks, order, types)
+    yield from _named_heads(patient, blocks, order, attends)
 
 
 def _repeated(patient: Patient, blocks: BlockList, count: int) -> Iterator[Edit]:
@@ -39,13 +47,15 @@ def _repeated(patient: Patient, blocks: BlockList, count: int) -> Iterator[Edit]
             yield SetConfig(name, count, of=f"{here}.config")
 
 
-def _per_layer(patient: Patient, parent: str, blocks: BlockList, order: Sequence[int]) -> Iterator[Edit]:
+def _per_layer(
+    patient: Patient, parent: str, blocks: BlockList, order: Sequence[int], types: list[str]
+) -> Iterator[Edit]:
     """Config lists with an item per block, and numbers that count the first of them."""
     config, around = patient.config, parent.rpartition(".")[0]
     for name in blocks.per_layer_lists:
         items = getattr(config, name, None)
         if isinstance(items, list | tuple) and len(items) == patient.items(parent):
-            left = [items[index] for index in order]
+            left = types if name == "layer_types" else [items[index] for index in order]
             yield SetConfig(name, left)
             if name == "layer_types":
                 yield from _layer_types(patient, blocks, around, left)
@@ -55,12 +65,15 @@ def _per_layer(patient: Patient, parent: str, blocks: BlockList, order: Sequence
             yield SetConfig(name, sum(index < first for index in order))
 
 
-def _named_heads(patient: Patient, blocks: BlockList, order: Sequence[int]) -> Iterator[Edit]:
+def _named_heads(
+    patient: Patient, blocks: BlockList, order: Sequence[int], attends: Sequence[bool]
+) -> Iterator[Edit]:
     """The generation setting that lists heads, by the places of their blocks then, without those gone."""
     settings = getattr(patient.root, "generation_config", None)
     pairs = getattr(settings, blocks.named_heads, None) if blocks.named_heads else None
     if blocks.named_heads and pairs:
-        left = [[place, head] for block, head in pairs for place, index in enumerate(order) if index == block]
+        places = [(place, index) for place, index in enumerate(order) if attends[place]]
+        left = [[place, head] for block, head in pairs for place, index in places if index == block]
         yield SetConfig(blocks.named_heads, left, of="generation_config")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
+from itertools import chain
 from typing import Any, Protocol
 
 import torch
@@ -48,21 +49,30 @@ class Edit(Protocol):
 
 @dataclass(frozen=True)
 class SetTensor:
-    """The parameter slot `path` holds `tensor`; a Held tensor is shared, anything else is a new Parameter."""
+    """The parameter slot `path` holds `tensor`; a Held tensor is shared, anything else is a new Parameter.
+
+    A new Parameter is `trainable` as said, else as the one before it was.
+    """
 
     path: str
     tensor: Lazy
+    trainable: bool | None = None
 
     def apply(self, site: Site) -> None:
         slots, name = site.slots(self.path, "_parameters")
         before = slots.get(name)
-        trainable = before is None or before.requires_grad
+        trainable = self.trainable
+        if trainable is None:
+            trainable = before is None or before.requires_grad
         slots[name] = site.run.parameter(self.tensor, trainable=trainable, device=self._device(site, before))
 
     def _device(self, site: Site, before: nn.Parameter | None) -> torch.device:
-        """Where the slot's tensor was; of a slot that was just made, where its module has others."""
-        owner = site.model.get_submodule(self.path.rpartition(".")[0])
-        tensors = [*([] if before is None else [before]), *owner.parameters()]
+        """Where the slot's tensor was; of a slot that was just made, where what is around it lies."""
+        owners, path = [], self.path
+        while path:
+            path = path.rpartition(".")[0]
+            owners.append(site.model.get_submodule(path))
+        tensors = chain([] if before is None else [before], *(owner.parameters() for owner in owners))
         return next((tensor.device for tensor in tensors if not tensor.is_meta), torch.device("cpu"))
 
 
@@ -79,6 +89,21 @@ class SetBuffer:
     def apply(self, site: Site) -> None:
         slots, name = site.slots(self.path, "_buffers")
         slots[name] = site.run.buffer(self.tensor, device=slots[name].device)
+
+
+@dataclass(frozen=True)
+class CastBuffer:
+    """The buffer that sits at `paths` has another dtype; buffers are real in every run."""
+
+    paths: tuple[str, ...]
+    dtype: torch.dtype
+
+    def apply(self, site: Site) -> None:
+        cast: torch.Tensor | None = None
+        for path in self.paths:
+            slots, name = site.slots(path, "_buffers")
+            cast = slots[name].to(self.dtype) if cast is None else cast
+            slots[name] = cast
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,14 @@ class BlockList:
     """The generation setting that lists attention heads as pairs of block and head."""
     by_layer_type: str | None = None
     """The rotary embedding beside the block list, if it has tables for each of `layer_types`."""
+    attention: str | None = None
+    """The module in a block whose first result is added to the residual stream, of a pair."""
+    mlp: str | None = None
+    """The module in a block whose one result is added to the residual stream."""
+    pairs: bool = False
+    """Whether a block returns a tuple, its first item the hidden states."""
+    width: str | None = "hidden_size"
+    """The config key with the last dimension of hidden states; None where stages differ in it."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,12 @@ class Family:
     lists: tuple[BlockList, ...]
 
 
+_BLOCK: dict[str, Any] = {"attention": "self_attn", "mlp": "mlp"}
+_VISION_BLOCK: dict[str, Any] = {"attention": "attention", "mlp": "mlp"}
+_DISTILBERT: dict[str, Any] = {
+    **{"attention": "attention", "mlp": "ffn"},
+    **{"repeats": ("distilbert.transformer.n_layers",)},
+}
 _T5_BIAS = "layer.0.SelfAttention.relative_attention_bias"
 
 
@@ -63,43 +77,56 @@ def _family(
     return Family(name, (BlockList(path, per_layer_lists=lists, per_layer_prefixes=prefixes, **more),))
 
 
+def _stages(name: str, path: str, **more: Any) -> Family:
+    """A family with a block list per stage, each of its own width."""
+    return Family(name, (BlockList(path, "depths.*", width=None, **more),))
+
+
 FAMILIES: dict[str, Family] = {
     family.model_type: family
     for family in (
         # Decoders
-        _family("falcon", "transformer.h"),
-        _family("gemma2", "model.layers", ("layer_types",)),
-        _family("gemma3_text", "model.layers", ("layer_types",), by_layer_type="rotary_emb"),
-        _family("gpt2", "transformer.h"),
-        _family("gpt_neox", "gpt_neox.layers"),
-        _family("llama", "model.layers"),
-        _family("mistral", "model.layers"),
-        _family("mixtral", "model.layers"),
-        _family("opt", "model.decoder.layers"),
-        _family("phi", "model.layers"),
-        _family("phi3", "model.layers"),
-        _family("qwen2", "model.layers", ("layer_types",), ("max_window_layers",)),
-        _family("qwen3", "model.layers", ("layer_types",), ("max_window_layers",)),
+        _family("falcon", "transformer.h", attention="self_attention", mlp="mlp", pairs=True),
+        _family("gemma2", "model.layers", ("layer_types",), **_BLOCK),
+        _family("gemma3_text", "model.layers", ("layer_types",), by_layer_type="rotary_emb", **_BLOCK),
+        _family("gpt2", "transformer.h", attention="attn", mlp="mlp"),
+        _family("gpt_neox", "gpt_neox.layers", attention="attention", mlp="mlp"),
+        _family("llama", "model.layers", **_BLOCK),
+        _family("mistral", "model.layers", **_BLOCK),
+        _family("mixtral", "model.layers", **_BLOCK),
+        _family("opt", "model.decoder.layers", attention="self_attn"),
+        _family("phi", "model.layers", **_BLOCK),
+        _family("phi3", "model.layers", **_BLOCK),
+        _family("qwen2", "model.layers", ("layer_types",), ("max_window_layers",), **_BLOCK),
+        _family("qwen3", "model.layers", ("layer_types",), ("max_window_layers",), **_BLOCK),
         # Encoders
         _family("bert", "bert.encoder.layer"),
         _family("clip_text_model", "text_model.encoder.layers"),
         _family("clip_vision_model", "vision_model.encoder.layers"),
-        _family("deit", "deit.layers"),
-        _family("distilbert", "distilbert.transformer.layer", repeats=("distilbert.transformer.n_layers",)),
+        _family("deit", "deit.layers", **_VISION_BLOCK),
+        _family("distilbert", "distilbert.transformer.layer", **_DISTILBERT),
         _family("roberta", "roberta.encoder.layer"),
-        _family("vit", "vit.layers"),
+        _family("vit", "vit.layers", **_VISION_BLOCK),
         # Two encoders
         Family(
             "clip",
             (
-                BlockList("text_model.encoder.layers", "text_config.num_hidden_layers"),
-                BlockList("vision_model.encoder.layers", "vision_config.num_hidden_layers"),
+                BlockList(
+                    "text_model.encoder.layers",
+                    "text_config.num_hidden_layers",
+                    width="text_config.hidden_size",
+                ),
+                BlockList(
+                    "vision_model.encoder.layers",
+                    "vision_config.num_hidden_layers",
+                    width="vision_config.hidden_size",
+                ),
             ),
         ),
         # Stages, a list each
-        Family("convnext", (BlockList("convnext.encoder.stages.*.layers", "depths.*"),)),
-        Family("resnet", (BlockList("resnet.encoder.stages.*.layers", "depths.*", entry="shortcut"),)),
-        Family("swin", (BlockList("swin.encoder.layers.*.blocks", "depths.*"),)),
+        _stages("convnext", "convnext.encoder.stages.*.layers"),
+        _stages("resnet", "resnet.encoder.stages.*.layers", entry="shortcut"),
+        _stages("swin", "swin.encoder.layers.*.blocks", pairs=True),
         # Encoders with decoders
         Family(
             "bart",

@@ -1,9 +1,9 @@
 """Lazy tensors: what an edit writes, described before anything is computed.
 
 A lazy tensor knows its shape and dtype. It is the tensor of a slot as it was bound when the step was
-planned (`Held`), a tensor of another checkpoint (`Stored`), one at hand (`Known`), or a registered function
-over lazy tensors with plain arguments (`Recipe`, `Reduction`). Inputs are nodes, never names: a name would
-mean something else after the next edit.
+planned (`Held`), that tensor in a Parameter of its own (`Alias`), a tensor of another checkpoint
+(`Stored`), one at hand (`Known`), or a registered function over lazy tensors with plain arguments (`Recipe`,
+`Reduction`). Inputs are nodes, never names: a name would mean something else after the next edit.
 """
 
 from __future__ import annotations
@@ -39,6 +39,15 @@ class Held(Lazy):
     @classmethod
     def of(cls, parameter: torch.Tensor) -> Held:
         return cls(shape=tuple(parameter.shape), dtype=parameter.dtype, parameter=parameter)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Alias(Lazy):
+    """The very tensor of a slot, its only input, in a Parameter of its own: nothing is copied."""
+
+    @classmethod
+    def of(cls, held: Held) -> Alias:
+        return cls(shape=held.shape, dtype=held.dtype, inputs=(held,))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -240,6 +240,16 @@ def reads_weights_directly(patient: Patient, path: str) -> str | None:
     return None
 
 
+def refuse_unseen(patient: Patient, path: str, verb: str) -> None:
+    """SurgeryError where torch's fast path would go past what stands in the place of the module at `path`."""
+    if around := reads_weights_directly(patient, path):
+        raise SurgeryError(
+            f"{around} reads this weight on its fast path without calling the module, so {verb} here would "
+            "have no effect",
+            path=path,
+        )
+
+
 def _ancestors(path: str) -> Iterator[str]:
     while "." in path:
         path = path.rpartition(".")[0]

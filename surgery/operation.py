@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import torch
 
+from graph.nodes import ModuleGraph
 from graph.paths import nearest
 from surgery.edits import Edit
 from surgery.errors import SurgeryError
@@ -42,6 +43,12 @@ class Operation(ABC):
     @abstractmethod
     def plan(self, patient: Patient) -> Iterator[Edit]:
         """The edits that do it. Reads the patient and changes nothing; raises SurgeryError to refuse."""
+
+    def check(self, before: ModuleGraph, after: ModuleGraph) -> None:  # noqa: B027  most have nothing to add
+        """Refuses what the traces before and after show to be another edit than was meant.
+
+        The paths are resolved. Where there are no example inputs, neither graph has calls.
+        """
 
     def measure(self, patient: Patient, data: Sequence[Any]) -> dict[str, torch.Tensor]:
         """What the plan must know of values, found with batches of `data`; see `surgery.measures`.

@@ -144,19 +144,20 @@ def has_guesses(graph: ModuleGraph) -> bool:
 
 
 def refuse_failed(
-    verb: str, shown_before: ModuleGraph, before: ModuleGraph, shown: ModuleGraph, graph: ModuleGraph
+    step: Operation, shown_before: ModuleGraph, before: ModuleGraph, shown: ModuleGraph, graph: ModuleGraph
 ) -> None:
-    """SurgeryError if a step broke the model, by its graphs before and after: as shown, and on fakes.
+    """SurgeryError if a step broke the model or made another edit, by its graphs: as shown, and on fakes.
 
     The two are one unless a session is traced on real weights.
     """
     if shown is not graph and shown_before.problem is None:
-        refuse_broken(shown, verb)
+        refuse_broken(shown, step.name)
     # What had to be guessed may not fit any more, though the model does.
     proved = shown is not graph and shown.problem is None and has_guesses(graph)
     if before.problem is None and not (proved and graph.problem):
-        refuse_broken(graph, verb)
-        refuse_unread(graph, before, verb)
+        refuse_broken(graph, step.name)
+        refuse_unread(graph, before, step.name)
+        step.check(before, graph)
 
 
 def refuse_broken(graph: ModuleGraph, verb: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 
-from surgery.lazy import Held, Known, Lazy, Recipe, Reduction, Stored
+from surgery.lazy import Alias, Held, Known, Lazy, Recipe, Reduction, Stored
 
 Tiling = Literal["whole", "rows"]
 
@@ -76,12 +76,14 @@ def one_thread() -> Iterator[None]:
 
 
 def compute(lazy: Lazy, memo: dict[int, torch.Tensor]) -> torch.Tensor:
-    """The tensor `lazy` stands for, contiguous and owning its storage unless it is Held.
+    """The tensor `lazy` stands for, contiguous and owning its storage unless it is Held or its Alias.
 
     `memo` (by id of node) makes a node shared by several slots one tensor.
     """
     if isinstance(lazy, Held):
         return lazy.parameter.detach()
+    if isinstance(lazy, Alias):
+        return compute(lazy.inputs[0], memo)
     if id(lazy) not in memo:
         with torch.no_grad(), one_thread():
             memo[id(lazy)] = _owned(_computed(lazy, memo), lazy, memo)

@@ -12,13 +12,14 @@ from torch import nn
 
 import surgery.functions  # noqa: F401
 from surgery.aliases import refuse_aliases
-from surgery.copies import copy_of
+from surgery.copies import copy_of, settled
 from surgery.edits import Run, Site
 from surgery.journal import Journal
-from surgery.lazy import Held, Known, Lazy, Recipe
+from surgery.lazy import Alias, Held, Known, Lazy, Recipe
 from surgery.model import Patient
 from surgery.operation import Operation
 from surgery.recipes import compute
+from surgery.sealed import refuse_sealed
 
 
 class Live:
@@ -51,6 +52,8 @@ class Live:
             source = _parameter(lazy.inputs[0])
             if source.device == device:
                 return copy_of(source, trainable=trainable)
+        if isinstance(lazy, Alias):
+            settled()  # a copy under way still lies in the memory of its source
         return nn.Parameter(compute(lazy, self.tensors).to(device), requires_grad=trainable)
 
 
@@ -69,8 +72,13 @@ class Skeleton:
             empty = torch.empty(lazy.shape, dtype=lazy.dtype, device="meta")
             made = nn.Parameter(empty, requires_grad=trainable)
             self.parameters[id(lazy)] = made
-            self.lineage[id(made)] = lazy
+            self.lineage[id(made)] = self._stands_for(lazy)
         return self.parameters[id(lazy)]
+
+    def _stands_for(self, lazy: Lazy) -> Lazy:
+        """The node itself; of an alias what the tensor stands for."""
+        held = lazy.inputs[0] if isinstance(lazy, Alias) else None
+        return self.lineage.get(id(held.parameter), held) if isinstance(held, Held) else lazy
 
     def buffer(self, lazy: Lazy, *, device: torch.device) -> torch.Tensor:
         if isinstance(lazy, Held):
@@ -101,6 +109,7 @@ def carry_out(
     patient = Patient(model, inputs, tokenizer)
     resolved = step.resolved(patient)
     edits = list(resolved.plan(patient))
+    refuse_sealed(edits, model)
     refuse_aliases(edits, model)
     for edit in edits:
         edit.apply(Site(model, journal, run))

@@ -190,6 +190,8 @@ class Session:
         if before.problem is None and resolved:
             refuse_broken(graph, resolved[-1].name)
             refuse_unread(graph, before, resolved[-1].name)
+            if len(resolved) == 1:  # of several steps there is no trace in between
+                resolved[0].check(before, graph)
         return Preview(resolved, costs(before), costs(graph), graph, nonzero(drawn))
 
     def retrace(self, inputs: Any = None, *, real: bool = True) -> ModuleGraph:
@@ -328,7 +330,7 @@ class Session:
         """The graph of the model as it is, to be shown; SurgeryError if `step` broke it."""
         graph = self.tracing.on_fakes(self._model, self._origins)
         shown = self.tracing(self._model, self._origins) if self.tracing.real else graph
-        refuse_failed(step.name, before, on_fakes, shown, graph)
+        refuse_failed(step, before, on_fakes, shown, graph)
         return shown
 
     @property

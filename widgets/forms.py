@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graph.nodes import ModuleGraph
+from graph.nodes import ModuleGraph, ModuleNode
 from graph.paths import escape, is_below
 from graph.rollup import rollup
 from surgery.fields import FieldSpec
@@ -22,6 +22,7 @@ GROUPS = {
 
 _SHOWN_KINDS = {"paths": "text", "parents": "text", "integers": "numbers"}
 _LINEAR = ("Linear", "Conv1D")
+_LISTS = ("ModuleList", "ModuleDict")
 
 # What a choice means, where its value alone does not say it.
 _CHOICES = {
@@ -29,7 +30,11 @@ _CHOICES = {
     ("sparsify", "scope"): {"tensor": "each tensor by itself", "global": "all together"},
     ("attach", "adapter"): {"lora": "LoRA"},
     ("duplicate", "order"): {"span": "behind them all", "each": "each behind its own"},
+    ("skip", "gives"): {"auto": "what suits it", "input": "its input", "zeros": "zeros"},
 }
+
+# First values of fields that a selection says nothing about.
+_FIRST = {("insert", "module"): "linear", ("replace", "module"): "identity"}
 
 
 def inspector(graph: ModuleGraph, desk: Desk) -> dict[str, Any]:
@@ -53,8 +58,12 @@ def start(name: str, graph: ModuleGraph, selection: list[str], before: Draft | N
             values[spec.name] = _targets(name, graph, selection)
         elif spec.kind == "path":
             values[spec.name] = _target(name, spec.name, selection)
-        elif spec.required:
-            values.setdefault(spec.name, "")
+            if not spec.required and not values[spec.name]:
+                del values[spec.name]
+        elif (name, spec.name) in _FIRST or spec.required:
+            values.setdefault(spec.name, _FIRST.get((name, spec.name), ""))
+    if name == "replace" and "by" in values:  # a copy of the last one selected, and no new module
+        values.pop("module", None)
     return Draft(name, values)
 
 
@@ -118,6 +127,10 @@ def _reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
         return dict.fromkeys(operations(), "select something first")
     blocks, shares = all(_is_block(graph, path) for path in selection), rollup(graph)
     adapted = any(_near(path, selection) for path in adapters(graph))
+    parts = all(path and graph[path].class_name not in _LISTS for path in selection) or "select parts"
+    floats = any(
+        _has_floats(node) and is_below(node.path, path) for node in graph.modules for path in selection
+    )
     known = {
         **dict.fromkeys(("remove", "keep", "move", "duplicate"), blocks or "select blocks"),
         "swap": (blocks and len(selection) == 2) or "select two blocks",
@@ -128,9 +141,16 @@ def _reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
         "detach": adapted or "nothing selected carries an adapter",
         "fold": adapted or "nothing selected carries an adapter",
         "attach": bool(_linears(graph, selection)) or "nothing selected is linear",
+        "insert": (blocks and len(selection) == 1) or "select one block",
+        **dict.fromkeys(("replace", "wrap", "skip"), parts),
+        **dict.fromkeys(("cast", "freeze"), floats or "nothing selected has parameters"),
         "recalibrate": _has_statistics(graph, selection) or "nothing selected has running statistics",
     }
     return {name: None if (said := known.get(name, True)) is True else str(said) for name in operations()}
+
+
+def _has_floats(node: ModuleNode) -> bool:
+    return any(tensor.kind == "parameter" and "float" in tensor.dtype for tensor in node.tensors)
 
 
 def _has_statistics(graph: ModuleGraph, selection: list[str]) -> bool:
@@ -149,7 +169,7 @@ def _is_block(graph: ModuleGraph, path: str) -> bool:
 
 def _target(name: str, field: str, selection: list[str]) -> str:
     """What a field for one module starts with: the first of the selection, if nothing else is said."""
-    if (name, field) == ("move", "to"):
+    if (name, field) in (("move", "to"), ("replace", "by")):
         return escape(selection[-1]) if len(selection) > 1 else ""
     place = 1 if (name, field) == ("swap", "other") else 0
     return escape(selection[place]) if len(selection) > place else ""
@@ -158,7 +178,7 @@ def _target(name: str, field: str, selection: list[str]) -> str:
 def _targets(name: str, graph: ModuleGraph, selection: list[str]) -> str:
     if name == "tie":
         return selector_of(selection[1:], graph)
-    if name == "move" and len(selection) > 1:
+    if name in ("move", "replace") and len(selection) > 1:
         return selector_of(selection[:-1], graph)
     if name in ("detach", "fold"):
         around = [adapter_around(graph, path) for path in selection]

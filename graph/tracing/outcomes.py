@@ -11,6 +11,7 @@ from typing import Any, cast
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
+from graph.tracing.dtypes import refuse_mixed
 from graph.tracing.fakes import empty_fake, wrapped
 from graph.tracing.macs import macs_of
 from graph.tracing.schemas import INDEX, traits_of
@@ -52,6 +53,7 @@ def shortly(
     if key is None:
         if traits.writes:
             args, kwargs = into_fakes(traits, mode, args, kwargs)
+        refuse_mixed(operator, args, kwargs)
         out = operator(*args, **kwargs)
         return out, macs_of(operator, args, kwargs, out)
     if not remembered:
@@ -59,6 +61,7 @@ def shortly(
     known = known_outcomes.get(key)
     if known is not None:
         return args[0] if known[0] is None else made_from(known, mode, ()), known[2]
+    refuse_mixed(operator, args, kwargs)
     out = operator(*args, **kwargs)
     macs = macs_of(operator, args, kwargs, out)
     if traits.in_place:

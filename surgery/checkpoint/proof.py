@@ -30,6 +30,15 @@ def from_own_config(model: nn.Module) -> nn.Module:
     return from_config(type(model).__name__, config.to_dict() | {"dtype": dtype_of(model)})
 
 
+def why_not_cast(model: nn.Module, made: nn.Module) -> str | None:
+    """Why transformers alone would not make all buffers as its steps `made` them; None if it would.
+
+    For a model of which `why_not_plain` has found nothing: buffers that are not stored, and that a step cast.
+    """
+    odd = cast_buffers(made, from_own_config(model))
+    return f"{odd[0]}, which no checkpoint stores, was cast" if odd else None
+
+
 def first_difference(model: nn.Module, made: nn.Module) -> str | None:
     """Where `made` is not built like `model`, in words; None if it is.
 

@@ -15,7 +15,7 @@ from surgery.checkpoint.card import card
 from surgery.checkpoint.companions import carry_along
 from surgery.checkpoint.names import on_disk
 from surgery.checkpoint.plain import Plain, made_plain
-from surgery.checkpoint.proof import cast_buffers, first_difference, why_not_plain
+from surgery.checkpoint.proof import cast_buffers, first_difference, why_not_cast, why_not_plain
 from surgery.checkpoint.replacing import written_whole
 from surgery.checkpoint.shards import live_tensors, size_of, write
 from surgery.checkpoint.structure import Structure, dtype_of, rebuilt, with_steps
@@ -38,13 +38,15 @@ NOT_BY_TRANSFORMERS = "surgery.load(folder) loads this model, transformers alone
 class Content:
     """What a folder is to hold: a model, the script that leads there, and how it was made `plain`, if so.
 
-    `limit` is the size of a weights file in bytes.
+    `ordinary`: whether transformers alone must be able to load it. `limit` is the size of a weights file in
+    bytes.
     """
 
     session: Session
     model: nn.Module
     script: Script
     plain: Plain | None
+    ordinary: bool
     limit: int
 
 
@@ -118,10 +120,10 @@ def _written(folder: Path) -> set[str]:
 def _content(session: Session, plain: bool, limit: int) -> Content:
     script = session.script
     if not plain or why_not_plain(session.model) is None:
-        return Content(session, session.model, script, None, limit)
+        return Content(session, session.model, script, None, plain, limit)
     made = made_plain(session)
     further = replace(script, steps=(*script.steps, *made.steps), result=Fingerprinter()(made.model))
-    return Content(session, made.model, further, made, limit)
+    return Content(session, made.model, further, made, plain, limit)
 
 
 def _write(content: Content, folder: Path) -> list[str]:
@@ -129,6 +131,12 @@ def _write(content: Content, folder: Path) -> list[str]:
     session, model, script = content.session, content.model, content.script
     structure, reason = with_steps(session.opened.rebuild, script.steps), why_not_plain(model)
     made = _made_anew(content, structure)
+    if reason is None and (reason := why_not_cast(model, made)) and content.ordinary:
+        raise SurgeryError(
+            f"cannot be made an ordinary transformers model: {reason}",
+            path=session.opened.name,
+            hint="saving without plain, or `cast` without `buffers`",
+        )
     if reason is None:
         write(folder, PLAIN_STEM, on_disk(model), content.limit)
         _save_config(model, folder)

@@ -1,4 +1,4 @@
-"""Recipe functions that copy, add and fold."""
+"""Recipe functions that copy, cast, add and fold."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ from surgery.recipes import function
 def copy(source: torch.Tensor) -> torch.Tensor:
     """The same values in storage of their own."""
     return source.clone()
+
+
+@function(tiling="rows")
+def cast(source: torch.Tensor, *, to: str) -> torch.Tensor:
+    """The values in the dtype that torch calls `to`, rounded to nearest, ties to even."""
+    dtype: torch.dtype = getattr(torch, to)
+    return source.to(dtype)
 
 
 @function(tiling="rows")

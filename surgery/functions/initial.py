@@ -16,6 +16,18 @@ def zeros(*, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
 
 
 @function(tiling="whole")
+def ones(*, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """All one."""
+    return torch.ones(shape, dtype=dtype, device="cpu")
+
+
+@function(tiling="whole")
+def eye(*, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """The identity matrix."""
+    return torch.eye(*shape, dtype=dtype, device="cpu")
+
+
+@function(tiling="whole")
 def uniform(
     *, low: float, high: float, seed: int, path: str, shape: tuple[int, ...], dtype: torch.dtype
 ) -> torch.Tensor:

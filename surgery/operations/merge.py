@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Self
 
 from surgery.adapters.lora import LoraLinear
+from surgery.checkpoint.parents import fingerprinted, refuse_statistics
 from surgery.checkpoint.tensors import Checkpoint
 from surgery.depth import by_list, without
 from surgery.edits import Edit, SetTensor
@@ -39,20 +40,9 @@ class Merge(Operation):
 
     def resolved(self, patient: Patient) -> Self:
         """Selectors resolved, and every parent's fingerprint taken, or compared with the one recorded."""
-        parents = []
-        for parent in self.parents:
-            checkpoint = Checkpoint.at(parent.source)
-            found = checkpoint.fingerprint()
-            if parent.fingerprint not in (None, found):
-                raise SurgeryError(
-                    "this parent is not the one that was merged",
-                    path=parent.source,
-                    got=found,
-                    expected=parent.fingerprint,
-                )
-            parents.append(Parent(str(checkpoint.folder), found))
+        parents = fingerprinted(self.parents, "merged")
         selected = super().resolved(patient)
-        object.__setattr__(selected, "parents", tuple(parents))  # it is nobody else's yet
+        object.__setattr__(selected, "parents", parents)  # it is nobody else's yet
         return selected
 
     def keeps_structure(self) -> bool:
@@ -85,7 +75,7 @@ class Merge(Operation):
                     path=path,
                     hint=f'`fold("{path}")` or `detach("{path}")` first',
                 )
-        _no_statistics(patient, self.targets)
+        refuse_statistics(patient, self.targets.paths)
         weights, sites = self._shares_of(len(paths)), patient.sites()
         members = [dict(patient.own_tensors(path)) for path in paths]
         for path, tensors in zip(paths, members, strict=True):
@@ -105,7 +95,7 @@ class Merge(Operation):
         checkpoints = [Checkpoint.at(parent.source).for_model(patient.root) for parent in self.parents]
         for checkpoint in checkpoints:
             _nothing_is_lost(patient, checkpoint, self.targets)
-        _no_statistics(patient, self.targets)
+        refuse_statistics(patient, self.targets.paths)
         chosen: dict[int, Held] = {}
         for path in self.targets.paths:
             for _, lazy in patient.tensors(path):
@@ -142,20 +132,6 @@ def _inside(places: list[str], paths: tuple[str, ...], at: str) -> None:
             got=outside[0],
             hint=f'`untie("{at.rpartition(".")[0]}")` first',
         )
-
-
-def _no_statistics(patient: Patient, targets: Targets) -> None:
-    """Refuses running statistics: their average is not the statistics of the averaged weights."""
-    for path in targets.paths:
-        for place, module in patient.module(path).named_modules(prefix=path):
-            for name, buffer in module._buffers.items():
-                kept = buffer is not None and name not in module._non_persistent_buffers_set
-                if kept and buffer is not None and buffer.is_floating_point():
-                    raise SurgeryError(
-                        "holds running statistics, which do not follow from merged weights",
-                        path=f"{place}.{name}".lstrip("."),
-                        hint="targets that leave such modules out, and `recalibrate` afterwards",
-                    )
 
 
 def _nothing_is_lost(patient: Patient, checkpoint: Checkpoint, targets: Targets) -> None:

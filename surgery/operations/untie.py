@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from surgery.depth import slot_of
 from surgery.edits import Edit, SetAttribute, SetConfig, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.families import FAMILIES, indexed_modules
@@ -86,8 +87,9 @@ def _own_place(patient: Patient, path: str) -> Iterator[Edit]:
     if family is None or parent not in patient.block_lists(family):
         return
     place = list(patient.module(parent)._modules).index(name)
-    for inner, _ in indexed_modules(patient.module(path)):
-        yield SetAttribute(f"{path}.{inner}".rstrip("."), "layer_idx", place)
+    slot = slot_of(patient, parent, place)
+    for inner, _ in indexed_modules(patient.module(path)) if slot is not None else ():
+        yield SetAttribute(f"{path}.{inner}".rstrip("."), "layer_idx", slot)
 
 
 def _undeclared(patient: Patient, freed: set[str]) -> Iterator[Edit]:

@@ -107,6 +107,14 @@ PLAIN = [
 ]
 
 PLAIN += [
+    Case("half", "cast", {"targets": "**", "dtype": "float32"}),
+    Case("llama", "cast", {"targets": "**", "dtype": "float16", "buffers": True}),
+    Case("tied_head", "skip", {"targets": "blocks[1], blocks[2].norm"}),
+    Case("tied_head", "insert", {"to": "blocks[2]", "module": "layernorm", "place": "after"}),
+    Case("llama", "replace", {"targets": "model.layers[0:2].mlp", "parents": PARENT}),
+    Case("repeated", "replace", {"targets": "blocks[1]", "by": "blocks[2]"}),
+    Case("tied_head", "wrap", {"targets": "blocks[*].down", "wrapper": "postnorm(kind='layernorm')"}),
+    Case("cnn", "freeze", {"targets": "**", "frozen": False}, (("freeze", {"targets": "**"}),), True),
     Case("half", "remove", {"targets": "model.layers[1]"}),
     Case("half", "tie", {"targets": "model.layers[2]", "to": "model.layers.1", "start": "average"}),
     Case("half", "sparsify", {"targets": "**", "scope": "global"}),
@@ -127,7 +135,20 @@ PLAIN += [
     Case("cnn", "narrow", {"targets": "**", "units": "channels", "ratio": 0.5}),
 ]
 
-DECODERS = [case for model in BLOCKS for case in _decoder_cases(model)]
+# Once or twice each, since nothing in them knows a family beyond where its blocks are.
+INSIDE = [
+    Case("llama", "skip", {"targets": "model.layers[0]"}),
+    Case("qwen2", "skip", {"targets": "model.layers[1].self_attn"}),
+    Case("llama", "insert", {"to": "model.layers[0]", "module": "linear"}, lossless=True),
+    Case("gpt2", "insert", {"to": "transformer.h[1]", "module": "rmsnorm(eps=1e-5)", "place": "after"}),
+    Case("qwen2", "replace", {"targets": "model.layers[0]", "by": "model.layers[2]"}),
+    Case("llama", "wrap", {"targets": "model.layers[0], **.{q,v}_proj"}, lossless=True),
+    Case("gpt2", "wrap", {"targets": "transformer.h[0].attn", "wrapper": "prenorm(eps=1e-5)"}),
+    Case("llama", "cast", {"targets": "**"}),
+    Case("llama", "freeze", {"targets": "model.layers[0:2]"}, lossless=True),
+]
+
+DECODERS = [case for model in BLOCKS for case in _decoder_cases(model)] + INSIDE
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
+from threading import Event, Timer
 
 import pytest
 import torch
@@ -104,3 +104,13 @@ def test_a_small_copy_is_made_at_once() -> None:
     made = copies.copy_of(source, trainable=False)
     assert made.data_ptr() != source.data_ptr() and torch.equal(made, source)
     assert not made.requires_grad
+
+
+def test_a_copy_that_is_frozen_has_memory_of_its_own(session: surgery.Session, held: Event) -> None:
+    """Freezing makes another Parameter around the copy's memory, which is not yet its own."""
+    session.untie("two")
+    Timer(0.1, held.set).start()
+    session.freeze("two")
+    one, two = session.model.get_parameter("one.weight"), session.model.get_parameter("two.weight")
+    assert one.requires_grad and not two.requires_grad
+    assert one.data_ptr() != two.data_ptr()

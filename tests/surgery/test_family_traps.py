@@ -128,6 +128,36 @@ def test_the_bias_of_positions_stays_with_the_first_block(
     assert snapshot(session.model) == before
 
 
+@pytest.mark.parametrize("path", ["encoder.block[0]", "encoder.block[0].layer[0].SelfAttention"])
+def test_a_bias_inside_a_wrapper_is_not_lost(path: str) -> None:
+    """Where the first block is not built as its class builds it, it has to stay the first."""
+    model, inputs = SMALL["t5"](num_decoder_layers=2)
+    session = surgery.open(model, inputs)
+    session.wrap(path)
+    for refused in (
+        lambda: session.remove("encoder.block[0]"),
+        lambda: session.swap("encoder.block[0]", "encoder.block[1]"),
+        lambda: session.duplicate("encoder.block[0]"),
+    ):
+        with pytest.raises(SurgeryError, match=r"^encoder\.block\.0: .* relative_attention_bias"):
+            refused()
+    session.remove("encoder.block[1]")
+    assert torch.equal(run(session.model, inputs), run(by_hand(model, "encoder.block", [0, 2, 3]), inputs))
+
+
+def test_a_block_without_attention_has_no_heads_that_tell() -> None:
+    """Whisper's alignment heads of a skipped block are gone, and those of others stay."""
+    model, inputs = SMALL["whisper"]()
+    settings: Any = model.generation_config
+    settings.alignment_heads = [[0, 1], [1, 2], [3, 0]]
+    session = surgery.open(model, inputs)
+    session.skip("model.decoder.layers[1]")
+    mine: Any = session.model
+    assert mine.generation_config.alignment_heads == [[0, 1], [3, 0]]
+    session.insert("model.decoder.layers[0]", "identity")
+    assert mine.generation_config.alignment_heads == [[1, 1], [4, 0]]
+
+
 def test_the_heads_that_tell_when_a_word_was_said_follow_their_blocks() -> None:
     """Whisper's alignment heads are pairs of block and head; the opened model's stay."""
     model, inputs = SMALL["whisper"]()

@@ -37,9 +37,25 @@ FITTING: dict[tuple[str, str], st.SearchStrategy[Any]] = {
     ("narrow", "kept"): st.sampled_from([(), (), (), (0, 1)]),
     ("attach", "rank"): st.integers(1, 3),
     ("attach", "alpha"): st.none(),
+    ("insert", "module"): st.sampled_from(["identity", "linear", "rmsnorm"]),
+    ("replace", "module"): st.sampled_from([None, "linear"]),
+    ("wrap", "wrapper"): st.sampled_from(["scale", "residual", "prenorm", "postnorm"]),
+    ("cast", "dtype"): st.sampled_from(["float64", "float32"]),
 }
 
-BLOCKWISE = ("remove", "keep", "move", "swap", "duplicate", "tie", "merge", "replace", "insert", "skip")
+BLOCKWISE = (
+    "remove",
+    "keep",
+    "move",
+    "swap",
+    "duplicate",
+    "tie",
+    "merge",
+    "replace",
+    "insert",
+    "skip",
+    "wrap",
+)
 
 
 def _values(spec: FieldSpec, name: str) -> st.SearchStrategy[Any]:
@@ -103,6 +119,8 @@ class Surgery(RuleBasedStateMachine):
                 fields[spec.name] = self.target(data, cls.name, one=spec.kind == "path")
             elif spec.kind not in ("parents", "measured"):
                 fields[spec.name] = data.draw(_values(spec, cls.name))
+        if cls.name == "replace" and fields["module"]:
+            del fields["by"]  # one of them
         return cls.from_fields(fields)
 
     @rule(data=st.data())

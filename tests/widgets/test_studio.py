@@ -60,7 +60,7 @@ def test_selecting_enables_what_fits(studio: Studio) -> None:
         "prune": True,
         "arrange": True,
         "attach": True,
-        "adjust": False,
+        "adjust": True,
     }
     assert groups["tie"]["reason"] == "select two modules or more"
     select(studio, "model.layers.2", mode="toggle")
@@ -94,6 +94,17 @@ FORMS: list[tuple[str, tuple[str, ...], str]] = [
     ("duplicate", ("model.layers.1", "model.layers.2"), 's.duplicate("model.layers[1:3]")'),
     ("sparsify", ("model.layers.1", "model.layers.3"), 's.sparsify("model.layers[1], model.layers[3]")'),
     ("attach", ("model.layers.0",), 's.attach("model.layers.0.**:Linear")'),
+    ("insert", ("model.layers.1",), 's.insert(to="model.layers.1", module="linear")'),
+    ("replace", ("model.layers.1",), 's.replace("model.layers[1]", module="identity")'),
+    (
+        "replace",
+        ("model.layers.2", "model.layers.0"),
+        's.replace("model.layers[2]", by="model.layers.0")',
+    ),
+    ("wrap", ("model.layers.1.mlp",), 's.wrap("model.layers.1.mlp")'),
+    ("skip", ("model.layers.1", "model.layers.2"), 's.skip("model.layers[1:3]")'),
+    ("cast", ("",), 's.cast("")'),
+    ("freeze", ("model.layers.0",), 's.freeze("model.layers[0]")'),
     ("attach", ("model.layers.0.mlp.up_proj",), 's.attach("model.layers.0.mlp.up_proj")'),
 ]
 

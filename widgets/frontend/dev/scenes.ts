@@ -149,6 +149,7 @@ const inspector = {
     group("prune", true, false, operations("remove", "heads", "channels")),
     group("arrange", true, false, operations("move", "swap", "duplicate")),
     group("attach", true, false, operations("lora")),
+    group("adjust", true, false, operations("cast", "freeze")),
   ],
   form: {
     operation: "tie",

@@ -1,0 +1,105 @@
+"""Modules that edits leave alone: scripted ones, and those that keep their weights packed.
+
+Replacing such a module, wrapping it, or moving the block around it changes nothing in it. What would reach
+into it, or copy its weights as if they were plain numbers, is refused for every operation here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import nn
+
+from graph.paths import is_below
+from surgery.edits import (
+    Arrange,
+    CastBuffer,
+    Edit,
+    PlaceModule,
+    SetAttribute,
+    SetBuffer,
+    SetModule,
+    SetTensor,
+)
+from surgery.errors import SurgeryError
+from surgery.lazy import Held, Lazy
+
+_PACKED = (
+    *("auto_gptq", "awq", "bitsandbytes", "gptqmodel", "hqq", "optimum.quanto"),
+    *("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.ao.nn.sparse.quantized"),
+)
+
+_EIGHT_BITS = {torch.int8, torch.uint8} | {
+    found for found in vars(torch).values() if isinstance(found, torch.dtype) and "float8" in str(found)
+}
+
+
+def refuse_sealed(edits: Sequence[Edit], model: nn.Module) -> None:
+    """SurgeryError if an edit would change something inside a scripted or quantised module."""
+    replaced: list[str] = []
+    for edit in edits:
+        for owner in _owners(edit):
+            if not any(is_below(owner, path) for path in replaced):
+                _refuse_inside(model, owner)
+        if isinstance(edit, SetTensor | SetBuffer) and not isinstance(edit.tensor, Held):
+            _refuse_packed(edit.path, edit.tensor)
+        if isinstance(edit, SetModule):
+            replaced.append(edit.path)
+
+
+def why_sealed(module: nn.Module) -> str | None:
+    """Why nothing inside `module` can be edited; None if it can."""
+    if isinstance(module, torch.jit.ScriptModule):
+        return "is scripted"
+    if type(module).__module__.startswith(_PACKED):
+        return "is quantised"
+    if not module._modules and any(_is_packed(tensor) for tensor in module._parameters.values()):
+        return "is quantised"
+    return None
+
+
+def _owners(edit: Edit) -> Iterator[str]:
+    """The paths of the modules that the edit changes."""
+    if isinstance(edit, SetTensor | SetBuffer | SetModule | PlaceModule):
+        yield edit.path.rpartition(".")[0]
+    elif isinstance(edit, CastBuffer):
+        yield from (path.rpartition(".")[0] for path in edit.paths)
+    elif isinstance(edit, Arrange | SetAttribute):
+        yield edit.path
+
+
+def _refuse_inside(model: nn.Module, path: str) -> None:
+    """Refuses if `path`, or a module around it, is sealed; a path that an edit is yet to make ends early."""
+    module, place = model, ""
+    for name in ["", *(path.split(".") if path else [])]:
+        place = f"{place}.{name}".lstrip(".")
+        child = module if name == "" else module._modules.get(name)
+        if child is None:
+            return
+        module = child
+        if why := why_sealed(module):
+            raise SurgeryError(
+                f"{why}, and nothing inside it can be edited",
+                path=place or "(root)",
+                got=type(module).__name__,
+                hint="opening the model as it was before, or targets around it",
+            )
+
+
+def _refuse_packed(path: str, lazy: Lazy) -> None:
+    if isinstance(lazy, Held) and _is_packed(lazy.parameter):
+        raise SurgeryError(
+            "would be made from quantised weights as if they were plain numbers",
+            path=path,
+            got=f"{type(lazy.parameter).__name__} of {lazy.dtype}",
+        )
+    for item in lazy.inputs:
+        _refuse_packed(path, item)
+
+
+def _is_packed(tensor: torch.Tensor | None) -> bool:
+    """Whether a parameter holds no plain numbers: quantised, in 8 bits, or tensors in a tensor."""
+    if tensor is None:
+        return False
+    return tensor.is_quantized or tensor.dtype in _EIGHT_BITS or hasattr(tensor, "__tensor_flatten__")
