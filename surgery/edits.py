@@ -80,7 +80,8 @@ class SetTensor:
 class SetBuffer:
     """The buffer slot `path` holds `tensor`; whether a checkpoint stores it stays as it is.
 
-    On a skeleton it is a tensor of zeros: buffers are real there, and what is stored gets loaded.
+    On a skeleton it is a tensor of zeros: buffers are real there, and what is stored gets loaded. Only a
+    cast is made there too, since what no checkpoint stores is cast as well.
     """
 
     path: str
@@ -89,21 +90,6 @@ class SetBuffer:
     def apply(self, site: Site) -> None:
         slots, name = site.slots(self.path, "_buffers")
         slots[name] = site.run.buffer(self.tensor, device=slots[name].device)
-
-
-@dataclass(frozen=True)
-class CastBuffer:
-    """The buffer that sits at `paths` has another dtype; buffers are real in every run."""
-
-    paths: tuple[str, ...]
-    dtype: torch.dtype
-
-    def apply(self, site: Site) -> None:
-        cast: torch.Tensor | None = None
-        for path in self.paths:
-            slots, name = site.slots(path, "_buffers")
-            cast = slots[name].to(self.dtype) if cast is None else cast
-            slots[name] = cast
 
 
 @dataclass(frozen=True)

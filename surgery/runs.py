@@ -86,6 +86,8 @@ class Skeleton:
         if id(lazy) not in self.buffers:
             if isinstance(lazy, Known):
                 made = lazy.tensor.clone()
+            elif isinstance(lazy, Recipe) and lazy.function == "cast":
+                made = compute(lazy, {})
             else:
                 made = torch.zeros(lazy.shape, dtype=lazy.dtype, device=device)
             self.buffers[id(lazy)] = made

@@ -14,7 +14,6 @@ from torch import nn
 from graph.paths import is_below
 from surgery.edits import (
     Arrange,
-    CastBuffer,
     Edit,
     PlaceModule,
     SetAttribute,
@@ -63,8 +62,6 @@ def _owners(edit: Edit) -> Iterator[str]:
     """The paths of the modules that the edit changes."""
     if isinstance(edit, SetTensor | SetBuffer | SetModule | PlaceModule):
         yield edit.path.rpartition(".")[0]
-    elif isinstance(edit, CastBuffer):
-        yield from (path.rpartition(".")[0] for path in edit.paths)
     elif isinstance(edit, Arrange | SetAttribute):
         yield edit.path
 

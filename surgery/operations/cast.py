@@ -8,10 +8,10 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from surgery.edits import CastBuffer, Edit, SetConfig, SetTensor
+from surgery.edits import Edit, SetBuffer, SetConfig, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
-from surgery.lazy import Recipe, recipe
+from surgery.lazy import Held, Recipe, recipe
 from surgery.model import Patient
 from surgery.operation import Operation, operation
 
@@ -48,8 +48,9 @@ class Cast(Operation):
         for places, tensor in casts:
             for place in places:
                 yield SetTensor(place, tensor)
-        for paths in buffers:
-            yield CastBuffer(paths, dtype)
+        for places, tensor in buffers:
+            for place in places:
+                yield SetBuffer(place, tensor)
         cast = {place for places, _ in casts for place in places}
         if patient.model_type and all(
             parameter.dtype == dtype or path in cast
@@ -68,15 +69,14 @@ class Cast(Operation):
                     found[id(lazy.parameter)] = (places, recipe("cast", lazy, dtype=dtype, to=self.dtype))
         return list(found.values())
 
-    def _buffers(self, patient: Patient, dtype: torch.dtype) -> list[tuple[str, ...]]:
-        sites: dict[int, list[str]] = {}
-        chosen: dict[int, None] = {}
+    def _buffers(self, patient: Patient, dtype: torch.dtype) -> list[tuple[list[str], Recipe]]:
+        sites, found = patient.buffer_sites(), {}
         for path, buffer in patient.root.named_buffers(remove_duplicate=False):
-            sites.setdefault(id(buffer), []).append(path)
             under = any(target == "" or path.startswith(f"{target}.") for target in self.targets.paths)
             if under and buffer.is_floating_point() and buffer.dtype != dtype:
-                chosen[id(buffer)] = None
-        return [tuple(sites[key]) for key in chosen]
+                cast = recipe("cast", Held.of(buffer), dtype=dtype, to=self.dtype)
+                found[id(buffer)] = (sites[id(buffer)], cast)
+        return list(found.values())
 
 
 def _stays_wide(model: nn.Module, path: str, dtype: torch.dtype) -> bool:
