@@ -7,7 +7,7 @@ RUN := PATH="$(abspath $(VENV))/bin:$$PATH"
 TORCH = $$(sed -n 's/^torch==/&/p' $(LOCK))
 FRONTEND := $(shell find widgets/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
 
-.PHONY: app test check check-long lint types frontend bench golden screenshot lock fresh clean install
+.PHONY: app test check check-long lint types frontend bench golden support screenshot lock fresh clean install
 
 app: install  ## start the studio: make app [MODEL=folder] [ARGS=--no-browser]
 	@exec $(PY) app.py $(MODEL) $(ARGS)
@@ -17,8 +17,8 @@ test: install  ## every test; those of the page where there is a Chromium
 
 check: install lint types frontend test  ## what CI runs
 
-check-long: install  ## random sequences of edits, 2,000 of them: about an hour
-	SURGERY_EXAMPLES=2000 $(PY) -m pytest tests/surgery/test_sequences.py $(ARGS)
+check-long: install  ## random sequences of edits, 2,000 of them, and the whole support table: about an hour
+	SURGERY_EXAMPLES=2000 $(PY) -m pytest tests/surgery/test_sequences.py tests/surgery/test_support.py $(ARGS)
 
 lint: install
 	$(PY) -m ruff check .
@@ -32,6 +32,9 @@ frontend: install
 
 bench: install .venv-peers/.installed .venv-vision/.installed  ## measured figures; ARGS=--save keeps them in benchmarks/results
 	$(PY) -m benchmarks --peers .venv-peers/bin/python --vision .venv-vision/bin/python $(ARGS)
+
+support: install  ## docs/support.md, from what the models of the tests do; read the diff
+	$(PY) -m tests.surgery.support
 
 golden: install  ## rewrite tests/graph/golden after a change that was meant; read the diff
 	$(PY) -m tests.graph.golden
