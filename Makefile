@@ -12,8 +12,14 @@ FRONTEND := $(shell find widgets/frontend -name node_modules -prune -o -type f -
 app: install  ## start the studio: make app [MODEL=folder] [ARGS=--no-browser]
 	@exec $(PY) app.py $(MODEL) $(ARGS)
 
-test: install  ## every test; those of the page where there is a Chromium
+# The page's tests start servers and browsers, which want the machine for themselves.
+test: install  ## every test, those of the page where there is a Chromium; or some: ARGS="-k tie"
+ifeq ($(ARGS),)
+	$(PY) -m pytest --numprocesses auto --ignore tests/browser
+	$(PY) -m pytest tests/browser
+else
 	$(PY) -m pytest $(ARGS)
+endif
 
 check: install lint types frontend test  ## what CI runs
 

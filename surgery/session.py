@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -19,6 +17,7 @@ from surgery.errors import SurgeryError
 from surgery.fingerprint import Fingerprinter
 from surgery.history import History, State
 from surgery.journal import Journal
+from surgery.measuring import Measuring
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation
 from surgery.optimisers import Watch
@@ -30,11 +29,10 @@ from surgery.tracing import Tracing
 from surgery.whereabouts import named, recalling
 
 if TYPE_CHECKING:
-    from surgery.evaluate import Evaluator, Examples, Report
     from surgery.sources import Opened
 
 
-class Session:
+class Session(Measuring):
     """A model under surgery.
 
     `model` is the edited module, ready to run; the opened one is never touched. Every operation is a
@@ -43,18 +41,14 @@ class Session:
     """
 
     def __init__(self, opened: Opened) -> None:
-        self.opened = opened
+        super().__init__(opened)
         self._model = private_shell(opened.model)
         self._watch = Watch(self._model)
-        self.lock = threading.RLock()
         self.history = History(self._model, opened.model, self.lock)
         self.tracing = Tracing(opened.inputs)
         self._origins: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
         self._fingerprinter = Fingerprinter()
         self._base_fingerprint: str | None = None
-        self._data: Sequence[Any] | None = None
-        self._evaluator: Evaluator | None = None
-        self._evaluator_for = (0, "")
         self.history.base.places = named(self._model, self._origins, None)
 
     # What it is now -------------------------------------------------------------------------
@@ -106,27 +100,6 @@ class Session:
         if self._base_fingerprint is None and not self.is_skeleton:
             self._base_fingerprint = self._fingerprinter(self.opened.model)
         return Base(self.opened.source, type(self.opened.model).__name__, self._base_fingerprint)
-
-    @property
-    def data(self) -> Sequence[Any]:
-        """Batches that measures run on, each as the model takes it: a tensor, a tuple, a mapping.
-
-        Set it to your own: `s.data = [images]`. Without, those that came with the model; mostly none.
-        """
-        if self._data is None:
-            self._data = self.opened.data() if self.opened.data else ()
-        return self._data
-
-    @data.setter
-    def data(self, batches: Sequence[Any]) -> None:
-        if isinstance(batches, torch.Tensor | Mapping) or not isinstance(batches, Sequence):
-            raise SurgeryError(
-                "data are batches, each as the model takes it",
-                got=type(batches).__name__,
-                expected="a list",
-                hint="`s.data = [batch]`",
-            )
-        self._data = batches
 
     @property
     def is_skeleton(self) -> bool:
@@ -234,34 +207,7 @@ class Session:
         """Paths of the Parameters that this torch optimiser holds and edits have taken out of the model."""
         return self._watch.stale(optimiser)
 
-    # Measuring, showing, keeping --------------------------------------------------------------
-
-    def evaluator(self, examples: Examples | None = None, device: str = "auto") -> Evaluator:
-        """The evaluator that compares with the opened model on these examples, by default the bundled ones.
-
-        It is kept while examples and device stay the same, so that its baseline is measured once.
-        """
-        from surgery.evaluate import Evaluator, default_examples
-
-        if self.is_skeleton:
-            raise SurgeryError("a model opened without weights cannot be evaluated")
-        if self._evaluator is None or self._evaluator_for != (id(examples), device):
-            chosen = examples or default_examples(self.opened.model, self.opened.tokenizer)
-            self._evaluator = Evaluator(self.opened.model, examples=chosen, device=device)
-            self._evaluator_for = (id(examples), device)
-        return self._evaluator
-
-    def evaluate(
-        self, budget_s: float = 2.0, examples: Examples | None = None, device: str = "auto"
-    ) -> Report:
-        """Fidelity to the opened model and perplexity, with intervals, within about `budget_s` seconds.
-
-        `device`: `auto` is CUDA where there is one, then MPS, then the CPU.
-        """
-        with self.lock:
-            state, model = self.history.current, private_shell(self.model)
-        state.report = self.evaluator(examples, device).evaluate(model, budget_s=budget_s)
-        return state.report
+    # Showing, keeping --------------------------------------------------------------
 
     def save(
         self,
