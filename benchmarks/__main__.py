@@ -6,12 +6,13 @@ import os
 # Before transformers is imported, which reads it once.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from benchmarks import edits, evaluation, graph, replay
+from benchmarks import channels, edits, evaluation, graph, replay
 from benchmarks.tables import save, text
 
 BENCHMARKS = {
     "graph": graph.tables,
     "edits": edits.tables,
+    "channels": channels.tables,
     "replay": replay.tables,
     "evaluation": evaluation.tables,
 }

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playw
 
 from tools import chromium
 from tools.serve import SERVE, Studio
+
+# Tests started in the background may have Ctrl-C ignored, and the servers they start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 RESULTS = Path(__file__).parents[2] / "test-results"
 FAILED = pytest.StashKey[bool]()

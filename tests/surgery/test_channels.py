@@ -20,7 +20,7 @@ from surgery.demo.classifiers import DigitsCnn, example_images
 from tests.surgery.contract import CHECKS, MODELS, Case, loads_again, run, untouched
 from tests.zoo import ATLAS
 from tests.zoo.channels import CHANNELS
-from tests.zoo.convolutions import _ResNet18
+from tests.zoo.convolutions import whole_resnet18
 
 HALF = {"targets": "**", "units": "channels", "ratio": 0.5}
 Reader = tuple[str, int, Callable[[int], list[int]]]
@@ -167,7 +167,7 @@ def test_the_largest_stay() -> None:
 def test_half_of_resnet18() -> None:
     """The published figures, on a skeleton: 11.69 M parameters and 1.82 GMACs become 3.06 M and 0.49."""
     with torch.device("meta"):
-        model = _ResNet18(64, 1000).eval()
+        model = whole_resnet18()
     session = surgery.open(model, {"x": torch.empty(1, 3, 224, 224)}, skeleton=True)
     preview = session.preview("narrow", **HALF)
     assert (preview.before.parameters, preview.after.parameters) == (11_689_512, 3_055_880)

@@ -56,6 +56,11 @@ def resnet18() -> tuple[nn.Module, Inputs]:
     return _ResNet18(4, 10).eval(), {"x": torch.randn(2, 3, 32, 32)}
 
 
+def whole_resnet18() -> nn.Module:
+    """The same network as it was published: 11.7 million parameters, a thousand classes."""
+    return _ResNet18(64, 1000).eval()
+
+
 class _Double(nn.Sequential):
     def __init__(self, width_in: int, width: int) -> None:
         super().__init__(
