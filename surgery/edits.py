@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import chain
 from typing import Any, Protocol
 
@@ -33,6 +33,11 @@ class Site:
     model: nn.Module
     journal: Journal
     run: Run
+
+    @cached_property
+    def holds_values(self) -> bool:
+        """Whether a parameter of the model is anywhere but on meta."""
+        return any(not parameter.is_meta for parameter in self.model.parameters())
 
     def slots(self, path: str, kind: str) -> tuple[dict[str, Any], str]:
         """The dictionary of kind `_modules`, `_parameters` … that holds `path`, announced, and the key."""
@@ -68,6 +73,8 @@ class SetTensor:
 
     def _device(self, site: Site, before: nn.Parameter | None) -> torch.device:
         """Where the slot's tensor was; of a slot that was just made, where what is around it lies."""
+        if not site.holds_values:
+            return torch.device("cpu")
         owners, path = [], self.path
         while path:
             path = path.rpartition(".")[0]

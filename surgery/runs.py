@@ -113,8 +113,9 @@ def carry_out(
     edits = list(resolved.plan(patient))
     refuse_sealed(edits, model)
     refuse_aliases(edits, model)
+    site = Site(model, journal, run)
     for edit in edits:
-        edit.apply(Site(model, journal, run))
+        edit.apply(site)
     return resolved
 
 
