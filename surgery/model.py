@@ -30,6 +30,8 @@ class Patient:
 
     def __init__(self, root: nn.Module, inputs: Any = None, tokenizer: Any = None) -> None:
         self.root, self.inputs, self.tokenizer = root, inputs, tokenizer
+        self.known: dict[str, object] = {}
+        """What was found out about the model that is dear to find, by name."""
 
     @property
     def config(self) -> Any:

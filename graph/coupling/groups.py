@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from graph.coupling.labels import Joined
 from graph.coupling.rules import RESHAPED, SPLIT, Dims, Labelled, rule_of
 from graph.tracing.deep import with_room
 from graph.tracing.fakes import fake_mode, fake_shell, given_fake, tensors_in
+from graph.tracing.shared import uncollected
 from graph.tracing.trace import Inputs, arguments, as_before, uncompiled
 from graph.tree import join, own_tensors, walk
 
@@ -41,7 +43,6 @@ class Group:
     places: tuple[Place, ...]
 
 
-@dataclass(frozen=True)
 class Coupling:
     """The groups of a model, and the plain numbers that its forward computes with.
 
@@ -49,8 +50,14 @@ class Coupling:
     of units, the forward has counted them.
     """
 
-    groups: tuple[Group, ...]
-    numbers: tuple[tuple[str, tuple[float, ...]], ...]
+    def __init__(self, flow: "_Flow") -> None:
+        self._flow = flow
+        self.numbers: tuple[tuple[str, tuple[float, ...]], ...] = tuple(flow.numbers)
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """All groups, in the order of the tree."""
+        return tuple(_groups(self._flow))
 
 
 def couple(model: nn.Module, inputs: Inputs) -> Coupling:
@@ -62,7 +69,8 @@ def couple(model: nn.Module, inputs: Inputs) -> Coupling:
     NotCoupled for a forward that asks for values, or that raises.
     """
     levels = max(path.count(".") for path, _ in walk(model)) + 1
-    return with_room(levels, lambda: _couple(model, inputs))
+    with uncollected.at_least(True):
+        return with_room(levels, lambda: _couple(model, inputs))
 
 
 def _couple(model: nn.Module, inputs: Inputs) -> Coupling:
@@ -78,7 +86,7 @@ def _couple(model: nn.Module, inputs: Inputs) -> Coupling:
                 flow.joined.fix(*flow.labelled(tensor).dims)
         except Exception as error:
             raise NotCoupled(f"{type(error).__name__}: {error}") from error
-    return Coupling(tuple(_groups(flow)), tuple(flow.numbers))
+    return Coupling(flow)
 
 
 class _Flow(TorchDispatchMode):

@@ -37,9 +37,13 @@ def channels(patient: Patient) -> list[Part]:
 
 
 def _coupling(patient: Patient) -> Coupling:
+    if (known := patient.known.get("coupling")) is not None:
+        assert isinstance(known, Coupling)
+        return known
     try:
         with values_unchecked():
-            return couple(patient.root, patient.inputs)
+            found = patient.known["coupling"] = couple(patient.root, patient.inputs)
+            return found
     except NotCoupled as error:
         raise SurgeryError(f"which channels hang together cannot be followed: {error}") from None
 
