@@ -232,3 +232,8 @@ class _Parser:
 def is_below(path: str, parent: str) -> bool:
     """Whether `path` is `parent` or lies below it."""
     return not parent or path == parent or path.startswith(parent + ".")
+
+
+def is_among(path: str, parents: Iterable[str]) -> bool:
+    """Whether `path` is one of `parents` or lies below one."""
+    return any(is_below(path, parent) for parent in parents)

@@ -230,6 +230,18 @@ def sharing_shell(module: nn.Module) -> nn.Module:
     return private_shell(module, parameter=lambda shared: shared, private_config=False)
 
 
+def refuse_reused(patient: Patient, path: str) -> None:
+    """SurgeryError if the module at `path` is one object at several paths: each would change with it."""
+    places = patient.module_paths(patient.module(path))
+    if len(places) > 1:
+        raise SurgeryError(
+            "is one module used at several paths",
+            path=path,
+            got=" and ".join(places),
+            hint=f'`untie("{patient.reused(places[-1])}")` first',
+        )
+
+
 def reads_weights_directly(patient: Patient, path: str) -> str | None:
     """The class around `path` that reads this module's weight without calling it, if there is one.
 

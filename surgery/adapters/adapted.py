@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from graph.paths import is_among
 from surgery.adapters.lora import LoraLinear
 from surgery.errors import SurgeryError
 from surgery.fields import Targets
@@ -15,8 +16,7 @@ def adapted(patient: Patient, targets: Targets) -> list[tuple[str, LoraLinear]]:
     found = [
         (path, module)
         for path, module in patient.root.named_modules(remove_duplicate=False)
-        if isinstance(module, LoraLinear)
-        and any(target in ("", path) or path.startswith(f"{target}.") for target in targets.paths)
+        if isinstance(module, LoraLinear) and is_among(path, targets.paths)
     ]
     if not found:
         raise SurgeryError("carries no adapter", path=targets.select, hint="`attach` first")

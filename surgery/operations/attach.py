@@ -12,7 +12,7 @@ from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
 from surgery.lazy import recipe
-from surgery.model import Patient, reads_weights_directly
+from surgery.model import Patient, reads_weights_directly, refuse_reused
 from surgery.operation import Operation, operation
 
 
@@ -73,13 +73,7 @@ class Attach(Operation):
                 "so an adapter here would have no effect",
                 path=path,
             )
-        if len(places := patient.module_paths(module)) > 1:
-            raise SurgeryError(
-                "is one module used at several paths",
-                path=path,
-                got=" and ".join(places),
-                hint=f'`untie("{patient.reused(places[-1])}")` first',
-            )
+        refuse_reused(patient, path)
 
 
 def _outside_adapters(patient: Patient, targets: Targets) -> list[str]:

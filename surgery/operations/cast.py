@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from graph.paths import is_among
 from surgery.edits import Edit, SetBuffer, SetConfig, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
@@ -72,7 +73,7 @@ class Cast(Operation):
     def _buffers(self, patient: Patient, dtype: torch.dtype) -> list[tuple[list[str], Recipe]]:
         sites, found = patient.buffer_sites(), {}
         for path, buffer in patient.root.named_buffers(remove_duplicate=False):
-            under = any(target == "" or path.startswith(f"{target}.") for target in self.targets.paths)
+            under = is_among(path, self.targets.paths)
             if under and buffer.is_floating_point() and buffer.dtype != dtype:
                 cast = recipe("cast", Held.of(buffer), dtype=dtype, to=self.dtype)
                 found[id(buffer)] = (sites[id(buffer)], cast)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Self
 
+from graph.paths import is_among
 from surgery.adapters.lora import LoraLinear
 from surgery.checkpoint.parents import fingerprinted, refuse_statistics
 from surgery.checkpoint.tensors import Checkpoint
@@ -139,7 +140,7 @@ def _nothing_is_lost(patient: Patient, checkpoint: Checkpoint, targets: Targets)
     mine = {name for name, _ in patient.root.named_parameters(remove_duplicate=False)}
     mine |= {name for name, _ in patient.root.named_buffers(remove_duplicate=False)}
     for name in checkpoint.names():
-        under = any(path == "" or name.startswith(f"{path}.") for path in targets.paths)
+        under = is_among(name, targets.paths)
         if under and name not in mine:
             raise SurgeryError(
                 "this parent has a tensor that the model lacks",

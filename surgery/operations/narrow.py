@@ -8,6 +8,7 @@ from fractions import Fraction
 from math import floor
 from typing import Any, Literal
 
+from graph.paths import is_among
 from surgery.edits import Edit
 from surgery.errors import SurgeryError
 from surgery.fields import Found, Targets, option
@@ -111,13 +112,13 @@ class Narrow(Operation):
     def _mine(self, parts: list[Part], targets: Targets) -> list[Part]:
         """The parts within the targets; SurgeryError if there is none."""
         inside = {
-            part: [_within(path, targets.paths) for path in part.members or (part.path,)] for part in parts
+            part: [is_among(path, targets.paths) for path in part.members or (part.path,)] for part in parts
         }
         mine = [part for part in parts if all(inside[part])]
         if mine:
             return mine
         if cut := next((part for part in parts if any(inside[part])), None):
-            outside = [path for path in cut.members if not _within(path, targets.paths)]
+            outside = [path for path in cut.members if not is_among(path, targets.paths)]
             raise SurgeryError(
                 f"its {self.units} are also those of modules that are not among the targets",
                 path=next(path for path in cut.members if path not in outside),
@@ -129,7 +130,7 @@ class Narrow(Operation):
     def _nothing(self, parts: list[Part], targets: Targets) -> SurgeryError:
         """Why nothing is narrowed: the targets are a piece of something, or there is nothing at all."""
         for part in parts if self.units != "channels" else ():  # of which a piece reads what others write
-            if any(_within(cut.path, targets.paths) for cut in part.cuts):
+            if any(is_among(cut.path, targets.paths) for cut in part.cuts):
                 return SurgeryError(
                     f"has only a piece of what its {self.units} are made of",
                     path=targets.select,
@@ -192,7 +193,3 @@ class Narrow(Operation):
                 expected=f"ascending places from 0 to {part.count - 1}",
             )
         return len(self.kept)
-
-
-def _within(path: str, targets: tuple[str, ...]) -> bool:
-    return any(target in ("", path) or path.startswith(f"{target}.") for target in targets)

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_map_only
 
-from graph.paths import is_below
+from graph.paths import is_among
 from surgery.edits import Edit, SetBuffer
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
@@ -89,7 +89,7 @@ class Recalibrate(Operation):
         """The paths of batch norms with running statistics, each module once."""
         found: dict[nn.Module, str] = {}
         for path, module in patient.root.named_modules(remove_duplicate=False):
-            inside = any(is_below(path, target) for target in self.targets.paths)
+            inside = is_among(path, self.targets.paths)
             if inside and isinstance(module, _BatchNorm) and module.running_mean is not None:
                 found.setdefault(module, path)
         if not found:

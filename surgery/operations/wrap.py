@@ -10,7 +10,7 @@ from torch import nn
 from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
-from surgery.model import Patient, refuse_unseen
+from surgery.model import Patient, refuse_reused, refuse_unseen
 from surgery.modules.register import named_module
 from surgery.modules.widths import Side, dtype_at, width_beside
 from surgery.operation import Operation, operation
@@ -63,14 +63,7 @@ class Wrap(Operation):
 
 def _check(patient: Patient, path: str) -> None:
     refuse_unseen(patient, path, "wrap")
-    module = patient.module(path)
-    if len(places := patient.module_paths(module)) > 1:
-        raise SurgeryError(
-            "is one module used at several paths",
-            path=path,
-            got=" and ".join(places),
-            hint=f'`untie("{patient.reused(places[-1])}")` first',
-        )
+    refuse_reused(patient, path)
     for name, _ in patient.tensors(path):
         if patient.config_ties(f"{path}.{name}"):
             raise SurgeryError(
