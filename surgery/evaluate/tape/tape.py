@@ -1,0 +1,164 @@
+"""The tape of an evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from itertools import count
+
+import torch
+from torch import nn
+
+from surgery.evaluate.tape.block import Block
+from surgery.evaluate.tape.boundaries import boundaries
+from surgery.evaluate.tape.run import Place, Run
+from surgery.evaluate.tape.seen import Seen
+from surgery.evaluate.tape.signature import Signature
+from surgery.evaluate.tape.store import Entry, Store, host_copy
+
+LIMIT_BYTES = 2_000_000_000
+_STRIKES = 2
+
+
+class Tape:
+    """Records what blocks give and replays it where nothing that they depend on has changed.
+
+    `limit_bytes` of outputs are kept on `device`, `host_bytes` more beside an accelerator. A tape belongs to
+    one evaluator, whose models run on shells of their own, and is used by one thread at a time.
+    """
+
+    def __init__(
+        self, device: torch.device, limit_bytes: int = LIMIT_BYTES, host_bytes: int = LIMIT_BYTES
+    ) -> None:
+        self.device = device
+        on_cpu = device.type == "cpu"
+        self.store = Store(limit_bytes, 0 if on_cpu else host_bytes, host_copy)
+        self.run: Run | None = None
+        self.trusted: set[int] = set()
+        self.replays: set[int] = set()
+        self.last: dict[tuple[Place, str], Entry] = {}
+        self._tokens, self._fresh = count(), count()
+        self.values = Seen(limit_bytes // 4, self.new_token)
+        self._numbers: dict[Hashable, int] = {}
+        self._signed: dict[int, Signature] = {}
+        self._strikes: dict[str, int] = {}
+        self._barred: set[int] = set()
+        self._setting: Hashable = None
+
+    def new_token(self) -> int:
+        """A number that stands for no values yet."""
+        return next(self._tokens)
+
+    def number(self, signature: Signature) -> int:
+        """The number of a signature; -1 for one whose blocks write into themselves."""
+        number = self._numbers.get(signature.said)
+        if number is None:
+            number = self._numbers[signature.said] = next(self._fresh)  # one of old is never given again
+            self._signed[number] = signature
+        return -1 if number in self._barred else number
+
+    def thread(self, model: nn.Module) -> list[Block]:
+        """Leads the blocks of `model`, a shell that nobody else runs, over the tape; signs them."""
+        blocks = []
+        for path, module in boundaries(model).items():
+            block = module.__dict__.get("forward")
+            if not isinstance(block, Block):
+                if block is not None:
+                    continue  # a forward of its own making
+                block = Block(self, path, module)
+                module.__dict__["forward"] = block
+            block.sign()
+            blocks.append(block)
+        return blocks
+
+    def release(self, blocks: list[Block]) -> None:
+        """Gives the blocks their forwards back, so that nothing holds their model."""
+        for block in blocks:
+            block.module.__dict__.pop("forward", None)
+
+    def begin(self) -> None:
+        """An evaluation begins. Forgets what nobody can ask for again, and all if bits are made otherwise."""
+        self.store.begin()
+        self.replays.clear()
+        setting = _setting()
+        if setting != self._setting:
+            self.forget()
+            self._setting = setting
+        gone = [
+            number
+            for number, signature in self._signed.items()
+            if any(storage.expired() for storage in signature.storages)
+        ]
+        for number in gone:
+            del self._numbers[self._signed.pop(number).said]
+        self.store.forget(gone)
+
+    def forget(self) -> None:
+        """Forgets all that was recorded."""
+        self.store.clear()
+        self.values.clear()
+        self.last.clear()
+
+    @contextmanager
+    def over(self, place: Place, check: Callable[[], None]) -> Iterator[None]:
+        """Within, forwards of threaded models on the batch at `place` go over the tape."""
+        self.run = run = Run(self, place, check)
+        try:
+            yield
+        except BaseException:
+            run.abandon()
+            raise
+        else:
+            run.finish()
+        finally:
+            self.run = None
+
+    def proved(self, block: Block) -> bool:
+        """Whether the block is what it was before its first recorded call; asked once per signature."""
+        if block.number in self.trusted:
+            return True
+        if block.signature is None or block.number < 0:
+            return False
+        if block.is_as_signed():
+            self.trusted.add(block.number)
+            self._strikes.pop(block.path, None)
+            return True
+        self._strike(block)
+        return False
+
+    def held(self, blocks: list[Block]) -> bool:
+        """Whether no block wrote into itself in this evaluation after it had been trusted and replayed.
+
+        If not, what was computed with the tape is to be computed again without.
+        """
+        right = True
+        for block in blocks:
+            if block.number in self.trusted and not block.is_as_signed():
+                right = right and block.number not in self.replays
+                self._strike(block)
+        return right
+
+    def _strike(self, block: Block) -> None:
+        """It wrote into itself: at its first call it may have settled something, after it it always runs."""
+        self.store.forget([block.number])
+        self.trusted.discard(block.number)
+        self._strikes[block.path] = self._strikes.get(block.path, 0) + 1
+        if self._strikes[block.path] >= _STRIKES:
+            self._barred.add(block.number)
+            block.signature, block.number = None, -1
+        else:
+            block.sign()
+
+
+def _setting() -> Hashable:
+    """What changes the bits of a forward without being seen in the model or its arguments."""
+    cuda = torch.backends.cuda
+    return (
+        torch.get_num_threads(),
+        torch.get_default_dtype(),
+        torch.get_float32_matmul_precision(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.backends.mkldnn.enabled,
+        torch.backends.cudnn.benchmark,
+        (cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled(), cuda.math_sdp_enabled()),
+    )
