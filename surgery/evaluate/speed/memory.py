@@ -25,7 +25,8 @@ def peak_bytes(call: Callable[[], object], model: nn.Module, device: torch.devic
         torch.cuda.reset_peak_memory_stats(device)
         call()
         torch.cuda.synchronize(device)
-        return weights + torch.cuda.max_memory_allocated(device) - before
+        used: int = torch.cuda.max_memory_allocated(device) - before
+        return weights + used
     with _Living(model) as living:
         call()
     return weights + living.peak_bytes

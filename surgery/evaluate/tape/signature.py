@@ -7,7 +7,7 @@ has its own, by their values. Configs are left out: which of their fields a call
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Container, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,13 +36,13 @@ class Signature:
     storages: tuple[StorageWeakRef, ...]
 
 
-def signature(module: nn.Module) -> Signature:
-    """The signature of `module` with all below it.
+def signature(module: nn.Module, *, leaving_out: Container[str] = ()) -> Signature:
+    """The signature of `module` with all below it; attributes of the names in `leaving_out` are not read.
 
     Raises Unsayable where its forward may read more than can be compared: modules outside, hooks of the
     user, a forward replaced on the instance, objects with a state of their own.
     """
-    return _Reader(module).read()
+    return _Reader(module, leaving_out).read()
 
 
 def place_of(tensor: Tensor) -> Hashable:
@@ -62,7 +62,8 @@ def place_of(tensor: Tensor) -> Hashable:
 
 
 class _Reader:
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, leaving_out: Container[str]) -> None:
+        self.leaving_out = leaving_out
         self.modules: dict[int, int] = {}
         self.order: list[nn.Module] = []
         for inner in module.modules():
@@ -85,7 +86,9 @@ class _Reader:
                 raise Unsayable("a hook")
         attributes = []
         for name, value in held.items():
-            if (name not in _TORCHS_OWN or name == "training") and not hasattr(value, "taped"):
+            if name in self.leaving_out or (name in _TORCHS_OWN and name != "training"):
+                continue
+            if not hasattr(value, "taped"):
                 attributes.append((name, said(value, self.known)))
         return (
             type(module),

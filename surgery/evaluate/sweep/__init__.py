@@ -1,0 +1,1 @@
+"""What would each edit cost? Many candidates measured on the same examples."""
