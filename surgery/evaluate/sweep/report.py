@@ -1,0 +1,163 @@
+"""What a sweep found: a row per candidate, best first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from graph.units import short
+from surgery.errors import SurgeryError
+from surgery.evaluate.figure import Figure
+from surgery.operation import Operation
+from surgery.script import python_of, step_data, step_from
+
+TOLD_APART = 1e-5
+"""Relative: what is nearer than this may be the rounding of other kernels, and shares a rank."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One candidate: its step, parameters before and after, and its figures beside the model without it.
+
+    `refused` is why it could not be made or measured; then there are no figures.
+    """
+
+    step: Operation
+    parameters: tuple[int, int]
+    figures: tuple[Figure, ...] = ()
+    refused: str | None = None
+    shared: bool = False
+
+    def cost(self, name: str) -> float:
+        """How much worse `name` is after the edit, in its unit; KeyError for one that was not measured."""
+        for figure in self.figures:
+            if name in (figure.name, figure.task):
+                return -figure.difference if figure.better == "higher" else figure.difference
+        raise KeyError(name)
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """The rows of a sweep, best first by the figure called `by`; refused candidates last.
+
+    `shared`: how many candidates shared a pass, of which `equal` says whether the probe found them bit-equal
+    to evaluations of their own. `stopped`: it was stopped, and only what was measured is here.
+    """
+
+    rows: tuple[Row, ...]
+    by: str
+    examples: int
+    noun: str
+    seconds: float
+    device: str
+    data: str
+    equal: bool = True
+    stopped: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: int) -> Row:
+        return self.rows[place]
+
+    @property
+    def measured(self) -> tuple[Row, ...]:
+        """The rows that have figures, best first."""
+        return tuple(row for row in self.rows if row.refused is None)
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """The rank of each measured row, from 1; what can't be told apart shares one."""
+        found: list[int] = []
+        costs = [row.cost(self.by) for row in self.measured]
+        scale = max(map(abs, costs), default=0.0)
+        for place, cost in enumerate(costs):
+            apart = place == 0 or abs(cost - costs[place - 1]) > TOLD_APART * scale
+            found.append(place + 1 if apart or not found else found[-1])
+        return tuple(found)
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """What each edit costs by the path it is made at, to colour the graph: `by`'s unit, higher is worse.
+
+        A path that several edits were tried at has the least of their costs.
+        """
+        found: dict[str, float] = {}
+        for row in self.measured:
+            for path in paths_of(row.step):
+                found[path] = min(row.cost(self.by), found.get(path, float("inf")))
+        return found
+
+    def best(self, count: int = 1) -> tuple[Operation, ...]:
+        """The steps of the best rows, as they are to be applied to the model that was swept.
+
+        Each was measured alone: together they may cost another amount. Raises SurgeryError for more than
+        there are.
+        """
+        measured = self.measured
+        if not 0 < count <= len(measured):
+            raise SurgeryError("the sweep has no such number of edits", got=count, expected=len(measured))
+        return tuple(row.step for row in measured[:count])
+
+    def __str__(self) -> str:
+        lines = [f"{'rank':>4}  {'edit':<48} {'parameters':>11}  {self.by}"]
+        for rank, row in zip(self.ranks, self.measured, strict=True):
+            shown = next(figure for figure in row.figures if self.by in (figure.name, figure.task))
+            saved = row.parameters[1] - row.parameters[0]
+            change = f"{'−' if saved < 0 else '+'}{short(abs(saved))}" if saved else "0"
+            lines.append(f"{rank:>4}  {python_of(row.step):<48} {change:>11}  {shown.text(explained=False)}")
+        for row in self.rows:
+            if row.refused is not None:
+                lines.append(f"   –  {python_of(row.step):<48} {'':>11}  {row.refused}")
+        lines.append(f"({self.data}; {self.examples:,} {self.noun}s, {self.seconds:.1f} s, {self.device})")
+        return "\n".join([*lines, *self.notes])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return {
+            "by": self.by,
+            "examples": self.examples,
+            "data": self.data,
+            "device": self.device,
+            "seconds": self.seconds,
+            "notes": list(self.notes),
+            "rows": [row_data(row) for row in self.rows],
+        }
+
+
+def paths_of(step: Operation) -> tuple[str, ...]:
+    """The paths that the first module field of a step was resolved to."""
+    for spec in step.specs:
+        value = getattr(step, spec.name)
+        if spec.kind == "paths":
+            return tuple(value.paths)
+        if spec.kind == "path" and value is not None:
+            return (str(value),)
+    return ()
+
+
+def row_data(row: Row) -> dict[str, Any]:
+    """A row as JSON values."""
+    return {
+        "step": step_data(row.step),
+        "parameters": list(row.parameters),
+        "figures": [figure.to_dict() for figure in row.figures],
+        "refused": row.refused,
+        "shared": row.shared,
+    }
+
+
+def row_from(data: dict[str, Any]) -> Row:
+    """The row that `row_data` wrote."""
+    return Row(
+        step_from(data["step"], "sweep"),
+        (int(data["parameters"][0]), int(data["parameters"][1])),
+        tuple(Figure.from_dict(item) for item in data["figures"]),
+        data["refused"],
+        bool(data["shared"]),
+    )

@@ -1,0 +1,174 @@
+"""A sweep: what each of many edits would cost, on the same examples."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from surgery.errors import SurgeryError
+from surgery.evaluate.device import is_out_of_memory
+from surgery.evaluate.evaluator import Asked, Evaluator, Progress
+from surgery.evaluate.measure import Place
+from surgery.evaluate.stopping import Stopped, checker
+from surgery.evaluate.sweep.report import Row, SweepReport, row_data, row_from
+from surgery.evaluate.sweep.sweeper import Make, Sweeper
+from surgery.operation import Operation
+from surgery.script import step_data
+
+LEAST_BATCHES = 2
+_SHARE = 0.6
+"""Of a forward, what a candidate costs on average where its edit lies anywhere in the model."""
+PREFERRED = ("accuracy", "perplexity", "kl")
+"""What candidates are ranked by: the first of these that is measured."""
+
+
+class Sweep:
+    """Measures `steps`, each alone on the base of `evaluator`.
+
+    `make` gives a resolved step and the model it makes; `blocks` is the list whose blocks candidates share,
+    None to run one after another. With `resume`, a file, what was measured is kept there row by row, and a
+    sweep of the same steps on the same model and examples goes on from it.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        steps: Sequence[Operation],
+        make: Make,
+        *,
+        blocks: str | None = None,
+        resume: Path | None = None,
+        identity: str = "",
+    ) -> None:
+        self.evaluator, self.steps, self.make, self.blocks = evaluator, list(steps), make, blocks
+        self.resume, self.identity = resume, identity
+
+    def run(
+        self,
+        budget_s: float,
+        tasks: Asked = None,
+        progress: Progress | None = None,
+        stop: threading.Event | None = None,
+    ) -> SweepReport:
+        """The report, within about `budget_s` seconds, two batches for each candidate at the least.
+
+        Once `stop` is set, what was measured by then; Stopped if that is nothing.
+        """
+        began = time.perf_counter()
+        with self.evaluator.at_work(checker(stop)) as check:
+            meter, notes = self.evaluator.meter(self.evaluator.original, tasks, None, check)
+            places = self._places(budget_s, meter)
+            kept = self._kept(len(places))
+            left = [step for step in self.steps if _key(step) not in kept]
+            sweeper = Sweeper(self.evaluator, self.make, self.blocks)
+            stopped = False
+            try:
+                for number, (step, row) in enumerate(zip(left, sweeper.rows(left, places, meter), strict=True)):
+                    kept[_key(step)] = row
+                    self._keep(kept, len(places))
+                    if progress is not None:
+                        progress((number + 1) / len(left), f"{len(kept)} of {len(self.steps)} edits")
+            except Stopped:
+                stopped = True
+                if not kept:
+                    raise
+        rows = [kept[_key(step)] for step in self.steps if _key(step) in kept]
+        return self._report(rows, places, time.perf_counter() - began, notes, stopped, sweeper.equal)
+
+    # Inside -----------------------------------------------------------------------------------
+
+    def _places(self, budget_s: float, meter: Any) -> list[Place]:
+        """The batches that the budget has time for, by what the base takes for the first."""
+        if not budget_s >= 0:
+            raise SurgeryError("a budget is a time", got=f"{budget_s} s", expected="0 s or more")
+        size, count = self.evaluator.batch_size, len(self.evaluator.examples)
+        batch, place = self.evaluator.batch(0, min(size, count))
+        began = time.perf_counter()
+        try:
+            meter.measured(batch, place)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise SurgeryError(
+                f"a batch of {size} does not fit into the memory of {self.evaluator.device}",
+                hint='`evaluate` first, which finds the size that does, or `device="cpu"`',
+            ) from error
+        one_s = _SHARE * max(time.perf_counter() - began, 1e-6) * max(1, len(self.steps))
+        fitting = count if math.isinf(budget_s) else int(budget_s / one_s)
+        batches = min(math.ceil(count / size), max(LEAST_BATCHES, fitting))
+        return [(start, min(start + size, count)) for start in range(0, batches * size, size)]
+
+    def _kept(self, batches: int) -> dict[str, Row]:
+        """The rows of an earlier run that was stopped; SurgeryError where it was of something else."""
+        if self.resume is None or not self.resume.exists():
+            return {}
+        try:
+            data = json.loads(self.resume.read_text(encoding="utf-8"))
+            rows, identity, were = data["rows"], data["identity"], data["batches"]
+            found = {key: row_from(row) for key, row in rows.items()}
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            raise SurgeryError("is no sweep that was stopped", path=str(self.resume)) from error
+        if identity != self.identity:
+            raise SurgeryError(
+                "the sweep to go on with was of another model, of other examples or measured otherwise",
+                path=str(self.resume),
+                hint="another file",
+            )
+        return found
+
+    def _keep(self, rows: dict[str, Row], batches: int) -> None:
+        if self.resume is None:
+            return
+        data = {"identity": self.identity, "batches": batches, "rows": {k: row_data(r) for k, r in rows.items()}}
+        partial = self.resume.with_name(f".{self.resume.name}.partial")
+        partial.write_text(json.dumps(data), encoding="utf-8")
+        os.replace(partial, self.resume)
+
+    def _report(
+        self, rows: list[Row], places: list[Place], seconds: float, notes: list[str], stopped: bool, equal: bool
+    ) -> SweepReport:
+        examples, by = self.evaluator.examples, _ranked_by(rows)
+        found = list(notes)
+        shared = sum(row.shared for row in rows)
+        if shared:
+            how = "bit-equal to" if equal else "equal up to rounding to"
+            found.append(f"{shared} of {len(rows)} edits shared a pass, {how} evaluations of their own.")
+        if stopped:
+            found.append(f"Stopped: {len(rows)} of {len(self.steps)} edits were measured.")
+        measured = sorted((row for row in rows if row.refused is None), key=lambda row: row.cost(by))
+        return SweepReport(
+            rows=(*measured, *(row for row in rows if row.refused is not None)),
+            by=by,
+            examples=places[-1][1],
+            noun=examples.noun,
+            seconds=seconds,
+            device=str(self.evaluator.device),
+            data=examples.label,
+            equal=equal,
+            stopped=stopped,
+            notes=tuple(found),
+        )
+
+
+def _ranked_by(rows: list[Row]) -> str:
+    figures = next((row.figures for row in rows if row.figures), ())
+    if not figures:
+        raise SurgeryError(
+            "no edit of the sweep could be measured", got=next((row.refused for row in rows), "no edits")
+        )
+    names = [figure.name for figure in figures]
+    return next((name for name in PREFERRED if name in names), names[0])
+
+
+def _key(step: Operation) -> str:
+    return hashlib.sha256(json.dumps(step_data(step), sort_keys=True).encode()).hexdigest()[:16]
