@@ -56,9 +56,7 @@ def gathered(
     return found, tuple(failed)
 
 
-def named(
-    kind: Kind, name: str, known: Mapping[str, type[T]], failed: Iterable[Unavailable]
-) -> type[T]:
+def named(kind: Kind, name: str, known: Mapping[str, type[T]], failed: Iterable[Unavailable]) -> type[T]:
     """The class called `name`; SurgeryError with the nearest name, or the reason it cannot be had."""
     if name in known:
         return known[name]
