@@ -1,4 +1,4 @@
-"""The typed fields of operations: what the script's schema, listings and the studio's form read.
+"""The typed fields of operations and tasks: what the script's schema, listings and the studio's form read.
 
 A field's annotation is its kind. `Targets` and `Target` hold a selector and the paths it resolved to;
 `Targets` also how many they must be, if somebody said so.
@@ -104,7 +104,7 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
 ) -> Any:
-    """A dataclass field of an operation with its help line and inclusive bounds."""
+    """A dataclass field of an operation or a task with its help line and inclusive bounds."""
     metadata = {"help": help, "minimum": minimum, "maximum": maximum}
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -125,7 +125,7 @@ _KINDS: dict[Any, Kind] = {
 
 
 def field_specs(cls: type[Any]) -> tuple[FieldSpec, ...]:
-    """The fields of an operation's dataclass, in order."""
+    """The fields of the dataclass of an operation or a task, in order."""
     hints = typing.get_type_hints(cls)
     return tuple(_spec(item, hints[item.name]) for item in dataclasses.fields(cls) if item.init)
 

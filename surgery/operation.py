@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, Self
@@ -11,40 +10,32 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 
 from graph.nodes import ModuleGraph
-from graph.paths import nearest
 from surgery.edits import Edit
 from surgery.errors import SurgeryError
-from surgery.fields import FieldSpec, Target, Targets, coerce, field_specs
+from surgery.fields import Target, Targets
 from surgery.measures import Measured
 from surgery.model import Patient
 from surgery.selecting import listed, resolve, resolved
+from surgery.typed import Typed, declared
 
 Group = Literal["tie", "untie", "merge", "prune", "arrange", "attach", "adjust"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Operation(ABC):
+class Operation(Typed, ABC):
     """A kind of edit with its values. Subclasses are frozen dataclasses made with `@operation`.
 
     Fields are given as text, numbers and flags and checked when the object is made; selectors are
     resolved against a state by `resolved`. `plan` sees resolved fields only.
     """
 
-    name: ClassVar[str]
-    title: ClassVar[str]
     group: ClassVar[Group]
-    source: ClassVar[str]
-    specs: ClassVar[tuple[FieldSpec, ...]]
-
-    def __post_init__(self) -> None:
-        for spec in self.specs:
-            object.__setattr__(self, spec.name, coerce(spec, getattr(self, spec.name), self.name))
 
     @abstractmethod
     def plan(self, patient: Patient) -> Iterator[Edit]:
         """The edits that do it. Reads the patient and changes nothing; raises SurgeryError to refuse."""
 
-    def check(self, before: ModuleGraph, after: ModuleGraph) -> None:  # noqa: B027  most have nothing to add
+    def check(self, before: ModuleGraph, after: ModuleGraph) -> None:
         """Refuses what the traces before and after show to be another edit than was meant.
 
         The paths are resolved. Where there are no example inputs, neither graph has calls.
@@ -75,39 +66,6 @@ class Operation(ABC):
     def keeps_structure(self) -> bool:
         """Whether only values change: modules, shapes and ties stay, so that a rebuild may skip the step."""
         return False
-
-    @classmethod
-    def summary(cls) -> str:
-        """The first line of the docstring: what becomes true."""
-        return (inspect.getdoc(cls) or "").partition("\n")[0]
-
-    @classmethod
-    def of(cls, *values: Any, **named: Any) -> Self:
-        """An operation from values in the order of the fields, as `s.tie("a", to="b")` gives them."""
-        names = [spec.name for spec in cls.specs if spec.is_asked]
-        if len(values) > len(names):
-            raise SurgeryError(f"{cls.name} has {len(names)} fields", got=f"{len(values)} values")
-        given = dict(zip(names, values, strict=False))
-        if twice := sorted(given.keys() & named.keys()):
-            raise SurgeryError(f"{cls.name}.{twice[0]} is given twice")
-        return cls.from_fields(given | named)
-
-    @classmethod
-    def from_fields(cls, values: dict[str, Any]) -> Self:
-        """An operation from its fields by name; unknown and missing ones are refused."""
-        names = [spec.name for spec in cls.specs]
-        for key in values:
-            if key not in names:
-                near = nearest(key, names, 1)
-                raise SurgeryError(
-                    f"{cls.name} has no field {key!r}",
-                    expected=f"one of {', '.join(names)}",
-                    hint=f"`{near[0]}`" if near else None,
-                )
-        missing = [spec.name for spec in cls.specs if spec.required and spec.name not in values]
-        if missing:
-            raise SurgeryError(f"{cls.name} needs a value for {' and '.join(missing)}")
-        return cls(**values)
 
     def resolved(self, patient: Patient) -> Self:
         """The same operation with every selector resolved in this state.
@@ -140,9 +98,8 @@ def operation(*, title: str, group: Group, source: str) -> Any:
     """Makes a class a frozen keyword-only dataclass with title, group in the studio, and source."""
 
     def decorate(cls: type[Operation]) -> type[Operation]:
-        made = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
-        made.name, made.title, made.group, made.source = cls.__name__.lower(), title, group, source
-        made.specs = field_specs(made)
+        made: type[Operation] = declared(cls, title=title, source=source)
+        made.group = group
         return made
 
     return decorate

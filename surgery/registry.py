@@ -4,23 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from inspect import isabstract
+from importlib.metadata import entry_points
 
-from graph.paths import nearest
-from surgery.errors import SurgeryError
+from surgery.entries import Kind, Unavailable, gathered, named
 from surgery.operation import Operation
 
 ENTRY_POINTS = "surgery.operations"
-
-
-@dataclass(frozen=True)
-class Unavailable:
-    """An operation that a package brings and that cannot be had: its name, where it should come from, why."""
-
-    name: str
-    source: str
-    reason: str
+_KIND = Kind(Operation, "operation", "@operation", "plan")
 
 
 @dataclass(frozen=True)
@@ -46,33 +36,12 @@ def register() -> Register:
     """What there is; a package that fails, or takes a name that is not free, costs no other anything."""
     from surgery.operations import BUILT_IN
 
-    found: dict[str, type[Operation]] = {cls.name: cls for cls in BUILT_IN}
-    failed: list[Unavailable] = []
-    for point in entry_points(group=ENTRY_POINTS):
-        loaded = _loaded(point, found)
-        if isinstance(loaded, Unavailable):
-            failed.append(loaded)
-        else:
-            found[loaded.name] = loaded
-    return Register(found, tuple(failed))
+    return Register(*gathered(_KIND, BUILT_IN, entry_points(group=ENTRY_POINTS), _reason))
 
 
 def operation_named(name: str) -> type[Operation]:
     """The operation called `name`; SurgeryError with the nearest name, or the reason it cannot be had."""
-    known = operations()
-    if name in known:
-        return known[name]
-    if failed := unavailable(name):
-        raise SurgeryError(
-            f"the operation {name!r} of {failed.source} cannot be had: {failed.reason}",
-            hint="mending or updating the package that brings it",
-        )
-    near = nearest(name, list(known), 1)
-    raise SurgeryError(
-        f"no operation is called {name!r}",
-        expected=f"one of {', '.join(sorted(known))}",
-        hint=f"`{near[0]}`" if near else "installing the package that brings it",
-    )
+    return named(_KIND, name, operations(), register().unavailable)
 
 
 def why_not(name: str) -> str:
@@ -88,19 +57,5 @@ def reserved() -> set[str]:
     return {*dir(Session), "opened", "model", "history", "tracing", "lock"}
 
 
-def _loaded(point: EntryPoint, taken: dict[str, type[Operation]]) -> type[Operation] | Unavailable:
-    """The class that an entry point names, or why it cannot be had."""
-    try:
-        cls = point.load()
-    except (Exception, SystemExit) as error:  # it is somebody else's code
-        reason = f"{type(error).__name__}: {error}".rstrip(": ").partition("\n")[0]
-        return Unavailable(point.name, point.value, reason)
-    if not (isinstance(cls, type) and issubclass(cls, Operation) and isinstance(vars(cls).get("name"), str)):
-        return Unavailable(point.name, point.value, "it is no class made with @operation")
-    if isabstract(cls):
-        return Unavailable(cls.name, point.value, "it has no plan")
-    if cls.name in taken:
-        return Unavailable(cls.name, point.value, "its name is taken by another operation")
-    if cls.name in reserved():
-        return Unavailable(cls.name, point.value, f"its name is that of the session's own `s.{cls.name}`")
-    return cls
+def _reason(name: str) -> str | None:
+    return f"its name is that of the session's own `s.{name}`" if name in reserved() else None

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from surgery.errors import SurgeryError
-from surgery.fields import Found, Parent, Target, Targets
+from surgery.fields import Target, Targets
 from surgery.measures import Measured, read_sidecar, write_sidecar
 from surgery.operation import Operation
 from surgery.registry import operation_named
+from surgery.typed import plain_fields
 
 FORMAT, VERSION = "surgery-script", 1
 
@@ -154,7 +155,7 @@ def _found(step: Operation, sidecar: Mapping[str, torch.Tensor]) -> Operation:
 
 def step_data(step: Operation) -> dict[str, Any]:
     """A step as plain data: the operation's name and every field."""
-    return {"operation": step.name} | {spec.name: _plain(getattr(step, spec.name)) for spec in step.specs}
+    return {"operation": step.name} | plain_fields(step)
 
 
 def step_from(data: Any, where: str) -> Operation:
@@ -204,21 +205,6 @@ def made_with(device: str = "cpu") -> dict[str, str]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "device": device,
     }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Targets):
-        counted = {} if value.count is None else {"expect": value.count}
-        return {"select": value.select, "paths": list(value.paths)} | counted
-    if isinstance(value, Target):
-        return {"select": value.select, "path": value.path}
-    if isinstance(value, Measured):
-        return value.data()
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Parent):
-        return {"source": value.source, "fingerprint": value.fingerprint}
-    return value.data if isinstance(value, Found) else value
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

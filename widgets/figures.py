@@ -6,11 +6,13 @@ from typing import Any, Literal
 
 from graph.costs import Costs
 from graph.units import short
-from surgery.evaluate import Report
+from surgery.evaluate import Figure, Report
+from surgery.evaluate.report import figure_now
 from surgery.preview import Preview
 
 Tone = Literal["better", "worse", "none"]
 MINUS = "−"
+TIPS = {"agreement": "how often the likeliest answer is the one before surgery"}
 
 
 def signed(number: float, unit: str = "") -> str:
@@ -58,51 +60,59 @@ def figures(base: Costs, now: Costs, report: Report | None) -> list[dict[str, An
                 f"MACs per {now.unit}", base.macs_per_token, now.macs_per_token, "", "multiply-accumulates"
             )
         )
-    if report is None:
-        return found
-    if report.perplexity is not None:
-        found.append(
-            {
-                "label": "Perplexity",
-                "before": "" if report.unchanged else f"{report.perplexity.before:.2f}",
-                "after": f"{report.perplexity.after:.2f}",
-                "change": "no change" if report.unchanged else change_text(report),
-                "tone": perplexity_tone(report),
-                "tip": f"on {report.data}; ± is the 95 % half-width of the paired change",
-            }
-        )
-    width = report.agreement.interval
-    found.append(
-        {
-            "label": "Agreement",
+    return found + [quality_figure(figure, report) for figure in _foremost(report)] if report else found
+
+
+def quality_figure(figure: Figure, report: Report) -> dict[str, Any]:
+    """One measured figure of the top bar."""
+    unit = f" {figure.unit}" if figure.unit else ""
+    after = f"{figure.after:.{figure.decimals}f}{unit}"
+    if figure.before is None:
+        half = figure.half_width
+        tip = TIPS.get(figure.name, f"beside the original, on {report.data}")
+        return {
+            "label": title(figure),
             "before": "",
-            "after": f"{report.agreement.value:.1f} %",
-            "change": f"± {width.half_width:.1f}" if width and width.half_width else "",
+            "after": after,
+            "change": f"± {half:.{figure.decimals}f}" if half else "",
             "tone": "none",
-            "tip": "how often the most likely token is the one before surgery",
+            "tip": tip,
         }
-    )
-    return found
+    return {
+        "label": title(figure),
+        "before": "" if figure.unchanged else f"{figure.before:.{figure.decimals}f}",
+        "after": after,
+        "change": "no change" if figure.unchanged else change_text(figure),
+        "tone": tone(figure),
+        "tip": f"on {report.data}; ± is the 95 % half-width of the paired change",
+    }
 
 
-def change_text(report: Report) -> str:
+def _foremost(report: Report) -> list[Figure]:
+    """What the top bar has room for: figures before and after, and the first beside the original."""
+    both = [figure for figure in report.results if figure.before is not None][:2]
+    return both + [figure for figure in report.results if figure.before is None][:1]
+
+
+def title(figure: Figure) -> str:
+    """The figure's name as a heading; a module's path stays as it is."""
+    return figure.name if "." in figure.name else figure.name[:1].upper() + figure.name[1:]
+
+
+def change_text(figure: Figure) -> str:
     """`+0.27 ± 0.03`, or that the change cannot be told from none."""
-    change = report.perplexity
-    if change is None:
-        return ""
-    half = change.interval.half_width if change.interval else 0.0
+    half = figure.half_width
     width = f" ± {half:{'.2f' if half >= 0.005 else '.1g'}}" if half else ""
-    sign = "+" if change.difference >= 0 else MINUS
-    text = f"{sign}{abs(change.difference):.2f}{width}"
-    return f"{text}, not measurable" if change.no_change else text
+    sign = "+" if figure.difference >= 0 else MINUS
+    text = f"{sign}{abs(figure.difference):.2f}{width}"
+    return f"{text}, not measurable" if figure.no_change else text
 
 
-def perplexity_tone(report: Report) -> Tone:
-    """Better or worse only where the interval excludes zero."""
-    change = report.perplexity
-    if change is None or change.no_change:
+def tone(figure: Figure) -> Tone:
+    """Better or worse only where there is a before, and the interval excludes zero."""
+    if figure.before is None or figure.no_change:
         return "none"
-    return "worse" if change.difference > 0 else "better"
+    return "better" if (figure.difference > 0) == (figure.better == "higher") else "worse"
 
 
 def preview_rows(preview: Preview) -> list[dict[str, Any]]:
@@ -128,37 +138,9 @@ def preview_rows(preview: Preview) -> list[dict[str, Any]]:
 def report_state(report: Report | None, parameters: tuple[int, int]) -> dict[str, Any]:
     """The report panel: one sentence, then each figure with its interval."""
     if report is None:
-        empty = "Press Evaluate (E): fidelity to the original and perplexity, with intervals."
+        empty = "Press Evaluate (E): what the edits cost, with intervals."
         return {"title": "Evaluation", "sentence": None, "rows": [], "note": None, "empty": empty}
-    rows: list[dict[str, Any]] = []
-    change = report.perplexity
-    if change is not None:
-        low, high = (change.interval.low, change.interval.high) if change.interval else (0.0, 0.0)
-        rows.append(
-            {
-                "label": "Perplexity",
-                "before": f"{change.before:.3f}",
-                "after": f"{change.after:.3f}",
-                "change": f"{change.difference:+.3f}".replace("-", MINUS),
-                "interval": f"{low:+.3f} to {high:+.3f}".replace("-", MINUS),
-                "tone": perplexity_tone(report),
-            }
-        )
-    for label, value, interval, form in (
-        ("Agreement", report.agreement.value, report.agreement.interval, "{:.1f} %"),
-        ("KL, nats per token", report.kl.value, report.kl.interval, "{:.4f}"),
-    ):
-        span = f"{form.format(interval.low)} to {form.format(interval.high)}" if interval else ""
-        rows.append(
-            {
-                "label": label,
-                "before": "",
-                "after": form.format(value),
-                "change": "",
-                "interval": span,
-                "tone": "none",
-            }
-        )
+    rows = [figure_row(figure, report) for figure in report.results]
     rows.append(
         {
             "label": "Parameters",
@@ -169,7 +151,7 @@ def report_state(report: Report | None, parameters: tuple[int, int]) -> dict[str
             "tone": less_is_better(*parameters),
         }
     )
-    amount = f"{report.examples:,} windows, {report.tokens:,} tokens"
+    amount = report.amount + (f", {report.tokens:,} tokens" if report.tokens else "")
     note = f"{report.data}; {amount}, {report.seconds:.1f} s, {report.device}"
     sentence = sentence_of(report, parameters)
     return {
@@ -181,13 +163,40 @@ def report_state(report: Report | None, parameters: tuple[int, int]) -> dict[str
     }
 
 
+def figure_row(figure: Figure, report: Report) -> dict[str, Any]:
+    """A row of the report panel."""
+    per = "token" if report.tokens else report.noun
+    unit = f", {figure.unit} per {per}" if figure.unit not in ("", "%") else ""
+    row = {"label": title(figure) + unit, "before": "", "change": "", "interval": "", "tone": tone(figure)}
+    interval, percent = figure.interval, " %" if figure.unit == "%" else ""
+    if figure.before is None:
+        places = figure.decimals if percent else figure.decimals + 1
+        row["after"] = f"{figure.after:.{places}f}{percent}"
+        if interval:
+            row["interval"] = f"{interval.low:.{places}f}{percent} to {interval.high:.{places}f}{percent}"
+        return row
+    places = figure.decimals + (0 if percent else 1)
+    row["before"], row["after"] = (
+        f"{figure.before:.{places}f}{percent}",
+        f"{figure.after:.{places}f}{percent}",
+    )
+    row["change"] = f"{figure.difference:+.{places}f}".replace("-", MINUS)
+    if interval:
+        row["interval"] = f"{interval.low:+.{places}f} to {interval.high:+.{places}f}".replace("-", MINUS)
+    return row
+
+
 def sentence_of(report: Report, parameters: tuple[int, int]) -> str:
     """`perplexity 3.44 → 3.71, +0.27 ± 0.03 (…), agreement 91 %, 2.9 M → 2.6 M parameters`."""
     parts = ["no change" if report.unchanged else ""]
-    if report.perplexity is not None:
-        shown = f"{report.perplexity.before:.2f}" if report.unchanged else report.perplexity.text()
-        parts.append(f"perplexity {shown}")
-    parts.append(f"agreement {report.agreement.value:.0f} %")
+    for figure in _foremost(report):
+        if figure.before is None:
+            places = 0 if figure.unit == "%" else figure.decimals
+            unit = f" {figure.unit}" if figure.unit else ""
+            parts.append(f"{figure.name} {figure.after:.{places}f}{unit}")
+        else:
+            shown = figure_now(figure) if report.unchanged else f"{figure.name} {figure.text()}"
+            parts.append(shown)
     before, after = (short(count) for count in parameters)
     parts.append(f"{before} → {after} parameters" if before != after else f"{after} parameters")
     return ", ".join(part for part in parts if part)

@@ -7,6 +7,7 @@ from typing import Any
 from graph.costs import costs
 from graph.nodes import ModuleGraph
 from graph.units import short
+from surgery.evaluate import Figure
 from surgery.fields import Target, Targets
 from surgery.history import State
 from surgery.script import python_of_all
@@ -50,39 +51,38 @@ def label(state: State) -> str:
 
 
 def metric(state: State) -> str | None:
-    """Perplexity if it was measured in this state, else agreement, else None."""
-    if state.report is None:
+    """The main figure that was measured in this state, such as the perplexity; else None."""
+    figure = state.report.main if state.report else None
+    if figure is None:
         return None
-    if state.report.perplexity is not None:
-        return f"{state.report.perplexity.after:.2f}"
-    return f"{state.report.agreement.value:.1f} %"
+    unit = f" {figure.unit}" if figure.unit else ""
+    return f"{figure.after:.{figure.decimals}f}{unit}"
 
 
 def points(session: Session) -> list[dict[str, Any]]:
-    """The measured states for the chart: parameters, perplexity (or agreement), interval and label.
+    """The measured states for the chart: parameters, the main figure, interval and label.
 
-    The original is one of them as soon as any state was compared with it.
+    Only states of which the figure measured last was measured. The original is one of them as soon as any
+    state was compared with it.
     """
-    found = []
     latest = next((state.report for state in reversed([*session.history]) if state.report), None)
-    base = session.history.base
-    if latest is not None and base.report is None and base.graph is not None:
-        before = latest.perplexity.before if latest.perplexity else 100.0
-        found.append(_point(session, base, base.graph, before, 0.0, latest.perplexity is not None))
+    shown, base = latest.main if latest else None, session.history.base
+    if shown is None:
+        return []
+    found = []
+    if base.report is None and base.graph is not None:
+        before = shown.before if shown.before is not None else shown.perfect
+        found.append(_point(session, base, base.graph, before or 0.0, 0.0, shown))
     for state in session.history:
-        report = state.report
-        if report is None or state.graph is None:
+        figure = state.report.get(shown.name) if state.report else None
+        if figure is None or state.graph is None:
             continue
-        change = report.perplexity
-        value = change.after if change else report.agreement.value
-        interval = change.interval if change else report.agreement.interval
-        width = interval.half_width if interval else 0.0
-        found.append(_point(session, state, state.graph, value, width, change is not None))
+        found.append(_point(session, state, state.graph, figure.after, figure.half_width, shown))
     return found
 
 
 def _point(
-    session: Session, state: State, graph: ModuleGraph, value: float, half_width: float, perplexity: bool
+    session: Session, state: State, graph: ModuleGraph, value: float, half_width: float, shown: Figure
 ) -> dict[str, Any]:
     return {
         "id": state.id,
@@ -90,6 +90,6 @@ def _point(
         "parameters": costs(graph).parameters,
         "value": value,
         "half_width": half_width,
-        "metric": "perplexity" if perplexity else "agreement, %",
+        "metric": f"{shown.name}, {shown.unit}" if shown.unit else shown.name,
         "current": state is session.history.current,
     }

@@ -44,3 +44,8 @@ def digits(held_out: bool) -> tuple[torch.Tensor, torch.Tensor]:
 def training_batches() -> list[torch.Tensor]:
     """The images to train on in batches of 128, (128, 1, 8, 8) and a smaller last one."""
     return list(digits(held_out=False)[0].split(128))
+
+
+def held_out() -> tuple[torch.Tensor, torch.Tensor]:
+    """The images and labels that none of the demonstration models saw."""
+    return digits(held_out=True)

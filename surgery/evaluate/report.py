@@ -1,111 +1,122 @@
 """What an evaluation found, as a record and as a sentence."""
 
-import math
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from surgery.errors import SurgeryError
+from surgery.evaluate.figure import Figure
 from surgery.evaluate.statistics import Interval
 
-
-@dataclass(frozen=True)
-class Measured:
-    """A figure of the edited model and its 95 % interval (None from a single example)."""
-
-    value: float
-    interval: Interval | None
-
-    def text(self, unit: str, decimals: int) -> str:
-        """`91.2 % ± 0.4`, with as many decimals as the interval supports; `decimals` where there is none."""
-        width = self.interval.half_width if self.interval else 0.0
-        places = _decimals(width, decimals)
-        return f"{self.value:,.{places}f}{unit}" + (f" ± {width:,.{places}f}" if width else "")
-
-
-@dataclass(frozen=True)
-class Change:
-    """A figure before and after surgery; `interval` is the 95 % interval of the paired difference."""
-
-    before: float
-    after: float
-    difference: float
-    interval: Interval | None
-
-    @property
-    def no_change(self) -> bool:
-        """Whether the examples cannot tell the difference from none."""
-        return self.difference == 0 or (self.interval is not None and 0 in self.interval)
-
-    def text(self) -> str:
-        """`3.44 → 3.71, +0.27 ± 0.03 (95 % half-width of the paired change)`."""
-        width = self.interval.half_width if self.interval else 0.0
-        places = max(_decimals(width, 2), 2 if max(self.before, self.after) < 100 else 0)
-        moved = f"{self.before:,.{places}f} → {self.after:,.{places}f}"
-        by = f"{self.difference:+,.{places}f}".replace("-", "−")
-        by += f" ± {width:,.{places}f} (95 % half-width of the paired change)" if width else ""
-        return f"{moved}, no measurable change: {by}" if self.no_change else f"{moved}, {by}"
+MOST_SAID = 4
+"""Figures of one task that a sentence names one by one; of more it names the worst."""
 
 
 @dataclass(frozen=True)
 class Report:
     """One evaluation of an edited model against the model before surgery.
 
-    `perplexity` is None where it would mean nothing (random tokens, a model that looks ahead);
-    `agreement` is in per cent, `kl` in nats per token; `tokens` counts the real tokens of the
-    `examples` windows; `notes` are sentences a reader must know to trust the figures.
+    `results` are the figures, in the order of the tasks; `report["perplexity"]` is one by its name or that of
+    its task. `tokens` counts the real tokens of the `examples`, 0 where they are none; `notes` are sentences
+    a reader must know to trust the figures. What was not measured is not among the results.
     """
 
-    perplexity: Change | None
-    agreement: Measured
-    kl: Measured
+    results: tuple[Figure, ...]
     examples: int
+    noun: str
     tokens: int
     seconds: float
     device: str
     data: str
     notes: tuple[str, ...] = ()
 
+    def __getitem__(self, name: str) -> Figure:
+        found = self.get(name)
+        if found is None:
+            raise SurgeryError(
+                "no such figure was measured",
+                path=name,
+                expected=f"one of {', '.join(figure.name for figure in self.results)}",
+                hint=f"`s.evaluate(tasks=[{name!r}])`",
+            )
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def get(self, name: str) -> Figure | None:
+        """The figure of this name, else the first of the task of this name; None if it was not measured."""
+        named = (figure for figure in self.results if figure.name == name)
+        return next(named, None) or next((figure for figure in self.results if figure.task == name), None)
+
+    @property
+    def main(self) -> Figure | None:
+        """What stands for the report where there is room for one figure: the first."""
+        return next(iter(self.results), None)
+
     @property
     def unchanged(self) -> bool:
-        """Whether every prediction is the one of the model before surgery, exactly."""
-        still = self.perplexity is None or self.perplexity.difference == 0
-        return still and self.kl.value == 0 and self.agreement.value == 100
+        """Whether every figure is exactly what it was."""
+        return bool(self.results) and all(figure.unchanged for figure in self.results)
+
+    @property
+    def amount(self) -> str:
+        """`40 windows`, `1 image`."""
+        return f"{self.examples:,} {self.noun}{'' if self.examples == 1 else 's'}"
 
     def __str__(self) -> str:
-        parts = []
-        if self.unchanged:
-            parts.append("no change")
-        if self.perplexity is not None:
-            text = f"{self.perplexity.before:,.2f}" if self.unchanged else self.perplexity.text()
-            parts.append(f"perplexity {text}")
-        if not self.unchanged:
-            parts += [f"agreement {self.agreement.text(' %', 1)}", f"KL {_kl(self.kl)} nats"]
-        windows = f"{self.examples:,} window" + ("s" if self.examples != 1 else "")
-        where = f"({self.data}; {windows}, {self.seconds:.1f} s, {self.device})"
-        sentence = f"{', '.join(parts)} {where}"
+        where = f"({self.data}; {self.amount}, {self.seconds:.1f} s, {self.device})"
+        sentence = " ".join(part for part in (", ".join(self._parts()), where) if part)
         return " ".join([f"{sentence}.", *self.notes]) if self.notes else sentence
+
+    def _parts(self) -> list[str]:
+        parts, explained = ["no change"] if self.unchanged else [], True
+        for task in dict.fromkeys(figure.task for figure in self.results):
+            found = [figure for figure in self.results if figure.task == task]
+            if self.unchanged:
+                parts += [figure_now(figure) for figure in found if figure.before is not None]
+            elif len(found) > MOST_SAID:
+                parts.append(_worst(task, found))
+            else:
+                for figure in found:
+                    parts.append(f"{figure.name} {figure.text(explained=explained)}")
+                    explained = explained and figure.before is None
+        return parts
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON values."""
-        return asdict(self) | {"notes": list(self.notes)}
+        return asdict(self) | {
+            "results": [asdict(figure) for figure in self.results],
+            "notes": list(self.notes),
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The report `to_dict` wrote. Raises SurgeryError for missing or unknown keys."""
         values = dict(_known(cls, data))
-        if values["perplexity"] is not None:
-            values["perplexity"] = Change(**_with_interval(Change, values["perplexity"]))
-        for name in ("agreement", "kl"):
-            values[name] = Measured(**_with_interval(Measured, values[name]))
+        values["results"] = tuple(_figure(item) for item in values["results"])
         return cls(**values | {"notes": tuple(values["notes"])})
 
 
-def _with_interval(record: type, data: Mapping[str, Any]) -> dict[str, Any]:
-    values = dict(_known(record, data))
+def figure_now(figure: Figure) -> str:
+    """`perplexity 3.44`: a figure that did not change."""
+    unit = f" {figure.unit}" if figure.unit else ""
+    return f"{figure.name} {figure.after:,.{figure.decimals}f}{unit}"
+
+
+def _worst(task: str, found: list[Figure]) -> str:
+    sign = 1 if found[0].better == "higher" else -1
+    worst = min(found, key=lambda figure: sign * figure.after)
+    return f"{task}: of {len(found)} the worst is {worst.name} with {worst.text(explained=False)}"
+
+
+def _figure(data: Mapping[str, Any]) -> Figure:
+    values = dict(_known(Figure, data))
     if values["interval"] is not None:
         values["interval"] = Interval(**_known(Interval, values["interval"]))
-    return values
+    return Figure(**values)
 
 
 def _known(record: type, data: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -118,14 +129,3 @@ def _known(record: type, data: Mapping[str, Any]) -> Mapping[str, Any]:
             expected=expected,
         )
     return data
-
-
-def _kl(measured: Measured) -> str:
-    return measured.text("", 3)
-
-
-def _decimals(half_width: float, otherwise: int) -> int:
-    """Decimals that show one significant digit of the half-width, six at most."""
-    if half_width <= 0 or not math.isfinite(half_width):
-        return otherwise
-    return min(6, max(0, -math.floor(math.log10(half_width))))

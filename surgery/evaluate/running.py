@@ -1,7 +1,9 @@
-"""A model on a shell of its own, giving logits for batches."""
+"""A model on a shell of its own, answering batches: the one place where models are called."""
+
+from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,9 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from surgery.errors import SurgeryError
-from surgery.evaluate.data import Batch
+from surgery.evaluate.answer import Answer, Wants
+from surgery.evaluate.data.examples import MASK, Batch
 from surgery.evaluate.device import autocast, is_mixed, is_out_of_memory
+from surgery.evaluate.pooling import embedding_in, first_tensor
+from surgery.evaluate.prompts import continued
 from surgery.evaluate.stopping import Stopped
+
+KEEP = "logits_to_keep"
 
 
 class Runner:
@@ -20,17 +27,70 @@ class Runner:
     def __init__(self, model: nn.Module, device: torch.device, *, exact: bool, whose: str) -> None:
         self.model, self.device, self.exact, self.whose = model, device, exact, whose
         self.mixed = is_mixed(device, model, exact=exact)
-        self._names = set(inspect.signature(model.forward).parameters)
+        parameters = inspect.signature(model.forward).parameters.values()
+        self._names = {item.name for item in parameters}
+        places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        named = any(item.kind is inspect.Parameter.VAR_KEYWORD for item in parameters)
+        self._by_name = named and not any(item.kind in places for item in parameters)
+        prefix = getattr(model, "base_model_prefix", "")
+        self._base = prefix if isinstance(prefix, str) and prefix in model._modules else None
 
-    def logits(self, batch: Batch) -> Tensor:
-        """Logits (examples, window, vocabulary) of a batch on the device.
+    @property
+    def is_single(self) -> bool:
+        """Whether it computes in float32."""
+        kinds = {parameter.dtype for parameter in self.model.parameters() if parameter.is_floating_point()}
+        return not self.mixed and kinds <= {torch.float32, torch.float64}
 
-        Raises SurgeryError when the model fails or gives something else; Stopped and
-        out-of-memory pass through.
+    def takes(self, name: str) -> bool:
+        """Whether the forward has an argument called `name`."""
+        return name in self._names or self._by_name
+
+    def answer(self, batch: Batch, place: tuple[int, int], wants: Wants) -> Answer:
+        """What the model gives on a batch on the device; `place`: where it starts and stops in the examples.
+
+        The body of a model runs once; logits are made where they are asked for, by the model's own root, so
+        that its scaling stays its own. Raises SurgeryError when the model fails; Stopped and out-of-memory
+        pass through.
         """
+        with self._guarded():
+            tokens = continued(self.model, batch, wants.generation) if wants.generation else None
+            if not wants.forward:
+                return Answer(tokens=tokens)
+            positional, named = self._arguments(batch)
+            first = torch.zeros(1, dtype=torch.int64, device=self.device)
+            sliceable = KEEP in self._names and self._base is not None and batch.ids is not None
+            with self._heard(dict(wants.hidden)) as heard:
+                output = self.model(*positional, **named, **({KEEP: first} if sliceable else {}))
+            logits = _logits_in(output)
+            body = heard.get(_BODY, [])
+            sliced = sliceable and len(body) == 1 and logits is not None and logits.shape[1:2] == (1,)
+            if sliceable and not sliced:  # it has places left out, and would not say which
+                output = self.model(*positional, **named)
+                logits = _logits_in(output)
+        hidden = {name: _once(name, heard[name]) for name, _ in wants.hidden}
+        pooled = embedding_in(output, body[0] if body else None, batch) if wants.embedding else None
+        if logits is None or not wants.logits:
+            return Answer(hidden=hidden, embedding=pooled, tokens=tokens)
+        if sliced and batch.ids is not None:
+            shape = (batch.ids.shape[1], logits.shape[-1])
+            at: Callable[[Tensor], Tensor] = lambda places: self._root(body[0], positional, named, places)  # noqa: E731
+            return Answer(shape, at, hidden, pooled, tokens, per_position=True, sliced=True)
+        whole, per_position = self._whole(logits, batch)
+        shape = (whole.shape[1], whole.shape[2])
+        return Answer(shape, lambda places: whole[:, places].float(), hidden, pooled, tokens, per_position)
+
+    def given(self, function: Callable[[nn.Module, Batch], Any], batch: Batch, place: tuple[int, int]) -> Any:
+        """What a function of the user's gives on the model and a batch."""
+        with self._guarded():
+            return function(self.model, batch)
+
+    # Inside -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
         try:
             with autocast(self.device, self.model, exact=self.exact):
-                output = self._call(batch)
+                yield
         except (Stopped, SurgeryError):
             raise
         except Exception as error:
@@ -38,27 +98,67 @@ class Runner:
                 raise
             text = f"{type(error).__name__}: {error}".strip()
             raise SurgeryError(f"{self.whose} cannot run on these examples: {text}") from error
-        return self._checked(_logits_in(output), batch)
 
-    def _call(self, batch: Batch) -> Any:
-        words: dict[str, Any] = {}
+    def _arguments(self, batch: Batch) -> tuple[list[Tensor], dict[str, Any]]:
+        """The inputs by position and by name; a mask that the model does not take is left out."""
+        positional: list[Tensor] = []
+        named: dict[str, Any] = {}
+        for name, value in batch.inputs.items():
+            if self.takes(name):
+                named[name] = value
+            elif name != MASK:
+                positional.append(value)
         if "use_cache" in self._names:
-            words["use_cache"] = False
-        if batch.mask is not None and "attention_mask" in self._names:
-            words["attention_mask"] = batch.mask.long()
-        if "input_ids" in self._names:
-            return self.model(input_ids=batch.ids, **words)
-        return self.model(batch.ids, **words)
+            named["use_cache"] = False
+        mask = batch.inputs.get(MASK)
+        if mask is not None and "position_ids" in self._names and _counts_from_the_left(self.model, mask):
+            named.setdefault("position_ids", (mask.cumsum(1) - 1).clamp_min(0))
+        return positional, named
 
-    def _checked(self, logits: object, batch: Batch) -> Tensor:
-        if isinstance(logits, Tensor) and logits.dim() == 3 and logits.shape[:2] == batch.ids.shape:
-            return logits
-        examples, window = batch.ids.shape
+    @contextmanager
+    def _heard(self, paths: Mapping[str, str]) -> Iterator[dict[str, list[Any]]]:
+        """Within, what the modules at `paths` give is noted by name, call by call; the body's too."""
+        heard: dict[str, list[Any]] = {name: [] for name in paths}
+        modules = {name: self.model.get_submodule(path) for name, path in paths.items()}
+        if self._base is not None:
+            heard[_BODY] = []
+            modules[_BODY] = self.model.get_submodule(self._base)
+        handles = [
+            module.register_forward_hook(lambda _, __, output, calls=heard[name]: calls.append(output))
+            for name, module in modules.items()
+        ]
+        try:
+            yield heard
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _root(
+        self, output: Any, positional: list[Tensor], named: Mapping[str, Any], places: Tensor
+    ) -> Tensor:
+        """Logits (examples, places, vocabulary) float32 that the root makes of the body's output."""
+        assert self._base is not None
+        modules = self.model._modules
+        body = modules[self._base]
+        assert body is not None
+        modules[self._base] = _Given(body, output)
+        try:
+            with self._guarded():
+                logits = _logits_in(self.model(*positional, **named, **{KEEP: places}))
+        finally:
+            modules[self._base] = body
+        assert logits is not None and logits.shape[1] == len(places)
+        return logits.float()
+
+    def _whole(self, logits: Tensor, batch: Batch) -> tuple[Tensor, bool]:
+        """Logits as (examples, positions, classes), and whether they had a dimension of positions."""
+        if logits.dim() in (2, 3) and len(logits) == len(batch):
+            return (logits, True) if logits.dim() == 3 else (logits.unsqueeze(1), False)
         raise SurgeryError(
-            f"{self.whose} gives no logits per token",
-            got=f"a tensor {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__,
-            expected=f"({examples}, {window}, vocabulary)",
-            hint="open the model with its language-model head",
+            f"{self.whose} gives no logits per example or per token",
+            got=f"a tensor {tuple(logits.shape)}",
+            expected=f"({len(batch)}, classes) or ({len(batch)}, positions, classes)",
+            hint="a function that measures it: `tasks=[lambda model, batch: …]`",
         )
 
     @contextmanager
@@ -72,28 +172,51 @@ class Runner:
                 handle.remove()
 
 
-def looks_ahead(runner: Runner, batch: Batch) -> bool:
-    """Whether predictions in the first half of a window change with the tokens of its second half.
-
-    If so the model sees what it is to predict (BERT), and perplexity means nothing.
-    """
-    one = Batch(batch.ids[:1], None if batch.mask is None else batch.mask[:1])
-    real = one.real[0].nonzero()[:, 0]
-    half = int(real[len(real) // 2])
-    other = one.ids.clone()
-    other[:, half:] = (other[:, half:] + 1) % (int(one.ids.max()) + 1)
-    as_is = runner.logits(one)
-    differs = (as_is - runner.logits(Batch(other, one.mask)))[:, :half].float().norm()
-    tolerance = 1e-3 if as_is.dtype == torch.float32 else 2e-2
-    return bool(differs > tolerance * as_is[:, :half].float().norm())
+_BODY = ""
+"""The name under which the output of a model's body is noted."""
 
 
-def _logits_in(output: Any) -> object:
-    if isinstance(output, dict) and "logits" in output:
-        return output["logits"]
-    if isinstance(output, tuple | list) and output:
-        return output[0]
-    return getattr(output, "logits", output)
+class _Given(nn.Module):
+    """Stands where a model's body was, and gives what that gave; otherwise it is the body."""
+
+    def __init__(self, body: nn.Module, output: Any) -> None:
+        super().__init__()
+        self.__dict__.update(_body=body, _output=output)
+
+    def forward(self, *_: Any, **__: Any) -> Any:
+        return self.__dict__["_output"]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["_body"], name)
+
+
+def _logits_in(output: Any) -> Tensor | None:
+    if isinstance(output, Mapping):
+        output = output.get("logits")
+    elif isinstance(output, tuple | list) and output:
+        output = output[0]
+    else:
+        output = getattr(output, "logits", output)
+    return output if isinstance(output, Tensor) and output.is_floating_point() else None
+
+
+def _once(path: str, calls: list[Any]) -> Tensor:
+    """What a block gave; SurgeryError where it was not called once, or gave no tensor."""
+    found = first_tensor(calls[0]) if len(calls) == 1 else None
+    if found is None:
+        raise SurgeryError(
+            "has no hidden states of its own to compare",
+            path=path,
+            got=f"{len(calls)} calls" if len(calls) != 1 else type(calls[0]).__name__,
+            expected="one call that gives a tensor",
+        )
+    return found
+
+
+def _counts_from_the_left(model: nn.Module, mask: Tensor) -> bool:
+    """Whether positions must be said: windows are padded before their text, and the model generates."""
+    can = getattr(model, "can_generate", None)
+    return bool(can and can()) and not bool(mask[:, 0].all())
 
 
 def _blocks(model: nn.Module) -> list[nn.Module]:

@@ -1,11 +1,14 @@
-"""Intervals by the bootstrap over examples (Efron 1979).
+"""Paired bootstrap: how sure a figure is, given that other examples might have been drawn.
 
-Examples are drawn with replacement and every figure is recomputed on each draw. Figures of two
-models come from the same draws: what the examples have in common cancels in their difference.
-Windows of one document are treated as independent.
+Examples are resampled whole, n out of n, with the sums of both models in the same draws: what the
+examples have in common cancels in their difference. Windows of one text are alike, so where there are
+enough texts, whole texts are drawn.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -15,7 +18,12 @@ from torch import Tensor
 RESAMPLES = 2000
 LEVEL = 0.95
 BLOCK = 4_000_000
-"""Draws held in memory at a time."""
+"""Numbers held in memory at a time."""
+LEAST_DOCUMENTS = 8
+"""Of fewer documents the spread between them cannot be told: their windows count as independent."""
+
+Figures = Callable[[Tensor], Tensor]
+"""From sums (…, columns) to figures (…, quantities)."""
 
 
 @dataclass(frozen=True)
@@ -34,41 +42,107 @@ class Interval:
         return self.low <= value <= self.high
 
 
-def resampled_sums(sums: Tensor, *, seed: int, resamples: int = RESAMPLES) -> Tensor:
-    """Column sums of `sums` (examples, columns) over each draw of its rows, (resamples, columns) float64."""
-    n, generator = len(sums), torch.Generator().manual_seed(seed)
-    parts, left = [], resamples
-    while left:
-        count = min(left, max(1, BLOCK // n))
-        drawn = torch.randint(n, (count, n), generator=generator)
-        times = torch.zeros(count, n, dtype=torch.float64)
-        times.scatter_add_(1, drawn, torch.ones_like(times))
-        parts.append(times @ sums.double())
-        left -= count
-    return torch.cat(parts)
+@dataclass(frozen=True)
+class Units:
+    """What is drawn: the sums (n, columns) of n examples or documents, and the weight (n,) of each."""
+
+    sums: Tensor
+    weights: Tensor
+
+    @property
+    def effective(self) -> float:
+        """How many equal ones they are worth (Kish 1965): large documents count for more than one."""
+        return float(self.weights.sum() ** 2 / self.weights.square().sum())
 
 
-def bounds(values: Tensor, examples: int) -> tuple[Tensor, Tensor]:
-    """The 95 % bounds of each column of `values` (resamples, columns), (columns,) each.
+def units(sums: Tensor, documents: Tensor | None) -> Units:
+    """The units of examples with these `sums` (examples, columns): their documents where those are enough."""
+    if documents is not None:
+        _, place = documents.unique(return_inverse=True)
+        count = int(place.max()) + 1
+        if count >= LEAST_DOCUMENTS:
+            ones = torch.ones(len(sums), dtype=torch.float64)
+            together = torch.zeros(count, sums.shape[1], dtype=torch.float64)
+            weights = torch.zeros(count, dtype=torch.float64).index_add_(0, place, ones)
+            return Units(together.index_add_(0, place, sums.double()), weights)
+    return Units(sums.double(), torch.ones(len(sums), dtype=torch.float64))
 
-    Percentiles, taken further out by as much as Student's t over `examples` asks, since plain
-    ones are too narrow for few examples (Hesterberg 2015, arXiv:1411.5279, "expanded percentile").
+
+def intervals(figures: Figures, drawn: Units, *, seed: int, resamples: int = RESAMPLES) -> Tensor | None:
+    """The 95 % bounds of each figure, (quantities, 2) float64; None for fewer than two units.
+
+    Bootstrap-t with the standard error of the delta method (Efron 1982; DiCiccio and Efron 1996,
+    doi:10.1214/ss/1032280214): losses are skewed, and percentiles then cover too little. Where draws have
+    no spread, as those of a nearly perfect accuracy, percentiles, taken further out by as much as Student's t
+    asks (Hesterberg 2015, arXiv:1411.5279). Units of unequal weight widen both.
     """
-    tail = _expanded_tail(examples)
-    low, high = values.quantile(torch.tensor([tail, 1 - tail], dtype=values.dtype), dim=0)
-    return low, high
-
-
-def interval(values: Tensor, examples: int) -> Interval | None:
-    """The 95 % interval of resampled `values` (resamples,); None for fewer than two examples."""
-    if examples < 2:
+    n = len(drawn.sums)
+    if n < 2:
         return None
-    low, high = bounds(values.unsqueeze(1), examples)
-    return Interval(float(low), float(high))
+    centred = drawn.sums - drawn.sums.mean(0)
+    width = max(n, drawn.sums.shape[1] ** 2)
+    found = [
+        _figures_and_errors(figures, times, drawn.sums, centred)
+        for times in _draws(n, seed, resamples, width)
+    ]
+    (value, values), (error, errors) = (
+        torch.cat(parts).split([1, resamples]) for parts in zip(*found, strict=True)
+    )
+    tail, wider = _expanded_tail(drawn.effective), _student(drawn.effective - 1) / _student(n - 1)
+    percentiles = values.quantile(torch.tensor([tail, 1 - tail], dtype=values.dtype), dim=0)
+    ratios = ((values - value) / errors).nan_to_num(0.0, 0.0, 0.0)
+    sides = torch.tensor([(1 + LEVEL) / 2, (1 - LEVEL) / 2], dtype=values.dtype)
+    studentised = value - ratios.quantile(sides, dim=0) * wider * error
+    spread = (errors > 1e-3 * error).double().mean(0) > 0.999
+    usable = spread & (error > 0)[0] & studentised.isfinite().all(0)
+    return torch.where(usable, studentised, percentiles).T
 
 
-def _expanded_tail(examples: int) -> float:
-    z, freedom = NormalDist().inv_cdf((1 + LEVEL) / 2), examples - 1
-    # Student's quantile to third order (Abramowitz and Stegun 26.7.5).
-    t = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-    return NormalDist().cdf(-t * math.sqrt(examples / freedom))
+def _figures_and_errors(
+    figures: Figures, times: Tensor, sums: Tensor, centred: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Figures and their errors, (draws, quantities) each, of draws that take rows `times` (draws, n).
+
+    The error is that of the figure made linear at the draw's own sums. It is NaN for figures that have no
+    derivative.
+    """
+    n, columns = sums.shape
+    moments = (times @ (centred.unsqueeze(2) * centred.unsqueeze(1)).flatten(1)).view(-1, columns, columns)
+    shifts = times @ centred
+    with torch.enable_grad():
+        totals = (times @ sums).requires_grad_()
+        values = figures(totals)
+        errors = torch.full_like(values, torch.nan)
+        for place in range(values.shape[-1] if values.requires_grad else 0):
+            (slope,) = torch.autograd.grad(
+                values[:, place].sum(), totals, retain_graph=True, materialize_grads=True
+            )
+            squares = torch.einsum("dc,dce,de->d", slope, moments, slope)
+            variance = squares - (slope * shifts).sum(1).square() / n
+            errors[:, place] = (variance.clamp_min(0) * n / (n - 1)).sqrt()
+    return values.detach(), errors.detach()
+
+
+def _draws(n: int, seed: int, resamples: int, width: int) -> Iterator[Tensor]:
+    """How often each draw takes each of n rows, (some draws, n) float64; the first takes each once.
+
+    A draw needs `width` numbers.
+    """
+    generator, left = torch.Generator().manual_seed(seed), resamples
+    times = torch.ones(1, n, dtype=torch.float64)
+    while left:
+        count = min(left, max(1, BLOCK // width))
+        drawn = torch.randint(n, (count, n), generator=generator)
+        some = torch.zeros(count, n, dtype=torch.float64)
+        yield torch.cat([times, some.scatter_add_(1, drawn, torch.ones_like(some))])
+        times, left = times[:0], left - count
+
+
+def _expanded_tail(n: float) -> float:
+    return NormalDist().cdf(-_student(n - 1) * math.sqrt(n / (n - 1)))
+
+
+def _student(freedom: float) -> float:
+    """Student's quantile to third order (Abramowitz and Stegun 26.7.5)."""
+    z, freedom = NormalDist().inv_cdf((1 + LEVEL) / 2), max(freedom, 0.5)
+    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)

@@ -1,37 +1,74 @@
 """From sums per example to figures with intervals."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
 import torch
 from torch import Tensor
 
-from surgery.evaluate.report import Change, Measured
-from surgery.evaluate.statistics import interval, resampled_sums
+from surgery.evaluate.figure import Figure, Quantity
+from surgery.evaluate.measure import Sums
+from surgery.evaluate.statistics import Interval, intervals, units
+from surgery.evaluate.subject import Subject
+from surgery.evaluate.tasks.contract import Task
 
-HIGHEST_NATS = 600.0
-"""Beyond this mean loss of a window the perplexity is no longer a number in double precision."""
 
+def summarised(
+    task: Task, batches: Sequence[Sums], subject: Subject, documents: Tensor | None, *, seed: int
+) -> tuple[list[Figure], list[str]]:
+    """The figures of a task from its sums, batch by batch, and a sentence for each that is no number.
 
-def perplexity_change(before: Tensor, after: Tensor, *, seed: int) -> Change | None:
-    """The change of perplexity from sums (examples, [nats, tokens]) of both models on the same examples.
-
-    The interval is that of the difference, both perplexities recomputed on each draw. None where
-    a window's loss is beyond what a perplexity can be written for.
+    `documents` (examples,): which text each of the examples is of, in the same order.
     """
-    if bool((torch.cat([before, after])[:, 0] > HIGHEST_NATS * after[:, 1].repeat(2)).any()):
-        return None
-    columns = torch.stack([before[:, 0], after[:, 0], after[:, 1]], 1)
+    after = torch.cat([sums.after for sums in batches])
+    before = torch.cat([sums.before for sums in batches if sums.before is not None] or [after[:0]])
+    found, lost = list[Figure](), list[str]()
+    for quantity, figure in _figures(task, before, after, subject, documents, seed):
+        if figure is None:
+            lost.append(f"The {quantity.name} is beyond what can be written as a number: it is left out.")
+        else:
+            found.append(figure)
+    return found, lost
 
-    def both(sums: Tensor) -> Tensor:
-        return (sums[:, :2] / sums[:, 2:]).exp()
 
-    was, now = both(columns.sum(0, keepdim=True))[0].tolist()
-    drawn = both(resampled_sums(columns, seed=seed))
-    return Change(was, now, now - was, interval(drawn[:, 1] - drawn[:, 0], len(columns)))
+def _figures(
+    task: Task, before: Tensor, after: Tensor, subject: Subject, documents: Tensor | None, seed: int
+) -> Iterator[tuple[Quantity, Figure | None]]:
+    columns, paired = after.shape[1], len(before) > 0
+    rows = torch.cat([before, after], 1) if paired else after
+
+    def change(sums: Tensor) -> Tensor:
+        return task.figures(sums[..., columns:]) - task.figures(sums[..., :columns])
+
+    bounds = intervals(change if paired else task.figures, units(rows, documents), seed=seed)
+    now = task.figures(after.sum(0))
+    was = task.figures(before.sum(0)) if paired else None
+    for place, quantity in enumerate(task.quantities(subject)):
+        values = [float(now[place]), *([float(was[place])] if was is not None else [])]
+        ends = [] if bounds is None else bounds[place].tolist()
+        if not torch.tensor([*values, *ends]).isfinite().all():
+            yield quantity, None
+            continue
+        yield (
+            quantity,
+            Figure(
+                task.name,
+                quantity.name,
+                quantity.unit,
+                quantity.better,
+                quantity.decimals,
+                before=values[1] if paired else None,
+                after=values[0],
+                interval=Interval(*_within(ends, quantity)) if ends else None,
+                perfect=quantity.perfect,
+            ),
+        )
 
 
-def mean(values: Tensor, weights: Tensor, *, seed: int, scale: float = 1.0) -> Measured:
-    """`scale` times the weighted mean from sums per example, (examples,) each."""
-    columns = torch.stack([values, weights], 1)
-    total, drawn = columns.sum(0), resampled_sums(columns, seed=seed)
-    return Measured(
-        float(scale * total[0] / total[1]), interval(scale * drawn[:, 0] / drawn[:, 1], len(columns))
-    )
+def _within(ends: list[float], quantity: Quantity) -> list[float]:
+    """Bounds that do not lie beyond perfect."""
+    if quantity.perfect is None:
+        return ends
+    nearer = min if quantity.better == "higher" else max
+    return [nearer(end, quantity.perfect) for end in ends]

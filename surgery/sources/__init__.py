@@ -66,7 +66,7 @@ def opened(
 def _named(source: str, inputs: Any, skeleton: bool) -> Opened | None:
     """What is opened by a name that is no place; None if `source` is not written so."""
     from surgery.demo import FOLDERS, cnn
-    from surgery.demo.digits import training_batches
+    from surgery.demo.digits import held_out, training_batches
     from surgery.sources.factory import from_factory
     from surgery.sources.module import from_module
     from surgery.sources.names import is_factory, is_library_name
@@ -74,12 +74,13 @@ def _named(source: str, inputs: Any, skeleton: bool) -> Opened | None:
     from surgery.sources.vision_libraries import from_library
 
     if source in FOLDERS:
-        return from_folder(FOLDERS[source], inputs, skeleton=skeleton, source=source)
+        found = from_folder(FOLDERS[source], inputs, skeleton=skeleton, source=source)
+        return replace(found, held_out=held_out) if source == "demo-vit" else found
     if source == "demo-cnn":
         model, images = cnn()
         example = images if inputs is None else inputs
         made = from_module(model, example, source=source, name=source, skeleton=skeleton)
-        return replace(made, data=training_batches)
+        return replace(made, data=training_batches, held_out=held_out)
     if is_library_name(source):
         return from_library(source, inputs, skeleton=skeleton)
     if is_factory(source):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Opened:
     `rebuild` says how the structure is made without weights: see `surgery.checkpoint.structure`. `note` is
     what a person should know of how it was opened: weights that are not there, inputs that could not be
     made. `guessed` says that the inputs were made here and are not the caller's. `data` gives batches that
-    belong to the model, each as the model takes it, where such are at hand. `folder` is where the model
+    belong to the model, each as the model takes it, where such are at hand; `held_out` images (n, …) and
+    labels (n,) that it never saw, to be evaluated on. `folder` is where the model
     lies, whose tokenizer and processors a save carries along.
     """
 
@@ -31,3 +32,4 @@ class Opened:
     guessed: bool = False
     data: Callable[[], Sequence[Any]] | None = None
     folder: Path | None = None
+    held_out: Callable[[], tuple[Tensor, Tensor]] | None = None

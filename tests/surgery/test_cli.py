@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +15,7 @@ import pytest
 import surgery
 from surgery.cli import main
 from surgery.demo import DECODER
+from surgery.evaluate import Report
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,59 @@ def test_evaluate_prints_a_report(command: Command) -> None:
     done = command("evaluate", DECODER, "--budget", "0.5")
     assert done.returncode == 0, done.stderr
     assert "no change, perplexity" in done.stdout and "not your data" in done.stdout
+
+
+def test_evaluate_takes_tasks_and_data(command: Command, script: Path, tmp_path: Path) -> None:
+    """Named tasks with their fields, on text files in overlapping windows; as JSON it reads back."""
+    (tmp_path / "a.txt").write_text("What a text may say is up to its author. " * 20, encoding="utf-8")
+    done = command(
+        *("evaluate", "demo", "--script", script, "--data", tmp_path, "--stride", "128", "--budget", "0.1"),
+        *("--task", "perplexity", "--task", "generation:tokens=4", "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    report = Report.from_dict(json.loads(done.stdout))
+    assert [figure.name for figure in report.results] == ["perplexity", "greedy tokens alike"]
+    assert report.data == "a.txt" and report.tokens == 820
+
+
+def test_evaluate_on_classifiers(command: Command) -> None:
+    """Accuracy by default, on the digits they never saw."""
+    done = command("evaluate", "demo-cnn", "--budget", "0.1")
+    assert done.returncode == 0 and done.stdout.startswith("no change, accuracy "), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("--task", "acuracy"), "no task is called 'acuracy'.*`accuracy`"),
+        (("--task", "accuracy"), "accuracy cannot be measured here: the data have no labels"),
+        (("--task", "generation:token=4"), "generation has no field 'token'.*`tokens`"),
+        (("--task", "generation:4"), "a field is given with its value"),
+        (("--data", "nowhere"), "nowhere: there is no such file or folder"),
+        (("--data", "x", "--text", "y"), "give one"),
+    ],
+)
+def test_evaluate_refuses(command: Command, arguments: tuple[str, ...], problem: str) -> None:
+    """A task or data that do not fit, in one sentence with exit status 2."""
+    done = command("evaluate", "demo", *arguments)
+    assert done.returncode == 2 and re.search(problem, done.stderr), done.stderr
+
+
+def test_tasks_lists_all(command: Command) -> None:
+    """Every task by name with its fields and source."""
+    done = command("tasks")
+    assert done.returncode == 0
+    for text in (
+        "fidelity",
+        "perplexity",
+        "accuracy",
+        "top=1",
+        "layers",
+        "embedding",
+        "tokens=16",
+        "Kullback",
+    ):
+        assert text in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import math
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -234,7 +235,16 @@ def test_the_transformer_saves_as_transformers_writes(tmp_path: Path) -> None:
 
 
 @both
-def test_evaluation_says_that_it_knows_text_only(name: str) -> None:
-    """Accuracy is no task yet: asking for one is refused in a sentence."""
-    with pytest.raises(SurgeryError, match="nothing says which tokens"):
-        surgery.open(name).evaluate(budget_s=0)
+def test_evaluation_measures_accuracy_on_held_out_digits(name: str) -> None:
+    """All of them, as counted by hand; fidelity beside it, and said not to be the user's data."""
+    session = surgery.open(name)
+    path = EVERY_BLOCK[2][1] if name == "demo-cnn" else "vit.layers.1"
+    session.remove(path)
+    report = session.evaluate(budget_s=math.inf)
+    accuracy = report["accuracy"]
+    assert (accuracy.before, accuracy.after) == (
+        pytest.approx(100 * measured(name)[0]),
+        pytest.approx(100 * measured(name, path)[0]),
+    )
+    assert 0 < report["agreement"].value < 100 and report["KL"].value > 0 and "perplexity" not in report
+    assert "scikit-learn's digits, held out: not your data; 436 images" in str(report)

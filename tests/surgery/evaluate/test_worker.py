@@ -66,7 +66,7 @@ def test_report_arrives(model: nn.Module, examples: Examples, scale: Scale) -> N
     assert job.wait(10)
     assert ({"surgery-evaluate"}, [], 40) == (heard.threads, heard.errors, heard.reports[0].examples)
     expected = evaluator.evaluate(scale(model, 0.7), math.inf)
-    assert expected.perplexity == heard.reports[0].perplexity
+    assert expected["perplexity"] == heard.reports[0]["perplexity"]
     assert all(each.daemon for each in threading.enumerate() if each.name == "surgery-evaluate")
 
 

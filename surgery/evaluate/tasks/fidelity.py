@@ -1,0 +1,54 @@
+"""Fidelity: how far a model's predictions moved from those of the model before surgery."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from surgery.evaluate.answer import Chunk
+from surgery.evaluate.data.examples import Batch
+from surgery.evaluate.figure import Quantity
+from surgery.evaluate.subject import Subject
+from surgery.evaluate.tasks.contract import LogitsTask, everywhere, task, unfit
+
+
+@task(title="Fidelity", source="Kullback and Leibler 1951")
+class Fidelity(LogitsTask):
+    """KL(original ‖ edited) in nats, and how often the likeliest answer is the one before surgery.
+
+    Of each token, or of each example for a classifier; no labels are needed.
+    """
+
+    compares: ClassVar[bool] = True
+    width: ClassVar[int] = 2
+
+    def fits(self, subject: Subject) -> None:
+        if subject.logits is None:
+            raise unfit(
+                self, "the model gives no logits", "`tasks=['embedding']`, or the model with its head"
+            )
+
+    def quantities(self, subject: Subject) -> tuple[Quantity, ...]:
+        return (
+            Quantity("agreement", "%", "higher", 1, perfect=100.0),
+            Quantity("KL", "nats", "lower", 3, perfect=0.0),
+        )
+
+    def counted(self, batch: Batch, positions: int) -> Tensor:
+        """Every position that is no padding."""
+        return everywhere(batch, positions)
+
+    def values(self, chunk: Chunk) -> Tensor:
+        """Agreement (0 or 1) and nats."""
+        assert chunk.reference is not None
+        before, after = chunk.reference.log_softmax(-1), chunk.logits.log_softmax(-1)
+        # Rounding can leave a divergence of -1e-8 where the two are all but equal.
+        nats = (before.exp() * (before - after)).sum(-1).clamp_min(0)
+        agreed = chunk.reference.argmax(-1) == chunk.logits.argmax(-1)
+        return torch.stack([agreed.float(), nats], -1)
+
+    def figures(self, sums: Tensor) -> Tensor:
+        agreed, nats, count = sums.unbind(-1)
+        return torch.stack([100 * agreed / count, nats / count], -1)
