@@ -12,7 +12,7 @@ import torch
 import surgery
 from benchmarks.tables import Table, ms, ratio, side_by_side
 from surgery.evaluate import Evaluator, demo_text, token_windows
-from surgery.evaluate.evaluator import BATCH
+from surgery.evaluate.bench import BATCH
 
 WINDOWS = 32
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 import torch
@@ -17,8 +18,12 @@ from surgery.model import private_shell
 
 if TYPE_CHECKING:
     from surgery.evaluate import Evaluator, Examples, Report
-    from surgery.evaluate.evaluator import Asked
+    from surgery.evaluate.bench import Asked
+    from surgery.evaluate.evaluator import Progress
+    from surgery.evaluate.speed import SpeedReport
+    from surgery.evaluate.sweep import SweepReport
     from surgery.history import History
+    from surgery.session import Session
     from surgery.sources import Opened
 
 
@@ -110,3 +115,76 @@ class Measuring(ABC):
         evaluator = self.evaluator(examples, device)
         state.report = evaluator.evaluate(model, budget_s=budget_s, tasks=tasks, origins=origins)
         return state.report
+
+    def sweep(
+        self,
+        name: str,
+        select: str,
+        *,
+        of: int = 1,
+        each: bool = False,
+        budget_s: float = 30.0,
+        examples: Examples | None = None,
+        device: str = "auto",
+        tasks: Asked = None,
+        exact: bool = False,
+        resume: str | Path | None = None,
+        progress: Progress | None = None,
+        stop: threading.Event | None = None,
+        **fields: Any,
+    ) -> SweepReport:
+        """What each of many edits would cost: `s.sweep("remove", "model.layers[*]")`. None of them is made.
+
+        One candidate per selected module, with the `fields` of the operation called `name`; `of` takes as
+        many neighbours at a time; an operation that needs a second module, such as `tie`, is tried on every
+        neighbouring pair; with `each`, `narrow` leaves out every head, neuron or expert in turn. All are
+        measured beside the model as it is now, on the same examples, as many as about `budget_s` seconds
+        allow, two batches at the least. Candidates share a pass where a probe proves that right; `exact`
+        runs each by itself. `resume` names a file from which a sweep that was stopped goes on. Raises
+        SurgeryError where there is nothing to sweep or to measure.
+        """
+        from surgery.sweeping import swept
+
+        return swept(
+            cast("Session", self),
+            name,
+            select,
+            of=of,
+            each=each,
+            examples=self.evaluator(examples, device).examples,
+            device=device,
+            budget_s=budget_s,
+            tasks=tasks,
+            exact=exact,
+            resume=None if resume is None else Path(resume),
+            progress=progress,
+            stop=stop,
+            fields=fields,
+        )
+
+    def speed(
+        self, budget_s: float = 4.0, device: str = "auto", *, prompt: int = 128, batch: int = 1
+    ) -> SpeedReport:
+        """Latency, peak memory and size beside the opened model, within about `budget_s` seconds.
+
+        Models that generate are timed on `batch` prompts of `prompt` tokens and on the tokens after them,
+        others on the example inputs.
+        """
+        from surgery.evaluate.speed import measure_speed
+
+        if self.is_skeleton:
+            raise SurgeryError("a model opened without weights cannot be timed")
+        with self.lock:
+            model = private_shell(self.model)
+        inputs = self.opened.inputs
+        return measure_speed(
+            self.opened.model, model, inputs, budget_s=budget_s, device=device, prompt=prompt, batch=batch
+        )
+
+    def touch(self) -> None:
+        """Says that weights were changed in a way that torch keeps no count of (`p.data.mul_`, numpy).
+
+        What was computed of them is forgotten. Other writes are noticed without it.
+        """
+        if self._evaluator is not None:
+            self._evaluator.touch()

@@ -12,14 +12,19 @@ from surgery.families import FAMILIES, model_type
 from surgery.model import Patient
 
 
-def block_paths(model: nn.Module) -> tuple[str, ...]:
-    """Paths of the blocks: those of the family's lists, else of the outermost lists of like modules."""
+def list_paths(model: nn.Module) -> list[str]:
+    """Paths of the lists of blocks: those of the family, else the outermost lists of like modules."""
     family = FAMILIES.get(model_type(model) or "")
     if family is not None and (known := Patient(model).block_lists(family)):
-        lists = list(known)
-    else:
-        lists = _lists(model)
-    return tuple(f"{path}.{name}" if path else name for path in lists for name in _names(model, path))
+        return list(known)
+    return _lists(model)
+
+
+def block_paths(model: nn.Module) -> tuple[str, ...]:
+    """Paths of the blocks in those lists."""
+    return tuple(
+        f"{path}.{name}" if path else name for path in list_paths(model) for name in _names(model, path)
+    )
 
 
 def aligned(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, Self
 
+from surgery.errors import SurgeryError
 from surgery.evaluate.statistics import Interval
 
 Better = Literal["lower", "higher"]
@@ -88,6 +90,18 @@ class Figure:
             by += " (95 % half-width of the paired change)" if explained else ""
         return f"{moved}, no measurable change: {by}" if self.no_change else f"{moved}, {by}"
 
+    def to_dict(self) -> dict[str, Any]:
+        """The figure as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The figure `to_dict` wrote. Raises SurgeryError for missing or unknown keys."""
+        values = dict(known_fields(cls, data))
+        if values["interval"] is not None:
+            values["interval"] = Interval(**known_fields(Interval, values["interval"]))
+        return cls(**values)
+
     def _alone(self) -> str:
         places = _decimals(self.half_width, self.decimals)
         percent = " %" if self.unit == "%" else ""
@@ -114,3 +128,16 @@ def _decimals(half_width: float, otherwise: int) -> int:
     if half_width <= 0 or not math.isfinite(half_width):
         return otherwise
     return min(6, max(0, -math.floor(math.log10(half_width))))
+
+
+def known_fields(record: type, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`data`; SurgeryError where its keys are not the fields of `record`."""
+    expected = [field.name for field in fields(record)]
+    if sorted(data) != sorted(expected):
+        raise SurgeryError(
+            "its fields are not those that this version writes",
+            path=record.__name__.lower(),
+            got=sorted(data),
+            expected=expected,
+        )
+    return data

@@ -13,11 +13,10 @@ from surgery.evaluate.answer import Answer, Chunk, Wants, chunks
 from surgery.evaluate.data.examples import Batch
 from surgery.evaluate.running import Runner
 from surgery.evaluate.subject import Subject, shape_refusal
+from surgery.evaluate.tape import Place
 from surgery.evaluate.tasks.contract import AnswerTask, LogitsTask, Task
 from surgery.evaluate.tasks.custom import Custom
 from surgery.evaluate.tasks.generation import Generation
-
-Place = tuple[int, int]
 
 
 @dataclass
@@ -53,6 +52,11 @@ class Meter:
     edited: Runner
     kept: Kept
     check: Callable[[], None]
+
+    @property
+    def reads_logits_alone(self) -> bool:
+        """Whether no task looks at anything else that a model gives."""
+        return all(task.reads == "logits" for task in self.tasks)
 
     def measured(self, batch: Batch, place: Place) -> list[Sums]:
         """The sums of each task over the batch at `place`; nothing is kept of a batch that fails."""
@@ -130,12 +134,10 @@ class Meter:
     def _of_function(self, task: Custom, batch: Batch, place: Place) -> Sums:
         before = self.kept.sums.get((task, place))
         if before is None:
-            before = task.sums(
-                self.original.given(task.function, batch, place), batch, self.original.whose
-            ).cpu()
+            before = task.sums(self.original.given(task.function, batch), batch, self.original.whose).cpu()
         if self.edited is self.original:
             return Sums(before, before)
-        given = self.edited.given(task.function, batch, place)
+        given = self.edited.given(task.function, batch)
         return Sums(task.sums(given, batch, self.edited.whose).cpu(), before)
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from surgery.errors import SurgeryError
-from surgery.evaluate.figure import Figure
-from surgery.evaluate.statistics import Interval
+from surgery.evaluate.figure import Figure, known_fields
 
 MOST_SAID = 4
 """Figures of one task that a sentence names one by one; of more it names the worst."""
@@ -88,15 +87,15 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON values."""
         return asdict(self) | {
-            "results": [asdict(figure) for figure in self.results],
+            "results": [figure.to_dict() for figure in self.results],
             "notes": list(self.notes),
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The report `to_dict` wrote. Raises SurgeryError for missing or unknown keys."""
-        values = dict(_known(cls, data))
-        values["results"] = tuple(_figure(item) for item in values["results"])
+        values = dict(known_fields(cls, data))
+        values["results"] = tuple(Figure.from_dict(item) for item in values["results"])
         return cls(**values | {"notes": tuple(values["notes"])})
 
 
@@ -110,22 +109,3 @@ def _worst(task: str, found: list[Figure]) -> str:
     sign = 1 if found[0].better == "higher" else -1
     worst = min(found, key=lambda figure: sign * figure.after)
     return f"{task}: of {len(found)} the worst is {worst.name} with {worst.text(explained=False)}"
-
-
-def _figure(data: Mapping[str, Any]) -> Figure:
-    values = dict(_known(Figure, data))
-    if values["interval"] is not None:
-        values["interval"] = Interval(**_known(Interval, values["interval"]))
-    return Figure(**values)
-
-
-def _known(record: type, data: Mapping[str, Any]) -> Mapping[str, Any]:
-    expected = [field.name for field in fields(record)]
-    if sorted(data) != sorted(expected):
-        raise SurgeryError(
-            "its fields are not those that this version writes",
-            path=record.__name__.lower(),
-            got=sorted(data),
-            expected=expected,
-        )
-    return data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from surgery.evaluate.device import autocast, is_mixed, is_out_of_memory
 from surgery.evaluate.pooling import embedding_in, first_tensor
 from surgery.evaluate.prompts import continued
 from surgery.evaluate.stopping import Stopped
+from surgery.evaluate.tape import Block, Place, Tape
 
 KEEP = "logits_to_keep"
 
@@ -24,8 +25,14 @@ KEEP = "logits_to_keep"
 class Runner:
     """Runs a placed `model` (see Placer) on batches; `whose` names it in errors."""
 
-    def __init__(self, model: nn.Module, device: torch.device, *, exact: bool, whose: str) -> None:
+    def __init__(
+        self, model: nn.Module, device: torch.device, *, exact: bool, whose: str, tape: Tape | None = None
+    ) -> None:
         self.model, self.device, self.exact, self.whose = model, device, exact, whose
+        self.tape: Tape | None = None
+        self.blocks: list[Block] = []
+        if tape is not None:
+            self.join(tape)
         self.mixed = is_mixed(device, model, exact=exact)
         parameters = inspect.signature(model.forward).parameters.values()
         self._names = {item.name for item in parameters}
@@ -45,8 +52,17 @@ class Runner:
         """Whether the forward has an argument called `name`."""
         return name in self._names or self._by_name
 
-    def answer(self, batch: Batch, place: tuple[int, int], wants: Wants) -> Answer:
-        """What the model gives on a batch on the device; `place`: where it starts and stops in the examples.
+    def join(self, tape: Tape) -> None:
+        """From now on answers go over `tape`."""
+        self.tape, self.blocks = tape, tape.thread(self.model)
+
+    def release(self) -> None:
+        """Lets go of the tape, which holds the model and is held by it."""
+        if self.tape is not None:
+            self.tape.release(self.blocks)
+
+    def answer(self, batch: Batch, place: Place | None, wants: Wants) -> Answer:
+        """What the model gives on a batch on the device, over the tape if it has a `place` in the examples.
 
         The body of a model runs once; logits are made where they are asked for, by the model's own root, so
         that its scaling stays its own. Raises SurgeryError when the model fails; Stopped and out-of-memory
@@ -59,13 +75,14 @@ class Runner:
             positional, named = self._arguments(batch)
             first = torch.zeros(1, dtype=torch.int64, device=self.device)
             sliceable = KEEP in self._names and self._base is not None and batch.ids is not None
-            with self._heard(dict(wants.hidden)) as heard:
+            with self._heard(dict(wants.hidden)) as heard, self._over_tape(place):
                 output = self.model(*positional, **named, **({KEEP: first} if sliceable else {}))
             logits = _logits_in(output)
             body = heard.get(_BODY, [])
             sliced = sliceable and len(body) == 1 and logits is not None and logits.shape[1:2] == (1,)
             if sliceable and not sliced:  # it has places left out, and would not say which
-                output = self.model(*positional, **named)
+                with self._over_tape(place):
+                    output = self.model(*positional, **named)
                 logits = _logits_in(output)
         hidden = {name: _once(name, heard[name]) for name, _ in wants.hidden}
         pooled = embedding_in(output, body[0] if body else None, batch) if wants.embedding else None
@@ -79,12 +96,15 @@ class Runner:
         shape = (whole.shape[1], whole.shape[2])
         return Answer(shape, lambda places: whole[:, places].float(), hidden, pooled, tokens, per_position)
 
-    def given(self, function: Callable[[nn.Module, Batch], Any], batch: Batch, place: tuple[int, int]) -> Any:
+    def given(self, function: Callable[[nn.Module, Batch], Any], batch: Batch) -> Any:
         """What a function of the user's gives on the model and a batch."""
         with self._guarded():
             return function(self.model, batch)
 
     # Inside -----------------------------------------------------------------------------------
+
+    def _over_tape(self, place: Place | None) -> AbstractContextManager[None]:
+        return nullcontext() if self.tape is None or place is None else self.tape.over(place)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

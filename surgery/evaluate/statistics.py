@@ -88,7 +88,7 @@ def intervals(figures: Figures, drawn: Units, *, seed: int, resamples: int = RES
     (value, values), (error, errors) = (
         torch.cat(parts).split([1, resamples]) for parts in zip(*found, strict=True)
     )
-    tail, wider = _expanded_tail(drawn.effective), _student(drawn.effective - 1) / _student(n - 1)
+    tail, wider = expanded_tail(drawn.effective), _student(drawn.effective - 1) / _student(n - 1)
     percentiles = values.quantile(torch.tensor([tail, 1 - tail], dtype=values.dtype), dim=0)
     ratios = ((values - value) / errors).nan_to_num(0.0, 0.0, 0.0)
     sides = torch.tensor([(1 + LEVEL) / 2, (1 - LEVEL) / 2], dtype=values.dtype)
@@ -138,7 +138,8 @@ def _draws(n: int, seed: int, resamples: int, width: int) -> Iterator[Tensor]:
         times, left = times[:0], left - count
 
 
-def _expanded_tail(n: float) -> float:
+def expanded_tail(n: float) -> float:
+    """The tail that percentiles over draws of `n` are to leave out on each side."""
     return NormalDist().cdf(-_student(n - 1) * math.sqrt(n / (n - 1)))
 
 

@@ -64,7 +64,7 @@ def looked_at(runner: Runner, examples: Examples) -> Subject:
     model = runner.model
     _check_tokens(model, examples)
     one = examples.batch(0, 1).to(runner.device)
-    answer = runner.answer(one, (0, 1), Wants(logits=True, embedding=True))
+    answer = runner.answer(one, None, Wants(logits=True, embedding=True))
     ids = one.ids
     coupled = bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
     per_token = (
@@ -104,7 +104,7 @@ def looks_ahead(runner: Runner, one: Batch) -> bool:
     other[:, half:] = (other[:, half:] + 1) % (int(ids.max()) + 1)
     places = known[known < half][-_COMPARED:]
     seen = [
-        runner.answer(Batch({**one.inputs, IDS: each}), (0, 1), Wants(logits=True)) for each in (ids, other)
+        runner.answer(Batch({**one.inputs, IDS: each}), None, Wants(logits=True)) for each in (ids, other)
     ]
     as_is, differs = seen[0].at(places), seen[1].at(places)
     tolerance = 1e-3 if runner.is_single else 2e-2

@@ -25,9 +25,9 @@ def peak_bytes(call: Callable[[], object], model: nn.Module, device: torch.devic
         torch.cuda.reset_peak_memory_stats(device)
         call()
         torch.cuda.synchronize(device)
-        used = torch.cuda.max_memory_allocated(device) - before
-        return weights + int(used)
-    with _Living(model) as living:
+        return weights + int(torch.cuda.max_memory_allocated(device)) - int(before)
+    living = _Living(model)
+    with living:
         call()
     return weights + living.peak_bytes
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from graph.units import short
-from surgery.evaluate.statistics import Interval, interval
+from surgery.evaluate.statistics import Interval, expanded_tail
 
 _RESAMPLES = 2000
 _TOLD_APART = 0.02
@@ -29,7 +29,7 @@ class Pace:
     before_s: float
     after_s: float
     rounds: int
-    interval: Interval | None
+    interval: Interval
 
     @classmethod
     def of(cls, what: str, unit: str, items: int, before: list[float], after: list[float], seed: int) -> Pace:
@@ -40,7 +40,9 @@ class Pace:
             len(before), (_RESAMPLES, len(before)), generator=torch.Generator().manual_seed(seed)
         )
         resampled = times[:, drawn].median(2).values
-        spread = interval(resampled[0] / resampled[1], len(before))
+        tail = expanded_tail(len(before))
+        low, high = (resampled[0] / resampled[1]).quantile(torch.tensor([tail, 1 - tail]).double()).tolist()
+        spread = Interval(low, high)
         return cls(what, unit, items, float(medians[0]), float(medians[1]), len(before), spread)
 
     @property
@@ -51,14 +53,13 @@ class Pace:
     @property
     def no_change(self) -> bool:
         """Whether the difference cannot be told from none: by the rounds, or because it is within 2 %."""
-        return self.interval is None or 1 in self.interval or abs(self.speedup - 1) < _TOLD_APART
+        return 1 in self.interval or abs(self.speedup - 1) < _TOLD_APART
 
     def __str__(self) -> str:
         before, after = (self.items / seconds for seconds in (self.before_s, self.after_s))
         moved = f"{self.what} {short(before)} → {short(after)} {self.unit}/s"
         if self.no_change:
             return f"{moved}, no measurable change"
-        assert self.interval is not None
         return f"{moved}, × {self.speedup:.2f} ± {self.interval.half_width:.2g}"
 
 

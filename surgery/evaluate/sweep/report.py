@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graph.units import short
 from surgery.errors import SurgeryError
 from surgery.evaluate.figure import Figure
+from surgery.fields import FieldSpec, Targets
 from surgery.operation import Operation
 from surgery.script import python_of, step_data, step_from
 
@@ -94,15 +96,19 @@ class SweepReport:
         return found
 
     def best(self, count: int = 1) -> tuple[Operation, ...]:
-        """The steps of the best rows, as they are to be applied to the model that was swept.
+        """The edits of the best rows, to be applied one after another to the model that was swept.
 
+        Those that differ only in where they are made are one step, so that none moves what another names.
         Each was measured alone: together they may cost another amount. Raises SurgeryError for more than
         there are.
         """
         measured = self.measured
         if not 0 < count <= len(measured):
             raise SurgeryError("the sweep has no such number of edits", got=count, expected=len(measured))
-        return tuple(row.step for row in measured[:count])
+        alike: dict[str, list[Operation]] = {}
+        for row in measured[:count]:
+            alike.setdefault(_without_place(row.step), []).append(row.step)
+        return tuple(_joined(steps) for steps in alike.values())
 
     def __str__(self) -> str:
         lines = [f"{'rank':>4}  {'edit':<48} {'parameters':>11}  {self.by}"]
@@ -139,6 +145,27 @@ def paths_of(step: Operation) -> tuple[str, ...]:
         if spec.kind == "path" and value is not None:
             return (str(value),)
     return ()
+
+
+def _place(step: Operation) -> FieldSpec | None:
+    """The field that says where a step is made, if it takes several modules."""
+    return next((spec for spec in step.specs if spec.kind == "paths" and spec.is_asked), None)
+
+
+def _without_place(step: Operation) -> str:
+    spec, fields = _place(step), dict(step_data(step))
+    if spec is None or step.name == "merge":  # which blends its targets with one another
+        return json.dumps(fields, sort_keys=True)
+    return json.dumps({key: value for key, value in fields.items() if key != spec.name}, sort_keys=True)
+
+
+def _joined(steps: list[Operation]) -> Operation:
+    """The same edit at all their places."""
+    spec = _place(steps[0])
+    if len(steps) == 1 or spec is None:
+        return steps[0]
+    places = dict.fromkeys(path for step in steps for path in getattr(step, spec.name).paths)
+    return replace(steps[0], **{spec.name: Targets(", ".join(places))})
 
 
 def row_data(row: Row) -> dict[str, Any]:

@@ -8,32 +8,31 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import nn
 
 from surgery.errors import SurgeryError
+from surgery.evaluate.bench import Asked, Bench
 from surgery.evaluate.device import is_out_of_memory
-from surgery.evaluate.evaluator import Asked, Evaluator, Progress
-from surgery.evaluate.measure import Place
-from surgery.evaluate.stopping import Stopped, checker
+from surgery.evaluate.evaluator import Progress
+from surgery.evaluate.measure import Meter
+from surgery.evaluate.stopping import Stopped
 from surgery.evaluate.sweep.report import Row, SweepReport, row_data, row_from
 from surgery.evaluate.sweep.sweeper import Make, Sweeper
+from surgery.evaluate.tape import Place
+from surgery.evaluate.tasks.register import tasks_of
 from surgery.operation import Operation
 from surgery.script import step_data
 
 LEAST_BATCHES = 2
 _SHARE = 0.6
 """Of a forward, what a candidate costs on average where its edit lies anywhere in the model."""
-PREFERRED = ("accuracy", "perplexity", "kl")
+PREFERRED = ("accuracy", "perplexity", "KL")
 """What candidates are ranked by: the first of these that is measured."""
 
 
 class Sweep:
-    """Measures `steps`, each alone on the base of `evaluator`.
+    """Measures `steps`, each alone on the original of `bench`.
 
     `make` gives a resolved step and the model it makes; `blocks` is the list whose blocks candidates share,
     None to run one after another. With `resume`, a file, what was measured is kept there row by row, and a
@@ -42,7 +41,7 @@ class Sweep:
 
     def __init__(
         self,
-        evaluator: Evaluator,
+        bench: Bench,
         steps: Sequence[Operation],
         make: Make,
         *,
@@ -50,7 +49,7 @@ class Sweep:
         resume: Path | None = None,
         identity: str = "",
     ) -> None:
-        self.evaluator, self.steps, self.make, self.blocks = evaluator, list(steps), make, blocks
+        self.bench, self.steps, self.make, self.blocks = bench, list(steps), make, blocks
         self.resume, self.identity = resume, identity
 
     def run(
@@ -65,15 +64,18 @@ class Sweep:
         Once `stop` is set, what was measured by then; Stopped if that is nothing.
         """
         began = time.perf_counter()
-        with self.evaluator.at_work(checker(stop)) as check:
-            meter, notes = self.evaluator.meter(self.evaluator.original, tasks, None, check)
-            places = self._places(budget_s, meter)
-            kept = self._kept(len(places))
+        with self.bench.at_work(stop) as check:
+            asked = self.bench.tasks if tasks is None else tasks_of(tasks)
+            meter, notes = self.bench.meter(self.bench.original, asked, None, check)
+            kept, batches = self._kept()
+            places = self._places(budget_s, meter, batches)
             left = [step for step in self.steps if _key(step) not in kept]
-            sweeper = Sweeper(self.evaluator, self.make, self.blocks)
+            sweeper = Sweeper(self.bench, self.make, self.blocks)
             stopped = False
             try:
-                for number, (step, row) in enumerate(zip(left, sweeper.rows(left, places, meter), strict=True)):
+                for number, (step, row) in enumerate(
+                    zip(left, sweeper.rows(left, places, meter), strict=True)
+                ):
                     kept[_key(step)] = row
                     self._keep(kept, len(places))
                     if progress is not None:
@@ -87,35 +89,36 @@ class Sweep:
 
     # Inside -----------------------------------------------------------------------------------
 
-    def _places(self, budget_s: float, meter: Any) -> list[Place]:
-        """The batches that the budget has time for, by what the base takes for the first."""
+    def _places(self, budget_s: float, meter: Meter, batches: int | None) -> list[Place]:
+        """The batches that the budget has time for, by what the base takes for the first; or so many."""
         if not budget_s >= 0:
             raise SurgeryError("a budget is a time", got=f"{budget_s} s", expected="0 s or more")
-        size, count = self.evaluator.batch_size, len(self.evaluator.examples)
-        batch, place = self.evaluator.batch(0, min(size, count))
+        size, count = self.bench.batch_size, len(self.bench.examples)
+        place = (0, min(size, count))
         began = time.perf_counter()
         try:
-            meter.measured(batch, place)
+            meter.measured(self.bench.batch(place), place)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
             raise SurgeryError(
-                f"a batch of {size} does not fit into the memory of {self.evaluator.device}",
+                f"a batch of {size} does not fit into the memory of {self.bench.device}",
                 hint='`evaluate` first, which finds the size that does, or `device="cpu"`',
             ) from error
         one_s = _SHARE * max(time.perf_counter() - began, 1e-6) * max(1, len(self.steps))
         fitting = count if math.isinf(budget_s) else int(budget_s / one_s)
-        batches = min(math.ceil(count / size), max(LEAST_BATCHES, fitting))
+        if batches is None:
+            batches = min(math.ceil(count / size), max(LEAST_BATCHES, fitting))
         return [(start, min(start + size, count)) for start in range(0, batches * size, size)]
 
-    def _kept(self, batches: int) -> dict[str, Row]:
-        """The rows of an earlier run that was stopped; SurgeryError where it was of something else."""
+    def _kept(self) -> tuple[dict[str, Row], int | None]:
+        """The rows of an earlier run that was stopped, and its number of batches."""
         if self.resume is None or not self.resume.exists():
-            return {}
+            return {}, None
         try:
             data = json.loads(self.resume.read_text(encoding="utf-8"))
-            rows, identity, were = data["rows"], data["identity"], data["batches"]
-            found = {key: row_from(row) for key, row in rows.items()}
+            identity, batches = data["identity"], int(data["batches"])
+            found = {key: row_from(row) for key, row in data["rows"].items()}
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise SurgeryError("is no sweep that was stopped", path=str(self.resume)) from error
         if identity != self.identity:
@@ -124,20 +127,30 @@ class Sweep:
                 path=str(self.resume),
                 hint="another file",
             )
-        return found
+        return found, batches
 
     def _keep(self, rows: dict[str, Row], batches: int) -> None:
         if self.resume is None:
             return
-        data = {"identity": self.identity, "batches": batches, "rows": {k: row_data(r) for k, r in rows.items()}}
+        data = {
+            "identity": self.identity,
+            "batches": batches,
+            "rows": {k: row_data(r) for k, r in rows.items()},
+        }
         partial = self.resume.with_name(f".{self.resume.name}.partial")
         partial.write_text(json.dumps(data), encoding="utf-8")
         os.replace(partial, self.resume)
 
     def _report(
-        self, rows: list[Row], places: list[Place], seconds: float, notes: list[str], stopped: bool, equal: bool
+        self,
+        rows: list[Row],
+        places: list[Place],
+        seconds: float,
+        notes: list[str],
+        stopped: bool,
+        equal: bool,
     ) -> SweepReport:
-        examples, by = self.evaluator.examples, _ranked_by(rows)
+        examples, by = self.bench.examples, _ranked_by(rows)
         found = list(notes)
         shared = sum(row.shared for row in rows)
         if shared:
@@ -152,7 +165,7 @@ class Sweep:
             examples=places[-1][1],
             noun=examples.noun,
             seconds=seconds,
-            device=str(self.evaluator.device),
+            device=str(self.bench.device),
             data=examples.label,
             equal=equal,
             stopped=stopped,

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from surgery.errors import SurgeryError
 from surgery.evaluate.answer import Answer, Wants
+from surgery.evaluate.bench import Bench
 from surgery.evaluate.data.examples import Batch
-from surgery.evaluate.evaluator import Evaluator
-from surgery.evaluate.measure import Meter, Place, Sums
+from surgery.evaluate.measure import Meter, Sums
 from surgery.evaluate.running import Runner
 from surgery.evaluate.sweep.lanes import Lane, kinship, lane
 from surgery.evaluate.sweep.report import TOLD_APART, Row
 from surgery.evaluate.sweep.wave import NoWave, Wave, ending_with
+from surgery.evaluate.tape import Place
 from surgery.operation import Operation
 
 GROUP = 32
@@ -47,13 +48,13 @@ class Candidate:
 
 
 class Sweeper:
-    """Runs the candidates that `make` gives, through `evaluator`, whose original they were all made from.
+    """Runs the candidates that `make` gives, on `bench`, whose original they were all made from.
 
     `blocks`: the path of the list of blocks of which candidates share a pass; None where each runs alone.
     """
 
-    def __init__(self, evaluator: Evaluator, make: Make, blocks: str | None) -> None:
-        self.evaluator, self.make, self.blocks = evaluator, make, blocks
+    def __init__(self, bench: Bench, make: Make, blocks: str | None) -> None:
+        self.bench, self.make, self.blocks = bench, make, blocks
         self.equal = True
 
     def rows(self, steps: Sequence[Operation], places: Sequence[Place], meter: Meter) -> Iterator[Row]:
@@ -63,20 +64,23 @@ class Sweeper:
             candidates = [item for item in made if isinstance(item, Candidate)]
             try:
                 self._lay(candidates, meter)
+                for item in candidates:
+                    if item.lane is None:
+                        item.runner.join(self.bench.tape)
                 for place in places:
                     self._measure([item for item in candidates if item.refused is None], place, meter)
                 yield from (item if isinstance(item, Row) else self._row(item) for item in made)
             finally:
                 for item in candidates:
-                    self.evaluator.release(item.runner)
+                    item.runner.release()
 
     def _made(self, step: Operation, meter: Meter) -> Candidate | Row:
         """The edited model on the device; a row that says why where the step is refused."""
         meter.check()
-        before = _parameters(self.evaluator.original)
+        before = _parameters(self.bench.original)
         try:
             resolved, model = self.make(step)
-            runner = self.evaluator.placed(model, "the edited model")
+            runner = self.bench.runner(model, "the edited model", taped=False)
         except SurgeryError as error:
             return Row(step, (before, before), refused=str(error))
         return Candidate(resolved, runner, replace(meter, edited=runner), (before, _parameters(model)))
@@ -86,7 +90,7 @@ class Sweeper:
     def _lay(self, candidates: list[Candidate], meter: Meter) -> None:
         """Gives a lane to each candidate that gives, sharing a pass, what it gives by itself."""
         base = _items(meter.original.model, self.blocks)
-        if base is None or meter.reads_more_than_logits:
+        if base is None or not meter.reads_logits_alone:
             return
         kin = kinship(base)
         for item in candidates:
@@ -94,27 +98,29 @@ class Sweeper:
             if blocks:
                 item.blocks, item.lane = blocks, lane(kin, blocks)
         laid = [item for item in candidates if item.lane is not None]
-        batch, place = self.evaluator.batch(0, min(_PROBED, len(self.evaluator.examples)))
+        batch = self.bench.batch((0, min(_PROBED, len(self.bench.examples))))
         try:
-            hidden = self._wave(base, laid, batch, place, meter)
+            hidden = self._wave(base, laid, batch, None, meter)
         except (NoWave, RuntimeError, SurgeryError):
-            hidden = []
-        for item, state in zip(laid, hidden or [None] * len(laid), strict=True):
-            if state is None or not self._proved(item, state, batch, place):
+            for item in laid:
+                item.lane = None
+            return
+        for item, state in zip(laid, hidden, strict=True):
+            if not self._proved(item, state, batch):
                 item.lane = None
 
     def _wave(
-        self, base: list[nn.Module], laid: list[Candidate], batch: Batch, place: Place, meter: Meter
+        self, base: list[nn.Module], laid: list[Candidate], batch: Batch, place: Place | None, meter: Meter
     ) -> list[Tensor]:
         wave = Wave(base, [item.lane for item in laid if item.lane is not None], meter.check)
         return wave.run(lambda: meter.original.answer(batch, place, Wants(logits=True)))
 
-    def _proved(self, item: Candidate, hidden: Tensor, batch: Batch, place: Place) -> bool:
+    def _proved(self, item: Candidate, hidden: Tensor, batch: Batch) -> bool:
         """Whether the logits are those of a forward of its own, up to rounding; notes whether bit by bit."""
         try:
-            alone = item.runner.answer(batch, place, Wants(logits=True))
+            alone = item.runner.answer(batch, None, Wants(logits=True))
             with ending_with(item.blocks, hidden):
-                together = item.runner.answer(batch, place, Wants(logits=True))
+                together = item.runner.answer(batch, None, Wants(logits=True))
         except SurgeryError:
             return False
         if alone.shape is None or alone.shape != together.shape:
@@ -128,7 +134,7 @@ class Sweeper:
     # Measuring --------------------------------------------------------------------------------
 
     def _measure(self, candidates: list[Candidate], place: Place, meter: Meter) -> None:
-        batch, _ = self.evaluator.batch(*place)
+        batch = self.bench.batch(place)
         base: Any = _Same(meter.original)
         laid = [item for item in candidates if item.lane is not None]
         hidden: dict[Candidate, Tensor] = {}
@@ -150,7 +156,7 @@ class Sweeper:
         shared = item.lane is not None
         if item.refused is not None:
             return Row(item.step, item.parameters, refused=item.refused)
-        figures, lost = self.evaluator.figures(item.meter, item.batches)
+        figures, lost = self.bench.figures(item.meter, item.batches)
         refused = " ".join(lost) if not figures else None
         return Row(item.step, item.parameters, tuple(figures), refused, shared)
 
@@ -168,9 +174,9 @@ class _Same:
             self._answers[place, wants] = _remembering(self.runner.answer(batch, place, wants))
         return self._answers[place, wants]
 
-    def given(self, function: Any, batch: Batch, place: Place) -> Any:
+    def given(self, function: Any, batch: Batch) -> Any:
         """What a function of the user's gives."""
-        return self.runner.given(function, batch, place)
+        return self.runner.given(function, batch)
 
 
 def _remembering(answer: Answer) -> Answer:

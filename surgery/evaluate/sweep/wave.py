@@ -104,7 +104,9 @@ class Wave:
             stacked = torch.cat([self._passed_on(self.hidden[index]) for index in group])
             more = [_repeated(item, rows, count) for item in args[1:]]
             named = {key: _repeated(value, rows, count) for key, value in words.items()}
-            out = _hidden_in(forward(*([stacked, *more] if args else []), **_words(args, named, stacked)))
+            # Past the tape, if it runs over one: what many rows give is of no use to a single evaluation.
+            computed = getattr(forward, "forward", forward)
+            out = _hidden_in(computed(*([stacked, *more] if args else []), **_words(args, named, stacked)))
             for index, part in zip(group, out.split(rows), strict=True):
                 self.hidden[index] = part.contiguous()
 

@@ -5,6 +5,8 @@ bit-equal to the recorded ones (`seen`), and recording it saw nothing irregular 
 Source: original.
 """
 
+from surgery.evaluate.tape.block import Block
+from surgery.evaluate.tape.run import Place
 from surgery.evaluate.tape.tape import Tape
 
-__all__ = ["Tape"]
+__all__ = ["Block", "Place", "Tape"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from surgery.evaluate.tape.configs import Reads, field, noting
+from surgery.evaluate.tape.configs import Reads, noting
 from surgery.evaluate.tape.store import Entry
 from surgery.evaluate.tape.values import Unsayable, said
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from surgery.evaluate.tape.tape import Tape
 
 Place = tuple[int, int]
+"""Where a batch starts and stops in the order of the examples."""
 
 
 @dataclass
@@ -36,10 +37,10 @@ class _Recorded:
 
 
 class Run:
-    """One forward of a model on the batch at `place`. `check` is called before each block."""
+    """One forward of a model on the batch at `place`."""
 
-    def __init__(self, tape: Tape, place: Place, check: Callable[[], None]) -> None:
-        self.tape, self.place, self.check = tape, place, check
+    def __init__(self, tape: Tape, place: Place) -> None:
+        self.tape, self.place = tape, place
         self.inside = False
         self.recorded: list[_Recorded] = []
         self.replayed: list[tuple[Entry, tuple[Tensor, ...]]] = []
@@ -48,7 +49,6 @@ class Run:
 
     def call(self, block: Block, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the block gives for these arguments, from the tape or computed."""
-        self.check()
         if self.inside or block.signature is None:
             return block.forward(*args, **kwargs)
         given: list[Tensor] = []
@@ -235,6 +235,3 @@ def _state_of_chance(device: torch.device) -> Hashable:
         kind, keys, *rest = sys.modules["numpy"].random.get_state()
         states.append((kind, keys.tobytes(), *rest))
     return tuple(states)
-
-
-__all__ = ["Place", "Run", "field"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 
@@ -34,6 +34,7 @@ class Tape:
         on_cpu = device.type == "cpu"
         self.store = Store(limit_bytes, 0 if on_cpu else host_bytes, host_copy)
         self.run: Run | None = None
+        self.is_off = False
         self.trusted: set[int] = set()
         self.replays: set[int] = set()
         self.last: dict[tuple[Place, str], Entry] = {}
@@ -99,10 +100,22 @@ class Tape:
         self.values.clear()
         self.last.clear()
 
+    def give_way(self) -> bool:
+        """Memory ran out: forgets all and keeps half as much from now on; False if it held nothing."""
+        if not self.store.used_bytes and not self.values.used_bytes:
+            return False
+        self.store.limit_bytes //= 2
+        self.values.limit_bytes //= 2
+        self.forget()
+        return True
+
     @contextmanager
-    def over(self, place: Place, check: Callable[[], None]) -> Iterator[None]:
+    def over(self, place: Place) -> Iterator[None]:
         """Within, forwards of threaded models on the batch at `place` go over the tape."""
-        self.run = run = Run(self, place, check)
+        if self.is_off:
+            yield
+            return
+        self.run = run = Run(self, place)
         try:
             yield
         except BaseException:
@@ -126,7 +139,7 @@ class Tape:
         self._strike(block)
         return False
 
-    def held(self, blocks: list[Block]) -> bool:
+    def held(self, blocks: Iterable[Block]) -> bool:
         """Whether no block wrote into itself in this evaluation after it had been trusted and replayed.
 
         If not, what was computed with the tape is to be computed again without.

@@ -127,7 +127,7 @@ def test_no_answer_is_kept(model: nn.Module, examples: Examples, scale: Scale) -
     """Of the original only sums per example are kept, a few numbers for each."""
     evaluator = Evaluator(model, examples=examples)
     evaluator.evaluate(scale(model, 0.7), math.inf)
-    assert sum(sums.numel() for sums in evaluator._kept.sums.values()) == 2 * len(examples)
+    assert sum(sums.numel() for sums in evaluator.kept.sums.values()) == 2 * len(examples)
 
 
 def test_the_body_runs_once_per_batch(model: nn.Module, examples: Examples, scale: Scale) -> None:
@@ -335,7 +335,7 @@ def test_large_logits_take_smaller_batches(
     model: nn.Module, draw: Draw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a model gives its logits whole, those of a batch are limited."""
-    monkeypatch.setattr("surgery.evaluate.evaluator.LOGITS_BYTES", 3 * 16 * 256 * 4)
+    monkeypatch.setattr("surgery.evaluate.bench.LOGITS_BYTES", 3 * 16 * 256 * 4)
     for each, size in ((Scarce(99), 3), (model, 8)):
         evaluator = Evaluator(each, examples=token_windows(draw(20)))
         evaluator.evaluate(each, 0.0)

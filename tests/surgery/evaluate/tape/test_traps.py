@@ -330,7 +330,7 @@ def test_a_module_that_keeps_a_state() -> None:
     over.begin()
     over.thread(made)
     for _ in range(4):
-        with over.over((0, 1), lambda: None), torch.no_grad():
+        with over.over((0, 1)), torch.no_grad():
             found = made(X)
         with torch.no_grad():
             assert torch.equal(by_hand(X), found)
@@ -344,7 +344,7 @@ def test_a_module_that_settles_at_its_first_call_is_replayed_later() -> None:
     over.begin()
     blocks = over.thread(made)
     for _ in range(3):
-        with over.over((0, 1), lambda: None), torch.no_grad():
+        with over.over((0, 1)), torch.no_grad():
             made(X)
     assert len(over.replays) == 2
     assert over.held(blocks)
@@ -372,7 +372,7 @@ def test_a_state_written_late_is_noticed_at_the_end() -> None:
     over.begin()
     blocks = over.thread(made)
     for x in (X, X, X * 100):
-        with over.over((0, 1), lambda: None), torch.no_grad():
+        with over.over((0, 1)), torch.no_grad():
             made(x)
     assert not over.held(blocks)
 
@@ -384,7 +384,7 @@ def test_a_cache_is_never_replayed() -> None:
     over.begin()
     over.thread(made)
     for _ in range(2):
-        with over.over((0, 1), lambda: None), torch.no_grad():
+        with over.over((0, 1)), torch.no_grad():
             cache = made(input_ids=ids, use_cache=True).past_key_values
         assert cache.get_seq_length() == 16
 
