@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from json import dumps
+from json import dumps, loads
 from pathlib import Path
 from typing import Annotated
 
@@ -136,6 +136,90 @@ def tasks() -> None:
     from surgery.show import print_tasks
 
     print_tasks()
+
+
+@app.command()
+def sweep(
+    model: Model,
+    operation: Annotated[str, typer.Argument(help="an operation, as `surgery operations` lists them")],
+    select: Annotated[str, typer.Argument(help="where to try it, such as 'model.layers[*]'")],
+    field: Annotated[
+        list[str] | None, typer.Option(help="a field of the operation, such as ratio=0.5; may be repeated")
+    ] = None,
+    of: Annotated[int, typer.Option(help="so many neighbouring modules at a time", min=1)] = 1,
+    each: Annotated[bool, typer.Option("--each", help="narrow: each head, neuron or expert in turn")] = False,
+    task: Annotated[list[str] | None, typer.Option(help="what to measure, as in `evaluate`")] = None,
+    data: Annotated[Path | None, typer.Option(help="what to measure on, as in `evaluate`")] = None,
+    budget: Annotated[float, typer.Option(help="seconds to spend in all", min=0)] = 30.0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
+    exact: Annotated[bool, typer.Option("--exact", help="each edit by itself; none share a pass")] = False,
+    resume: Annotated[
+        Path | None, typer.Option(help="keep results in this file, and go on from it if it is there")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="write the results to this file")] = None,
+    script: Annotated[Path | None, typer.Option(help="write the best edits to this script")] = None,
+    best: Annotated[int, typer.Option(help="how many edits the script has", min=1)] = 1,
+) -> None:
+    """Try an edit at every selected place and say what each costs, best first. Ctrl-C shows what is known."""
+    import surgery
+    from surgery.evaluate import examples_at
+    from surgery.show.progress import interruptible
+
+    session = surgery.open(model)
+    examples = examples_at(data, session.opened) if data else None
+    fields = dict(_field(text) for text in field or ())
+    with interruptible() as (progress, stop):
+        report = session.sweep(
+            operation,
+            select,
+            of=of,
+            each=each,
+            budget_s=budget,
+            examples=examples,
+            device=device,
+            tasks=task,
+            exact=exact,
+            resume=resume,
+            progress=progress,
+            stop=stop,
+            **fields,
+        )
+    print(report)
+    if json:
+        json.write_text(dumps(report.to_dict(), indent=1), encoding="utf-8")
+    if script:
+        for step in report.best(best):
+            session.apply(step)
+        session.script.write(script)
+
+
+@app.command()
+def speed(
+    model: Model,
+    script: Annotated[Path | None, typer.Option(help="steps to apply; compared with the base")] = None,
+    budget: Annotated[float, typer.Option(help="seconds to spend", min=0)] = 4.0,
+    prompt: Annotated[int, typer.Option(help="tokens of a prompt", min=1)] = 128,
+    batch: Annotated[int, typer.Option(help="prompts at a time", min=1)] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
+) -> None:
+    """Measure latency, peak memory and size of a model, or of a script's result against its base."""
+    import surgery
+
+    session = surgery.replay(script, model) if script else surgery.open(model)
+    print(session.speed(budget, device, prompt=prompt, batch=batch))
+
+
+def _field(text: str) -> tuple[str, object]:
+    """A field as the command line gives it: `ratio=0.5`, `units=heads`."""
+    from surgery.errors import SurgeryError
+
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise SurgeryError("a field is given with its value", got=text, expected="name=value")
+    try:
+        return name, loads(value)
+    except ValueError:
+        return name, value
 
 
 @app.command()

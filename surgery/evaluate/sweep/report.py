@@ -111,17 +111,21 @@ class SweepReport:
         return tuple(_joined(steps) for steps in alike.values())
 
     def __str__(self) -> str:
-        lines = [f"{'rank':>4}  {'edit':<48} {'parameters':>11}  {self.by}"]
+        lines = [("rank", "edit", "parameters", self.by)]
         for rank, row in zip(self.ranks, self.measured, strict=True):
             shown = next(figure for figure in row.figures if self.by in (figure.name, figure.task))
             saved = row.parameters[1] - row.parameters[0]
             change = f"{'−' if saved < 0 else '+'}{short(abs(saved))}" if saved else "0"
-            lines.append(f"{rank:>4}  {python_of(row.step):<48} {change:>11}  {shown.text(explained=False)}")
-        for row in self.rows:
-            if row.refused is not None:
-                lines.append(f"   –  {python_of(row.step):<48} {'':>11}  {row.refused}")
-        lines.append(f"({self.data}; {self.examples:,} {self.noun}s, {self.seconds:.1f} s, {self.device})")
-        return "\n".join([*lines, *self.notes])
+            lines.append((str(rank), python_of(row.step), change, shown.text(explained=False)))
+        refused = (row for row in self.rows if row.refused is not None)
+        lines += [("–", python_of(row.step), "", row.refused or "") for row in refused]
+        widths = [max(len(line[column]) for line in lines) for column in range(3)]
+        drawn = [
+            f"{rank:>{widths[0]}}  {edit:<{widths[1]}}  {change:>{widths[2]}}  {rest}"
+            for rank, edit, change, rest in lines
+        ]
+        where = f"({self.data}; {self.examples:,} {self.noun}s, {self.seconds:.1f} s, {self.device})"
+        return "\n".join([*drawn, where, *self.notes])
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON values."""

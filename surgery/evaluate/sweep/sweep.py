@@ -73,13 +73,11 @@ class Sweep:
             sweeper = Sweeper(self.bench, self.make, self.blocks)
             stopped = False
             try:
-                for number, (step, row) in enumerate(
-                    zip(left, sweeper.rows(left, places, meter), strict=True)
-                ):
+                for step, row in zip(left, sweeper.rows(left, places, meter), strict=True):
                     kept[_key(step)] = row
                     self._keep(kept, len(places))
                     if progress is not None:
-                        progress((number + 1) / len(left), f"{len(kept)} of {len(self.steps)} edits")
+                        progress(len(kept) / len(self.steps), f"{len(kept)} of {len(self.steps)} edits")
             except Stopped:
                 stopped = True
                 if not kept:
