@@ -32,6 +32,8 @@ class Runner:
         places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         named = any(item.kind is inspect.Parameter.VAR_KEYWORD for item in parameters)
         self._by_name = named and not any(item.kind in places for item in parameters)
+        coupled = bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
+        self._has_decoder = coupled and "decoder_input_ids" in self._names
         prefix = getattr(model, "base_model_prefix", "")
         self._base = prefix if isinstance(prefix, str) and prefix in model._modules else None
 
@@ -110,6 +112,8 @@ class Runner:
                 positional.append(value)
         if "use_cache" in self._names:
             named["use_cache"] = False
+        if batch.ids is not None and self._has_decoder and _generates(self.model):
+            named.setdefault("decoder_input_ids", batch.ids)  # it must be shown something
         mask = batch.inputs.get(MASK)
         if mask is not None and "position_ids" in self._names and _counts_from_the_left(self.model, mask):
             named.setdefault("position_ids", (mask.cumsum(1) - 1).clamp_min(0))
@@ -215,8 +219,12 @@ def _once(path: str, calls: list[Any]) -> Tensor:
 
 def _counts_from_the_left(model: nn.Module, mask: Tensor) -> bool:
     """Whether positions must be said: windows are padded before their text, and the model generates."""
+    return _generates(model) and not bool(mask[:, 0].all())
+
+
+def _generates(model: nn.Module) -> bool:
     can = getattr(model, "can_generate", None)
-    return bool(can and can()) and not bool(mask[:, 0].all())
+    return bool(can and can())
 
 
 def _blocks(model: nn.Module) -> list[nn.Module]:

@@ -26,7 +26,7 @@ class Perplexity(LogitsTask):
         """Refused without tokens, without a logit per token, on noise, and where a model looks ahead."""
         examples = subject.examples
         if not subject.per_token:
-            raise unfit(self, "it needs token windows and a model with logits for each token")
+            raise unfit(self, "it needs token windows, and a model that predicts a token at each")
         if examples.noise:
             raise unfit(self, "nothing can be predicted in random tokens", "a text of yours")
         if subject.looks_ahead:
