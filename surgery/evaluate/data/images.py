@@ -72,11 +72,11 @@ def processor_in(folder: Path) -> Preprocess:
     try:
         processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
     except ImportError as error:
-        reason = str(error).strip().partition("\n")[0]
+        reason = str(error).strip().partition(". ")[0].partition("\n")[0]
         raise SurgeryError(
             f"its image processor cannot be loaded: {reason}",
             path=str(folder),
-            hint="`pip install torchvision`",
+            hint="`pip install pillow torchvision`",
         ) from None
     except Exception as error:
         raise SurgeryError(f"its image processor cannot be read: {error}", path=str(folder)) from None

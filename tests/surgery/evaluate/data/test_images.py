@@ -153,20 +153,35 @@ def test_without_pillow(monkeypatch: pytest.MonkeyPatch, folder: Callable[..., P
         image_folder(folder("a.png"), grey)
 
 
+class Processors:
+    """In the place of transformers' AutoImageProcessor."""
+
+    @staticmethod
+    def from_pretrained(place: Path, **_: Any) -> Any:
+        """Halves the grey value; of a folder called `lacking`, something is not installed."""
+        if place.name == "lacking":
+            raise ImportError("\nViTImageProcessor requires the X library. Install it.\nThen restart.")
+        return lambda images, return_tensors: {"pixel_values": [torch.full((3, 4, 4), images.value / 2)]}
+
+
 def test_a_processor_of_the_model(
     pillow: None, folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any
 ) -> None:
-    """The image processor in the model's folder prepares the images."""
-    from transformers import AutoImageProcessor
-
-    def loaded(place: Path, **_: Any) -> Any:
-        return lambda images, return_tensors: {"pixel_values": [torch.full((3, 4, 4), images.value / 2)]}
-
-    monkeypatch.setattr(AutoImageProcessor, "from_pretrained", loaded)
-    model = tmp_path_factory.mktemp("model")
-    (model / "preprocessor_config.json").write_text("{}", encoding="utf-8")
-    found = image_folder(folder("a.png", "b.png"), model).inputs["pixel_values"]
-    assert found.shape == (2, 3, 4, 4) and found[1, 0, 0, 0] == 0.5
+    """The image processor in the model's folder prepares the images; one that lacks a library says so."""
+    monkeypatch.setattr("transformers.AutoImageProcessor", Processors, raising=False)
+    place = folder("a.png", "b.png")
+    for name in ("whole", "lacking"):
+        model = tmp_path_factory.mktemp("models") / name
+        model.mkdir()
+        (model / "preprocessor_config.json").write_text("{}", encoding="utf-8")
+        if name == "whole":
+            found = image_folder(place, model).inputs["pixel_values"]
+            assert found.shape == (2, 3, 4, 4) and found[1, 0, 0, 0] == 0.5
+        else:
+            with pytest.raises(
+                SurgeryError, match=r"loaded: ViTImageProcessor requires the X library\. Try: "
+            ):
+                image_folder(place, model)
 
 
 def test_a_real_processor_and_real_images(tmp_path: Path) -> None:
