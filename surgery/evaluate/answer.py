@@ -37,7 +37,8 @@ class Answer:
     """What a model gives on a batch.
 
     `shape`: positions and classes of its logits, None without; `at(places)` gives those of some positions,
-    (examples, places, classes) float32. `hidden`: tensors by name; `embedding` (examples, width); `tokens`
+    (examples, places, classes) float32. `hidden`: tensors by name, of modules
+    that were called once and gave one with a row per example; `embedding` (examples, width); `tokens`
     (examples, generated) int64. `per_position`: the logits have a dimension of positions; `sliced`: they are
     made only where they are asked for.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from surgery.errors import SurgeryError
-from surgery.evaluate.blocks import aligned
+from surgery.evaluate.answer import Wants
+from surgery.evaluate.blocks import aligned, block_paths
 from surgery.evaluate.data.examples import Examples
 from surgery.evaluate.device import free_memory, is_out_of_memory, resolve
 from surgery.evaluate.measure import Kept, Meter, Sums
@@ -65,6 +66,7 @@ class Evaluator:
         self._placer = Placer(self.device)
         self._runner: Runner | None = None
         self._subject: Subject | None = None
+        self._blocks: tuple[str, ...] | None = None
         self._kept = Kept()
         self._lock = threading.Lock()
 
@@ -114,7 +116,9 @@ class Evaluator:
             asked, notes = usual_tasks(subject)
         pairs: tuple[tuple[str, str], ...] = ()
         if any(task.reads == "hidden" for task in asked):
-            pairs = aligned(self.original, model, origins)
+            pairs = tuple(
+                pair for pair in aligned(self.original, model, origins) if pair[0] in self._called()
+            )
             subject = replace(subject, blocks=tuple(path for path, _ in pairs))
         for task in asked:
             task.fits(subject)
@@ -140,6 +144,15 @@ class Evaluator:
                 one_bytes = 4 * self._subject.positions * self._subject.classes
                 self.batch_size = max(1, min(self.batch_size, LOGITS_BYTES // one_bytes))
         return self._runner, self._subject
+
+    def _called(self) -> Container[str]:
+        """The blocks of the original that are called once, and so have hidden states of their own."""
+        if self._blocks is None:
+            original, _ = self._prepared()
+            one = self.examples.batch(0, 1).to(self.device)
+            wants = Wants(hidden=tuple((path, path) for path in block_paths(self.original)))
+            self._blocks = tuple(original.answer(one, (0, 1), wants).hidden)
+        return self._blocks
 
     def _placed(self, model: nn.Module, whose: str) -> Runner:
         return Runner(self._placer.place(model), self.device, exact=self.exact, whose=whose)

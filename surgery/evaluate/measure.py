@@ -61,6 +61,7 @@ class Meter:
             ours = theirs
         else:
             ours = self.edited.answer(batch, place, self._wants(1))
+        self._check_blocks(ours, theirs)
         found: dict[Task, Sums] = dict(self._of_logits(batch, place, ours, theirs))
         for task in self.tasks:
             if isinstance(task, AnswerTask):
@@ -84,6 +85,16 @@ class Meter:
             embedding="embedding" in reads,
             generation=max(written, default=0),
         )
+
+    def _check_blocks(self, ours: Answer, theirs: Answer | None) -> None:
+        """SurgeryError where a block has no hidden states: it was not called once, or not on all examples."""
+        for answer, runner in ((ours, self.edited), (theirs, self.original)):
+            for path, _ in self.pairs:
+                if answer is not None and path not in answer.hidden:
+                    raise SurgeryError(
+                        f"{runner.whose} does not call it once on all examples, so nothing can be compared",
+                        path=path,
+                    )
 
     def _asks_original(self, place: Place) -> bool:
         """Whether the original must answer: something is compared with it, or its own part is not known."""

@@ -89,10 +89,11 @@ def intervals(figures: Figures, drawn: Units, *, seed: int, resamples: int = RES
         torch.cat(parts).split([1, resamples]) for parts in zip(*found, strict=True)
     )
     tail, wider = _expanded_tail(drawn.effective), _student(drawn.effective - 1) / _student(n - 1)
-    percentiles = values.quantile(torch.tensor([tail, 1 - tail], dtype=values.dtype), dim=0)
-    ratios = ((values - value) / errors).nan_to_num(0.0, 0.0, 0.0)
+    # A draw may hold nothing that counts, such as no label: it says nothing.
+    percentiles = values.nanquantile(torch.tensor([tail, 1 - tail], dtype=values.dtype), dim=0)
+    ratios = (values - value) / errors
     sides = torch.tensor([(1 + LEVEL) / 2, (1 - LEVEL) / 2], dtype=values.dtype)
-    studentised = value - ratios.quantile(sides, dim=0) * wider * error
+    studentised = value - ratios.nanquantile(sides, dim=0) * wider * error
     spread = (errors > 1e-3 * error).double().mean(0) > 0.999
     usable = spread & (error > 0)[0] & studentised.isfinite().all(0)
     return torch.where(usable, studentised, percentiles).T

@@ -172,7 +172,7 @@ def shape_refusal(whose: str, got: tuple[int, int] | None, expected: tuple[int, 
 def nothing_to_compare(subject: Subject) -> SurgeryError:
     """The refusal of a model of which no task of ours can say anything."""
     return SurgeryError(
-        f"{type(subject.model).__name__} gives neither logits nor embeddings, so there is nothing to compare",
+        f"{type(subject.model).__name__} gives neither logits per example or per token nor embeddings",
         hint="the model with its head, or a function: `tasks=[lambda model, batch: …]`",
     )
 

@@ -27,7 +27,9 @@ class Fidelity(LogitsTask):
     def fits(self, subject: Subject) -> None:
         if subject.logits is None:
             raise unfit(
-                self, "the model gives no logits", "`tasks=['embedding']`, or the model with its head"
+                self,
+                "the model gives no logits per example or per token",
+                "`tasks=['embedding']`, or the model with its head",
             )
 
     def quantities(self, subject: Subject) -> tuple[Quantity, ...]:

@@ -137,9 +137,10 @@ def test_the_body_runs_once_per_batch(model: nn.Module, examples: Examples, scal
     for each in (model, edited):
         each.model.layers[0].register_forward_hook(lambda *_: sizes.append(1))
     evaluator = Evaluator(model, examples=examples, tasks=["fidelity", "perplexity", "layers", "embedding"])
-    evaluator.evaluate(model, 0.0)
+    same = {f"model.layers.{i}": f"model.layers.{i}" for i in (0, 1)}
+    evaluator.evaluate(model, 0.0, origins=same)
     sizes.clear()
-    evaluator.evaluate(edited, math.inf, origins={f"model.layers.{i}": f"model.layers.{i}" for i in (0, 1)})
+    evaluator.evaluate(edited, math.inf, origins=same)
     assert len(sizes) == 2 * 5
 
 

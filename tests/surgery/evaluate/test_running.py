@@ -181,8 +181,15 @@ def test_what_a_forward_raises_is_said() -> None:
 def test_dense_outputs_are_refused() -> None:
     """A map of logits per pixel is neither per example nor per token: a function can measure it."""
     dense = nn.Conv2d(1, 2, 1)
-    with pytest.raises(SurgeryError, match=r"per example or per token; got a tensor \(1, 2, 4, 4\)"):
-        Evaluator(dense, examples=tensors(torch.zeros(3, 1, 4, 4))).evaluate(dense)
+    evaluator = Evaluator(dense, examples=tensors(torch.zeros(3, 1, 4, 4)))
+    with pytest.raises(SurgeryError, match="Conv2d gives neither logits per example or per token nor"):
+        evaluator.evaluate(dense)
+    with pytest.raises(SurgeryError, match="fidelity cannot be measured here: the model gives no logits"):
+        evaluator.evaluate(dense, tasks=["fidelity"])
+    mean = evaluator.evaluate(
+        dense, tasks=[lambda model, batch: model(*batch.inputs.values()).mean((1, 2, 3))]
+    )
+    assert mean.unchanged
 
 
 class Pools(nn.Module):

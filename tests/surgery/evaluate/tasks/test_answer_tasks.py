@@ -116,6 +116,28 @@ def test_hidden_states_that_are_no_numbers(measure: Measure) -> None:
         measure(Repairs(1.0), Repairs(math.nan), examples, "layers")
 
 
+def test_blocks_that_are_not_called_once(measure: Measure) -> None:
+    """A block that the original calls twice is left out; one that the edited model skips is refused."""
+
+    class Loops(nn.Module):
+        def __init__(self, order: tuple[int, ...]) -> None:
+            super().__init__()
+            self.blocks, self.order = nn.ModuleList(nn.Linear(2, 2) for _ in range(4)), order
+
+        def forward(self, x: Tensor) -> Tensor:
+            for place in self.order:
+                x = self.blocks[place](x)
+            return x
+
+    examples, usual = tensors(torch.ones(3, 2)), Loops((0, 1, 1, 2))
+    names = [figure.name for figure in measure(usual, usual, examples, "layers").results]
+    assert names == ["blocks.0", "blocks.2"]
+    with pytest.raises(
+        SurgeryError, match=r"^blocks\.2: the edited model does not call it once on all examples"
+    ):
+        measure(usual, Loops((0, 1)), examples, "layers")
+
+
 def embedded(pooling: bool) -> tuple[BertModel, BertModel]:
     """A random BERT with or without a pooler, and another."""
     torch.manual_seed(0)
@@ -244,7 +266,7 @@ def test_a_model_with_nothing_to_compare(measure: Measure) -> None:
         def forward(self, x: Tensor) -> dict[str, Tensor]:
             return {"count": x.sum()}
 
-    with pytest.raises(SurgeryError, match="Counts gives neither logits nor embeddings"):
+    with pytest.raises(SurgeryError, match="Counts gives neither logits"):
         measure(Counts(), Counts(), tensors(torch.ones(3, 2)))
     figure = measure(
         Counts(), Counts(), tensors(torch.ones(3, 2)), lambda model, batch: torch.ones(len(batch))

@@ -10,7 +10,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from surgery.errors import SurgeryError
-from surgery.evaluate import Examples, Fidelity, Perplexity, Report, random_tokens, tensors, token_windows
+from surgery.evaluate import (
+    Evaluator,
+    Examples,
+    Fidelity,
+    Perplexity,
+    Report,
+    random_tokens,
+    tensors,
+    token_windows,
+)
 from surgery.evaluate.answer import Chunk
 from surgery.evaluate.data.examples import Batch
 
@@ -140,6 +149,22 @@ def test_accuracy_per_token(measure: Measure) -> None:
     assert report["accuracy"].after == 75
 
 
+def test_examples_without_labels_say_nothing(measure: Measure) -> None:
+    """Draws without any label do not count; where none was among what was measured, there is no figure."""
+    logits, labels = numbers(0, 200, 7), torch.full((200,), -100)
+    labels[:3] = torch.tensor([0, 1, 2])
+    figure = measure(Fixed(logits), Fixed(numbers(1, 200, 7)), numbered(200, labels), "accuracy")["accuracy"]
+    assert figure.interval is not None and math.isfinite(figure.interval.low)
+    late = numbered(200, labels)
+    first = [int(late.order[:16].tolist().count(row)) for row in range(3)]
+    assert first == [0, 0, 0]
+    evaluator = Evaluator(Fixed(logits), examples=late)
+    evaluator.batch_size = 8
+    report = evaluator.evaluate(Fixed(logits), 0.0, tasks=["accuracy", "fidelity"])
+    assert "accuracy" not in report and report.unchanged
+    assert report.notes == ("Nothing that counts for accuracy was among the 16 examples measured.",)
+
+
 @pytest.mark.parametrize(
     ("labels", "task", "problem"),
     [
@@ -151,7 +176,7 @@ def test_accuracy_per_token(measure: Measure) -> None:
         ([0, 1, 2], "accuracy:top=8", "top=8, and the model has 7 classes"),
         ([0, 1, 2], "perplexity", "perplexity cannot be measured here: it needs token windows"),
         ([0, 1, 2], "generation", "generation cannot be measured here: it needs token windows"),
-        ([0, 1, 2], "layers", "layers cannot be measured here: no list of blocks"),
+        ([0, 1, 2], "layers", "layers cannot be measured here: no blocks are known"),
     ],
 )
 def test_tasks_that_do_not_fit(measure: Measure, labels: Any, task: str, problem: str) -> None:
