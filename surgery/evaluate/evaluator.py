@@ -98,7 +98,12 @@ class Evaluator:
         with self._lock, torch.no_grad(), _random_state_kept(self.device):
             began, check = time.perf_counter(), checker(stop)
             check()
-            meter, notes = self._meter(model, asked, origins, check)
+            try:
+                meter, notes = self._meter(model, asked, origins, check)
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise self._no_room() from error
+                raise
             batches = self._batches(meter, budget_s, began, progress or (lambda *_: None), notes)
             return self._report(meter, batches, time.perf_counter() - began, notes)
 
@@ -116,17 +121,14 @@ class Evaluator:
             asked, notes = usual_tasks(subject)
         pairs: tuple[tuple[str, str], ...] = ()
         if any(task.reads == "hidden" for task in asked):
-            pairs = tuple(
-                pair for pair in aligned(self.original, model, origins) if pair[0] in self._called()
-            )
+            called = self._called()
+            pairs = tuple(pair for pair in aligned(self.original, model, origins) if pair[0] in called)
             subject = replace(subject, blocks=tuple(path for path, _ in pairs))
         for task in asked:
             task.fits(subject)
         edited = original if model is self.original else self._placed(model, "the edited model")
-        return Meter(asked, subject, pairs, original, edited, self._kept, check), [
-            *self.examples.notes,
-            *notes,
-        ]
+        meter = Meter(asked, subject, pairs, original, edited, self._kept, check)
+        return meter, [*self.examples.notes, *notes]
 
     def _prepared(self) -> tuple[Runner, Subject]:
         """The original, placed, and what it says to the first example."""
@@ -134,12 +136,7 @@ class Evaluator:
             shell = self._placer.place(self.original, remember=True)
             self._runner = Runner(shell, self.device, exact=self.exact, whose="the model before surgery")
         if self._subject is None:
-            try:
-                self._subject = looked_at(self._runner, self.examples)
-            except RuntimeError as error:
-                if is_out_of_memory(error):
-                    raise self._no_room() from error
-                raise
+            self._subject = looked_at(self._runner, self.examples)
             if not self._subject.sliced and self._subject.logits is not None:
                 one_bytes = 4 * self._subject.positions * self._subject.classes
                 self.batch_size = max(1, min(self.batch_size, LOGITS_BYTES // one_bytes))

@@ -90,10 +90,9 @@ def intervals(figures: Figures, drawn: Units, *, seed: int, resamples: int = RES
     )
     tail, wider = _expanded_tail(drawn.effective), _student(drawn.effective - 1) / _student(n - 1)
     # A draw may hold nothing that counts, such as no label: it says nothing.
-    percentiles = values.nanquantile(torch.tensor([tail, 1 - tail], dtype=values.dtype), dim=0)
+    percentiles = _quantiles(values, tail)
     ratios = (values - value) / errors
-    sides = torch.tensor([(1 + LEVEL) / 2, (1 - LEVEL) / 2], dtype=values.dtype)
-    studentised = value - ratios.nanquantile(sides, dim=0) * wider * error
+    studentised = value - _quantiles(ratios, (1 - LEVEL) / 2).flip(0) * wider * error
     spread = (errors > 1e-3 * error).double().mean(0) > 0.999
     usable = spread & (error > 0)[0] & studentised.isfinite().all(0)
     return torch.where(usable, studentised, percentiles).T
@@ -137,6 +136,16 @@ def _draws(n: int, seed: int, resamples: int, width: int) -> Iterator[Tensor]:
         some = torch.zeros(count, n, dtype=torch.float64)
         yield torch.cat([times, some.scatter_add_(1, drawn, torch.ones_like(some))])
         times, left = times[:0], left - count
+
+
+def _quantiles(values: Tensor, tail: float) -> Tensor:
+    """What leaves the share `tail` of the draws below, and above, (2, quantities); without NaN.
+
+    Of n draws the k-th leaves k / (n + 1), where torch's own quantile would be further in.
+    """
+    n = len(values)
+    share = min(0.5, max(0.0, ((n + 1) * tail - 1) / (n - 1)))
+    return values.nanquantile(torch.tensor([share, 1 - share], dtype=values.dtype), dim=0)
 
 
 def _expanded_tail(n: float) -> float:
