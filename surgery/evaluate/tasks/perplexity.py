@@ -50,8 +50,7 @@ class Perplexity(LogitsTask):
         ids = chunk.batch.ids
         assert ids is not None
         following = ids[:, (chunk.places + 1).clamp_max(ids.shape[1] - 1)]
-        chosen = chunk.logits.gather(-1, following.unsqueeze(-1))
-        return chunk.logits.logsumexp(-1, keepdim=True) - chosen
+        return -chunk.log_probs.gather(-1, following.unsqueeze(-1))
 
     def figures(self, sums: Tensor) -> Tensor:
         nats = sums[..., :1] / sums[..., 1:]

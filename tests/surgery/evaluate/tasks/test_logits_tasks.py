@@ -232,10 +232,11 @@ def test_padding_may_be_anything(measure: Measure) -> None:
     logits = numbers(0, 3, 5, 7)
     broken = logits.clone()
     broken[1, 3:] = math.nan
+    other = Chunk(batch(), torch.arange(5), numbers(1, 3, 5, 7))
     for task in (Perplexity(), Fidelity()):
         counts = task.counted(batch(), 5)
         clean, dirty = (
-            task.sums(Chunk(batch(), torch.arange(5), each, logits), counts) for each in (logits, broken)
+            task.sums(Chunk(batch(), torch.arange(5), each, other), counts) for each in (logits, broken)
         )
         assert torch.equal(clean, dirty)
 
