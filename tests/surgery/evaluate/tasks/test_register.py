@@ -183,6 +183,23 @@ def test_tasks_are_given_in_several_ways() -> None:
         tasks_of([7])  # type: ignore[list-item]
 
 
+def test_a_task_of_no_kind() -> None:
+    """One that is neither on logits nor on the rest of an answer could never be measured."""
+
+    @task(title="Vague", source="original")
+    class Vague(Task):
+        """Has figures and nothing they are of."""
+
+        def quantities(self, subject: Subject) -> tuple[Quantity, ...]:
+            return ()
+
+        def figures(self, sums: Tensor) -> Tensor:
+            return sums
+
+    with pytest.raises(SurgeryError, match="the task 'vague' does not say what it is measured on; got Task"):
+        tasks_of([Vague()])
+
+
 def test_the_usual_tasks(model: nn.Module, examples: Examples) -> None:
     """Perplexity and fidelity of text, accuracy and fidelity of what has labels, fidelity of noise."""
 
