@@ -43,14 +43,14 @@ def image_folder(
     """
     place = Path(folder).expanduser()
     found, names = _files(place)
-    numbers = None if names is None else [class_number(name, classes, str(place)) for name in names]
+    known = {name: class_number(name, classes, str(place)) for name in dict.fromkeys(names or ())}
     rows = list(range(len(found)))
     if len(rows) > most:
         rows = sorted(random.Random(seed).sample(rows, most))
     function = preprocess if callable(preprocess) else processor_in(Path(preprocess))
     pixels = stacked([prepared(found[row], function, str(found[row])) for row in rows], str(place))
     notes = (f"{most:,} of {len(found):,} images, drawn at random.",) if len(rows) < len(found) else ()
-    labels = None if numbers is None else torch.tensor([numbers[row] for row in rows])
+    labels = None if names is None else torch.tensor([known[names[row]] for row in rows])
     return Examples(place.name, True, {key: pixels}, labels, seed=seed, notes=notes)
 
 
