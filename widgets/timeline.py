@@ -70,7 +70,7 @@ def points(session: Session) -> list[dict[str, Any]]:
     if shown is None:
         return []
     found = []
-    if base.report is None and base.graph is not None:
+    if base.graph is not None and not (base.report and shown.name in base.report):
         before = shown.before if shown.before is not None else shown.perfect
         found.append(_point(session, base, base.graph, before or 0.0, 0.0, shown))
     for state in session.history:

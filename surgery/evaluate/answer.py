@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from torch import Tensor
 
@@ -37,7 +38,8 @@ class Answer:
     """What a model gives on a batch.
 
     `shape`: positions and classes of its logits, None without; `at(places)` gives those of some positions,
-    (examples, places, classes) float32. `hidden`: tensors by name; `embedding` (examples, width); `tokens`
+    (examples, places, classes) float32. `hidden`: tensors by name, of modules
+    that were called once and gave one with a row per example; `embedding` (examples, width); `tokens`
     (examples, generated) int64. `per_position`: the logits have a dimension of positions; `sliced`: they are
     made only where they are asked for.
     """
@@ -53,15 +55,25 @@ class Answer:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Logits (examples, places, classes) float32 at some `places` (n,) of a batch, and the original's.
+    """Logits (examples, places, classes) float32 at some `places` (n,) of a batch, and the original's beside.
 
-    `reference` is None where a model is measured by itself.
+    What several tasks need is computed once: a pass over large vocabularies takes as long as the head.
     """
 
     batch: Batch
     places: Tensor
     logits: Tensor
-    reference: Tensor | None = None
+    original: Chunk | None = None
+
+    @cached_property
+    def log_probs(self) -> Tensor:
+        """The logits' log-softmax, of their shape."""
+        return self.logits.log_softmax(-1)
+
+    @cached_property
+    def likeliest(self) -> Tensor:
+        """The likeliest classes, (examples, places) int64."""
+        return self.logits.argmax(-1)
 
 
 def chunks(needed: Tensor, classes: int) -> Iterator[Tensor]:

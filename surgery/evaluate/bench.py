@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -13,9 +13,10 @@ import torch
 from torch import nn
 
 from surgery.errors import SurgeryError
-from surgery.evaluate.blocks import aligned
+from surgery.evaluate.answer import Wants
+from surgery.evaluate.blocks import aligned, block_paths
 from surgery.evaluate.data.examples import Batch, Examples
-from surgery.evaluate.device import is_out_of_memory, resolve
+from surgery.evaluate.device import resolve
 from surgery.evaluate.figure import Figure
 from surgery.evaluate.measure import Kept, Meter, Sums
 from surgery.evaluate.placing import Placer, structural
@@ -74,6 +75,7 @@ class Bench:
         self._placer = Placer(self.device)
         self._runner: Runner | None = None
         self._subject: Subject | None = None
+        self._blocks: tuple[str, ...] | None = None
         self._marks: Hashable = None
         self._lock = threading.Lock()
 
@@ -115,15 +117,14 @@ class Bench:
             asked, notes = usual_tasks(subject)
         pairs: tuple[tuple[str, str], ...] = ()
         if any(task.reads == "hidden" for task in asked):
-            pairs = aligned(self.original, model, origins)
+            called = self._called()
+            pairs = tuple(pair for pair in aligned(self.original, model, origins) if pair[0] in called)
             subject = replace(subject, blocks=tuple(path for path, _ in pairs))
         for task in asked:
             task.fits(subject)
         edited = original if model is self.original else self.runner(model, "the edited model")
-        return Meter(asked, subject, pairs, original, edited, self.kept, check), [
-            *self.examples.notes,
-            *notes,
-        ]
+        meter = Meter(asked, subject, pairs, original, edited, self.kept, check)
+        return meter, [*self.examples.notes, *notes]
 
     def runner(self, model: nn.Module, whose: str, *, taped: bool = True) -> Runner:
         """`model` on a shell of its own on the device; `release` it in the end."""
@@ -163,21 +164,24 @@ class Bench:
             whose = "the model before surgery"
             self._runner = Runner(shell, self.device, exact=self.exact, whose=whose, tape=self.tape)
         if self._subject is None:
-            try:
-                self._subject = looked_at(self._runner, self.examples)
-            except RuntimeError as error:
-                if is_out_of_memory(error):
-                    raise self.no_room() from error
-                raise
+            self._subject = looked_at(self._runner, self.examples)
             if not self._subject.sliced and self._subject.logits is not None:
                 one_bytes = 4 * self._subject.positions * self._subject.classes
                 self.batch_size = max(1, min(self.batch_size, LOGITS_BYTES // one_bytes))
         return self._runner, self._subject
 
+    def _called(self) -> Container[str]:
+        """The blocks of the original that are called once, and so have hidden states of their own."""
+        if self._blocks is None:
+            original, _ = self._prepared()
+            wants = Wants(hidden=tuple((path, path) for path in block_paths(self.original)))
+            self._blocks = tuple(original.answer(self.batch((0, 1)), None, wants).hidden)
+        return self._blocks
+
     def _forget(self) -> None:
         if self._runner is not None:
             self._runner.release()
-        self._runner = self._subject = None
+        self._runner = self._subject = self._blocks = None
         self._placer = Placer(self.device)
         self.kept.sums.clear()
         self.tape.forget()

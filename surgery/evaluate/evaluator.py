@@ -51,7 +51,12 @@ class Evaluator(Bench):
         asked = self.tasks if tasks is None else tasks_of(tasks)
         began = time.perf_counter()
         with self.at_work(stop) as check:
-            meter, notes = self.meter(model, asked, origins, check)
+            try:
+                meter, notes = self.meter(model, asked, origins, check)
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise self.no_room() from error
+                raise
             told = progress or (lambda *_: None)
             try:
                 batches = self._batches(meter, budget_s, began, told, notes)

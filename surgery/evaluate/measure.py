@@ -65,6 +65,7 @@ class Meter:
             ours = theirs
         else:
             ours = self.edited.answer(batch, place, self._wants(1))
+        self._check_blocks(ours, theirs)
         found: dict[Task, Sums] = dict(self._of_logits(batch, place, ours, theirs))
         for task in self.tasks:
             if isinstance(task, AnswerTask):
@@ -88,6 +89,16 @@ class Meter:
             embedding="embedding" in reads,
             generation=max(written, default=0),
         )
+
+    def _check_blocks(self, ours: Answer, theirs: Answer | None) -> None:
+        """SurgeryError where a block has no hidden states: it was not called once, or not on all examples."""
+        for answer, runner in ((ours, self.edited), (theirs, self.original)):
+            for path, _ in self.pairs:
+                if answer is not None and path not in answer.hidden:
+                    raise SurgeryError(
+                        f"{runner.whose} does not call it once on all examples, so nothing can be compared",
+                        path=path,
+                    )
 
     def _asks_original(self, place: Place) -> bool:
         """Whether the original must answer: something is compared with it, or its own part is not known."""
@@ -116,18 +127,15 @@ class Meter:
         new = {task: torch.zeros_like(after[task]) for task, known in before.items() if known is None}
         for places in chunks(needed, classes):
             self.check()
-            logits = _finite(ours.at(places), needed[:, places], self.edited.whose)
-            reference = None
+            logits, beside = _finite(ours.at(places), needed[:, places], self.edited.whose), None
             if theirs is not None:
-                same = theirs is ours
-                reference = logits if same else theirs.at(places)
-                _finite(reference, needed[:, places], self.original.whose)
+                reference = logits if theirs is ours else theirs.at(places)
+                beside = Chunk(batch, places, _finite(reference, needed[:, places], self.original.whose))
+            chunk = Chunk(batch, places, logits, beside)
             for task in tasks:
-                counted = counts[task][:, places]
-                beside = reference if task.compares else None
-                after[task] += task.sums(Chunk(batch, places, logits, beside), counted)
-                if task in new and reference is not None:
-                    new[task] += task.sums(Chunk(batch, places, reference), counted)
+                after[task] += task.sums(chunk, counts[task][:, places])
+                if task in new and beside is not None:
+                    new[task] += task.sums(beside, counts[task][:, places])
         for task in tasks:
             yield task, Sums(after[task], None if task.compares else new.get(task, before[task]))
 
@@ -143,7 +151,8 @@ class Meter:
 
 def _finite(logits: Tensor, counts: Tensor, whose: str) -> Tensor:
     """The logits; SurgeryError where those that count are NaN or infinite."""
-    if bool((torch.isfinite(logits).all(-1) | ~counts).all()):
+    low, high = logits.aminmax(dim=-1)  # NaN is both
+    if bool((low.isfinite() & high.isfinite() | ~counts).all()):
         return logits
     nan, infinite = int(logits[counts].isnan().sum()), int(logits[counts].isinf().sum())
     raise SurgeryError(

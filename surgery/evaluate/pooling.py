@@ -11,6 +11,7 @@ from torch import Tensor
 from surgery.evaluate.data.examples import Batch
 
 _POOLED = ("sentence_embedding", "pooler_output")
+_STATES = ("last_hidden_state", "encoder_last_hidden_state")
 _TOWERS = ("image_embeds", "text_embeds")
 
 
@@ -28,10 +29,10 @@ def embedding_in(output: Any, body: Any, batch: Batch) -> Tensor | None:
             for name in _POOLED:
                 if isinstance(given.get(name), Tensor):
                     return _flat(given[name].float())
-            states = given.get("last_hidden_state")
-            if isinstance(states, Tensor):
-                return _mean(states, batch)
-    return _mean(output, batch) if isinstance(output, Tensor) else None
+            for name in _STATES:
+                if isinstance(given.get(name), Tensor):
+                    return _mean(given[name], batch)
+    return _mean(output, batch) if isinstance(output, Tensor) and output.dim() < 4 else None
 
 
 def first_tensor(output: Any) -> Tensor | None:

@@ -39,6 +39,8 @@ class Runner:
         places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         named = any(item.kind is inspect.Parameter.VAR_KEYWORD for item in parameters)
         self._by_name = named and not any(item.kind in places for item in parameters)
+        coupled = bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
+        self._has_decoder = coupled and "decoder_input_ids" in self._names
         prefix = getattr(model, "base_model_prefix", "")
         self._base = prefix if isinstance(prefix, str) and prefix in model._modules else None
 
@@ -84,7 +86,7 @@ class Runner:
                 with self._over_tape(place):
                     output = self.model(*positional, **named)
                 logits = _logits_in(output)
-        hidden = {name: _once(name, heard[name]) for name, _ in wants.hidden}
+        hidden = _states(wants, heard, len(batch))
         pooled = embedding_in(output, body[0] if body else None, batch) if wants.embedding else None
         if logits is None or not wants.logits:
             return Answer(hidden=hidden, embedding=pooled, tokens=tokens)
@@ -92,7 +94,10 @@ class Runner:
             shape = (batch.ids.shape[1], logits.shape[-1])
             at: Callable[[Tensor], Tensor] = lambda places: self._root(body[0], positional, named, places)  # noqa: E731
             return Answer(shape, at, hidden, pooled, tokens, per_position=True, sliced=True)
-        whole, per_position = self._whole(logits, batch)
+        if logits.dim() not in (2, 3) or len(logits) != len(batch):
+            return Answer(hidden=hidden, embedding=pooled, tokens=tokens)
+        per_position = logits.dim() == 3
+        whole = logits if per_position else logits.unsqueeze(1)
         shape = (whole.shape[1], whole.shape[2])
         return Answer(shape, lambda places: whole[:, places].float(), hidden, pooled, tokens, per_position)
 
@@ -130,6 +135,8 @@ class Runner:
                 positional.append(value)
         if "use_cache" in self._names:
             named["use_cache"] = False
+        if batch.ids is not None and self._has_decoder and _generates(self.model):
+            named.setdefault("decoder_input_ids", batch.ids)  # it must be shown something
         mask = batch.inputs.get(MASK)
         if mask is not None and "position_ids" in self._names and _counts_from_the_left(self.model, mask):
             named.setdefault("position_ids", (mask.cumsum(1) - 1).clamp_min(0))
@@ -170,17 +177,6 @@ class Runner:
         assert logits is not None and logits.shape[1] == len(places)
         return logits.float()
 
-    def _whole(self, logits: Tensor, batch: Batch) -> tuple[Tensor, bool]:
-        """Logits as (examples, positions, classes), and whether they had a dimension of positions."""
-        if logits.dim() in (2, 3) and len(logits) == len(batch):
-            return (logits, True) if logits.dim() == 3 else (logits.unsqueeze(1), False)
-        raise SurgeryError(
-            f"{self.whose} gives no logits per example or per token",
-            got=f"a tensor {tuple(logits.shape)}",
-            expected=f"({len(batch)}, classes) or ({len(batch)}, positions, classes)",
-            hint="a function that measures it: `tasks=[lambda model, batch: …]`",
-        )
-
     @contextmanager
     def interruptible(self, check: Callable[[], None]) -> Iterator[None]:
         """Within, `check` is called before each block, so that a slow forward can be stopped."""
@@ -220,23 +216,24 @@ def _logits_in(output: Any) -> Tensor | None:
     return output if isinstance(output, Tensor) and output.is_floating_point() else None
 
 
-def _once(path: str, calls: list[Any]) -> Tensor:
-    """What a block gave; SurgeryError where it was not called once, or gave no tensor."""
-    found = first_tensor(calls[0]) if len(calls) == 1 else None
-    if found is None:
-        raise SurgeryError(
-            "has no hidden states of its own to compare",
-            path=path,
-            got=f"{len(calls)} calls" if len(calls) != 1 else type(calls[0]).__name__,
-            expected="one call that gives a tensor",
-        )
-    return found
+def _states(wants: Wants, heard: Mapping[str, list[Any]], examples: int) -> dict[str, Tensor]:
+    """What each module gave that was called once and gave hidden states (examples, …)."""
+    found = {name: first_tensor(heard[name][0]) for name, _ in wants.hidden if len(heard[name]) == 1}
+    return {
+        name: states
+        for name, states in found.items()
+        if states is not None and states.dim() > 1 and len(states) == examples and states.is_floating_point()
+    }
 
 
 def _counts_from_the_left(model: nn.Module, mask: Tensor) -> bool:
     """Whether positions must be said: windows are padded before their text, and the model generates."""
+    return _generates(model) and not bool(mask[:, 0].all())
+
+
+def _generates(model: nn.Module) -> bool:
     can = getattr(model, "can_generate", None)
-    return bool(can and can()) and not bool(mask[:, 0].all())
+    return bool(can and can())
 
 
 def _blocks(model: nn.Module) -> list[nn.Module]:

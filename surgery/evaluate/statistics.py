@@ -89,10 +89,10 @@ def intervals(figures: Figures, drawn: Units, *, seed: int, resamples: int = RES
         torch.cat(parts).split([1, resamples]) for parts in zip(*found, strict=True)
     )
     tail, wider = expanded_tail(drawn.effective), _student(drawn.effective - 1) / _student(n - 1)
-    percentiles = values.quantile(torch.tensor([tail, 1 - tail], dtype=values.dtype), dim=0)
-    ratios = ((values - value) / errors).nan_to_num(0.0, 0.0, 0.0)
-    sides = torch.tensor([(1 + LEVEL) / 2, (1 - LEVEL) / 2], dtype=values.dtype)
-    studentised = value - ratios.quantile(sides, dim=0) * wider * error
+    # A draw may hold nothing that counts, such as no label: it says nothing.
+    percentiles = quantiles(values, tail)
+    ratios = (values - value) / errors
+    studentised = value - quantiles(ratios, (1 - LEVEL) / 2).flip(0) * wider * error
     spread = (errors > 1e-3 * error).double().mean(0) > 0.999
     usable = spread & (error > 0)[0] & studentised.isfinite().all(0)
     return torch.where(usable, studentised, percentiles).T
@@ -136,6 +136,16 @@ def _draws(n: int, seed: int, resamples: int, width: int) -> Iterator[Tensor]:
         some = torch.zeros(count, n, dtype=torch.float64)
         yield torch.cat([times, some.scatter_add_(1, drawn, torch.ones_like(some))])
         times, left = times[:0], left - count
+
+
+def quantiles(values: Tensor, tail: float) -> Tensor:
+    """What leaves the share `tail` of the draws below, and above, (2, quantities); without NaN.
+
+    Of n draws the k-th leaves k / (n + 1), where torch's own quantile would be further in.
+    """
+    n = len(values)
+    share = min(0.5, max(0.0, ((n + 1) * tail - 1) / (n - 1)))
+    return values.nanquantile(torch.tensor([share, 1 - share], dtype=values.dtype), dim=0)
 
 
 def expanded_tail(n: float) -> float:

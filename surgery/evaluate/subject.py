@@ -22,7 +22,7 @@ class Subject:
     """The original on one of the examples.
 
     `logits`: positions and classes, None without; `per_example`: one position, and no tokens are meant;
-    `per_token`: a position per token of the window, of a model that predicts the next one or may;
+    `per_token`: a position per token of the window, and a class per token there is;
     `looks_ahead`: predictions change with later tokens; `blocks`: the blocks that both models have, by their
     paths in the original.
     """
@@ -72,6 +72,7 @@ def looked_at(runner: Runner, examples: Examples) -> Subject:
         and ids is not None
         and answer.per_position
         and answer.shape[0] == ids.shape[1]
+        and answer.shape[1] > int(examples.inputs[IDS].max())
         and not coupled
         and "decoder_input_ids" not in one.inputs
     )
@@ -171,7 +172,7 @@ def shape_refusal(whose: str, got: tuple[int, int] | None, expected: tuple[int, 
 def nothing_to_compare(subject: Subject) -> SurgeryError:
     """The refusal of a model of which no task of ours can say anything."""
     return SurgeryError(
-        f"{type(subject.model).__name__} gives neither logits nor embeddings, so there is nothing to compare",
+        f"{type(subject.model).__name__} gives neither logits per example or per token nor embeddings",
         hint="the model with its head, or a function: `tasks=[lambda model, batch: …]`",
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -24,9 +25,9 @@ def summarised(
     after = torch.cat([sums.after for sums in batches])
     before = torch.cat([sums.before for sums in batches if sums.before is not None] or [after[:0]])
     found, lost = list[Figure](), list[str]()
-    for quantity, figure in _figures(task, before, after, subject, documents, seed):
-        if figure is None:
-            lost.append(f"The {quantity.name} is beyond what can be written as a number: it is left out.")
+    for figure in _figures(task, before, after, subject, documents, seed):
+        if isinstance(figure, str):
+            lost.append(figure)
         else:
             found.append(figure)
     return found, lost
@@ -34,7 +35,7 @@ def summarised(
 
 def _figures(
     task: Task, before: Tensor, after: Tensor, subject: Subject, documents: Tensor | None, seed: int
-) -> Iterator[tuple[Quantity, Figure | None]]:
+) -> Iterator[Figure | str]:
     columns, paired = after.shape[1], len(before) > 0
     rows = torch.cat([before, after], 1) if paired else after
 
@@ -47,22 +48,22 @@ def _figures(
     for place, quantity in enumerate(task.quantities(subject)):
         values = [float(now[place]), *([float(was[place])] if was is not None else [])]
         ends = [] if bounds is None else bounds[place].tolist()
-        if not torch.tensor([*values, *ends]).isfinite().all():
-            yield quantity, None
+        if any(map(math.isnan, values)):
+            yield f"Nothing that counts for {quantity.name} was among the {len(after):,} examples measured."
             continue
-        yield (
-            quantity,
-            Figure(
-                task.name,
-                quantity.name,
-                quantity.unit,
-                quantity.better,
-                quantity.decimals,
-                before=values[1] if paired else None,
-                after=values[0],
-                interval=Interval(*_within(ends, quantity)) if ends else None,
-                perfect=quantity.perfect,
-            ),
+        if not all(map(math.isfinite, (*values, *ends))):
+            yield f"The {quantity.name} is beyond what can be written as a number: it is left out."
+            continue
+        yield Figure(
+            task.name,
+            quantity.name,
+            quantity.unit,
+            quantity.better,
+            quantity.decimals,
+            before=values[1] if paired else None,
+            after=values[0],
+            interval=Interval(*_within(ends, quantity)) if ends else None,
+            perfect=quantity.perfect,
         )
 
 

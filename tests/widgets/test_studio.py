@@ -173,6 +173,18 @@ def test_evaluating_fills_report_history_and_chart(studio: Studio) -> None:
     assert list(studio.chart.figure.data[0].customdata) == [0, 1]
 
 
+def test_a_classifier_is_evaluated_on_its_digits() -> None:
+    """Accuracy in the report, the history and the chart."""
+    studio = Studio(surgery.open("demo-cnn"))
+    studio.session.remove("stage1[1]")
+    send(studio.top, type="evaluate", budget_s=0.3)
+    assert studio.errands.job is not None and studio.errands.job.wait(60)
+    assert studio.report.state["sentence"].startswith("accuracy ")
+    assert "digits, held out: not your data" in studio.report.state["note"]
+    assert studio.past.state["states"][1]["metric"].endswith(" %")
+    assert list(studio.chart.figure.data[0].customdata) == [0, 1]
+
+
 def test_stop_ends_an_evaluation(studio: Studio) -> None:
     """Stop is said, and no figure is shown."""
     send(studio.top, type="evaluate", budget_s=60)

@@ -201,5 +201,5 @@ def _labelled_texts(
     padding = getattr(tokenizer, "pad_token_id", None) or 0
     ids = torch.tensor([part[:longest] + [padding] * (longest - len(part)) for part in parts])
     mask = (torch.arange(longest) < torch.tensor([[len(part)] for part in parts])).long()
-    notes = (f"{cut:,} texts were cut to {window} tokens.",) if cut else ()
+    notes = (f"{cut:,} of {len(texts):,} texts cut to {window} tokens.",) if cut else ()
     return Examples(name, True, {IDS: ids, MASK: mask}, labels, notes=notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -82,10 +83,8 @@ def default_examples(
         name = next(iter(inputs)) if isinstance(inputs, Mapping) and inputs else "images"
         return Examples(DIGITS_NAME, False, {name: images}, labels)
     vocabulary, window = vocabulary_size(model), window_for(model, window)
-    if isinstance(inputs, Mapping) and len(inputs) == 1:  # such as DETR's, whose config has a vocabulary
-        (only,) = inputs.values()
-        if isinstance(only, Tensor) and only.is_floating_point():
-            return noise_like(inputs)
+    if not _reads_text(model, inputs):
+        return noise_like(inputs)
     if tokenizer is None and vocabulary is None:
         return _noise(model, inputs)
     if tokenizer is None and vocabulary is not None and vocabulary != 256:
@@ -99,6 +98,15 @@ def default_examples(
             expected=f"tokens below {vocabulary}",
         )
     return examples
+
+
+def _reads_text(model: nn.Module, inputs: Any) -> bool:
+    """Whether text alone is enough: no other inputs are known, or the model goes on writing without them."""
+    values = inputs.values() if isinstance(inputs, Mapping) else ()
+    if not any(isinstance(value, Tensor) and value.is_floating_point() for value in values):
+        return True
+    can = getattr(model, "can_generate", None)
+    return bool(can and can()) and IDS in inspect.signature(model.forward).parameters
 
 
 def _noise(model: nn.Module, inputs: Any) -> Examples:

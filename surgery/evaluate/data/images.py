@@ -43,14 +43,14 @@ def image_folder(
     """
     place = Path(folder).expanduser()
     found, names = _files(place)
-    numbers = None if names is None else [class_number(name, classes, str(place)) for name in names]
+    known = {name: class_number(name, classes, str(place)) for name in dict.fromkeys(names or ())}
     rows = list(range(len(found)))
     if len(rows) > most:
         rows = sorted(random.Random(seed).sample(rows, most))
     function = preprocess if callable(preprocess) else processor_in(Path(preprocess))
     pixels = stacked([prepared(found[row], function, str(found[row])) for row in rows], str(place))
     notes = (f"{most:,} of {len(found):,} images, drawn at random.",) if len(rows) < len(found) else ()
-    labels = None if numbers is None else torch.tensor([numbers[row] for row in rows])
+    labels = None if names is None else torch.tensor([known[names[row]] for row in rows])
     return Examples(place.name, True, {key: pixels}, labels, seed=seed, notes=notes)
 
 
@@ -72,11 +72,11 @@ def processor_in(folder: Path) -> Preprocess:
     try:
         processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
     except ImportError as error:
-        reason = str(error).strip().partition("\n")[0]
+        reason = str(error).strip().partition(". ")[0].partition("\n")[0]
         raise SurgeryError(
             f"its image processor cannot be loaded: {reason}",
             path=str(folder),
-            hint="`pip install torchvision`",
+            hint="`pip install pillow torchvision`",
         ) from None
     except Exception as error:
         raise SurgeryError(f"its image processor cannot be read: {error}", path=str(folder)) from None

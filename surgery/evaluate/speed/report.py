@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from graph.units import short
-from surgery.evaluate.statistics import Interval, expanded_tail
+from surgery.evaluate.statistics import Interval, expanded_tail, quantiles
 
 _RESAMPLES = 2000
 _TOLD_APART = 0.02
@@ -41,7 +41,7 @@ class Pace:
         )
         resampled = times[:, drawn].median(2).values
         tail = expanded_tail(len(before))
-        low, high = (resampled[0] / resampled[1]).quantile(torch.tensor([tail, 1 - tail]).double()).tolist()
+        low, high = quantiles((resampled[0] / resampled[1]).unsqueeze(1), tail)[:, 0].tolist()
         spread = Interval(low, high)
         return cls(what, unit, items, float(medians[0]), float(medians[1]), len(before), spread)
 

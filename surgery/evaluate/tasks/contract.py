@@ -21,7 +21,7 @@ Reads = Literal["logits", "hidden", "embedding", "generation", "model"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task(Typed, ABC):
-    """What an evaluation measures. Subclasses are frozen dataclasses made with `@task`.
+    """What an evaluation measures. Subclasses of its kinds below are frozen dataclasses made with `@task`.
 
     It sums per example, so that anything can be resampled from the sums. `reads` says what of a model's
     answer it looks at. A task that `compares` gives figures of the two models side by side; any other is

@@ -27,7 +27,9 @@ class Fidelity(LogitsTask):
     def fits(self, subject: Subject) -> None:
         if subject.logits is None:
             raise unfit(
-                self, "the model gives no logits", "`tasks=['embedding']`, or the model with its head"
+                self,
+                "the model gives no logits per example or per token",
+                "`tasks=['embedding']`, or the model with its head",
             )
 
     def quantities(self, subject: Subject) -> tuple[Quantity, ...]:
@@ -42,11 +44,16 @@ class Fidelity(LogitsTask):
 
     def values(self, chunk: Chunk) -> Tensor:
         """Agreement (0 or 1) and nats."""
-        assert chunk.reference is not None
-        before, after = chunk.reference.log_softmax(-1), chunk.logits.log_softmax(-1)
+        original = chunk.original
+        assert original is not None
+        if original.logits is chunk.logits:
+            return torch.stack(
+                [torch.ones_like(chunk.logits[..., 0]), torch.zeros_like(chunk.logits[..., 0])], -1
+            )
+        before, after = original.log_probs, chunk.log_probs
         # Rounding can leave a divergence of -1e-8 where the two are all but equal.
-        nats = (before.exp() * (before - after)).sum(-1).clamp_min(0)
-        agreed = chunk.reference.argmax(-1) == chunk.logits.argmax(-1)
+        nats = torch.linalg.vecdot(before.exp(), before - after).clamp_min(0)
+        agreed = original.likeliest == chunk.likeliest
         return torch.stack([agreed.float(), nats], -1)
 
     def figures(self, sums: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ class Layers(AnswerTask):
 
     def fits(self, subject: Subject) -> None:
         if not subject.blocks:
-            raise unfit(self, "no list of blocks is known in this model, or none of them is left")
+            raise unfit(self, "no blocks are known in this model, or none of them is left")
 
     def quantities(self, subject: Subject) -> tuple[Quantity, ...]:
         return tuple(Quantity(path, "", "higher", 3, perfect=1.0) for path in subject.blocks)
@@ -35,8 +35,8 @@ class Layers(AnswerTask):
     def sums(self, batch: Batch, answer: Answer, reference: Answer) -> Tensor:
         """A column per block with the example's mean cosine, then the number of examples: one."""
         columns = []
-        for path, states in answer.hidden.items():
-            theirs = reference.hidden[path]
+        for path, theirs in reference.hidden.items():
+            states = answer.hidden[path]
             for whose, tensor in (("the edited model", states), ("the model before surgery", theirs)):
                 refuse_no_numbers(_counting(batch, tensor), f"{whose}: hidden states after {path}")
             found, real = cosines(_vectors(states), _vectors(theirs), path), _real(batch, states)

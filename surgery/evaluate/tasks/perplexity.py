@@ -26,7 +26,7 @@ class Perplexity(LogitsTask):
         """Refused without tokens, without a logit per token, on noise, and where a model looks ahead."""
         examples = subject.examples
         if not subject.per_token:
-            raise unfit(self, "it needs token windows and a model with logits for each token")
+            raise unfit(self, "it needs token windows, and a model that predicts a token at each")
         if examples.noise:
             raise unfit(self, "nothing can be predicted in random tokens", "a text of yours")
         if subject.looks_ahead:
@@ -50,8 +50,7 @@ class Perplexity(LogitsTask):
         ids = chunk.batch.ids
         assert ids is not None
         following = ids[:, (chunk.places + 1).clamp_max(ids.shape[1] - 1)]
-        chosen = chunk.logits.gather(-1, following.unsqueeze(-1))
-        return chunk.logits.logsumexp(-1, keepdim=True) - chosen
+        return -chunk.log_probs.gather(-1, following.unsqueeze(-1))
 
     def figures(self, sums: Tensor) -> Tensor:
         nats = sums[..., :1] / sums[..., 1:]

@@ -12,7 +12,7 @@ from typing import Any
 from surgery.entries import Kind, Unavailable, gathered, named
 from surgery.errors import SurgeryError
 from surgery.evaluate.tasks.accuracy import Accuracy
-from surgery.evaluate.tasks.contract import Task
+from surgery.evaluate.tasks.contract import AnswerTask, LogitsTask, Task
 from surgery.evaluate.tasks.custom import Custom
 from surgery.evaluate.tasks.embedding import Embedding
 from surgery.evaluate.tasks.fidelity import Fidelity
@@ -102,6 +102,12 @@ def tasks_of(given: Iterable[Task | str | Callable[..., Any]]) -> tuple[Task, ..
             item = item.from_fields({})
         elif not isinstance(item, Task):
             item = Custom(function=item)
+        if not isinstance(item, LogitsTask | AnswerTask | Custom):
+            raise SurgeryError(
+                f"the task {item.name!r} does not say what it is measured on",
+                got=type(item).__bases__[0].__name__,
+                expected="a LogitsTask or an AnswerTask",
+            )
         if item not in found:
             found.append(item)
     if not found:

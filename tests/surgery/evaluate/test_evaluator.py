@@ -2,6 +2,7 @@ import copy
 import math
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from transformers import BertConfig, BertForMaskedLM
 
 from graph.shell import shell
 from surgery.errors import SurgeryError
-from surgery.evaluate import Evaluator, Examples, Report, Stopped, random_tokens, token_windows
+from surgery.evaluate import Evaluator, Examples, Report, Stopped, random_tokens, tensors, token_windows
 
 Scale = Callable[[nn.Module, float], nn.Module]
 Draw = Callable[..., Tensor]
@@ -136,9 +137,10 @@ def test_the_body_runs_once_per_batch(model: nn.Module, examples: Examples, scal
     for each in (model, edited):
         each.model.layers[0].register_forward_hook(lambda *_: sizes.append(1))
     evaluator = Evaluator(model, examples=examples, tasks=["fidelity", "perplexity", "layers", "embedding"])
-    evaluator.evaluate(model, 0.0)
+    same = {f"model.layers.{i}": f"model.layers.{i}" for i in (0, 1)}
+    evaluator.evaluate(model, 0.0, origins=same)
     sizes.clear()
-    evaluator.evaluate(edited, math.inf, origins={f"model.layers.{i}": f"model.layers.{i}" for i in (0, 1)})
+    evaluator.evaluate(edited, math.inf, origins=same)
     assert len(sizes) == 2 * 5
 
 
@@ -346,3 +348,31 @@ def test_report_survives_json(model: nn.Module, examples: Examples, scale: Scale
     """A measured report is the same after a round trip."""
     report = Evaluator(model, examples=examples).evaluate(scale(model, 0.7))
     assert report == Report.from_dict(report.to_dict())
+
+
+def test_few_texts_are_said(model: nn.Module, draw: Draw, scale: Scale) -> None:
+    """Windows of many texts are drawn by text; of fewer than eight they count as independent, with a note."""
+    edited, windows = scale(model, 0.7), draw(40)
+    many = token_windows(windows, documents=torch.arange(40) // 4)
+    few = token_windows(windows, documents=torch.arange(40) // 10)
+    reports = [Evaluator(model, examples=each).evaluate(edited, math.inf) for each in (many, few)]
+    assert [len(report.notes) for report in reports] == [0, 1]
+    assert "taken to be independent" in reports[1].notes[0]
+    assert reports[0]["KL"].value == pytest.approx(reports[1]["KL"].value)
+    assert reports[0]["KL"].interval != reports[1]["KL"].interval
+
+
+def test_notes_of_the_data_are_in_the_report(model: nn.Module, draw: Draw) -> None:
+    """What was left out of the data a reader must know."""
+    examples = replace(token_windows(draw(4)), notes=("4 of 9 rows, drawn at random.",))
+    assert Evaluator(model, examples=examples).evaluate(model).notes == examples.notes
+
+
+def test_images_of_few_pixels_take_larger_batches() -> None:
+    """Sixty-four of 8 × 8 pixels at a time, eight of 224 × 224."""
+    model = nn.Flatten()
+    sizes = [
+        Evaluator(model, examples=tensors(torch.zeros(9, *shape))).batch_size
+        for shape in ((1, 8, 8), (3, 64, 64), (3, 224, 224))
+    ]
+    assert sizes == [64, 8, 8]

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -8,6 +10,7 @@ from surgery.demo.text import topics
 from surgery.errors import SurgeryError
 from surgery.evaluate import default_examples, demo_text, noise_like
 from tests.surgery.evaluate.data.test_windows import Words
+from tests.zoo import clip, detr, whisper
 
 
 class Configured(nn.Module):
@@ -50,6 +53,14 @@ def test_default_for_images() -> None:
     assert examples.label == "random images: shows that the model runs, not how well"
     assert images.shape == (64, 3, 8, 8) and 0.9 < float(images.std()) < 1.1
     assert examples.noise and examples.labels is None
+
+
+@pytest.mark.parametrize("make", [clip, whisper, detr], ids=lambda make: make.__name__)
+def test_default_for_more_than_text(make: Any) -> None:
+    """A vocabulary in the config is no reason to show text alone to what wants images or sound."""
+    session = surgery.open(*make())
+    report = session.evaluate(0.0)
+    assert report.unchanged and report.data.startswith("random ")
 
 
 def test_noise_keeps_what_is_no_number() -> None:
