@@ -220,8 +220,8 @@ class Session(Measuring):
         """Writes weights, config, tokenizer, script and card; see `surgery.checkpoint.save`.
 
         With `plain` a model that needs `surgery.load` is made an ordinary one for the folder: ties copied
-        out, adapters folded in. The session keeps its own. Weights beyond `max_shard_size` are divided into
-        several files.
+        out, adapters folded in, uneven widths padded with zeros. The session keeps its own. Weights beyond
+        `max_shard_size` are divided into several files.
         """
         from surgery.checkpoint.save import save
 

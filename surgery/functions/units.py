@@ -1,4 +1,4 @@
-"""Recipe functions that weigh units against each other, choose among them, and keep the chosen.
+"""Recipe functions that weigh units against each other, choose among them, keep the chosen, add zeros.
 
 A unit is a slice that recurs along a dimension: a row, a head, an expert. Where it lies in a tensor is
 given as `sections`, flat: start and size of each; see `surgery.widths.part.Cut`.
@@ -104,3 +104,18 @@ def _taken(tensor: torch.Tensor, dim: int, places: torch.Tensor) -> torch.Tensor
         return tensor.index_select(dim, places.to(tensor.device))
     taken = tensor.contiguous().view(integers).numpy().take(places.numpy(), axis=dim)
     return torch.from_numpy(taken).view(tensor.dtype)
+
+
+@function(tiling="whole")
+def pad_units(
+    tensor: torch.Tensor, *, count: int, more: int, dim: int, sections: tuple[int, ...]
+) -> torch.Tensor:
+    """`tensor` with `more` units of zeros behind the `count` of each section, along `dim`."""
+    pieces, behind = [], 0
+    for start, size in sorted(zip(sections[::2], sections[1::2], strict=True)):
+        end = start + count * size
+        shape = [*tensor.shape[:dim], more * size, *tensor.shape[dim + 1 :]]
+        pieces += [tensor.narrow(dim, behind, end - behind), tensor.new_zeros(shape)]
+        behind = end
+    pieces.append(tensor.narrow(dim, behind, tensor.shape[dim] - behind))
+    return torch.cat(pieces, dim)

@@ -33,6 +33,7 @@ _ATTRIBUTES = (
     "d_ff",
     "hidden_features",
 )
+_AMONG_ALL = "lets neurons through by the mean and spread of all, and with fewer or more it would let others"
 # The config's name for it: of an encoder with a decoder, then of any other.
 _OF_ENCODER, _OF_DECODER = "encoder_ffn_dim", "decoder_ffn_dim"
 _CONFIG = ("intermediate_size", "n_inner", "ffn_hidden_size", "ffn_dim", "hidden_dim", "d_ff")
@@ -66,6 +67,7 @@ def _part(module: nn.Module, path: str, into: list[Linear], times: int, out: Lin
         cuts=tuple(cuts),
         follows=tuple(follows),
         config=((name, 1),) if name else (),
+        refused=_AMONG_ALL if module.__dict__.get("activation_sparsity") else "",
     )
 
 

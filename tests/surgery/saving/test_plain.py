@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,7 @@ import surgery
 from surgery import Session, SurgeryError
 from surgery.checkpoint import plain as rules
 from surgery.cli import main
-from surgery.edits import Edit, SetAttribute, SetTensor
-from surgery.fields import Targets, option
 from surgery.fingerprint import Fingerprinter
-from surgery.lazy import recipe
-from surgery.model import Patient
-from surgery.operation import Operation, operation
 from surgery.operations.sparsify import Sparsify
 from surgery.quiet import quiet
 from tests.surgery.contract import run, snapshot
@@ -143,7 +137,8 @@ def test_tolerance_follows_the_dtype(tmp_path: Path) -> None:
 
 def test_other_outputs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If a rule were wrong, the measurement says so and nothing is written."""
-    monkeypatch.setattr(rules, "RULES", (*rules.RULES, lambda _: Sparsify.of("**:Linear", 0.5)))
+    wrong = iter([Sparsify.of("**:Linear", 0.5)])
+    monkeypatch.setattr(rules, "RULES", (*rules.RULES, lambda _: next(wrong, None)))
     with pytest.raises(SurgeryError, match=r"would give other outputs.*expected at most 3\.5e-04"):
         special("llama").save(tmp_path / "out", plain=True)
     assert list(tmp_path.iterdir()) == []
@@ -168,41 +163,21 @@ def test_an_ordinary_model_is_saved_as_ever(tmp_path: Path) -> None:
     assert files[0] == files[1]
 
 
-@operation(title="Widen", group="prune", source="test")
-class Widen(Operation):
-    """The feed-forward layers of the targets are one wider: what no config of the family can say."""
-
-    targets: Targets = option(help="feed-forward layers of Llama")
-
-    def plan(self, patient: Patient) -> Iterator[Edit]:
-        for path in self.targets.paths:
-            for name, side in (("gate_proj", 0), ("up_proj", 0), ("down_proj", 1)):
-                before = patient.tensor(f"{path}.{name}.weight")
-                shape = tuple(size + (axis == side) for axis, size in enumerate(before.shape))
-                yield SetTensor(f"{path}.{name}.weight", recipe("zeros", shape=shape, dtype=before.dtype))
-                yield SetAttribute(f"{path}.{name}", "in_features" if side else "out_features", shape[side])
-
-
-@pytest.fixture
-def widen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The operation above is registered."""
-    from surgery.registry import operations
-
-    monkeypatch.setitem(operations(), "widen", Widen)
-
-
-@pytest.mark.usefixtures("widen")
 def test_what_cannot_be_made_plain_is_refused(tmp_path: Path) -> None:
-    """With the path, the reason, and the steps without which it could; nothing is written or changed."""
-    session = surgery.open(*SMALL["llama"]())
+    """With the path, the reason, and the steps without which it could; nothing is written or changed.
+
+    An expert of zeros would take its share of what the router gives out, so none is padded.
+    """
+    session = surgery.open(*SMALL["mixtral"]())
     session.tie("model.layers.1", to="model.layers.0")
-    session.apply(Widen.of("model.layers.2.mlp"))
+    session.narrow("model.layers.2", "experts", ratio=0.5)
     session.attach("model.layers.3.self_attn.q_proj")
     before = snapshot(session.model)
     with pytest.raises(SurgeryError) as refusal:
         session.save(tmp_path / "out", plain=True)
-    assert "model.layers.2.mlp.gate_proj" in refusal.value.problem and "49" in refusal.value.problem
-    assert refusal.value.hint == 'saving without plain, or leaving out `s.widen("model.layers.2.mlp")`'
+    assert "model.layers.2.mlp" in refusal.value.problem and "experts is 2" in refusal.value.problem
+    assert refusal.value.hint is not None
+    assert refusal.value.hint.endswith('leaving out `s.narrow("model.layers.2", units="experts", ratio=0.5)`')
     assert snapshot(session.model) == before and list(tmp_path.iterdir()) == []
     session.save(tmp_path / "out")
     assert Fingerprinter()(surgery.load(tmp_path / "out")) == session.fingerprint()
