@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from graph.paths import nearest
+from graph.paths import is_among, is_below, nearest
 from graph.shell import NotShellable, shell
 from surgery.errors import SurgeryError
 from surgery.families import FAMILIES, BlockList, Family, declared_ties, model_type
@@ -80,14 +80,10 @@ class Patient:
             f"{parent}.{name}.{blocks.first}"
             for parent, blocks in lists.items()
             for name in self.module(parent)._modules
-            if blocks.first and f"{path}.".startswith(f"{parent}.{name}.")
+            if blocks.first and is_below(path, f"{parent}.{name}")
         ]
-        mine = [part for part in shared if not f"{path}.".startswith(f"{part}.")]
-        return [
-            (name, lazy)
-            for name, lazy in self.tensors(path)
-            if not any(f"{path}.{name}".startswith(f"{part}.") for part in mine)
-        ]
+        others = [part for part in shared if not is_below(path, part)]
+        return [(name, lazy) for name, lazy in self.tensors(path) if not is_among(f"{path}.{name}", others)]
 
     def tensor(self, path: str) -> Held:
         """The lazy tensor of the parameter at `path`."""

@@ -12,6 +12,7 @@ import torch
 
 from graph.nodes import ModuleGraph
 from graph.paths import nearest
+from surgery.checkpoint.parents import fingerprinted
 from surgery.edits import Edit
 from surgery.errors import SurgeryError
 from surgery.fields import FieldSpec, Target, Targets, coerce, field_specs
@@ -110,10 +111,11 @@ class Operation(ABC):
         return cls(**values)
 
     def resolved(self, patient: Patient) -> Self:
-        """The same operation with every selector resolved in this state.
+        """The same operation with every selector resolved in this state, and parents' fingerprints taken.
 
         A selector that matches nothing is refused, so is one that matches more or fewer than it was
-        expected to, and one that was resolved before (in a script) must resolve to the same paths now.
+        expected to, and one that was resolved before (in a script) must resolve to the same paths now, as a
+        parent must be the very one that was recorded.
         """
         changes: dict[str, Any] = {}
         for spec in self.specs:
@@ -133,6 +135,8 @@ class Operation(ABC):
                 if value.path is not None and value.path != paths[0]:
                     raise _differs(self.name, value.select, (value.path,), paths)
                 changes[spec.name] = Target(value.select, paths[0])
+            elif spec.kind == "parents":
+                changes[spec.name] = fingerprinted(value)
         return dataclasses.replace(self, **changes)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from graph.paths import is_below
 from surgery.adapters.lora import LoraLinear
 from surgery.checkpoint.agreement import difference_on, tolerance_of
 from surgery.checkpoint.proof import from_own_config, why_not_plain
@@ -104,7 +105,7 @@ def _outermost(place: str, freed: set[str], shared: list[str]) -> str:
     parts = place.split(".")[:-1]
     for depth in range(1, len(parts)):
         outer = ".".join(parts[:depth])
-        if all(other in freed for other in shared if other.startswith(f"{outer}.")):
+        if all(other in freed for other in shared if is_below(other, outer)):
             return outer
     return ".".join(parts)
 

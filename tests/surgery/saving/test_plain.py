@@ -18,8 +18,7 @@ from surgery.checkpoint import plain as rules
 from surgery.cli import main
 from surgery.fingerprint import Fingerprinter
 from surgery.operations.sparsify import Sparsify
-from surgery.quiet import quiet
-from tests.surgery.contract import run, snapshot
+from tests.surgery.contract import loaded_alone, run, snapshot
 from tests.zoo.families import DECODERS, ENCODERS
 
 SMALL = DECODERS | ENCODERS
@@ -55,14 +54,6 @@ def special(name: str, dtype: torch.dtype = torch.float32) -> Session:
     return session
 
 
-def loaded(session: Session, folder: Path) -> Any:
-    """What transformers makes of the folder, and that it found every tensor and no other."""
-    with quiet():
-        model, report = type(session.model).from_pretrained(folder, output_loading_info=True)
-    assert not any(report[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")), report
-    return model.eval()
-
-
 @pytest.mark.parametrize("name", ["llama", "gpt2", "mixtral", "bert", "vit"])
 def test_transformers_loads_it_alone(name: str, tmp_path: Path) -> None:
     """Ties are copied out and adapters folded in: no shared storage, the outputs of the edited model."""
@@ -76,7 +67,7 @@ def test_transformers_loads_it_alone(name: str, tmp_path: Path) -> None:
     assert snapshot(session.model) == before and list(session.history) == states
     assert torch.equal(run(session.model, session.opened.inputs), expected)
 
-    model = loaded(session, folder)
+    model = loaded_alone(session.model, folder)
     assert not any("lora" in path for path in model.state_dict())
     found = run(model, session.opened.inputs)
     assert torch.allclose(found, expected, atol=2e-4 * float(expected.abs().max()), rtol=0)
@@ -98,7 +89,7 @@ def test_the_tie_of_the_class_stays(tmp_path: Path) -> None:
     session = surgery.open("demo")
     session.tie("model.layers.5", to="model.layers.4")
     folder = session.save(tmp_path / "out", plain=True)
-    model = loaded(session, folder)
+    model = loaded_alone(session.model, folder)
     assert model.config.tie_word_embeddings
     assert model.lm_head.weight is model.model.embed_tokens.weight
     assert len(list(model.parameters())) == len(list(surgery.open("demo").model.parameters()))
@@ -128,7 +119,8 @@ def test_tolerance_follows_the_dtype(tmp_path: Path) -> None:
     assert "`s.untie(" in card and "`s.fold(" in card
     assert "up to 8.8e-02 was allowed" in card
     expected, found = (
-        run(model, session.opened.inputs).float() for model in (session.model, loaded(session, folder))
+        run(model, session.opened.inputs).float()
+        for model in (session.model, loaded_alone(session.model, folder))
     )
     said = float(card.partition("by at most ")[2].split()[0])
     assert said == pytest.approx(float((expected - found).abs().max() / expected.abs().max()), rel=0.05)
@@ -197,7 +189,7 @@ def test_a_folder_that_needed_surgery_is_made_plain_later(tmp_path: Path) -> Non
     second = surgery.open(first.save(tmp_path / "first"))
     folder = second.save(tmp_path / "second", plain=True)
     prompt = torch.arange(40)[None]
-    assert torch.equal(loaded(second, folder)(prompt).logits, first.model(prompt).logits)
+    assert torch.equal(loaded_alone(second.model, folder)(prompt).logits, first.model(prompt).logits)
 
 
 def test_the_command_saves_plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
