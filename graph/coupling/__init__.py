@@ -7,6 +7,6 @@ label, which the operators carry on: what is added, concatenated or multiplied o
 """
 
 from graph.coupling import mixing, moving
-from graph.coupling.groups import Coupling, Group, NotCoupled, Place, couple
+from graph.coupling.groups import Coupling, Group, NotCoupled, Place, couple, numbers
 
-__all__ = ["Coupling", "Group", "NotCoupled", "Place", "couple", "mixing", "moving"]
+__all__ = ["Coupling", "Group", "NotCoupled", "Place", "couple", "mixing", "moving", "numbers"]

@@ -1,22 +1,28 @@
 """The groups of a model: units side by side that can go alone, with their place in every tensor."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from graph.coupling.labels import Joined
 from graph.coupling.rules import RESHAPED, SPLIT, Dims, Labelled, rule_of
 from graph.tracing.deep import with_room
 from graph.tracing.fakes import fake_mode, fake_shell, given_fake, tensors_in
+from graph.tracing.outcomes import shortly
 from graph.tracing.shared import uncollected
 from graph.tracing.trace import Inputs, arguments, as_before, uncompiled
 from graph.tree import join, own_tensors, walk
+
+
+Numbers = tuple[str, tuple[float, ...]]
+"""An elementwise operator, and the plain numbers it was given."""
 
 
 class NotCoupled(Exception):
@@ -52,7 +58,7 @@ class Coupling:
 
     def __init__(self, flow: "_Flow") -> None:
         self._flow = flow
-        self.numbers: tuple[tuple[str, tuple[float, ...]], ...] = tuple(flow.numbers)
+        self.numbers: tuple[Numbers, ...] = tuple(flow.numbers)
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -68,37 +74,76 @@ def couple(model: nn.Module, inputs: Inputs) -> Coupling:
     rule has read (see `graph.coupling.rules`). A place names one path of a tied tensor, the first. Raises
     NotCoupled for a forward that asks for values, or that raises.
     """
-    levels = max(path.count(".") for path, _ in walk(model)) + 1
-    with uncollected.at_least(True):
-        return with_room(levels, lambda: _couple(model, inputs))
-
-
-def _couple(model: nn.Module, inputs: Inputs) -> Coupling:
-    with as_before(), uncompiled(), torch.inference_mode(False), torch.no_grad():
-        mode = fake_mode()
-        try:
-            copied = fake_shell(model, mode).model
-            args, kwargs = arguments(copied, given_fake(inputs, mode))
-            flow = _Flow(copied)
-            with mode, flow:
-                result = copied(*args, **kwargs)
-            for tensor in tensors_in(result):
-                flow.joined.fix(*flow.labelled(tensor).dims)
-        except Exception as error:
-            raise NotCoupled(f"{type(error).__name__}: {error}") from error
+    flow, result = _followed(model, inputs, _Flow)
+    for tensor in tensors_in(result):
+        flow.joined.fix(*flow.labelled(tensor).dims)
     return Coupling(flow)
 
 
-class _Flow(TorchDispatchMode):
+def numbers(model: nn.Module, inputs: Inputs) -> tuple[Numbers, ...]:
+    """The `numbers` of the model's `Coupling`, in less time; raises NotCoupled as `couple` does."""
+    return tuple(_followed(model, inputs, _Counted)[0].numbers)
+
+
+W = TypeVar("W", bound="_Counted")
+
+
+def _followed(model: nn.Module, inputs: Inputs, kind: Callable[[nn.Module, FakeTensorMode], W]) -> tuple[W, Any]:
+    """A watch of this kind that has seen a forward on fakes of `inputs`, and what came out."""
+
+    def run() -> tuple[W, Any]:
+        with as_before(), uncompiled(), torch.inference_mode(False), torch.no_grad():
+            mode = fake_mode()
+            try:
+                copied = fake_shell(model, mode).model
+                args, kwargs = arguments(copied, given_fake(inputs, mode))
+                watch = kind(copied, mode)
+                with mode, watch:
+                    return watch, copied(*args, **kwargs)
+            except Exception as error:
+                raise NotCoupled(f"{type(error).__name__}: {error}") from error
+
+    levels = max(path.count(".") for path, _ in walk(model)) + 1
+    with uncollected.at_least(True):
+        return with_room(levels, run)
+
+
+class _Counted(TorchDispatchMode):
+    """Notes the plain numbers that one forward computes with."""
+
+    def __init__(self, model: nn.Module, mode: FakeTensorMode) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.mode = mode
+        self.numbers: list[Numbers] = []
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nobody compiles what is only followed, and the guard takes longer than the operator
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        out, _ = shortly(func, self.mode, args, kwargs)
+        if torch.Tag.pointwise in func.tags:
+            plain = (*args, *kwargs.values())
+            self.numbers.append((str(func), tuple(each for each in plain if type(each) in (int, float))))
+        return out
+
+
+class _Flow(_Counted):
     """Carries labels through the operators of one forward."""
 
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+    def __init__(self, model: nn.Module, mode: FakeTensorMode) -> None:
+        super().__init__(model, mode)
         self.joined = Joined()
         self.known: dict[int, tuple[torch.Tensor, Labelled]] = {}  # tensors are held: no id is used twice
         self.stored: list[tuple[str, torch.Tensor, Labelled]] = []
         self.read: set[int] = set()
-        self.numbers: list[tuple[str, tuple[float, ...]]] = []
         for path, module in walk(model):
             for name, tensor, _ in own_tensors(module):
                 if id(tensor) not in self.known:
@@ -129,12 +174,9 @@ class _Flow(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        out = func(*args, **kwargs)
+        out = super().__torch_dispatch__(func, types, args, kwargs)
         given = {id(tensor) for tensor in tensors_in((args, kwargs))}
         made = tensors_in(out)
-        if torch.Tag.pointwise in func.tags:
-            plain = (*args, *kwargs.values())
-            self.numbers.append((str(func), tuple(each for each in plain if type(each) in (int, float))))
         everywhere = self._carried(func, args, kwargs, made)
         for tensor, dims in zip(made, everywhere, strict=True):
             if id(tensor) not in given:  # what was written in place keeps its labels
@@ -195,24 +237,31 @@ def _groups(flow: _Flow) -> Iterator[Group]:
         if id(tensor) not in flow.read:
             flow.joined.fix(*labelled.dims)
     unit_of = flow.joined.free()
-    units: dict[int, dict[tuple[int, int], list[int]]] = {}
+    rows: dict[tuple[int, ...], list[tuple[int, int]]] = {}  # the places where the same units lie in a row
     for number, (_, _, labelled) in enumerate(flow.stored):
         for dim, labels in enumerate(labelled.dims):
-            for index, label in enumerate(labels or ()):
-                if unit_of[label] >= 0:
-                    units.setdefault(unit_of[label], {}).setdefault((number, dim), []).append(index)
-    alike: dict[tuple[Any, ...], list[dict[tuple[int, int], list[int]]]] = {}
-    for where in units.values():
-        alike.setdefault(tuple((place, len(found)) for place, found in where.items()), []).append(where)
+            if labels is not None:
+                units = tuple(unit_of[labels[0] : labels[-1] + 1])  # the labels of a stored tensor are a range
+                rows.setdefault(units, []).append((number, dim))
+    found: dict[int, dict[int, list[int]]] = {}
+    for row, units in enumerate(rows):
+        for index, unit in enumerate(units):
+            if unit >= 0:
+                found.setdefault(unit, {}).setdefault(row, []).append(index)
+    alike: dict[tuple[tuple[int, int], ...], list[dict[int, list[int]]]] = {}
+    for where in found.values():
+        alike.setdefault(tuple((row, len(here)) for row, here in where.items()), []).append(where)
+    places_of = list(rows.values())
     for together in alike.values():
-        places = []
-        for number, dim in together[0]:
-            sections = _sections([where[number, dim] for where in together])
-            if sections is None:
-                break
-            places.append(Place(flow.stored[number][0], dim, sections))
-        else:
-            yield Group(len(together), tuple(places))
+        sections = {row: _sections([where[row] for where in together]) for row in together[0]}
+        lying = sorted((place, row) for row in sections for place in places_of[row])
+        places = tuple(
+            Place(flow.stored[number][0], dim, behind)
+            for (number, dim), row in lying
+            if (behind := sections[row]) is not None
+        )
+        if len(places) == len(lying):
+            yield Group(len(together), places)
 
 
 def _sections(places: list[list[int]]) -> tuple[tuple[int, int], ...] | None:
