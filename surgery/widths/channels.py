@@ -57,8 +57,9 @@ def refuse_counted(patient: Patient, narrow: Callable[[Patient], Iterable[Edit]]
 
     drawn = sketch(patient.root)
     tried = Patient(drawn.model, patient.inputs)
+    site = Site(drawn.model, Journal(), drawn.run)
     for edit in list(narrow(tried)):
-        edit.apply(Site(drawn.model, Journal(), drawn.run))
+        edit.apply(site)
     before = _coupling(patient).numbers
     try:
         with values_unchecked():
