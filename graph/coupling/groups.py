@@ -236,13 +236,16 @@ def _groups(flow: _Flow) -> Iterator[Group]:
     for _, tensor, labelled in flow.stored:
         if id(tensor) not in flow.read:
             flow.joined.fix(*labelled.dims)
-    unit_of = flow.joined.free()
+    along = [
+        (number, dim, labels)
+        for number, (_, _, labelled) in enumerate(flow.stored)
+        for dim, labels in enumerate(labelled.dims)
+        if isinstance(labels, range)  # as all are that a stored tensor has
+    ]
     rows: dict[tuple[int, ...], list[tuple[int, int]]] = {}  # the places where the same units lie in a row
-    for number, (_, _, labelled) in enumerate(flow.stored):
-        for dim, labels in enumerate(labelled.dims):
-            if labels is not None:
-                units = tuple(unit_of[labels[0] : labels[-1] + 1])  # the labels of a stored tensor are a range
-                rows.setdefault(units, []).append((number, dim))
+    units_along = flow.joined.units([labels for _, _, labels in along])
+    for (number, dim, _), units in zip(along, units_along, strict=True):
+        rows.setdefault(units, []).append((number, dim))
     found: dict[int, dict[int, list[int]]] = {}
     for row, units in enumerate(rows):
         for index, unit in enumerate(units):
