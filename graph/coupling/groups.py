@@ -21,6 +21,7 @@ from graph.tracing.trace import Inputs, arguments, as_before, uncompiled
 from graph.tree import join, own_tensors, walk
 
 
+Sections = tuple[tuple[int, int], ...]
 Numbers = tuple[str, tuple[float, ...]]
 """An elementwise operator, and the plain numbers it was given."""
 
@@ -38,7 +39,7 @@ class Place:
 
     path: str
     dim: int
-    sections: tuple[tuple[int, int], ...]
+    sections: Sections
 
 
 @dataclass(frozen=True)
@@ -246,37 +247,40 @@ def _groups(flow: _Flow) -> Iterator[Group]:
     units_along = flow.joined.units([labels for _, _, labels in along])
     for (number, dim, _), units in zip(along, units_along, strict=True):
         rows.setdefault(units, []).append((number, dim))
-    found: dict[int, dict[int, list[int]]] = {}
-    for row, units in enumerate(rows):
-        for index, unit in enumerate(units):
+    rows_of: dict[int, list[int]] = {}  # by unit the rows it is in, each as often as the unit lies there
+    for number, units in enumerate(rows):
+        for unit in units:
             if unit >= 0:
-                found.setdefault(unit, {}).setdefault(row, []).append(index)
-    alike: dict[tuple[tuple[int, int], ...], list[dict[int, list[int]]]] = {}
-    for where in found.values():
-        alike.setdefault(tuple((row, len(here)) for row, here in where.items()), []).append(where)
-    places_of = list(rows.values())
-    for together in alike.values():
-        sections = {row: _sections([where[row] for where in together]) for row in together[0]}
-        lying = sorted((place, row) for row in sections for place in places_of[row])
-        places = tuple(
-            Place(flow.stored[number][0], dim, behind)
-            for (number, dim), row in lying
-            if (behind := sections[row]) is not None
-        )
-        if len(places) == len(lying):
-            yield Group(len(together), places)
+                rows_of.setdefault(unit, []).append(number)
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for unit, numbers in rows_of.items():
+        alike.setdefault(tuple(numbers), []).append(unit)
+    known = list(rows.items())
+    for numbers, together in alike.items():
+        places: list[tuple[tuple[int, int], Sections]] = []
+        for number in dict.fromkeys(numbers):
+            row, lying = known[number]
+            sections = _sections(row, together, numbers.count(number))
+            if sections is None:
+                break
+            places += [(place, sections) for place in lying]
+        else:
+            there = (Place(flow.stored[number][0], dim, found) for (number, dim), found in sorted(places))
+            yield Group(len(together), tuple(there))
 
 
-def _sections(places: list[list[int]]) -> tuple[tuple[int, int], ...] | None:
-    """(start, size) of what the units have in turn; None if they lie in no such order."""
+def _sections(row: tuple[int, ...], units: list[int], times: int) -> Sections | None:
+    """(start, size) of what the units have of the row in turn, each `times` entries; None if in no such order."""
     found: list[tuple[int, int]] = []
-    for index in places[0]:
+    index = -1
+    for _ in range(times):
+        index = row.index(units[0], index + 1)
         if found and sum(found[-1]) == index:
             found[-1] = (found[-1][0], found[-1][1] + 1)
         else:
             found.append((index, 1))
-    for number, place in enumerate(places):
-        expected = [start + number * size + step for start, size in found for step in range(size)]
-        if place != expected:
+    for start, size in found:
+        expected = tuple(unit for unit in units for _ in range(size))
+        if row[start : start + len(expected)] != expected:
             return None
     return tuple(found)
