@@ -21,7 +21,7 @@ class Joined:
         self._stops: dict[int, int] = {}
         """Where a block ends, by its first label."""
         self._joined_with: dict[int, int] = {}
-        """The first label of the block that a block is joined with, by its own; its own where it is the first."""
+        """By the first label of a block that of one it is joined with; its own if that is the first."""
         self._pairs: list[tuple[Sequence[int], Sequence[int]]] = []
         self._fixed: list[Sequence[int]] = []
 
