@@ -98,14 +98,13 @@ def _groups(flow: Flow) -> Iterator[Group]:
                 break
             found += [(place, sections) for place in places]
         else:
-            there = (
-                Place(flow.stored[number][0], dim, sections) for (number, dim), sections in sorted(found)
-            )
-            yield Group(len(together), tuple(there))
+            found.sort()
+            lying = (Place(flow.stored[number][0], dim, sections) for (number, dim), sections in found)
+            yield Group(len(together), tuple(lying))
 
 
 def _sections(row: tuple[int, ...], units: list[int], times: int) -> Sections | None:
-    """(start, size) of what the units, each `times` in the row, have there in turn; None if that is no order."""
+    """(start, size) of what the units, each `times` in the row, have in turn; None if that is no order."""
     found: list[tuple[int, int]] = []
     index = -1
     for _ in range(times):
