@@ -8,8 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from graph import extract
 from graph.coupling import NotCoupled, couple, numbers
 from graph.coupling.labels import Joined
+from graph.tracing import outcomes
+from graph.tracing.layers import Layers
 from tests.zoo.channels import CHANNELS
 
 
@@ -94,6 +97,20 @@ def test_numbers_are_those_of_the_coupling(name: str) -> None:
     """Without labels the same operators are seen, with the same numbers."""
     model, inputs = CHANNELS[name]()
     assert numbers(model, inputs) == couple(model, inputs).numbers
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet", "unet"])
+def test_what_a_trace_found_out_is_not_found_out_again(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To follow a model that was traced runs no operator the long way, labels or none."""
+    model, inputs = CHANNELS[name]()
+    monkeypatch.setattr(outcomes, "known_outcomes", kept := {})
+    monkeypatch.setattr(Layers, "key", lambda *_: None)  # traces before may have known the layers
+    extract(model, inputs)
+    before = dict(kept)
+    couple(model, inputs)
+    numbers(model, inputs)
+    assert before
+    assert kept == before
 
 
 def test_numbers_of_a_forward_that_asks_for_values() -> None:
