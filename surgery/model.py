@@ -32,6 +32,7 @@ class Patient:
         self.root, self.inputs, self.tokenizer = root, inputs, tokenizer
         self.known: dict[str, object] = {}
         """What was found out about the model that is dear to find, by name."""
+        self._modules: dict[str, nn.Module] = {}
 
     @property
     def config(self) -> Any:
@@ -57,8 +58,11 @@ class Patient:
 
     def module(self, path: str) -> nn.Module:
         """The module at `path`; SurgeryError with the nearest names if there is none."""
+        if path in self._modules:
+            return self._modules[path]
         try:
-            return self.root.get_submodule(path)
+            found = self._modules[path] = self.root.get_submodule(path)
+            return found
         except AttributeError:
             names = [name for name, _ in self.root.named_modules(remove_duplicate=False)]
             near = nearest(path, names)
@@ -95,7 +99,7 @@ class Patient:
 
     def sites(self) -> dict[int, list[str]]:
         """All paths of every parameter, by the id of the Parameter object, in the order of the tree."""
-        return _sites(self.root.named_parameters(remove_duplicate=False))
+        return self._parameter_sites
 
     def buffer(self, path: str) -> Held | None:
         """The lazy tensor of the buffer at `path`; None if there is no buffer."""
@@ -105,6 +109,14 @@ class Patient:
 
     def buffer_sites(self) -> dict[int, list[str]]:
         """All paths of every buffer, as `sites` gives those of parameters."""
+        return self._buffer_sites
+
+    @cached_property
+    def _parameter_sites(self) -> dict[int, list[str]]:
+        return _sites(self.root.named_parameters(remove_duplicate=False))
+
+    @cached_property
+    def _buffer_sites(self) -> dict[int, list[str]]:
         return _sites(self.root.named_buffers(remove_duplicate=False))
 
     def module_paths(self, module: nn.Module) -> list[str]:

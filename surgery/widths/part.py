@@ -63,6 +63,9 @@ class Part:
     hint: str | None = None
     """The way out where it is refused."""
 
+    def __hash__(self) -> int:
+        return hash((self.path, self.count))  # what tells parts apart: to hash all cuts takes long
+
 
 def cut(path: str, dim: int, size: int = 1, *, start: int = 0, scored: bool = True) -> Cut:
     """Units of `size` entries each along `dim`."""
