@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType
 from weakref import ProxyTypes
@@ -10,7 +10,7 @@ from weakref import ProxyTypes
 from torch import nn
 
 from graph.nodes import ModuleGraph, Scalar
-from graph.tree import bottom_up, children, join, own_tensors, shape_of, unwrapped
+from graph.tree import Site, bottom_up, children, join, own_tensors, shape_of, unwrapped
 
 # Names under which models store where a module sits; two blocks that differ only here are alike.
 PLACES = frozenset(
@@ -22,6 +22,7 @@ PLACES = frozenset(
 SCHEDULES = frozenset({"drop_path", "drop_path_rate", "drop_prob"})
 
 _LEFT_OUT = PLACES | SCHEDULES
+_TORCHS_OWN = frozenset(nn.Module().__dict__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +69,16 @@ def structure(module: nn.Module) -> str:
 
 
 def structures(
-    model: nn.Module, described: Mapping[nn.Module, Attributes] | None = None
+    model: nn.Module,
+    described: Mapping[nn.Module, Attributes] | None = None,
+    places: Sequence[Site] | None = None,
 ) -> dict[nn.Module, str]:
-    """The structural hash of every module of the tree; `described` are their `attributes`, if known."""
+    """The structural hash of every module of the tree.
+
+    `described` are their `attributes`, and `places` the sites of the model, if these are known.
+    """
     known: dict[nn.Module, str] = {}
-    for below in bottom_up(model, known):
+    for below in bottom_up(model, known, places):
         known[below] = _structure(below, attributes(below) if described is None else described[below], known)
     return known
 
@@ -94,9 +100,10 @@ def attributes(module: nn.Module) -> Attributes:
     and numbers that JSON has no word for (inf, nan) as text. Private names and `training` are
     left out.
     """
-    found = []
-    for name, value in module.__dict__.items():
-        if isinstance(name, str) and not name.startswith("_") and name != "training":
+    held, found = module.__dict__, []
+    for name in held.keys() - _TORCHS_OWN:  # what torch gives every module is most of what there is
+        if isinstance(name, str) and not name.startswith("_"):
+            value = held[name]
             scalar = _scalar(value)
             if scalar is not None or value is None:
                 found.append((name, scalar))

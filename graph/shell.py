@@ -20,6 +20,7 @@ from torch.utils.hooks import RemovableHandle
 
 from graph.configs import config_like, is_config
 from graph.holders import NotCopied, copied, fill_slots, is_holder, slots_of
+from graph.hooks import HOOKS, unhooked
 from graph.references import is_reference, redirected
 from graph.tree import children, is_lazy, own_tensors, unwrapped, walk
 
@@ -160,14 +161,18 @@ class _Maker:
             self.fill_sealed(new, old)
             return
         held = new.__dict__
+        held.update(old.__dict__)
+        skipped = () if unhooked(old) is None else HOOKS
         for name, value in old.__dict__.items():
             kind = type(value)
-            if kind in _PLAIN:
-                held[name] = value
-            elif name in _TORCHS_OWN and not value and (kind is dict or kind is OrderedDict):
+            if kind in _PLAIN or name in skipped:
+                continue
+            if name in _TORCHS_OWN and not value and (kind is dict or kind is OrderedDict):
                 held[name] = kind()  # most of what torch gives a module, and nobody else's
             else:
                 held[name] = self.remap(value)
+        for name in skipped:
+            held[name] = HOOKS[name]()
         if type(old) not in self.slotted:
             self.slotted[type(old)] = bool(slots_of(type(old)))
         if self.slotted[type(old)]:
@@ -204,6 +209,8 @@ class _Maker:
         self.kept.append(value)
 
     def _made(self, value: Any) -> Any:
+        if type(value) is nn.Parameter:  # most of what is left; its class is slow to ask
+            return self.parameter(value)
         if type(value) in ProxyTypes:  # it may be dead, and then answers to nothing
             return value
         if isinstance(value, torch.Tensor):

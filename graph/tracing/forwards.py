@@ -17,7 +17,7 @@ from graph.tracing.layers import Layers
 from graph.tracing.memo import Memo, Start
 from graph.tracing.places import Places
 from graph.tracing.recorder import Recorder, Watched
-from graph.tree import is_lazy, join, own_tensors, walk
+from graph.tree import is_lazy, join, own_tensors, sites, walk
 
 
 @dataclass(slots=True)
@@ -53,14 +53,28 @@ class Forwards:
         self.frames: list[_Frame] = []
         self.paths: dict[int, list[str]] = {}
         self.places = Places()
-        for path, module in walk(model):
+        self.wrapped: list[nn.Module] = []
+        places = sites(model)
+        for path, module, _, _ in places:
             self.paths.setdefault(id(module), []).append(path)
             if len(self.paths[id(module)]) == 1:
+                self.wrapped.append(module)
                 self.wrap(module)
-        self.memo, self.layers = None, None
+        self.memo: Memo | None = None
+        self.layers: Layers | None = None
         if mode is not None:
-            self.memo = Memo(alike, recorder, self.paths, self.places.unwatched, mode)
+            self.memo = Memo(alike, recorder, places, self.paths, self.places.unwatched, mode)
             self.layers = Layers(recorder, mode)
+
+    def let_go(self) -> None:
+        """Empties the model and forgets what alike blocks did: afterwards nobody can call it.
+
+        Wrapped forwards hold what holds them. Left as they are, it would be for the garbage collector to find
+        them, which looks at all that is alive before it lets go of so much.
+        """
+        for module in self.wrapped:
+            module.__dict__.clear()
+        self.memo = None
 
     def wrap(self, module: nn.Module) -> None:
         if self.mode is not None:
@@ -77,7 +91,9 @@ class Forwards:
                 return self.leaf(path, module, forward, args, kwargs)
             return self.alike(path, module, forward, args, kwargs)
 
-        if any(is_lazy(tensor) for _, tensor, _ in own_tensors(module)):
+        if (module._parameters or module._buffers) and any(
+            is_lazy(tensor) for _, tensor, _ in own_tensors(module)
+        ):
             self.infer_when_called(module)
         module.__dict__["forward"] = watched
 

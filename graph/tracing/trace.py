@@ -112,6 +112,7 @@ def _trace(
                 recorder.finish(copied(*args, **kwargs))
             except Exception as error:
                 problem = _problem(error, run.where)
+    run.let_go()
     return Trace(
         tuple(recorder.calls),
         tuple(recorder.edges),

@@ -1,0 +1,88 @@
+"""What modules held before a trace, so that it can be told whether they hold it still."""
+
+import operator
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any
+from weakref import ProxyTypes
+
+import torch
+from torch import nn
+
+from graph.configs import is_config, is_config_class
+from graph.hooks import HOOKS, unhooked
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
+_ITEMS = (list, set, deque)
+
+_Held = tuple[list[Any], list[Any], list[tuple[Any, list[Any]]], list[int]]
+"""What a module holds; of that the empty containers, those that are not with what is in them, and configs by
+id."""
+
+
+class Contents:
+    """The objects that modules hold, and those in the plain holders and the configs that they hold."""
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        self.kinds: dict[type, str] = {}
+        self.configs: dict[int, tuple[dict[str, Any], list[Any]]] = {}
+        self.held = {module: self.of(module) for module in modules}
+
+    def of(self, module: nn.Module) -> _Held:
+        values, noted = list(module.__dict__.values()), unhooked(module)
+        empty: list[Any] = list(noted or ())
+        filled: list[tuple[Any, list[Any]]] = []
+        configs: list[int] = []
+        kinds = self.kinds
+        for name, value in module.__dict__.items():
+            if noted is not None and name in HOOKS:
+                continue
+            kind = type(value)
+            said = kinds.get(kind) or self.said_of(kind)
+            if said == "plain":
+                continue
+            if said == "mapping" or said == "items":
+                if value:
+                    filled.append((value, _items(value)))
+                else:
+                    empty.append(value)
+            elif said == "config" or is_config(value):
+                configs.append(id(value))
+                if id(value) not in self.configs:
+                    inside = object.__getattribute__(value, "__dict__")
+                    self.configs[id(value)] = inside, list(inside.values())
+        return values, empty, filled, configs
+
+    def said_of(self, kind: type) -> str:
+        """What objects of a class are; `other` where each has to be asked."""
+        if issubclass(kind, dict):
+            said = "mapping"
+        elif issubclass(kind, _ITEMS):
+            said = "items"
+        elif kind in _PLAIN or kind in ProxyTypes:
+            said = "plain"
+        else:
+            said = "config" if is_config_class(kind) else "other"
+        self.kinds[kind] = said
+        return said
+
+    def are_those_of(self, modules: Sequence[nn.Module]) -> bool:
+        """Whether these modules, all known, hold the very objects that they held then."""
+        configs: dict[int, None] = {}
+        for module in modules:
+            values, empty, filled, used = self.held[module]
+            now = module.__dict__.values()
+            if len(now) != len(values) or not all(map(operator.is_, values, now)) or any(empty):
+                return False
+            for holder, items in filled:
+                if len(holder) != len(items) or not all(map(operator.is_, items, _items(holder))):
+                    return False
+            configs.update(dict.fromkeys(used))
+        for inside, values in map(self.configs.__getitem__, configs):
+            if len(inside) != len(values) or not all(map(operator.is_, values, inside.values())):
+                return False
+        return True
+
+
+def _items(holder: Any) -> list[Any]:
+    return list(holder.values() if isinstance(holder, dict) else holder)
