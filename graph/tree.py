@@ -77,6 +77,17 @@ def sites(model: nn.Module) -> list[Site]:
     return found
 
 
+def module_at(model: nn.Module, path: str) -> nn.Module:
+    """What `model.get_submodule(path)` gives or raises, in a tenth of the time."""
+    module = model
+    try:
+        for name in path.split(".") if path else ():
+            module = module._modules[name]  # type: ignore[assignment]  # None has no modules either
+    except (AttributeError, KeyError):
+        return model.get_submodule(path)
+    return model.get_submodule(path) if module is None else module
+
+
 def bottom_up(
     model: nn.Module, known: Container[nn.Module] = (), places: Sequence[Site] | None = None
 ) -> list[nn.Module]:

@@ -17,30 +17,34 @@ from torch import nn
 
 from graph.configs import is_config_class
 from graph.holders import is_holder, slots_of
+from graph.hooks import HOOKS, unhooked
 from graph.references import is_reference, redirected
+from graph.tree import Site, module_at, sites
 from surgery.edits import Arrange, Edit, SetModule
 from surgery.errors import SurgeryError
 
-_TREE = ("_modules", "_parameters", "_buffers")
+_TREE = frozenset({"_modules", "_parameters", "_buffers"})
+_TREE_AND_HOOKS = _TREE | HOOKS.keys()
 _MOSTLY_EMPTY = frozenset({dict, OrderedDict, set})
 _LONGEST = 4096
 """Items of a container that are looked at: one that holds more holds data."""
 
 
-def refuse_aliases(edits: Sequence[Edit], model: nn.Module) -> None:
+def refuse_aliases(edits: Sequence[Edit], model: nn.Module, places: Sequence[Site] | None = None) -> None:
     """SurgeryError if an edit would move or replace a module that is held outside the tree too.
 
     So it is if a part of such a module is held. What a module holds of itself and its own parts goes where it
-    goes, and is nobody else's business.
+    goes, and is nobody else's business. `places` are the sites of the model, if they are known.
     """
     touched = dict(_touched(edits, model))
-    if not touched:
+    held = list(_held_outside(sites(model) if places is None else places)) if touched else []
+    if not held:
         return
     around: dict[nn.Module, list[nn.Module]] = {}
     for outer in touched:
         for module in outer.modules():
             around.setdefault(module, []).append(outer)
-    for owner, place, module in _held_outside(model):
+    for owner, place, module in held:
         for outer in around.get(module, ()):
             if owner is outer or (module is not outer and outer in around.get(owner, ())):
                 continue
@@ -55,25 +59,31 @@ def refuse_aliases(edits: Sequence[Edit], model: nn.Module) -> None:
 def _touched(edits: Sequence[Edit], model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
     for edit in edits:
         if isinstance(edit, Arrange):
-            for name, module in model.get_submodule(edit.path)._modules.items():
+            for name, module in module_at(model, edit.path)._modules.items():
                 if module is not None:
                     yield module, f"{edit.path}.{name}".lstrip(".")
         elif isinstance(edit, SetModule):
             try:
-                yield model.get_submodule(edit.path), edit.path
+                yield module_at(model, edit.path), edit.path
             except AttributeError:  # made by an edit before this one
                 continue
 
 
-def _held_outside(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
+def _held_outside(places: Sequence[Site]) -> Iterator[tuple[nn.Module, str, nn.Module]]:
     """(owner, place, module) for every module that an attribute leads to past the tree."""
     leads: dict[type, bool] = {}
-    for path, owner in model.named_modules():
+    owners: dict[nn.Module, str] = {}
+    for path, owner, _, _ in places:
+        owners.setdefault(owner, path)
+    for owner, path in owners.items():
+        skipped = _TREE if unhooked(owner) is None else _TREE_AND_HOOKS
         for name, value in owner.__dict__.items():
+            if name in skipped:
+                continue
             kind = type(value)
             if leads.get(kind) is False or (kind in _MOSTLY_EMPTY and not value):
                 continue
-            if _may_lead(value, leads) and name not in _TREE:
+            if _may_lead(value, leads):
                 found = _Found(leads)
                 found(value)
                 for module in found.modules:

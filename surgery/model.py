@@ -12,6 +12,7 @@ from torch import nn
 
 from graph.paths import nearest
 from graph.shell import NotShellable, shell
+from graph.tree import Site, join, module_at, sites
 from surgery.errors import SurgeryError
 from surgery.families import FAMILIES, BlockList, Family, declared_ties, model_type
 from surgery.lazy import Held
@@ -58,9 +59,9 @@ class Patient:
     def module(self, path: str) -> nn.Module:
         """The module at `path`; SurgeryError with the nearest names if there is none."""
         try:
-            return self.root.get_submodule(path)
+            return module_at(self.root, path)
         except AttributeError:
-            names = [name for name, _ in self.root.named_modules(remove_duplicate=False)]
+            names = [name for name, _ in self.walk()]
             near = nearest(path, names)
             hint = f"`{near[0]}`" if near else "`surgery inspect`, which lists the paths"
             raise SurgeryError("no module is called so in this state", path=path, hint=hint) from None
@@ -99,7 +100,11 @@ class Patient:
 
     def sites(self) -> dict[int, list[str]]:
         """All paths of every parameter, by the id of the Parameter object, in the order of the tree."""
-        return _sites(self.root.named_parameters(remove_duplicate=False))
+        return _sites(
+            (join(path, name), tensor)
+            for path, module in self.walk()
+            for name, tensor in module._parameters.items()
+        )
 
     def buffer(self, path: str) -> Held | None:
         """The lazy tensor of the buffer at `path`; None if there is no buffer."""
@@ -109,17 +114,29 @@ class Patient:
 
     def buffer_sites(self) -> dict[int, list[str]]:
         """All paths of every buffer, as `sites` gives those of parameters."""
-        return _sites(self.root.named_buffers(remove_duplicate=False))
+        return _sites(
+            (join(path, name), tensor)
+            for path, module in self.walk()
+            for name, tensor in module._buffers.items()
+        )
 
     def module_paths(self, module: nn.Module) -> list[str]:
         """All paths at which this very module object sits."""
-        return self._places.get(id(module), [])
+        return self._paths.get(id(module), [])
+
+    def walk(self) -> list[tuple[str, nn.Module]]:
+        """Every (path, module) of the tree, a reused module at each of its paths."""
+        return [(site[0], site[1]) for site in self.places]
 
     @cached_property
-    def _places(self) -> dict[int, list[str]]:
-        """All paths of every module, by the id of its object: a plan changes nothing, so once is enough."""
+    def places(self) -> list[Site]:
+        """The sites of all modules: a plan changes nothing, so once is enough."""
+        return sites(self.root)
+
+    @cached_property
+    def _paths(self) -> dict[int, list[str]]:
         found: dict[int, list[str]] = {}
-        for path, module in self.root.named_modules(remove_duplicate=False):
+        for path, module, _, _ in self.places:
             found.setdefault(id(module), []).append(path)
         return found
 
@@ -187,7 +204,7 @@ class Patient:
         """Where this model has the module that a model with its head has at `path`; None if it has none."""
         while path:
             try:
-                self.root.get_submodule(path)
+                module_at(self.root, path)
             except AttributeError:
                 path = path.partition(".")[2]
             else:
@@ -205,9 +222,11 @@ class Patient:
         return declared_ties(self.root)
 
 
-def _sites(named: Iterable[tuple[str, torch.Tensor]]) -> dict[int, list[str]]:
+def _sites(named: Iterable[tuple[str, torch.Tensor | None]]) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     for path, tensor in named:
+        if tensor is None:
+            continue
         found.setdefault(id(tensor), []).append(path)
     return found
 

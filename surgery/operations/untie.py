@@ -68,7 +68,7 @@ def _under(place: str, paths: tuple[str, ...]) -> bool:
 def _modules_of_their_own(patient: Patient, paths: tuple[str, ...]) -> Iterator[Edit]:
     """A module object at several paths is replaced at the targets by a shell around the same parameters."""
     done: list[str] = []
-    for path, module in list(patient.root.named_modules(remove_duplicate=False)):
+    for path, module in patient.walk():
         if not _under(f"{path}.", paths) or any(path.startswith(f"{made}.") for made in done):
             continue
         places = patient.module_paths(module)

@@ -58,7 +58,7 @@ _TIME_STAMPS = "has heads that generation_config.alignment_heads names by their 
 def heads(patient: Patient) -> list[Part]:
     """The attention layers of the model; of T5 a stack of them, since they share what they add by head."""
     parts: list[Part] = []
-    for path, module in patient.root.named_modules(remove_duplicate=False):
+    for path, module in patient.walk():
         name = type(module).__name__
         if isinstance(module, nn.MultiheadAttention):
             parts.append(_of_torch(module, path))
