@@ -24,7 +24,6 @@ from surgery.edits import Arrange, Edit, SetModule
 from surgery.errors import SurgeryError
 
 _TREE = frozenset({"_modules", "_parameters", "_buffers"})
-_TREE_AND_HOOKS = _TREE | HOOKS.keys()
 _MOSTLY_EMPTY = frozenset({dict, OrderedDict, set})
 _LONGEST = 4096
 """Items of a container that are looked at: one that holds more holds data."""
@@ -75,11 +74,16 @@ def _held_outside(places: Sequence[Site]) -> Iterator[tuple[nn.Module, str, nn.M
     owners: dict[nn.Module, str] = {}
     for path, owner, _, _ in places:
         owners.setdefault(owner, path)
+    names_of: dict[tuple[tuple[str, ...], bool], list[str]] = {}  # few: modules of a class hold alike
     for owner, path in owners.items():
-        skipped = _TREE if unhooked(owner) is None else _TREE_AND_HOOKS
-        for name, value in owner.__dict__.items():
-            if name in skipped:
-                continue
+        held, bare = owner.__dict__, unhooked(owner) is not None
+        every = tuple(held)
+        names = names_of.get((every, bare))
+        if names is None:
+            skipped = _TREE | HOOKS.keys() if bare else _TREE
+            names = names_of[every, bare] = [name for name in every if name not in skipped]
+        for name in names:
+            value = held[name]
             kind = type(value)
             if leads.get(kind) is False or (kind in _MOSTLY_EMPTY and not value):
                 continue
