@@ -17,13 +17,12 @@ from torch import nn
 
 from graph.configs import is_config_class
 from graph.holders import is_holder, slots_of
-from graph.hooks import HOOKS, unhooked
+from graph.layouts import TREE, layout_of
 from graph.references import is_reference, redirected
 from graph.tree import Site, module_at, sites
 from surgery.edits import Arrange, Edit, SetModule
 from surgery.errors import SurgeryError
 
-_TREE = frozenset({"_modules", "_parameters", "_buffers"})
 _MOSTLY_EMPTY = frozenset({dict, OrderedDict, set})
 _LONGEST = 4096
 """Items of a container that are looked at: one that holds more holds data."""
@@ -74,16 +73,12 @@ def _held_outside(places: Sequence[Site]) -> Iterator[tuple[nn.Module, str, nn.M
     owners: dict[nn.Module, str] = {}
     for path, owner, _, _ in places:
         owners.setdefault(owner, path)
-    names_of: dict[tuple[tuple[str, ...], bool], list[str]] = {}  # few: modules of a class hold alike
     for owner, path in owners.items():
-        held, bare = owner.__dict__, unhooked(owner) is not None
-        every = tuple(held)
-        names = names_of.get((every, bare))
-        if names is None:
-            skipped = _TREE | HOOKS.keys() if bare else _TREE
-            names = names_of[every, bare] = [name for name in every if name not in skipped]
-        for name in names:
-            value = held[name]
+        layout = layout_of(owner)
+        for name in (*layout.others, *layout.filled(owner)):
+            if name in TREE:
+                continue
+            value = owner.__dict__[name]
             kind = type(value)
             if leads.get(kind) is False or (kind in _MOSTLY_EMPTY and not value):
                 continue

@@ -124,7 +124,7 @@ def block_types(patient: Patient, parent: str) -> list[str]:
 
 
 def _indexed(patient: Patient, parent: str) -> list[list[str]]:
-    """By item of a list the paths in it of the modules that keep an index, as `indexed_modules` finds them."""
+    """By item of a list the paths in it of the modules that keep an index, as `indexed_modules` has it."""
     found: dict[str, dict[nn.Module, str]] = {
         name: {} for name, module in patient.module(parent)._modules.items() if module is not None
     }

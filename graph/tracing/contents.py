@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from graph.configs import is_config, is_config_class
-from graph.hooks import HOOKS, unhooked
+from graph.layouts import layout_of
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 _ITEMS = (list, set, deque)
@@ -29,14 +29,14 @@ class Contents:
         self.held = {module: self.of(module) for module in modules}
 
     def of(self, module: nn.Module) -> _Held:
-        values, noted = list(module.__dict__.values()), unhooked(module)
-        empty: list[Any] = list(noted or ())
+        values, layout, held = list(module.__dict__.values()), layout_of(module), module.__dict__
+        names = layout.filled(module)
+        empty = [held[name] for name in layout.hollow if name not in names]
         filled: list[tuple[Any, list[Any]]] = []
         configs: list[int] = []
         kinds = self.kinds
-        for name, value in module.__dict__.items():
-            if noted is not None and name in HOOKS:
-                continue
+        for name in (*layout.others, *names):
+            value = held[name]
             kind = type(value)
             said = kinds.get(kind) or self.said_of(kind)
             if said == "plain":

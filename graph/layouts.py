@@ -1,0 +1,62 @@
+"""How the attributes of a module lie: most are plain values, and dictionaries for hooks that it hasn't.
+
+Modules of a class mostly hold the same names with values of the same classes; for those it is found out
+once which of them are worth a look.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+PLAIN = frozenset({type(None), bool, int, float, str})
+"""Classes of most of what modules hold."""
+
+TREE = frozenset({"_modules", "_parameters", "_buffers"})
+"""Names of what a module is made of."""
+
+MOST = 10_000
+"""So many layouts are remembered; then all are forgotten."""
+
+_TORCHS_OWN = frozenset(nn.Module().__dict__)
+_HOLLOW = frozenset({dict, OrderedDict, set})
+_known: dict[tuple[tuple[str, ...], tuple[type, ...]], "Layout"] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The attributes of a module that are not plain.
+
+    `hollow` are containers of torch's own, empty in most modules, by name with the class that makes another;
+    `others` the names of the rest, in order.
+    """
+
+    hollow: dict[str, Callable[[], Any]]
+    others: tuple[str, ...]
+
+    def filled(self, module: nn.Module) -> list[str]:
+        """Names of the hollow ones that are not empty in `module`."""
+        held = module.__dict__
+        if not any(map(held.__getitem__, self.hollow)):
+            return []
+        return [name for name in self.hollow if held[name]]
+
+
+def layout_of(module: nn.Module) -> Layout:
+    """The layout of the attributes of `module` as they are."""
+    held = module.__dict__
+    key = tuple(held), tuple(map(type, held.values()))
+    found = _known.get(key)
+    if found is None:
+        if len(_known) >= MOST:
+            _known.clear()
+        hollow: dict[str, Callable[[], Any]] = {
+            name: kind
+            for name, kind in zip(*key, strict=True)
+            if kind in _HOLLOW and name in _TORCHS_OWN and name not in TREE
+        }
+        others = (name for name, kind in zip(*key, strict=True) if kind not in PLAIN and name not in hollow)
+        found = _known[key] = Layout(hollow, tuple(others))
+    return found
