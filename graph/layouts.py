@@ -27,12 +27,13 @@ _known: dict[tuple[tuple[str, ...], tuple[type, ...]], "Layout"] = {}
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The attributes of a module that are not plain.
+    """The attributes of a module: names of the `plain` ones and of the others, in order.
 
     `hollow` are containers of torch's own, empty in most modules, by name with the class that makes another;
-    `others` the names of the rest, in order.
+    `others` the rest.
     """
 
+    plain: tuple[str, ...]
     hollow: dict[str, Callable[[], Any]]
     others: tuple[str, ...]
 
@@ -57,6 +58,7 @@ def layout_of(module: nn.Module) -> Layout:
             for name, kind in zip(*key, strict=True)
             if kind in _HOLLOW and name in _TORCHS_OWN and name not in TREE
         }
-        others = (name for name, kind in zip(*key, strict=True) if kind not in PLAIN and name not in hollow)
-        found = _known[key] = Layout(hollow, tuple(others))
+        plain = tuple(name for name, kind in zip(*key, strict=True) if kind in PLAIN)
+        others = tuple(name for name in key[0] if name not in hollow and name not in plain)
+        found = _known[key] = Layout(plain, hollow, others)
     return found

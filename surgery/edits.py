@@ -20,10 +20,12 @@ class Run(Protocol):
     """How lazy tensors become parameters: computed (live) or on meta with their lineage (skeleton).
 
     A buffer is real on a skeleton too, and has a lineage there. `computes` says whether parameters get
-    values, which must lie where those around them do.
+    values, which must lie where those around them do. `outside` is what `surgery.aliases` found out on
+    the run.
     """
 
     computes: bool
+    outside: dict[nn.Module, list[tuple[str, nn.Module]]]
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter: ...
 

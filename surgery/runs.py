@@ -32,6 +32,7 @@ class Live:
         self.tensors: dict[int, torch.Tensor] = {}
         self.parameters: dict[int, nn.Parameter] = {}
         self.buffers: dict[int, torch.Tensor] = {}
+        self.outside: dict[nn.Module, list[tuple[str, nn.Module]]] = {}
         self.kept: list[Lazy] = []
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter:
@@ -69,6 +70,7 @@ class Skeleton:
         self.lineage: dict[int, Lazy] = {}
         self.parameters: dict[int, nn.Parameter] = {}
         self.buffers: dict[int, torch.Tensor] = {}
+        self.outside: dict[nn.Module, list[tuple[str, nn.Module]]] = {}
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter:
         if isinstance(lazy, Held):
@@ -117,7 +119,7 @@ def carry_out(
     resolved = step.resolved(patient)
     edits = list(resolved.plan(patient))
     refuse_sealed(edits, model)
-    refuse_aliases(edits, model, patient.places)
+    refuse_aliases(edits, model, patient.places, run.outside)
     site = Site(model, journal, run)
     for edit in edits:
         edit.apply(site)

@@ -3,21 +3,29 @@
 import operator
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ProxyTypes
 
 import torch
 from torch import nn
 
 from graph.configs import is_config, is_config_class
-from graph.layouts import layout_of
+from graph.layouts import Layout, layout_of
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 _ITEMS = (list, set, deque)
 
-_Held = tuple[list[Any], list[Any], list[tuple[Any, list[Any]]], list[int]]
-"""What a module holds; of that the empty containers, those that are not with what is in them, and configs by
-id."""
+
+class _Held(NamedTuple):
+    """What a module holds: its layout, of the containers with what is in them those that are not `hollow`, or
+    were not empty then, and configs by id.
+    """
+
+    values: list[Any]
+    layout: Layout
+    names: list[str]
+    filled: list[tuple[Any, list[Any]]]
+    configs: list[int]
 
 
 class Contents:
@@ -29,9 +37,8 @@ class Contents:
         self.held = {module: self.of(module) for module in modules}
 
     def of(self, module: nn.Module) -> _Held:
-        values, layout, held = list(module.__dict__.values()), layout_of(module), module.__dict__
+        held, layout = module.__dict__, layout_of(module)
         names = layout.filled(module)
-        empty = [held[name] for name in layout.hollow if name not in names]
         filled: list[tuple[Any, list[Any]]] = []
         configs: list[int] = []
         kinds = self.kinds
@@ -41,17 +48,16 @@ class Contents:
             said = kinds.get(kind) or self.said_of(kind)
             if said == "plain":
                 continue
-            if said == "mapping" or said == "items":
-                if value:
-                    filled.append((value, _items(value)))
-                else:
-                    empty.append(value)
+            if said == "mapping":
+                filled.append((value, list(value.values())))
+            elif said == "items":
+                filled.append((value, list(value)))
             elif said == "config" or is_config(value):
                 configs.append(id(value))
                 if id(value) not in self.configs:
                     inside = object.__getattribute__(value, "__dict__")
                     self.configs[id(value)] = inside, list(inside.values())
-        return values, empty, filled, configs
+        return _Held(list(held.values()), layout, names, filled, configs)
 
     def said_of(self, kind: type) -> str:
         """What objects of a class are; `other` where each has to be asked."""
@@ -70,19 +76,20 @@ class Contents:
         """Whether these modules, all known, hold the very objects that they held then."""
         configs: dict[int, None] = {}
         for module in modules:
-            values, empty, filled, used = self.held[module]
+            values, layout, names, filled, used = self.held[module]
             now = module.__dict__.values()
-            if len(now) != len(values) or not all(map(operator.is_, values, now)) or any(empty):
+            if len(now) != len(values) or not all(map(operator.is_, values, now)):
+                return False
+            if layout.filled(module) != names:
                 return False
             for holder, items in filled:
-                if len(holder) != len(items) or not all(map(operator.is_, items, _items(holder))):
+                if len(holder) != len(items):
+                    return False
+                inside = holder.values() if isinstance(holder, dict) else holder
+                if not all(map(operator.is_, items, inside)):
                     return False
             configs.update(dict.fromkeys(used))
-        for inside, values in map(self.configs.__getitem__, configs):
-            if len(inside) != len(values) or not all(map(operator.is_, values, inside.values())):
+        for said, values in map(self.configs.__getitem__, configs):
+            if len(said) != len(values) or not all(map(operator.is_, values, said.values())):
                 return False
         return True
-
-
-def _items(holder: Any) -> list[Any]:
-    return list(holder.values() if isinstance(holder, dict) else holder)

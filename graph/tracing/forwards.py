@@ -1,6 +1,5 @@
 """The forwards of a shell's modules, each wrapped to report to the recorder of a trace."""
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,7 +81,6 @@ class Forwards:
         forward = module.forward
         module.__dict__.pop("_compiled_call_impl", None)  # a compiled forward would pass us by
 
-        @functools.wraps(forward)
         def watched(*args: Any, **kwargs: Any) -> Any:
             if self.recorder.current is not None:  # inside a leaf or a function
                 return forward(*args, **kwargs)
@@ -91,6 +89,8 @@ class Forwards:
                 return self.leaf(path, module, forward, args, kwargs)
             return self.alike(path, module, forward, args, kwargs)
 
+        # `functools.wraps` takes much longer.
+        watched.__dict__.update(getattr(forward, "__dict__", {}), __wrapped__=forward)
         if (module._parameters or module._buffers) and any(
             is_lazy(tensor) for _, tensor, _ in own_tensors(module)
         ):

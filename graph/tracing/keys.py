@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from graph.configs import is_config, is_config_class
+from graph.layouts import Layout
 from graph.repeats import SCHEDULES
 from graph.tracing.contents import Contents
 from graph.tracing.fakes import tensors_in
@@ -51,7 +52,7 @@ class Keys:
         self.structures, self.recorder, self.paths, self.unwatched = structures, recorder, paths, unwatched
         self.places = places
         self.first = {site[1]: index for index, site in reversed(list(enumerate(places)))}
-        self.names: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self.names: dict[int, tuple[str, ...]] = {}
         self.alike = Counter(structures.values())
         self.foreign: dict[nn.Module, int | None] = {}
         self.numbers: dict[Any, int] = {}
@@ -126,20 +127,20 @@ class Keys:
         if id(module) in self.unwatched:
             raise Unsayable
         drops = type(module).__name__.endswith(("DropPath", "StochasticDepth"))
-        for name in self.names_of(module):
+        for name in self.names_of(self.at_first.held[module].layout):
             value = module.__dict__[name]
             if type(value) not in _SIMPLE and not isinstance(value, _PLAIN):
                 yield name, said_of(value)
             elif name.startswith("_") or (name in SCHEDULES and not drops):
                 yield name, type(value), value
 
-    def names_of(self, module: nn.Module) -> tuple[str, ...]:
-        """What `module` holds besides what torch gives every module."""
-        every = tuple(module.__dict__)
-        names = self.names.get(every)
+    def names_of(self, layout: Layout) -> tuple[str, ...]:
+        """What torch does not give every module, less public plain values that are no schedules."""
+        names = self.names.get(id(layout))
         if names is None:
-            names = tuple(name for name in every if name not in BARE and name != "forward")
-            self.names[every] = names
+            telling = (name for name in layout.plain if name.startswith("_") or name in SCHEDULES)
+            found = (name for name in (*layout.others, *telling) if name not in BARE and name != "forward")
+            names = self.names[id(layout)] = tuple(found)
         return names
 
     def arguments(self, given: Any) -> tuple[Any, ...]:
