@@ -7,6 +7,7 @@ once which of them are worth a look.
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from torch import nn
@@ -36,13 +37,21 @@ class Layout:
     plain: tuple[str, ...]
     hollow: dict[str, Callable[[], Any]]
     others: tuple[str, ...]
+    hollow_in: Callable[[dict[str, Any]], tuple[Any, ...]]
+    """The hollow containers in the attributes of a module of this layout."""
 
     def filled(self, module: nn.Module) -> list[str]:
         """Names of the hollow ones that are not empty in `module`."""
         held = module.__dict__
-        if not any(map(held.__getitem__, self.hollow)):
+        if not any(self.hollow_in(held)):
             return []
         return [name for name in self.hollow if held[name]]
+
+
+def _getter(*names: str) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda held: tuple(held[name] for name in names)
 
 
 def layout_of(module: nn.Module) -> Layout:
@@ -60,5 +69,5 @@ def layout_of(module: nn.Module) -> Layout:
         }
         plain = tuple(name for name, kind in zip(*key, strict=True) if kind in PLAIN)
         others = tuple(name for name in key[0] if name not in hollow and name not in plain)
-        found = _known[key] = Layout(plain, hollow, others)
+        found = _known[key] = Layout(plain, hollow, others, _getter(*hollow))
     return found

@@ -1,6 +1,6 @@
 """The forwards of a shell's modules, each wrapped to report to the recorder of a trace."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from graph.tracing.layers import Layers
 from graph.tracing.memo import Memo, Start
 from graph.tracing.places import Places
 from graph.tracing.recorder import Recorder, Watched
-from graph.tree import is_lazy, join, own_tensors, sites, walk
+from graph.tree import Site, is_lazy, join, own_tensors, walk
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class _Frame:
 
 
 class Forwards:
-    """Wraps every forward of `model`, a shell nobody else uses.
+    """Wraps every forward of a shell nobody else uses; `places` are the sites of its modules.
 
     `mode` is the one its fake tensors live in; None if they are real. `alike` gives the structural hash of
     each module. `opaque` says which modules were
@@ -39,7 +39,7 @@ class Forwards:
 
     def __init__(
         self,
-        model: nn.Module,
+        places: Sequence[Site],
         recorder: Recorder,
         mode: FakeTensorMode | None,
         alike: Mapping[nn.Module, str],
@@ -53,7 +53,6 @@ class Forwards:
         self.paths: dict[int, list[str]] = {}
         self.places = Places()
         self.wrapped: list[nn.Module] = []
-        places = sites(model)
         for path, module, _, _ in places:
             self.paths.setdefault(id(module), []).append(path)
             if len(self.paths[id(module)]) == 1:
