@@ -37,6 +37,8 @@ class Layout:
     plain: tuple[str, ...]
     hollow: dict[str, Callable[[], Any]]
     others: tuple[str, ...]
+    public: tuple[str, ...]
+    """Names that torch does not give every module and that do not begin with `_`, sorted."""
     hollow_in: Callable[[dict[str, Any]], tuple[Any, ...]]
     """The hollow containers in the attributes of a module of this layout."""
 
@@ -69,5 +71,7 @@ def layout_of(module: nn.Module) -> Layout:
         }
         plain = tuple(name for name, kind in zip(*key, strict=True) if kind in PLAIN)
         others = tuple(name for name in key[0] if name not in hollow and name not in plain)
-        found = _known[key] = Layout(plain, hollow, others, _getter(*hollow))
+        names = (name for name in key[0] if isinstance(name, str) and name not in _TORCHS_OWN)
+        public = tuple(sorted(name for name in names if not name.startswith("_")))
+        found = _known[key] = Layout(plain, hollow, others, public, _getter(*hollow))
     return found

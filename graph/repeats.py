@@ -5,10 +5,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType
+from typing import cast
 from weakref import ProxyTypes
 
 from torch import nn
 
+from graph.configs import is_config_class
+from graph.layouts import layout_of
 from graph.nodes import ModuleGraph, Scalar
 from graph.tree import Site, bottom_up, children, join, own_tensors, shape_of, unwrapped
 
@@ -22,7 +25,6 @@ PLACES = frozenset(
 SCHEDULES = frozenset({"drop_path", "drop_path_rate", "drop_prob"})
 
 _LEFT_OUT = PLACES | SCHEDULES
-_TORCHS_OWN = frozenset(nn.Module().__dict__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +103,20 @@ def attributes(module: nn.Module) -> Attributes:
     left out.
     """
     held, found = module.__dict__, []
-    for name in held.keys() - _TORCHS_OWN:  # what torch gives every module is most of what there is
-        if isinstance(name, str) and not name.startswith("_"):
-            value = held[name]
-            scalar = _scalar(value)
-            if scalar is not None or value is None:
-                found.append((name, scalar))
-    return tuple(sorted(found))
+    for name in layout_of(module).public:
+        value = held[name]
+        scalar = _scalar(value)
+        if scalar is not None or value is None:
+            found.append((name, scalar))
+    return tuple(found)
 
 
 def _scalar(value: object) -> Scalar:
-    if type(value) in ProxyTypes:  # it may be dead, and then answers to nothing
+    kind = type(value)
+    if kind is int or kind is str or kind is bool:
+        return cast(Scalar, value)
+    # A dead proxy answers to nothing, and a config takes its time.
+    if kind in ProxyTypes or is_config_class(kind):
         return None
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)

@@ -13,6 +13,8 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 Kind = Literal["parameter", "buffer"]
 
+_PLAIN = (nn.Parameter, torch.Tensor)
+
 
 def join(parent: str, name: str) -> str:
     """The dotted path of child `name` of `parent`; the root is the empty path."""
@@ -127,7 +129,8 @@ def size_bytes(tensor: torch.Tensor) -> int:
     """Bytes the elements take; of a quantised or otherwise wrapped tensor, those of what it wraps."""
     if is_lazy(tensor):
         return 0
-    if hasattr(tensor, "__tensor_flatten__"):
+    # To ask a plain tensor for what it has not takes as long as the rest.
+    if type(tensor) not in _PLAIN and hasattr(tensor, "__tensor_flatten__"):
         inner, _ = tensor.__tensor_flatten__()
         return sum(size_bytes(getattr(tensor, name)) for name in inner)
     return tensor.numel() * tensor.element_size()
