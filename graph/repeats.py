@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType
-from typing import cast
 from weakref import ProxyTypes
 
 from torch import nn
@@ -114,7 +113,7 @@ def attributes(module: nn.Module) -> Attributes:
 def _scalar(value: object) -> Scalar:
     kind = type(value)
     if kind is int or kind is str or kind is bool:
-        return cast(Scalar, value)
+        return value  # type: ignore[return-value]
     # A dead proxy answers to nothing, and a config takes its time.
     if kind in ProxyTypes or is_config_class(kind):
         return None
