@@ -17,7 +17,7 @@ from surgery.errors import SurgeryError
 from surgery.families import FAMILIES, BlockList, Family, declared_ties, model_type
 from surgery.lazy import Held
 
-_FEW = 8
+_FEW = 8  # modules whose places are asked for, before an index of all pays
 _CONTAINERS = (nn.ModuleList, nn.Sequential)
 
 

@@ -73,10 +73,13 @@ class Contents:
         return said
 
     def are_those_of(self, modules: Sequence[nn.Module]) -> bool:
-        """Whether these modules, all known, hold the very objects that they held then."""
+        """Whether these modules are known and hold the very objects that they held then."""
         configs: dict[int, None] = {}
         for module in modules:
-            values, layout, names, filled, used = self.held[module]
+            held = self.held.get(module)
+            if held is None:
+                return False
+            values, layout, names, filled, used = held
             now = module.__dict__.values()
             if len(now) != len(values) or not all(map(operator.is_, values, now)):
                 return False

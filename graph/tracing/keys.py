@@ -65,10 +65,10 @@ class Keys:
         if self.alike[made_like] < 2:
             return None
         try:
-            around, objects = surroundings(), self.objects(module)
+            around = surroundings()
             if around is None or not self.is_as_at_first(module):
                 return None
-            return made_like, objects, self.tied_within(module), around, self.arguments(given)
+            return made_like, self.objects(module), self.tied_within(module), around, self.arguments(given)
         except Unsayable:
             return None
 
