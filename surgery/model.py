@@ -12,11 +12,19 @@ from torch import nn
 
 from graph.paths import is_among, is_below, nearest
 from graph.shell import NotShellable, shell
+from graph.tree import Site, join, module_at, sites
 from surgery.errors import SurgeryError
 from surgery.families import FAMILIES, BlockList, Family, declared_ties, model_type
 from surgery.lazy import Held
 
+_FEW = 8  # modules whose places are asked for, before an index of all pays
 _CONTAINERS = (nn.ModuleList, nn.Sequential)
+
+
+_HELD: dict[str, Callable[[nn.Module], Iterable[tuple[str, Any]]]] = {
+    "parameters": lambda module: module._parameters.items(),
+    "buffers": lambda module: module._buffers.items(),
+}
 
 
 class Patient:
@@ -30,6 +38,7 @@ class Patient:
 
     def __init__(self, root: nn.Module, inputs: Any = None, tokenizer: Any = None) -> None:
         self.root, self.inputs, self.tokenizer = root, inputs, tokenizer
+        self.asked = 0
         self.known: dict[str, object] = {}
         """What was found out about the model that is dear to find, by name."""
         self._modules: dict[str, nn.Module] = {}
@@ -61,10 +70,10 @@ class Patient:
         if path in self._modules:
             return self._modules[path]
         try:
-            found = self._modules[path] = self.root.get_submodule(path)
+            found = self._modules[path] = module_at(self.root, path)
             return found
         except AttributeError:
-            names = [name for name, _ in self.root.named_modules(remove_duplicate=False)]
+            names = [name for name, _ in self.walk()]
             near = nearest(path, names)
             hint = f"`{near[0]}`" if near else "`surgery inspect`, which lists the paths"
             raise SurgeryError("no module is called so in this state", path=path, hint=hint) from None
@@ -99,7 +108,7 @@ class Patient:
 
     def sites(self) -> dict[int, list[str]]:
         """All paths of every parameter, by the id of the Parameter object, in the order of the tree."""
-        return self._parameter_sites
+        return self._tensor_sites["parameters"]
 
     def buffer(self, path: str) -> Held | None:
         """The lazy tensor of the buffer at `path`; None if there is no buffer."""
@@ -109,25 +118,35 @@ class Patient:
 
     def buffer_sites(self) -> dict[int, list[str]]:
         """All paths of every buffer, as `sites` gives those of parameters."""
-        return self._buffer_sites
+        return self._tensor_sites["buffers"]
 
     @cached_property
-    def _parameter_sites(self) -> dict[int, list[str]]:
-        return _sites(self.root.named_parameters(remove_duplicate=False))
-
-    @cached_property
-    def _buffer_sites(self) -> dict[int, list[str]]:
-        return _sites(self.root.named_buffers(remove_duplicate=False))
+    def _tensor_sites(self) -> dict[str, dict[int, list[str]]]:
+        return {
+            kind: _sites((join(path, name), tensor) for path, m in self.walk() for name, tensor in held(m))
+            for kind, held in _HELD.items()
+        }
 
     def module_paths(self, module: nn.Module) -> list[str]:
         """All paths at which this very module object sits."""
-        return self._places.get(id(module), [])
+        self.asked += 1
+        if self.asked < _FEW:  # to look through the tree for one module is quicker
+            return [site[0] for site in self.places if site[1] is module]
+        return self._paths.get(id(module), [])
+
+    def walk(self) -> list[tuple[str, nn.Module]]:
+        """Every (path, module) of the tree, a reused module at each of its paths."""
+        return [(site[0], site[1]) for site in self.places]
 
     @cached_property
-    def _places(self) -> dict[int, list[str]]:
-        """All paths of every module, by the id of its object: a plan changes nothing, so once is enough."""
+    def places(self) -> list[Site]:
+        """The sites of all modules: a plan changes nothing, so once is enough."""
+        return sites(self.root)
+
+    @cached_property
+    def _paths(self) -> dict[int, list[str]]:
         found: dict[int, list[str]] = {}
-        for path, module in self.root.named_modules(remove_duplicate=False):
+        for path, module, _, _ in self.places:
             found.setdefault(id(module), []).append(path)
         return found
 
@@ -195,7 +214,7 @@ class Patient:
         """Where this model has the module that a model with its head has at `path`; None if it has none."""
         while path:
             try:
-                self.root.get_submodule(path)
+                module_at(self.root, path)
             except AttributeError:
                 path = path.partition(".")[2]
             else:
@@ -213,9 +232,11 @@ class Patient:
         return declared_ties(self.root)
 
 
-def _sites(named: Iterable[tuple[str, torch.Tensor]]) -> dict[int, list[str]]:
+def _sites(named: Iterable[tuple[str, torch.Tensor | None]]) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     for path, tensor in named:
+        if tensor is None:
+            continue
         found.setdefault(id(tensor), []).append(path)
     return found
 

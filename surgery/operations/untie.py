@@ -65,7 +65,7 @@ def _whole_modules_only(patient: Patient, paths: tuple[str, ...]) -> None:
 def _modules_of_their_own(patient: Patient, paths: tuple[str, ...]) -> Iterator[Edit]:
     """A module object at several paths is replaced at the targets by a shell around the same parameters."""
     done: list[str] = []
-    for path, module in list(patient.root.named_modules(remove_duplicate=False)):
+    for path, module in patient.walk():
         if not is_among(path, paths) or is_among(path, done):
             continue
         places = patient.module_paths(module)

@@ -93,7 +93,7 @@ def _keys(config: Any) -> int:
 
 def _heads(patient: Patient, is_shared: _IsShared) -> list[Part]:
     parts: list[Part] = []
-    for path, module in patient.root.named_modules(remove_duplicate=False):
+    for path, module in patient.walk():
         name = type(module).__name__
         if isinstance(module, nn.MultiheadAttention):
             parts.append(_of_torch(module, path))

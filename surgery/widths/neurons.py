@@ -42,8 +42,10 @@ _CONFIG = ("intermediate_size", "n_inner", "ffn_hidden_size", "ffn_dim", "hidden
 def neurons(patient: Patient) -> list[Part]:
     """The feed-forward layers of the model: children of known names whose widths fit each other."""
     parts = []
-    for path, module in patient.root.named_modules(remove_duplicate=False):
+    for path, module in patient.walk():
         for names, times, name in _NAMES if module._modules else ():
+            if name.partition(".")[0] not in module._modules:
+                continue
             into, out = linears(path, module, names), Linear.at(path, module, name)
             if into and out and all(linear.outputs == times * out.inputs for linear in into):
                 parts.append(_part(module, path, into, times, out, patient.config))
