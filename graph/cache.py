@@ -31,15 +31,16 @@ def kv_cache_bytes_per_token(graph: ModuleGraph, path: str = "") -> int | None:
     return total if known and attending <= known else None
 
 
-def step_macs(graph: ModuleGraph) -> Mapping[int, float] | None:
+def step_macs(graph: ModuleGraph, *, cached: bool) -> Mapping[int, float] | None:
     """MACs per call of one decode step: one new token of one sequence, the cache as long as the example.
 
     Every operator of a decoder is linear in the positions it computes, so a step costs the example's
     share per position; attention with a sliding window looks back no further than that. In an
     encoder-decoder only what depends on the decoder's input is computed again. None where no cache is
-    known, and for state-space layers, whose steps run by other operators than a prefill.
+    known (`cached` says whether one is), and for state-space layers, whose steps run by other operators than
+    a prefill.
     """
-    if kv_cache_bytes_per_token(graph) is None or any(map(_keeps_a_state, graph.modules)):
+    if not cached or any(map(_keeps_a_state, graph.modules)):
         return None
     attending = _attention_calls(graph)
     fed = [index for index, name in enumerate(graph.inputs) if name.startswith("decoder_")]
@@ -90,10 +91,10 @@ def _attention_calls(graph: ModuleGraph) -> dict[str, CallNode]:
 def _seen_widths(graph: ModuleGraph) -> dict[str, int]:
     """By path, the width of the last tensor made below it: an adapted projection ends in a function."""
     seen: dict[str, int] = {}
-    for call in graph.calls:
+    for call in reversed(graph.calls):
         if call.outputs and call.outputs[0].shape:
             path = call.module
-            while path:
+            while path and path not in seen:  # what is around one that was seen was seen as well
                 seen[path] = call.outputs[0].shape[-1]
                 path = path.rpartition(".")[0]
     return seen

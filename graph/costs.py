@@ -60,9 +60,10 @@ def costs(graph: ModuleGraph, path: str = "", kv_bytes_per_token: int | None = N
     for tensor in inside.values():
         bytes_by_dtype[tensor.dtype] += tensor.size_bytes
     calls = [call for call in graph.calls if is_below(call.module, path)]
-    macs, step = sum(call.macs for call in calls), step_macs(graph)
+    everywhere = kv_cache_bytes_per_token(graph)
+    macs, step = sum(call.macs for call in calls), step_macs(graph, cached=everywhere is not None)
     if kv_bytes_per_token is None:
-        kv_bytes_per_token = kv_cache_bytes_per_token(graph, path)
+        kv_bytes_per_token = kv_cache_bytes_per_token(graph, path) if path else everywhere
     total = sum(parameters.values())
     return Costs(
         parameters=total,

@@ -1,6 +1,6 @@
 """From a live module to a ModuleGraph."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from math import prod
 
@@ -11,7 +11,7 @@ from graph.repeats import Attributes, attributes, structures
 from graph.ties import tie_of_module, tie_of_tensor, ties
 from graph.tracing import Inputs, Trace, trace
 from graph.tracing.shared import uncollected
-from graph.tree import children, is_lazy, join, own_tensors, shape_of, sites, size_bytes, unwrapped, walk
+from graph.tree import Site, children, is_lazy, join, own_tensors, shape_of, sites, size_bytes, unwrapped
 
 
 def extract(
@@ -37,13 +37,14 @@ def extract(
 def _extracted(
     model: nn.Module, inputs: Inputs | None, origins: Mapping[nn.Module, str], real: bool
 ) -> ModuleGraph:
-    described = {module: attributes(module) for _, module in walk(model)}
-    alike = structures(model, described)
+    places = sites(model)
+    described = {module: attributes(module) for module in dict.fromkeys([site[1] for site in places])}
+    alike = structures(model, described, places)
     seen = Trace() if inputs is None else trace(model, inputs, real=real, alike=alike)
-    tied = ties(model)
+    tied = ties(model, places)
     return ModuleGraph(
         class_name=type(model).__name__,
-        modules=_modules(model, tied, seen, origins, described, alike),
+        modules=_modules(places, tied, seen, origins, described, alike),
         calls=seen.calls,
         edges=seen.edges,
         ties=tied,
@@ -56,7 +57,7 @@ def _extracted(
 
 
 def _modules(
-    model: nn.Module,
+    places: Sequence[Site],
     tied: tuple[Tie, ...],
     seen: Trace,
     origins: Mapping[nn.Module, str],
@@ -66,7 +67,7 @@ def _modules(
     of_tensor, of_module = tie_of_tensor(tied), tie_of_module(tied)
     inherited: dict[str, int | None] = {}
     nodes = []
-    for path, module, around, _ in sites(model):
+    for path, module, around, _ in places:
         # Tensors inside a reused module are shared too, though the tie lists only the module.
         tie = of_module.get(path)
         inherited[path] = tie if tie is not None or not path else inherited[around]

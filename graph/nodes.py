@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from graph.records import quickly_made
+
 Scalar = bool | int | float | str | None
 
 INPUT, OUTPUT = -1, -2
@@ -21,6 +23,7 @@ class TensorSpec:
     dtype: str
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class ParameterNode:
     """A parameter or buffer at one path.
@@ -44,6 +47,7 @@ class ParameterNode:
         return product
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class ModuleNode:
     """A module at one path; a module reused at two paths is two nodes in one tie.
@@ -78,6 +82,7 @@ class ModuleNode:
         return bool(colon) and step.isdigit()
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class CallNode:
     """One call: of a leaf or opaque module (`function` None) or of a function outside leaves.
@@ -98,6 +103,7 @@ class CallNode:
     activation_bytes: int = 0
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Edge:
     """A tensor that goes from one call to another; source -1 is the model's input.
@@ -114,6 +120,7 @@ class Edge:
     output: int = 0
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Span:
     """One run of the forward of a module with children: the calls `start <= id < stop` it made."""

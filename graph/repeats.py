@@ -2,15 +2,17 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType
 from weakref import ProxyTypes
 
 from torch import nn
 
+from graph.configs import is_config_class
+from graph.layouts import layout_of
 from graph.nodes import ModuleGraph, Scalar
-from graph.tree import bottom_up, children, join, own_tensors, shape_of, unwrapped
+from graph.tree import Site, bottom_up, children, join, own_tensors, shape_of, unwrapped
 
 # Names under which models store where a module sits; two blocks that differ only here are alike.
 PLACES = frozenset(
@@ -68,11 +70,16 @@ def structure(module: nn.Module) -> str:
 
 
 def structures(
-    model: nn.Module, described: Mapping[nn.Module, Attributes] | None = None
+    model: nn.Module,
+    described: Mapping[nn.Module, Attributes] | None = None,
+    places: Sequence[Site] | None = None,
 ) -> dict[nn.Module, str]:
-    """The structural hash of every module of the tree; `described` are their `attributes`, if known."""
+    """The structural hash of every module of the tree.
+
+    `described` are their `attributes`, and `places` the sites of the model, if these are known.
+    """
     known: dict[nn.Module, str] = {}
-    for below in bottom_up(model, known):
+    for below in bottom_up(model, known, places):
         known[below] = _structure(below, attributes(below) if described is None else described[below], known)
     return known
 
@@ -94,17 +101,21 @@ def attributes(module: nn.Module) -> Attributes:
     and numbers that JSON has no word for (inf, nan) as text. Private names and `training` are
     left out.
     """
-    found = []
-    for name, value in module.__dict__.items():
-        if isinstance(name, str) and not name.startswith("_") and name != "training":
-            scalar = _scalar(value)
-            if scalar is not None or value is None:
-                found.append((name, scalar))
-    return tuple(sorted(found))
+    held, found = module.__dict__, []
+    for name in layout_of(module).public:
+        value = held[name]
+        scalar = _scalar(value)
+        if scalar is not None or value is None:
+            found.append((name, scalar))
+    return tuple(found)
 
 
 def _scalar(value: object) -> Scalar:
-    if type(value) in ProxyTypes:  # it may be dead, and then answers to nothing
+    kind = type(value)
+    if kind is int or kind is str or kind is bool:
+        return value  # type: ignore[return-value]
+    # A dead proxy answers to nothing, and a config takes its time.
+    if kind in ProxyTypes or is_config_class(kind):
         return None
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)

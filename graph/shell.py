@@ -20,11 +20,10 @@ from torch.utils.hooks import RemovableHandle
 
 from graph.configs import config_like, is_config
 from graph.holders import NotCopied, copied, fill_slots, is_holder, slots_of
+from graph.layouts import PLAIN, TREE, layout_of
 from graph.references import is_reference, redirected
 from graph.tree import children, is_lazy, own_tensors, unwrapped, walk
 
-_PLAIN = frozenset({type(None), bool, int, float, str})  # most of what modules hold
-_TORCHS_OWN = frozenset(nn.Module().__dict__)
 _CONTAINERS = frozenset({list, tuple, set})
 
 
@@ -160,14 +159,16 @@ class _Maker:
             self.fill_sealed(new, old)
             return
         held = new.__dict__
-        for name, value in old.__dict__.items():
-            kind = type(value)
-            if kind in _PLAIN:
-                held[name] = value
-            elif name in _TORCHS_OWN and not value and (kind is dict or kind is OrderedDict):
-                held[name] = kind()  # most of what torch gives a module, and nobody else's
-            else:
-                held[name] = self.remap(value)
+        held.update(old.__dict__)
+        layout = layout_of(old)
+        filled = layout.filled(old)
+        for name, kind in layout.hollow.items():
+            if name not in filled:
+                held[name] = kind()  # nobody else's
+        for name in (*layout.others, *filled):
+            value = held[name]
+            empty = name in TREE and type(value) is dict and not value
+            held[name] = {} if empty else self.remap(value)
         if type(old) not in self.slotted:
             self.slotted[type(old)] = bool(slots_of(type(old)))
         if self.slotted[type(old)]:
@@ -182,7 +183,7 @@ class _Maker:
     def remap(self, value: Any) -> Any:
         """`value` with every module, tensor, bound method and config in it replaced by the shell's own."""
         kind = type(value)
-        if kind in _PLAIN:
+        if kind in PLAIN:
             return value
         known = self.memo.get(id(value))
         if known is not None:
@@ -204,6 +205,8 @@ class _Maker:
         self.kept.append(value)
 
     def _made(self, value: Any) -> Any:
+        if type(value) is nn.Parameter:  # most of what is left; its class is slow to ask
+            return self.parameter(value)
         if type(value) in ProxyTypes:  # it may be dead, and then answers to nothing
             return value
         if isinstance(value, torch.Tensor):

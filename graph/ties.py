@@ -4,31 +4,37 @@ Read from the tree, never from a trace: a tie exists whether or not both places 
 """
 
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import nn
 
 from graph.nodes import Tie
-from graph.tree import is_lazy, join, own_tensors, sites, walk
+from graph.tree import Site, is_lazy, join, own_tensors, sites
 
 BEING_COPIED = "_being_copied"
 """Attribute of a tensor that shares memory only until its copy is made: it is tied to nothing."""
 
 _Found = tuple[Literal["parameter", "module", "storage"], tuple[str, ...], str]  # the last: where to list it
+_Held = tuple[str, nn.Module, str, torch.Tensor]  # the path of what holds it, that, its name there
 
 
-def ties(model: nn.Module) -> tuple[Tie, ...]:
+def ties(model: nn.Module, places: Sequence[Site] | None = None) -> tuple[Tie, ...]:
     """Every tie of `model`, ordered by first path; `Tie.index` is its place in the result.
 
     A *module* tie is one module object at several paths; a *parameter* tie one parameter or
     buffer object; a *storage* tie different tensors whose elements overlap in memory (neighbours
     in one buffer, such as the halves of a fused weight, aren't tied). What merely
-    follows from a reused module around it isn't listed again. Tensors on meta have no storage.
+    follows from a reused module around it isn't listed again. Tensors on meta have no storage. `places`
+    are the sites of the model, if they are known.
     """
-    order = {path: place for place, (path, _) in enumerate(walk(model))}
-    found = _modules(model) + _tensors(model) + _storages(model)
+    places = sites(model) if places is None else places
+    held = [(site[0], site[1], name, tensor) for site in places for name, tensor, _ in own_tensors(site[1])]
+    found = _modules(places) + _tensors(held) + _storages(held)
+    if not found:
+        return ()
+    order = {site[0]: place for place, site in enumerate(places)}
     rank = {"module": 0, "parameter": 1, "storage": 2}
 
     def place(tie: _Found) -> tuple[int, int, str]:
@@ -54,44 +60,48 @@ def tie_of_module(found: tuple[Tie, ...]) -> dict[str, int]:
     return {path: tie.index for tie in found if tie.kind == "module" for path in tie.paths}
 
 
-def _modules(model: nn.Module) -> list[_Found]:
-    paths: dict[int, list[str]] = defaultdict(list)
-    places: dict[int, set[Hashable]] = defaultdict(set)
-    for path, module, around, parent in sites(model):
-        paths[id(module)].append(path)
-        places[id(module)].add((id(parent), path[len(around) :]))
+def _modules(places: Sequence[Site]) -> list[_Found]:
+    sites_of: dict[int, list[Site]] = {}
+    for site in places:
+        sites_of.setdefault(id(site[1]), []).append(site)
     # One slot of one parent seen twice only says that the parent is reused.
-    return [("module", tuple(paths[key]), paths[key][0]) for key in paths if len(places[key]) > 1]
+    return [
+        ("module", tuple(site[0] for site in found), found[0][0])
+        for found in sites_of.values()
+        if len(found) > 1
+        and len({(id(parent), path[len(around) :]) for path, _, around, parent in found}) > 1
+    ]
 
 
-def _tensors(model: nn.Module) -> list[_Found]:
-    paths: dict[int, list[str]] = defaultdict(list)
-    places: dict[int, set[Hashable]] = defaultdict(set)
-    owners: dict[int, str] = {}
-    for path, module in walk(model):
-        for name, tensor, _ in own_tensors(module):
-            paths[id(tensor)].append(join(path, name))
-            places[id(tensor)].add((id(module), name))
-            owners.setdefault(id(tensor), path)
-    return [("parameter", tuple(paths[key]), owners[key]) for key in paths if len(places[key]) > 1]
+def _tensors(held: Sequence[_Held]) -> list[_Found]:
+    places: dict[int, list[_Held]] = {}
+    for place in held:
+        places.setdefault(id(place[3]), []).append(place)
+    return [
+        ("parameter", tuple(join(path, name) for path, _, name, _ in found), found[0][0])
+        for found in places.values()
+        if len(found) > 1 and len({(id(module), name) for _, module, name, _ in found}) > 1
+    ]
 
 
-def _storages(model: nn.Module) -> list[_Found]:
+def _storages(held: Sequence[_Held]) -> list[_Found]:
     """Groups of different tensors whose extents overlap in one storage."""
-    paths: dict[int, list[str]] = defaultdict(list)
+    paths: dict[int, list[str]] = {}
     owners: dict[int, str] = {}
     extents: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
-    for path, module in walk(model):
-        for name, tensor, _ in own_tensors(module):
-            paths[id(tensor)].append(join(path, name))
-            if len(paths[id(tensor)]) == 1:
-                owners[id(tensor)] = path
-                extent = _extent(tensor)
-                if extent is not None and not getattr(tensor, BEING_COPIED, False):
-                    extents[tensor.untyped_storage().data_ptr()].append((*extent, id(tensor)))
+    for path, _, name, tensor in held:
+        if tensor.is_meta:
+            continue
+        seen = paths.setdefault(id(tensor), [])
+        seen.append(join(path, name))
+        if len(seen) == 1:
+            owners[id(tensor)] = path
+            extent = _extent(tensor)
+            if extent is not None and not getattr(tensor, BEING_COPIED, False):
+                extents[tensor.untyped_storage().data_ptr()].append((*extent, id(tensor)))
     found: list[_Found] = []
     for entries in extents.values():
-        for group in _overlapping(entries):
+        for group in _overlapping(entries) if len(entries) > 1 else ():
             ordered = [key for key in paths if key in group]
             members = tuple(path for key in ordered for path in paths[key])
             found.append(("storage", members, owners[ordered[0]]))

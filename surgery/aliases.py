@@ -17,30 +17,56 @@ from torch import nn
 
 from graph.configs import is_config_class
 from graph.holders import is_holder, slots_of
+from graph.layouts import PLAIN, TREE, layout_of
 from graph.references import is_reference, redirected
-from surgery.edits import Arrange, Edit, SetModule
+from graph.tree import Site, module_at, sites
+from surgery.edits import (
+    Arrange,
+    Edit,
+    PlaceModule,
+    SetAttribute,
+    SetBuffer,
+    SetConfig,
+    SetModule,
+    SetTensor,
+)
 from surgery.errors import SurgeryError
 
-_TREE = ("_modules", "_parameters", "_buffers")
 _MOSTLY_EMPTY = frozenset({dict, OrderedDict, set})
+_KNOWN = {Arrange, PlaceModule, SetAttribute, SetBuffer, SetConfig, SetModule, SetTensor}
+"""Edits of which it is known what they can change in modules."""
+
 _LONGEST = 4096
 """Items of a container that are looked at: one that holds more holds data."""
 
 
-def refuse_aliases(edits: Sequence[Edit], model: nn.Module) -> None:
+Outside = dict[nn.Module, list[tuple[str, nn.Module]]]
+"""What modules hold outside the tree, by the name of the attribute; those that were looked at are there."""
+
+
+def refuse_aliases(
+    edits: Sequence[Edit],
+    model: nn.Module,
+    places: Sequence[Site] | None = None,
+    known: Outside | None = None,
+) -> None:
     """SurgeryError if an edit would move or replace a module that is held outside the tree too.
 
     So it is if a part of such a module is held. What a module holds of itself and its own parts goes where it
-    goes, and is nobody else's business.
+    goes, and is nobody else's business. `places` are the sites of the model, if they are known. `known` is
+    what was found before, if nobody but the edits given then has changed the model since; it is kept so.
     """
     touched = dict(_touched(edits, model))
-    if not touched:
+    known = {} if known is None else known
+    held = list(_held_outside(sites(model) if places is None else places, known)) if touched else []
+    _forget(edits, model, known)
+    if not held:
         return
     around: dict[nn.Module, list[nn.Module]] = {}
     for outer in touched:
         for module in outer.modules():
             around.setdefault(module, []).append(outer)
-    for owner, place, module in _held_outside(model):
+    for owner, place, module in held:
         for outer in around.get(module, ()):
             if owner is outer or (module is not outer and outer in around.get(owner, ())):
                 continue
@@ -55,29 +81,63 @@ def refuse_aliases(edits: Sequence[Edit], model: nn.Module) -> None:
 def _touched(edits: Sequence[Edit], model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
     for edit in edits:
         if isinstance(edit, Arrange):
-            for name, module in model.get_submodule(edit.path)._modules.items():
+            for name, module in module_at(model, edit.path)._modules.items():
                 if module is not None:
                     yield module, f"{edit.path}.{name}".lstrip(".")
         elif isinstance(edit, SetModule):
             try:
-                yield model.get_submodule(edit.path), edit.path
+                yield module_at(model, edit.path), edit.path
             except AttributeError:  # made by an edit before this one
                 continue
 
 
-def _held_outside(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
+def _forget(edits: Sequence[Edit], model: nn.Module, known: Outside) -> None:
+    """Drops from `known` the modules of which an edit may change what they hold."""
+    if not known:
+        return
+    kinds = {type(edit) for edit in edits}
+    others = [edit for edit in edits if isinstance(edit, SetAttribute) and type(edit.value) not in PLAIN]
+    moving = SetModule in kinds and not kinds.isdisjoint({Arrange, PlaceModule})
+    if others or moving or not kinds <= _KNOWN:
+        known.clear()
+    for edit in edits if known else ():
+        if isinstance(edit, SetModule):
+            try:
+                inside = sites(module_at(model, edit.path))
+            except AttributeError:  # made by an edit before this one
+                continue
+            for _, module, _, _ in inside:
+                known.pop(module, None)
+
+
+def _held_outside(places: Sequence[Site], known: Outside) -> Iterator[tuple[nn.Module, str, nn.Module]]:
     """(owner, place, module) for every module that an attribute leads to past the tree."""
     leads: dict[type, bool] = {}
-    for path, owner in model.named_modules():
-        for name, value in owner.__dict__.items():
-            kind = type(value)
-            if leads.get(kind) is False or (kind in _MOSTLY_EMPTY and not value):
-                continue
-            if _may_lead(value, leads) and name not in _TREE:
-                found = _Found(leads)
-                found(value)
-                for module in found.modules:
-                    yield owner, f"{path}.{name}".lstrip("."), module
+    owners: dict[nn.Module, str] = {}
+    for path, owner, _, _ in places:
+        owners.setdefault(owner, path)
+    for owner, path in owners.items():
+        held = known.get(owner)
+        if held is None:
+            held = known[owner] = list(_held_by(owner, leads))
+        for name, module in held:
+            yield owner, f"{path}.{name}".lstrip("."), module
+
+
+def _held_by(owner: nn.Module, leads: dict[type, bool]) -> Iterator[tuple[str, nn.Module]]:
+    layout = layout_of(owner)
+    for name in (*layout.others, *layout.filled(owner)):
+        if name in TREE:
+            continue
+        value = owner.__dict__[name]
+        kind = type(value)
+        if leads.get(kind) is False or (kind in _MOSTLY_EMPTY and not value):
+            continue
+        if _may_lead(value, leads):
+            found = _Found(leads)
+            found(value)
+            for module in found.modules:
+                yield name, module
 
 
 def _may_lead(value: Any, leads: dict[type, bool]) -> bool:

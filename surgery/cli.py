@@ -59,7 +59,9 @@ def replay(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a model that is there")] = False,
     plain: Annotated[
         bool,
-        typer.Option("--plain", help="save what transformers loads alone: ties copied, adapters folded in"),
+        typer.Option(
+            "--plain", help="save what transformers loads alone: ties copied, adapters folded, widths padded"
+        ),
     ] = False,
     allow_factory: Annotated[
         str | None, typer.Option(metavar="NAME", help="run this factory if the script names it as its base")

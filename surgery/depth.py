@@ -11,7 +11,7 @@ from surgery.cache_slots import refuse_too_few
 from surgery.depth_config import told
 from surgery.edits import Arrange, Edit, SetAttribute, SetModule, SetTensor
 from surgery.errors import SurgeryError
-from surgery.families import FAMILIES, BlockList, indexed_modules
+from surgery.families import FAMILIES, BlockList
 from surgery.first_block import handed_on, refuse_moved_entry
 from surgery.lazy import Recipe, recipe
 from surgery.model import Patient, sharing_shell
@@ -90,10 +90,10 @@ def followed(
     lists = patient.block_lists(family) if family else {}
     if parent not in lists:
         return
-    blocks, listed = lists[parent], _items(patient, parent)
-    names = [indexed.get(number, _indexed(listed[index])) for number, index in enumerate(order)]
+    blocks, before = lists[parent], _indexed(patient, parent)
+    names = [indexed.get(number, before[index]) for number, index in enumerate(order)]
     attends = [_attends(found) for found in names]
-    if not any(_attends(_indexed(block)) for block in listed):
+    if not any(map(_attends, before)):
         attends = [True] * len(order)  # an encoder, which has no cache
     elif not any(attends):
         raise SurgeryError(
@@ -101,7 +101,7 @@ def followed(
             path=parent,
             hint="leaving it in one block",
         )
-    types = retyped(_types(patient, blocks, len(listed), order), attends)
+    types = retyped(_types(patient, blocks, len(before), order), attends)
     for number, (found, slot) in enumerate(zip(names, slots(types, attends), strict=True)):
         for name in found if slot is not None else ():
             yield SetAttribute(f"{parent}.{number}.{name}".rstrip("."), "layer_idx", slot)
@@ -112,7 +112,7 @@ def followed(
 
 def slot_of(patient: Patient, parent: str, place: int) -> int | None:
     """The slot in the cache that belongs to the block at `place` of one of the family's lists as it is."""
-    attends = [_attends(_indexed(block)) for block in _items(patient, parent)]
+    attends = [_attends(found) for found in _indexed(patient, parent)]
     return slots(block_types(patient, parent), attends)[place]
 
 
@@ -123,12 +123,17 @@ def block_types(patient: Patient, parent: str) -> list[str]:
     return _types(patient, blocks, count, range(count))
 
 
-def _items(patient: Patient, parent: str) -> list[nn.Module]:
-    return [module for module in patient.module(parent)._modules.values() if module is not None]
-
-
-def _indexed(block: nn.Module) -> list[str]:
-    return [name for name, _ in indexed_modules(block)]
+def _indexed(patient: Patient, parent: str) -> list[list[str]]:
+    """By item of a list the paths in it of the modules that keep an index, as `indexed_modules` has it."""
+    found: dict[str, dict[nn.Module, str]] = {
+        name: {} for name, module in patient.module(parent)._modules.items() if module is not None
+    }
+    prefix = f"{parent}." if parent else ""
+    for path, module in patient.walk():
+        if isinstance(module.__dict__.get("layer_idx"), int) and path.startswith(prefix) and path != parent:
+            name, _, inner = path[len(prefix) :].partition(".")
+            found[name].setdefault(module, inner)
+    return [list(names.values()) for names in found.values()]
 
 
 def _attends(indexed: Sequence[str]) -> bool:

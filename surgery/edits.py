@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from graph.tree import module_at
 from surgery.journal import Journal
 from surgery.lazy import Lazy
 
@@ -18,8 +19,13 @@ from surgery.lazy import Lazy
 class Run(Protocol):
     """How lazy tensors become parameters: computed (live) or on meta with their lineage (skeleton).
 
-    A buffer is real on a skeleton too, and has a lineage there.
+    A buffer is real on a skeleton too, and has a lineage there. `computes` says whether parameters get
+    values, which must lie where those around them do. `outside` is what `surgery.aliases` found out on
+    the run.
     """
+
+    computes: bool
+    outside: dict[nn.Module, list[tuple[str, nn.Module]]]
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter: ...
 
@@ -36,13 +42,13 @@ class Site:
 
     @cached_property
     def holds_values(self) -> bool:
-        """Whether a parameter of the model is anywhere but on meta."""
-        return any(not parameter.is_meta for parameter in self.model.parameters())
+        """Whether a parameter of the model is anywhere but on meta, and those to come will be."""
+        return self.run.computes and any(not parameter.is_meta for parameter in self.model.parameters())
 
     def slots(self, path: str, kind: str) -> tuple[dict[str, Any], str]:
         """The dictionary of kind `_modules`, `_parameters` … that holds `path`, announced, and the key."""
         owner, _, name = path.rpartition(".")
-        mapping: dict[str, Any] = getattr(self.model.get_submodule(owner), kind)
+        mapping: dict[str, Any] = getattr(module_at(self.model, owner), kind)
         return self.journal.touch(mapping), name
 
 
@@ -78,7 +84,7 @@ class SetTensor:
         owners, path = [], self.path
         while path:
             path = path.rpartition(".")[0]
-            owners.append(site.model.get_submodule(path))
+            owners.append(module_at(site.model, path))
         tensors = chain([] if before is None else [before], *(owner.parameters() for owner in owners))
         return next((tensor.device for tensor in tensors if not tensor.is_meta), torch.device("cpu"))
 
@@ -140,7 +146,7 @@ class Arrange:
     order: tuple[int, ...]
 
     def apply(self, site: Site) -> None:
-        container = site.model.get_submodule(self.path)
+        container = module_at(site.model, self.path)
         slots = site.journal.touch(container._modules)
         items = list(slots.values())
         slots.clear()
@@ -156,7 +162,7 @@ class SetAttribute:
     value: Any
 
     def apply(self, site: Site) -> None:
-        attributes = site.model.get_submodule(self.path).__dict__
+        attributes = module_at(site.model, self.path).__dict__
         site.journal.touch_value(attributes, self.name)[self.name] = self.value
 
 

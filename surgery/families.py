@@ -13,6 +13,8 @@ from typing import Any
 
 from torch import nn
 
+from graph.tree import sites
+
 
 @dataclass(frozen=True)
 class BlockList:
@@ -182,11 +184,11 @@ def model_type(model: nn.Module) -> str | None:
 
 def indexed_modules(block: nn.Module) -> list[tuple[str, nn.Module]]:
     """The modules in a block that keep its index, which is also its slot in the KV cache."""
-    return [
-        (path, module)
-        for path, module in block.named_modules()
-        if isinstance(module.__dict__.get("layer_idx"), int)
-    ]
+    found: dict[nn.Module, str] = {}
+    for path, module, _, _ in sites(block):
+        if isinstance(module.__dict__.get("layer_idx"), int):
+            found.setdefault(module, path)
+    return [(path, module) for module, path in found.items()]
 
 
 def declared_ties(model: nn.Module) -> dict[str, str]:

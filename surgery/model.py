@@ -10,13 +10,21 @@ from typing import Any
 import torch
 from torch import nn
 
-from graph.paths import nearest
+from graph.paths import is_among, is_below, nearest
 from graph.shell import NotShellable, shell
+from graph.tree import Site, join, module_at, sites
 from surgery.errors import SurgeryError
 from surgery.families import FAMILIES, BlockList, Family, declared_ties, model_type
 from surgery.lazy import Held
 
+_FEW = 8  # modules whose places are asked for, before an index of all pays
 _CONTAINERS = (nn.ModuleList, nn.Sequential)
+
+
+_HELD: dict[str, Callable[[nn.Module], Iterable[tuple[str, Any]]]] = {
+    "parameters": lambda module: module._parameters.items(),
+    "buffers": lambda module: module._buffers.items(),
+}
 
 
 class Patient:
@@ -30,8 +38,10 @@ class Patient:
 
     def __init__(self, root: nn.Module, inputs: Any = None, tokenizer: Any = None) -> None:
         self.root, self.inputs, self.tokenizer = root, inputs, tokenizer
+        self.asked = 0
         self.known: dict[str, object] = {}
         """What was found out about the model that is dear to find, by name."""
+        self._modules: dict[str, nn.Module] = {}
 
     @property
     def config(self) -> Any:
@@ -57,10 +67,13 @@ class Patient:
 
     def module(self, path: str) -> nn.Module:
         """The module at `path`; SurgeryError with the nearest names if there is none."""
+        if path in self._modules:
+            return self._modules[path]
         try:
-            return self.root.get_submodule(path)
+            found = self._modules[path] = module_at(self.root, path)
+            return found
         except AttributeError:
-            names = [name for name, _ in self.root.named_modules(remove_duplicate=False)]
+            names = [name for name, _ in self.walk()]
             near = nearest(path, names)
             hint = f"`{near[0]}`" if near else "`surgery inspect`, which lists the paths"
             raise SurgeryError("no module is called so in this state", path=path, hint=hint) from None
@@ -80,14 +93,10 @@ class Patient:
             f"{parent}.{name}.{blocks.first}"
             for parent, blocks in lists.items()
             for name in self.module(parent)._modules
-            if blocks.first and f"{path}.".startswith(f"{parent}.{name}.")
+            if blocks.first and is_below(path, f"{parent}.{name}")
         ]
-        mine = [part for part in shared if not f"{path}.".startswith(f"{part}.")]
-        return [
-            (name, lazy)
-            for name, lazy in self.tensors(path)
-            if not any(f"{path}.{name}".startswith(f"{part}.") for part in mine)
-        ]
+        others = [part for part in shared if not is_below(path, part)]
+        return [(name, lazy) for name, lazy in self.tensors(path) if not is_among(f"{path}.{name}", others)]
 
     def tensor(self, path: str) -> Held:
         """The lazy tensor of the parameter at `path`."""
@@ -99,7 +108,7 @@ class Patient:
 
     def sites(self) -> dict[int, list[str]]:
         """All paths of every parameter, by the id of the Parameter object, in the order of the tree."""
-        return _sites(self.root.named_parameters(remove_duplicate=False))
+        return self._tensor_sites["parameters"]
 
     def buffer(self, path: str) -> Held | None:
         """The lazy tensor of the buffer at `path`; None if there is no buffer."""
@@ -109,17 +118,35 @@ class Patient:
 
     def buffer_sites(self) -> dict[int, list[str]]:
         """All paths of every buffer, as `sites` gives those of parameters."""
-        return _sites(self.root.named_buffers(remove_duplicate=False))
+        return self._tensor_sites["buffers"]
+
+    @cached_property
+    def _tensor_sites(self) -> dict[str, dict[int, list[str]]]:
+        return {
+            kind: _sites((join(path, name), tensor) for path, m in self.walk() for name, tensor in held(m))
+            for kind, held in _HELD.items()
+        }
 
     def module_paths(self, module: nn.Module) -> list[str]:
         """All paths at which this very module object sits."""
-        return self._places.get(id(module), [])
+        self.asked += 1
+        if self.asked < _FEW:  # to look through the tree for one module is quicker
+            return [site[0] for site in self.places if site[1] is module]
+        return self._paths.get(id(module), [])
+
+    def walk(self) -> list[tuple[str, nn.Module]]:
+        """Every (path, module) of the tree, a reused module at each of its paths."""
+        return [(site[0], site[1]) for site in self.places]
 
     @cached_property
-    def _places(self) -> dict[int, list[str]]:
-        """All paths of every module, by the id of its object: a plan changes nothing, so once is enough."""
+    def places(self) -> list[Site]:
+        """The sites of all modules: a plan changes nothing, so once is enough."""
+        return sites(self.root)
+
+    @cached_property
+    def _paths(self) -> dict[int, list[str]]:
         found: dict[int, list[str]] = {}
-        for path, module in self.root.named_modules(remove_duplicate=False):
+        for path, module, _, _ in self.places:
             found.setdefault(id(module), []).append(path)
         return found
 
@@ -187,7 +214,7 @@ class Patient:
         """Where this model has the module that a model with its head has at `path`; None if it has none."""
         while path:
             try:
-                self.root.get_submodule(path)
+                module_at(self.root, path)
             except AttributeError:
                 path = path.partition(".")[2]
             else:
@@ -205,9 +232,11 @@ class Patient:
         return declared_ties(self.root)
 
 
-def _sites(named: Iterable[tuple[str, torch.Tensor]]) -> dict[int, list[str]]:
+def _sites(named: Iterable[tuple[str, torch.Tensor | None]]) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     for path, tensor in named:
+        if tensor is None:
+            continue
         found.setdefault(id(tensor), []).append(path)
     return found
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 
 from graph.nodes import ModuleGraph
+from surgery.checkpoint.parents import fingerprinted
 from surgery.edits import Edit
 from surgery.errors import SurgeryError
 from surgery.fields import Target, Targets
@@ -68,10 +69,11 @@ class Operation(Typed, ABC):
         return False
 
     def resolved(self, patient: Patient) -> Self:
-        """The same operation with every selector resolved in this state.
+        """The same operation with every selector resolved in this state, and parents' fingerprints taken.
 
         A selector that matches nothing is refused, so is one that matches more or fewer than it was
-        expected to, and one that was resolved before (in a script) must resolve to the same paths now.
+        expected to, and one that was resolved before (in a script) must resolve to the same paths now, as a
+        parent must be the very one that was recorded.
         """
         changes: dict[str, Any] = {}
         for spec in self.specs:
@@ -91,6 +93,8 @@ class Operation(Typed, ABC):
                 if value.path is not None and value.path != paths[0]:
                     raise _differs(self.name, value.select, (value.path,), paths)
                 changes[spec.name] = Target(value.select, paths[0])
+            elif spec.kind == "parents":
+                changes[spec.name] = fingerprinted(value)
         return dataclasses.replace(self, **changes)
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import nn
 
-from graph.costs import Costs
+from graph.costs import Costs, costs
 from graph.nodes import ModuleGraph
 from graph.shell import shell
 from surgery.errors import SurgeryError
 from surgery.lazy import Held, Lazy, Recipe, Reduction
 from surgery.operation import Operation
 from surgery.runs import Skeleton, on_meta
+from surgery.tracing import Tracing
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,10 +70,12 @@ class Sketch:
     run: Skeleton
     real: tuple[Held, ...]
     """The parameters it was drawn from."""
+    origins: dict[nn.Module, str]
+    """The immutable ids of its modules, of those that are known."""
 
 
-def sketch(model: nn.Module) -> Sketch:
-    """A skeleton: parameters on meta, buffers real."""
+def sketch(model: nn.Module, origins: Mapping[nn.Module, str] = MappingProxyType({})) -> Sketch:
+    """A skeleton: parameters on meta, buffers real; `origins` are the ids of modules of the model."""
     run = Skeleton()
 
     def placeholder(parameter: nn.Parameter) -> nn.Parameter:
@@ -80,7 +85,19 @@ def sketch(model: nn.Module) -> Sketch:
 
     made = shell(model, parameter=placeholder)
     real = tuple(node for node in run.lineage.values() if isinstance(node, Held))
-    return Sketch(made.model, made.source_of, run, real)
+    known = {new: origins[old] for new, old in made.source_of.items() if old in origins}
+    return Sketch(made.model, made.source_of, run, real, known)
+
+
+def figures(drawn: Sketch, resolved: tuple[Operation, ...], before: ModuleGraph, tracing: Tracing) -> Preview:
+    """What the steps cost that were carried out on the sketch; SurgeryError if they broke the model."""
+    graph = tracing.on_fakes(drawn.model, drawn.origins)
+    if before.problem is None and resolved:
+        refuse_broken(graph, resolved[-1].name)
+        refuse_unread(graph, before, resolved[-1].name)
+        if len(resolved) == 1:  # of several steps there is no trace in between
+            resolved[0].check(before, graph)
+    return Preview(resolved, costs(before), costs(graph), graph, nonzero(drawn))
 
 
 def nonzero(drawn: Sketch) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import surgery.functions  # noqa: F401
+from graph.tree import is_lazy
 from surgery.aliases import refuse_aliases
 from surgery.copies import copy_of, settled
 from surgery.edits import Run, Site
@@ -25,10 +26,13 @@ from surgery.sealed import refuse_sealed
 class Live:
     """Computes each lazy tensor once; a node set at several sites becomes one Parameter, a tie."""
 
+    computes = True
+
     def __init__(self) -> None:
         self.tensors: dict[int, torch.Tensor] = {}
         self.parameters: dict[int, nn.Parameter] = {}
         self.buffers: dict[int, torch.Tensor] = {}
+        self.outside: dict[nn.Module, list[tuple[str, nn.Module]]] = {}
         self.kept: list[Lazy] = []
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter:
@@ -60,10 +64,13 @@ class Live:
 class Skeleton:
     """Makes parameters on meta; `lineage` says, by id of Parameter or buffer, what each stands for."""
 
+    computes = False
+
     def __init__(self) -> None:
         self.lineage: dict[int, Lazy] = {}
         self.parameters: dict[int, nn.Parameter] = {}
         self.buffers: dict[int, torch.Tensor] = {}
+        self.outside: dict[nn.Module, list[tuple[str, nn.Module]]] = {}
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter:
         if isinstance(lazy, Held):
@@ -112,7 +119,7 @@ def carry_out(
     resolved = step.resolved(patient)
     edits = list(resolved.plan(patient))
     refuse_sealed(edits, model)
-    refuse_aliases(edits, model)
+    refuse_aliases(edits, model, patient.places, run.outside)
     site = Site(model, journal, run)
     for edit in edits:
         edit.apply(site)
@@ -121,5 +128,8 @@ def carry_out(
 
 def on_meta(parameter: nn.Parameter) -> nn.Parameter:
     """A parameter like this one, without values."""
-    empty = torch.empty_like(parameter, device="meta")
+    if parameter.layout == torch.strided and not parameter.is_nested and not is_lazy(parameter):
+        empty = torch.empty_strided(parameter.shape, parameter.stride(), dtype=parameter.dtype, device="meta")
+    else:
+        empty = torch.empty_like(parameter, device="meta")  # ten times as long
     return nn.Parameter(empty, requires_grad=parameter.requires_grad)

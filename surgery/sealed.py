@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
-from graph.paths import is_below
 from surgery.edits import (
     Arrange,
     Edit,
@@ -36,15 +35,17 @@ _EIGHT_BITS = {torch.int8, torch.uint8} | {
 
 def refuse_sealed(edits: Sequence[Edit], model: nn.Module) -> None:
     """SurgeryError if an edit would change something inside a scripted or quantised module."""
-    replaced: list[str] = []
+    replaced: set[str] = set()
+    proved: set[str] = set()
     for edit in edits:
         for owner in _owners(edit):
-            if not any(is_below(owner, path) for path in replaced):
+            if owner not in proved and replaced.isdisjoint(_around(owner)):
                 _refuse_inside(model, owner)
+                proved.add(owner)
         if isinstance(edit, SetTensor | SetBuffer) and not isinstance(edit.tensor, Held):
             _refuse_packed(edit.path, edit.tensor)
         if isinstance(edit, SetModule):
-            replaced.append(edit.path)
+            replaced.add(edit.path)
 
 
 def why_sealed(module: nn.Module) -> str | None:
@@ -64,6 +65,14 @@ def _owners(edit: Edit) -> Iterator[str]:
         yield edit.path.rpartition(".")[0]
     elif isinstance(edit, Arrange | SetAttribute):
         yield edit.path
+
+
+def _around(path: str) -> Iterator[str]:
+    """The path, those of the modules around it, and the root's."""
+    yield path
+    while path:
+        path = path.rpartition(".")[0]
+        yield path
 
 
 def _refuse_inside(model: nn.Module, path: str) -> None:

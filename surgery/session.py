@@ -10,8 +10,8 @@ from weakref import WeakKeyDictionary
 from torch import nn
 from torch.optim import Optimizer
 
-from graph.costs import costs
 from graph.nodes import ModuleGraph
+from graph.tracing.shared import uncollected
 from surgery.copies import settled
 from surgery.errors import SurgeryError
 from surgery.fingerprint import Fingerprinter
@@ -21,7 +21,7 @@ from surgery.measuring import Measuring
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation
 from surgery.optimisers import Watch
-from surgery.preview import Preview, nonzero, refuse_broken, refuse_failed, refuse_unread, sketch
+from surgery.preview import Preview, figures, refuse_failed, sketch
 from surgery.registry import operation_named, operations, why_not
 from surgery.runs import Live, Skeleton, carry_out
 from surgery.script import Base, Script, made_with
@@ -152,20 +152,15 @@ class Session(Measuring):
         if steps and isinstance(steps[0], str):
             steps = (operation_named(steps[0]).of(*steps[1:], **fields),)
         planned = [step for step in steps if isinstance(step, Operation)]
-        with self.lock:  # only as long as the model is looked at: the rest works on the skeleton
-            before = self._on_fakes()
-            drawn = sketch(self._model)
-            names = {new: self._origins[old] for new, old in drawn.source_of.items() if old in self._origins}
-            along = self._came_along
-        with recalling(self.history):
-            resolved = tuple(carry_out(step, drawn.model, Journal(), drawn.run, *along) for step in planned)
-        graph = self.tracing.on_fakes(drawn.model, names)
-        if before.problem is None and resolved:
-            refuse_broken(graph, resolved[-1].name)
-            refuse_unread(graph, before, resolved[-1].name)
-            if len(resolved) == 1:  # of several steps there is no trace in between
-                resolved[0].check(before, graph)
-        return Preview(resolved, costs(before), costs(graph), graph, nonzero(drawn))
+        with uncollected.at_least(True):  # a collection takes as long as the preview
+            with self.lock:  # only as long as the model is looked at: the rest works on the skeleton
+                before, along = self._on_fakes(), self._came_along
+                drawn = sketch(self._model, self._origins)
+            with recalling(self.history):
+                resolved = tuple(
+                    carry_out(step, drawn.model, Journal(), drawn.run, *along) for step in planned
+                )
+            return figures(drawn, resolved, before, self.tracing)
 
     def retrace(self, inputs: Any = None, *, real: bool = True) -> ModuleGraph:
         """The graph traced anew, and from now on so: on other `inputs`, and run on real weights.
@@ -220,8 +215,8 @@ class Session(Measuring):
         """Writes weights, config, tokenizer, script and card; see `surgery.checkpoint.save`.
 
         With `plain` a model that needs `surgery.load` is made an ordinary one for the folder: ties copied
-        out, adapters folded in. The session keeps its own. Weights beyond `max_shard_size` are divided into
-        several files.
+        out, adapters folded in, uneven widths padded with zeros. The session keeps its own. Weights beyond
+        `max_shard_size` are divided into several files.
         """
         from surgery.checkpoint.save import save
 

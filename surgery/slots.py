@@ -17,15 +17,19 @@ def retyped(types: Sequence[str], attends: Sequence[bool]) -> list[str]:
     A block without attention whose type nobody else has takes that of the next with attention, or of the
     last. At least one block has attention.
     """
-    used = [kind for kind, does in zip(types, attends, strict=True) if does]
+    used = {kind for kind, does in zip(types, attends, strict=True) if does}
     made: list[str] = []
-    for place, kind in enumerate(types):
-        following = [types[later] for later in range(place, len(types)) if attends[later]]
-        made.append(kind if kind in used else (following or used[-1:])[0])
-    return made
+    following = next(kind for kind, does in zip(types[::-1], attends[::-1], strict=True) if does)
+    for kind, does in zip(types[::-1], attends[::-1], strict=True):
+        following = kind if does else following
+        made.append(kind if kind in used else following)
+    return made[::-1]
 
 
 def slots(types: Sequence[str], attends: Sequence[bool]) -> list[int | None]:
     """The slot of each block, None for those without attention; `types` as `retyped` gives them."""
-    free = {kind: [place for place, other in enumerate(types) if other == kind] for kind in types}
-    return [free[kind].pop(0) if does else None for kind, does in zip(types, attends, strict=True)]
+    places: dict[str, list[int]] = {}
+    for place, kind in enumerate(types):
+        places.setdefault(kind, []).append(place)
+    free = {kind: iter(found) for kind, found in places.items()}
+    return [next(free[kind]) if does else None for kind, does in zip(types, attends, strict=True)]

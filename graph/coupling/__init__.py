@@ -2,11 +2,12 @@
 
 `couple` runs a shell on fake tensors once. Every entry along a dimension of a parameter or buffer has a
 label, which the operators carry on: what is added, concatenated or multiplied out together is coupled.
-`labels` joins them, `rules` says what each operator does to them (`mixing` and `moving` have the rules),
-`groups` reads the result.
+`following` runs the shell, `labels` joins them, `rules` says what each operator does to them (`mixing` and
+`moving` have the rules), `groups` reads the result.
 """
 
 from graph.coupling import mixing, moving
-from graph.coupling.groups import Coupling, Group, NotCoupled, Place, couple
+from graph.coupling.following import NotCoupled
+from graph.coupling.groups import Coupling, Group, Place, couple, numbers
 
-__all__ = ["Coupling", "Group", "NotCoupled", "Place", "couple", "mixing", "moving"]
+__all__ = ["Coupling", "Group", "NotCoupled", "Place", "couple", "mixing", "moving", "numbers"]

@@ -1,26 +1,15 @@
 """The groups of a model: units side by side that can go alone, with their place in every tensor."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from graph.coupling.labels import Joined
-from graph.coupling.rules import RESHAPED, SPLIT, Dims, Labelled, rule_of
-from graph.tracing.deep import with_room
-from graph.tracing.fakes import fake_mode, fake_shell, given_fake, tensors_in
-from graph.tracing.shared import uncollected
-from graph.tracing.trace import Inputs, arguments, as_before, uncompiled
-from graph.tree import join, own_tensors, walk
+from graph.coupling.following import Counted, Flow, Numbers, followed
+from graph.tracing.trace import Inputs
 
-
-class NotCoupled(Exception):
-    """The forward can't be followed on shapes alone, and so nothing is known of what hangs together."""
+Sections = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -32,7 +21,7 @@ class Place:
 
     path: str
     dim: int
-    sections: tuple[tuple[int, int], ...]
+    sections: Sections
 
 
 @dataclass(frozen=True)
@@ -50,9 +39,9 @@ class Coupling:
     of units, the forward has counted them.
     """
 
-    def __init__(self, flow: "_Flow") -> None:
+    def __init__(self, flow: Flow) -> None:
         self._flow = flow
-        self.numbers: tuple[tuple[str, tuple[float, ...]], ...] = tuple(flow.numbers)
+        self.numbers: tuple[Numbers, ...] = tuple(flow.numbers)
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -68,163 +57,64 @@ def couple(model: nn.Module, inputs: Inputs) -> Coupling:
     rule has read (see `graph.coupling.rules`). A place names one path of a tied tensor, the first. Raises
     NotCoupled for a forward that asks for values, or that raises.
     """
-    levels = max(path.count(".") for path, _ in walk(model)) + 1
-    with uncollected.at_least(True):
-        return with_room(levels, lambda: _couple(model, inputs))
+    return Coupling(followed(model, inputs, Flow))
 
 
-def _couple(model: nn.Module, inputs: Inputs) -> Coupling:
-    with as_before(), uncompiled(), torch.inference_mode(False), torch.no_grad():
-        mode = fake_mode()
-        try:
-            copied = fake_shell(model, mode).model
-            args, kwargs = arguments(copied, given_fake(inputs, mode))
-            flow = _Flow(copied)
-            with mode, flow:
-                result = copied(*args, **kwargs)
-            for tensor in tensors_in(result):
-                flow.joined.fix(*flow.labelled(tensor).dims)
-        except Exception as error:
-            raise NotCoupled(f"{type(error).__name__}: {error}") from error
-    return Coupling(flow)
+def numbers(model: nn.Module, inputs: Inputs) -> tuple[Numbers, ...]:
+    """The `numbers` of the model's `Coupling`, in less time; raises NotCoupled as `couple` does."""
+    return tuple(followed(model, inputs, Counted).numbers)
 
 
-class _Flow(TorchDispatchMode):
-    """Carries labels through the operators of one forward."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.joined = Joined()
-        self.known: dict[int, tuple[torch.Tensor, Labelled]] = {}  # tensors are held: no id is used twice
-        self.stored: list[tuple[str, torch.Tensor, Labelled]] = []
-        self.read: set[int] = set()
-        self.numbers: list[tuple[str, tuple[float, ...]]] = []
-        for path, module in walk(model):
-            for name, tensor, _ in own_tensors(module):
-                if id(tensor) not in self.known:
-                    self.stored.append((join(path, name), tensor, self.note(tensor, self._fresh(tensor))))
-
-    def _fresh(self, tensor: torch.Tensor) -> Dims:
-        return [self.joined.new(size) if size > 1 else None for size in tensor.shape]
-
-    def note(self, tensor: torch.Tensor, dims: Dims) -> Labelled:
-        """From now on the tensor has these labels."""
-        made = Labelled(tuple(tensor.shape), dims)
-        self.known[id(tensor)] = (tensor, made)
-        return made
-
-    def labelled(self, tensor: torch.Tensor) -> Labelled:
-        """The tensor's labels; none for one that nobody has seen."""
-        known = self.known.get(id(tensor))
-        if known is None:
-            return Labelled(tuple(tensor.shape), [None] * tensor.dim())
-        self.read.add(id(tensor))
-        return known[1]
-
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Sequence[type],
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        kwargs = kwargs or {}
-        out = func(*args, **kwargs)
-        given = {id(tensor) for tensor in tensors_in((args, kwargs))}
-        made = tensors_in(out)
-        if torch.Tag.pointwise in func.tags:
-            plain = (*args, *kwargs.values())
-            self.numbers.append((str(func), tuple(each for each in plain if type(each) in (int, float))))
-        everywhere = self._carried(func, args, kwargs, made)
-        for tensor, dims in zip(made, everywhere, strict=True):
-            if id(tensor) not in given:  # what was written in place keeps its labels
-                self.note(tensor, dims)
-        return out
-
-    def _carried(self, func: Any, args: Any, kwargs: Any, made: list[torch.Tensor]) -> list[Dims]:
-        """The labels of each tensor that came out."""
-        none: list[Dims] = [[None] * tensor.dim() for tensor in made]
-        seen: list[Labelled] = []
-
-        def stand_in(value: Any) -> Any:
-            if isinstance(value, torch.Tensor):
-                seen.append(self.labelled(value))
-                return seen[-1]
-            return [stand_in(item) for item in value] if isinstance(value, list | tuple) else value
-
-        args = [stand_in(value) for value in args]
-        kwargs = {name: stand_in(value) for name, value in kwargs.items()}
-        asked = func.namespace == "prim"  # for a device, say, and for no value
-        if asked or not any(labels is not None for item in seen for labels in item.dims):
-            return none
-        name = func._schema.name.removeprefix("aten::")
-        rule = rule_of(func)
-        with contextlib.suppress(TypeError, IndexError, ValueError):  # called as the rule doesn't know
-            if name in RESHAPED:
-                found = [RESHAPED[name](self.joined, args[0], tuple(made[0].shape))]
-            elif name in SPLIT:
-                found = SPLIT[name](self.joined, *args, **kwargs)
-            elif rule is not None:
-                found = [rule(self.joined, *args, **kwargs), *none[1:]]
-            else:
-                found = []
-            if _fits(found, made):
-                return found
-        self._fix(seen)
-        return none
-
-    def _fix(self, seen: list[Labelled]) -> None:
-        for item in seen:
-            self.joined.fix(*item.dims)
-
-
-def _fits(found: list[Dims], made: list[torch.Tensor]) -> bool:
-    """Whether there is a label, or none, for each entry of what came out."""
-    return len(found) == len(made) and all(
-        len(dims) == tensor.dim()
-        and all(
-            labels is None or len(labels) == size for labels, size in zip(dims, tensor.shape, strict=True)
-        )
-        for dims, tensor in zip(found, made, strict=True)
-    )
-
-
-def _groups(flow: _Flow) -> Iterator[Group]:
+def _groups(flow: Flow) -> Iterator[Group]:
     """Units that lie in the same tensors along the same dimensions, equally often, are one group."""
     for _, tensor, labelled in flow.stored:
         if id(tensor) not in flow.read:
             flow.joined.fix(*labelled.dims)
-    unit_of = flow.joined.free()
-    units: dict[int, dict[tuple[int, int], list[int]]] = {}
-    for number, (_, _, labelled) in enumerate(flow.stored):
-        for dim, labels in enumerate(labelled.dims):
-            for index, label in enumerate(labels or ()):
-                if unit_of[label] >= 0:
-                    units.setdefault(unit_of[label], {}).setdefault((number, dim), []).append(index)
-    alike: dict[tuple[Any, ...], list[dict[tuple[int, int], list[int]]]] = {}
-    for where in units.values():
-        alike.setdefault(tuple((place, len(found)) for place, found in where.items()), []).append(where)
-    for together in alike.values():
-        places = []
-        for number, dim in together[0]:
-            sections = _sections([where[number, dim] for where in together])
+    along = [
+        (number, dim, labels)
+        for number, (_, _, labelled) in enumerate(flow.stored)
+        for dim, labels in enumerate(labelled.dims)
+        if isinstance(labels, range)  # as all are that a stored tensor has
+    ]
+    rows: dict[tuple[int, ...], list[tuple[int, int]]] = {}  # the places where the same units lie in a row
+    units_along = flow.joined.units([labels for _, _, labels in along])
+    for (number, dim, _), units in zip(along, units_along, strict=True):
+        rows.setdefault(units, []).append((number, dim))
+    lies_in: dict[int, list[int]] = {}  # by unit the rows it is in, each as often as the unit is
+    for index, row in enumerate(rows):
+        for unit in row:
+            if unit >= 0:
+                lies_in.setdefault(unit, []).append(index)
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for unit, within in lies_in.items():
+        alike.setdefault(tuple(within), []).append(unit)
+    known = list(rows.items())
+    for indices, together in alike.items():
+        found: list[tuple[tuple[int, int], Sections]] = []
+        for index in dict.fromkeys(indices):
+            row, places = known[index]
+            sections = _sections(row, together, indices.count(index))
             if sections is None:
                 break
-            places.append(Place(flow.stored[number][0], dim, sections))
+            found += [(place, sections) for place in places]
         else:
-            yield Group(len(together), tuple(places))
+            found.sort()
+            lying = (Place(flow.stored[number][0], dim, sections) for (number, dim), sections in found)
+            yield Group(len(together), tuple(lying))
 
 
-def _sections(places: list[list[int]]) -> tuple[tuple[int, int], ...] | None:
-    """(start, size) of what the units have in turn; None if they lie in no such order."""
+def _sections(row: tuple[int, ...], units: list[int], times: int) -> Sections | None:
+    """(start, size) of what the units, each `times` in the row, have in turn; None if that is no order."""
     found: list[tuple[int, int]] = []
-    for index in places[0]:
+    index = -1
+    for _ in range(times):
+        index = row.index(units[0], index + 1)
         if found and sum(found[-1]) == index:
             found[-1] = (found[-1][0], found[-1][1] + 1)
         else:
             found.append((index, 1))
-    for number, place in enumerate(places):
-        expected = [start + number * size + step for start, size in found for step in range(size)]
-        if place != expected:
+    for start, size in found:
+        expected = tuple(unit for unit in units for _ in range(size))
+        if row[start : start + len(expected)] != expected:
             return None
     return tuple(found)

@@ -5,7 +5,8 @@ operators, `macs` counts them, `guesses` stands in for what can't run on shapes 
 out of tensors that are no fakes.
 
 Nothing is done twice that comes out the same: `outcomes` remembers operators, `functions` functions,
-`layers` torch's own layers; `memo` copies what alike blocks did, which `keys` and `places` tell apart.
+`layers` torch's own layers; `norms` tells of batch norms without running any; `memo` copies what alike
+blocks did, which `keys` and `places` tell apart.
 """
 
 from graph.tracing.trace import Inputs, Trace, trace

@@ -85,7 +85,10 @@ def known(tensor: torch.Tensor, mode: FakeTensorMode) -> torch.Tensor:
 def resting(made: Shell) -> Shell:
     """The shell with each module in eval mode."""
     for module in made.source_of:  # `eval()` recurses, and deep trees have no limit here
-        module.training = False
+        if "training" in module.__dict__:
+            module.__dict__["training"] = False
+        else:
+            module.training = False
     return made
 
 
@@ -111,30 +114,33 @@ def materialised(module: Any, mode: FakeTensorMode) -> None:
 
 def fake_parameter(tensor: torch.Tensor, mode: FakeTensorMode) -> nn.Parameter:
     """What nn.Parameter makes of a fake tensor, less a detach per parameter."""
-    made = fake(tensor, mode)
-    if tensor.requires_grad:
-        made.requires_grad = True
-    made._is_param = True
+    made = fake(tensor, mode, trainable=tensor.requires_grad)
+    made.__dict__["_is_param"] = True
     return cast(nn.Parameter, made)
 
 
-def fake(tensor: torch.Tensor, mode: FakeTensorMode) -> torch.Tensor:
+def fake(tensor: torch.Tensor, mode: FakeTensorMode, *, trainable: bool = False) -> torch.Tensor:
     """A fake CPU tensor of the same shape, strides and dtype; its values are unknown."""
     strides = tensor.stride() if tensor.layout == torch.strided else None
-    return empty_fake(tuple(tensor.shape), strides, tensor.dtype, mode)
+    return empty_fake(tuple(tensor.shape), strides, tensor.dtype, mode, trainable=trainable)
 
 
 def empty_fake(
-    shape: tuple[int, ...], strides: tuple[int, ...] | None, dtype: torch.dtype, mode: FakeTensorMode
+    shape: tuple[int, ...],
+    strides: tuple[int, ...] | None,
+    dtype: torch.dtype,
+    mode: FakeTensorMode,
+    *,
+    trainable: bool = False,
 ) -> torch.Tensor:
     """A fake CPU tensor, its values unknown; contiguous where `strides` is None."""
     # Made directly: to let the mode make it takes fifteen times as long.
     if strides is None:
-        return wrapped(torch.empty(shape, dtype=dtype, device=_META), mode)
-    return wrapped(torch.empty_strided(shape, strides, dtype=dtype, device=_META), mode)
+        return wrapped(torch.empty(shape, dtype=dtype, device=_META), mode, trainable)
+    return wrapped(torch.empty_strided(shape, strides, dtype=dtype, device=_META), mode, trainable)
 
 
-def wrapped(meta: torch.Tensor, mode: FakeTensorMode) -> torch.Tensor:
+def wrapped(meta: torch.Tensor, mode: FakeTensorMode, trainable: bool = False) -> torch.Tensor:
     """A fake CPU tensor over a meta tensor, made like the first one of its mode.
 
     The constructor takes five times as long as the tensor; what it sets is the same for all of a mode.
@@ -145,7 +151,7 @@ def wrapped(meta: torch.Tensor, mode: FakeTensorMode) -> torch.Tensor:
         del pattern["fake_mode"]  # held here, it would never go
         _patterns[mode] = pattern
     made = torch.Tensor._make_subclass(
-        FakeTensor, meta, False, dispatch_device=True, device_for_backend_keys=_CPU
+        FakeTensor, meta, trainable, dispatch_device=True, device_for_backend_keys=_CPU
     )
     made.__dict__.update(pattern, fake_mode=mode)
     return made

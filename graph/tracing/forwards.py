@@ -1,7 +1,6 @@
 """The forwards of a shell's modules, each wrapped to report to the recorder of a trace."""
 
-import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +16,7 @@ from graph.tracing.layers import Layers
 from graph.tracing.memo import Memo, Start
 from graph.tracing.places import Places
 from graph.tracing.recorder import Recorder, Watched
-from graph.tree import is_lazy, join, own_tensors, walk
+from graph.tree import Site, is_lazy, join, own_tensors, walk
 
 
 @dataclass(slots=True)
@@ -31,7 +30,7 @@ class _Frame:
 
 
 class Forwards:
-    """Wraps every forward of `model`, a shell nobody else uses.
+    """Wraps every forward of a shell nobody else uses; `places` are the sites of its modules.
 
     `mode` is the one its fake tensors live in; None if they are real. `alike` gives the structural hash of
     each module. `opaque` says which modules were
@@ -40,7 +39,7 @@ class Forwards:
 
     def __init__(
         self,
-        model: nn.Module,
+        places: Sequence[Site],
         recorder: Recorder,
         mode: FakeTensorMode | None,
         alike: Mapping[nn.Module, str],
@@ -53,14 +52,27 @@ class Forwards:
         self.frames: list[_Frame] = []
         self.paths: dict[int, list[str]] = {}
         self.places = Places()
-        for path, module in walk(model):
+        self.wrapped: list[nn.Module] = []
+        for path, module, _, _ in places:
             self.paths.setdefault(id(module), []).append(path)
             if len(self.paths[id(module)]) == 1:
+                self.wrapped.append(module)
                 self.wrap(module)
-        self.memo, self.layers = None, None
+        self.memo: Memo | None = None
+        self.layers: Layers | None = None
         if mode is not None:
-            self.memo = Memo(alike, recorder, self.paths, self.places.unwatched, mode)
+            self.memo = Memo(alike, recorder, places, self.paths, self.places.unwatched, mode)
             self.layers = Layers(recorder, mode)
+
+    def let_go(self) -> None:
+        """Empties the model and forgets what alike blocks did: afterwards nobody can call it.
+
+        Wrapped forwards hold what holds them. Left as they are, it would be for the garbage collector to find
+        them, which looks at all that is alive before it lets go of so much.
+        """
+        for module in self.wrapped:
+            module.__dict__.clear()
+        self.memo = None
 
     def wrap(self, module: nn.Module) -> None:
         if self.mode is not None:
@@ -68,7 +80,6 @@ class Forwards:
         forward = module.forward
         module.__dict__.pop("_compiled_call_impl", None)  # a compiled forward would pass us by
 
-        @functools.wraps(forward)
         def watched(*args: Any, **kwargs: Any) -> Any:
             if self.recorder.current is not None:  # inside a leaf or a function
                 return forward(*args, **kwargs)
@@ -77,7 +88,11 @@ class Forwards:
                 return self.leaf(path, module, forward, args, kwargs)
             return self.alike(path, module, forward, args, kwargs)
 
-        if any(is_lazy(tensor) for _, tensor, _ in own_tensors(module)):
+        # `functools.wraps` takes much longer.
+        watched.__dict__.update(getattr(forward, "__dict__", {}), __wrapped__=forward)
+        if (module._parameters or module._buffers) and any(
+            is_lazy(tensor) for _, tensor, _ in own_tensors(module)
+        ):
             self.infer_when_called(module)
         module.__dict__["forward"] = watched
 

@@ -7,9 +7,8 @@ which come from the same call. What can't be said in these words has no key.
 
 import enum
 import functools
-import operator
-from collections import Counter, OrderedDict, deque
-from collections.abc import Container, Iterator, Mapping
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 from weakref import ProxyTypes
@@ -17,16 +16,17 @@ from weakref import ProxyTypes
 import torch
 from torch import nn
 
-from graph.configs import is_config
+from graph.configs import is_config, is_config_class
+from graph.layouts import Layout
 from graph.repeats import SCHEDULES
+from graph.tracing.contents import Contents
 from graph.tracing.fakes import tensors_in
 from graph.tracing.functions import surroundings
 from graph.tracing.recorder import Made, Recorder
-from graph.tree import bottom_up, children, own_tensors, walk
+from graph.tree import Site, children, own_tensors
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 _SIMPLE = frozenset(_PLAIN)
-_HOLDERS = (dict, list, set, deque)
 BARE = frozenset(nn.Module().__dict__)
 _STEADY = (FunctionType, BuiltinFunctionType, type, enum.Enum)
 
@@ -36,26 +36,28 @@ class Unsayable(Exception):
 
 
 class Keys:
-    """Keys of modules with the given structural hashes; `paths` are all paths of each by id.
+    """Keys of modules with the given structural hashes; `places` are the sites of the model.
 
-    Modules that are `unwatched`, by id, have none.
+    `paths` are all paths of each module by id. Modules that are `unwatched`, by id, have no key.
     """
 
     def __init__(
         self,
         structures: Mapping[nn.Module, str],
         recorder: Recorder,
+        places: Sequence[Site],
         paths: dict[int, list[str]],
         unwatched: Container[int],
     ) -> None:
         self.structures, self.recorder, self.paths, self.unwatched = structures, recorder, paths, unwatched
+        self.places = places
+        self.first = {site[1]: index for index, site in reversed(list(enumerate(places)))}
+        self.names: dict[int, tuple[str, ...]] = {}
         self.alike = Counter(structures.values())
         self.foreign: dict[nn.Module, int | None] = {}
         self.numbers: dict[Any, int] = {}
         self.trees: dict[nn.Module, tuple[nn.Module, ...]] = {}
-        self.at_first = {
-            module: _contents(module) for module, made in structures.items() if self.alike[made] > 1
-        }
+        self.at_first = Contents(module for module, made in structures.items() if self.alike[made] > 1)
 
     def key(self, module: nn.Module, given: Any) -> Any:
         """What the run of `module` on `given` can depend on; None if that can't be said."""
@@ -63,26 +65,26 @@ class Keys:
         if self.alike[made_like] < 2:
             return None
         try:
-            around, objects = surroundings(), self.objects(module)
+            around = surroundings()
             if around is None or not self.is_as_at_first(module):
                 return None
-            return made_like, objects, self.tied_within(module), around, self.arguments(given)
+            return made_like, self.objects(module), self.tied_within(module), around, self.arguments(given)
         except Unsayable:
             return None
 
     def tree(self, module: nn.Module) -> tuple[nn.Module, ...]:
-        found = self.trees.get(module)
-        if found is None:
-            found = self.trees[module] = tuple(dict.fromkeys(below for _, below in walk(module)))
-        return found
+        """The modules that were at and below it before the trace, each once, parents first."""
+        if module not in self.trees:
+            below, index = {module: None}, self.first[module] + 1
+            while index < len(self.places) and self.places[index][3] in below:
+                below[self.places[index][1]] = None
+                index += 1
+            self.trees[module] = tuple(below)
+        return self.trees[module]
 
     def is_as_at_first(self, module: nn.Module) -> bool:
         """Whether the modules of the tree hold the very objects that they held before the trace."""
-        for below in self.tree(module):
-            before, now = self.at_first[below], _contents(below)
-            if len(before) != len(now) or not all(map(operator.is_, before, now)):
-                return False
-        return True
+        return self.at_first.are_those_of(self.tree(module))
 
     def tied_within(self, module: nn.Module) -> tuple[int, ...]:
         """Which tensors of the tree are the same one: per tensor the place of its first; () if all differ."""
@@ -99,7 +101,9 @@ class Keys:
 
         Such as a config: two blocks have the same number if they hold the very same objects.
         """
-        for below in bottom_up(module, self.foreign):
+        for below in reversed(self.tree(module)):  # a reused one has no number, nor what is around it
+            if below in self.foreign:
+                continue
             try:
                 held = tuple(self.held(below)), tuple(self.objects_below(below))
                 self.foreign[below] = self.numbers.setdefault(held, len(self.numbers))
@@ -123,13 +127,21 @@ class Keys:
         if id(module) in self.unwatched:
             raise Unsayable
         drops = type(module).__name__.endswith(("DropPath", "StochasticDepth"))
-        for name, value in module.__dict__.items():
-            if name in BARE or name == "forward":
-                continue
-            if not isinstance(value, _PLAIN):
+        for name in self.names_of(self.at_first.held[module].layout):
+            value = module.__dict__[name]
+            if type(value) not in _SIMPLE and not isinstance(value, _PLAIN):
                 yield name, said_of(value)
             elif name.startswith("_") or (name in SCHEDULES and not drops):
                 yield name, type(value), value
+
+    def names_of(self, layout: Layout) -> tuple[str, ...]:
+        """What torch does not give every module, less public plain values that are no schedules."""
+        names = self.names.get(id(layout))
+        if names is None:
+            telling = (name for name in layout.plain if name.startswith("_") or name in SCHEDULES)
+            found = (name for name in (*layout.others, *telling) if name not in BARE and name != "forward")
+            names = self.names[id(layout)] = tuple(found)
+        return names
 
     def arguments(self, given: Any) -> tuple[Any, ...]:
         """Arguments as comparable values; tensors by shape, by which are the same, by producer."""
@@ -158,24 +170,10 @@ class Keys:
             raise Unsayable
 
 
-def _contents(module: nn.Module) -> list[Any]:
-    """What `module` holds, and what is in the plain holders and configs that it holds."""
-    found = list(module.__dict__.values())
-    for value in module.__dict__.values():
-        kind = type(value)
-        if kind in _SIMPLE or kind in ProxyTypes:
-            continue
-        if kind is dict or kind is OrderedDict:
-            found += value.values()
-        elif isinstance(value, _HOLDERS):
-            found += value.values() if isinstance(value, dict) else value
-        elif is_config(value):
-            found += vars(value).values()
-    return found
-
-
 def said_of(value: Any) -> Any:
     """An attribute in comparable words: by value where it is data, by identity where it doesn't change."""
+    if is_config_class(type(value)):  # a config is slow to ask for anything
+        return id(value)
     if type(value) in ProxyTypes:
         raise Unsayable
     if isinstance(value, _PLAIN):

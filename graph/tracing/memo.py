@@ -7,7 +7,7 @@ nobody looks, such as in a class or a global, isn't seen.
 """
 
 import operator
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from graph.tracing.fakes import empty_fake, tensors_in
 from graph.tracing.keys import Keys, Unsayable
 from graph.tracing.recorder import Made, Recorder
 from graph.tracing.storages import storage_of
-from graph.tree import join
+from graph.tree import Site
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +47,23 @@ class Start:
 
 
 class Memo:
-    """Runs by key, of modules with the structural hashes `alike`; `paths` are all paths of each by id.
+    """Runs by key, of modules with the structural hashes `alike`; `places` are the sites of the model.
 
-    Blocks with a module in them that is in `unwatched`, by id, are not copied.
+    `paths` are all paths of each module by id. Blocks with a module in them that is in `unwatched`, by id,
+    are not copied.
     """
 
     def __init__(
         self,
         alike: Mapping[nn.Module, str],
         recorder: Recorder,
+        places: Sequence[Site],
         paths: dict[int, list[str]],
         unwatched: Container[int],
         mode: FakeTensorMode,
     ) -> None:
         self.recorder, self.mode = recorder, mode
-        self.keys = Keys(alike, recorder, paths, unwatched)
+        self.keys = Keys(alike, recorder, places, paths, unwatched)
         self.runs: dict[Any, _Run] = {}
         self.trusted: dict[Any, bool] = {}
 
@@ -154,21 +156,22 @@ class Memo:
         with recorder.watching():
             origins = list(dict.fromkeys(recorder.source(tensor) for tensor in arguments))
 
-        def source(edge: Edge) -> Made:
-            if edge.source >= 0:
-                return edge.source + start, edge.output
-            origin = origins[-1 - edge.source]
-            assert origin is not None, "an edge never comes from a tensor without a producer"
-            return origin
+        def origin(index: int) -> Made:
+            found = origins[-1 - index]
+            assert found is not None, "an edge never comes from a tensor without a producer"
+            return found
 
+        prefix = f"{path}." if path else ""
         for call in run.calls:
-            place, reads = _under(path, call.module), tuple(_under(path, read) for read in call.reads)
+            place = prefix + call.module if call.module else path
+            reads = tuple([prefix + read for read in call.reads]) if call.reads else ()
             recorder.calls.append(_moved(call, call.id + start, place, reads))
         for edge in run.edges:
-            index, output = source(edge)
+            index, output = (edge.source + start, edge.output) if edge.source >= 0 else origin(edge.source)
             recorder.edges.append(Edge(index, edge.target + start, edge.argument, edge.tensor, output))
         for span in run.spans:
-            recorder.spans.append(Span(_under(path, span.module), span.start + start, span.stop + start))
+            place = prefix + span.module if span.module else path
+            recorder.spans.append(Span(place, span.start + start, span.stop + start))
         with recorder.watching(), _disable_current_modes():
             return (self.made(run.out, arguments, start),)
 
@@ -192,10 +195,6 @@ def _moved(call: CallNode, index: int, module: str, reads: tuple[str, ...]) -> C
     return CallNode(
         index, module, call.function, call.inputs, call.outputs, call.macs, reads, call.activation_bytes
     )
-
-
-def _under(path: str, place: str) -> str:
-    return join(path, place) if place else path
 
 
 def _since(edges: list[Edge], start: int) -> list[Edge]:

@@ -14,6 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from graph.tracing.dtypes import refuse_mixed
 from graph.tracing.fakes import empty_fake, wrapped
 from graph.tracing.macs import macs_of
+from graph.tracing.norms import at_rest
 from graph.tracing.schemas import INDEX, traits_of
 from graph.tracing.storages import storage_of
 from graph.tracing.written import into_fakes
@@ -62,6 +63,10 @@ def shortly(
     if known is not None:
         return args[0] if known[0] is None else made_from(known, mode, ()), known[2]
     refuse_mixed(operator, args, kwargs)
+    if (kinds := at_rest(operator, args, kwargs)) is not None:
+        plain: Outcome = tuple, tuple((*kind, -1, 0) for kind in kinds), 0
+        remember(key, plain)
+        return made_from(plain, mode, ()), 0
     out = operator(*args, **kwargs)
     macs = macs_of(operator, args, kwargs, out)
     if traits.in_place:

@@ -26,9 +26,9 @@ class Places:
 
     def watch(self, module: nn.Module) -> None:
         """Count every read of `module`'s place from now on."""
-        names = set(PLACES & module.__dict__.keys())
-        if not names:
+        if not any(map(module.__dict__.__contains__, PLACES)):
             return
+        names = set(PLACES & module.__dict__.keys())
         if _looks_elsewhere(type(module), names):
             self.unwatched.add(id(module))
             return

@@ -11,7 +11,7 @@ import inspect
 import logging
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any, Literal
@@ -31,7 +31,7 @@ from graph.tracing.reals import given_clone, real_shell
 from graph.tracing.recorder import Recorder
 from graph.tracing.shared import Shared
 from graph.tracing.watch import Functions, Operators
-from graph.tree import join, own_tensors, walk
+from graph.tree import Site, join, own_tensors, sites
 
 Inputs = torch.Tensor | tuple[Any, ...] | Mapping[str, Any]
 Unit = Literal["token", "example"]
@@ -78,7 +78,7 @@ def trace(
     call, such as inputs of which there are no fakes. `alike` are the structural hashes of the modules, if
     known.
     """
-    levels = max(path.count(".") for path, _ in walk(model)) + 1
+    levels = max(site[0].count(".") for site in sites(model)) + 1
     casts, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
     def run() -> Trace:
@@ -102,8 +102,9 @@ def _trace(
             given = given_clone(inputs) if mode is None else given_fake(inputs, mode)
             args, kwargs = arguments(copied, given)
             names = tuple(_names(copied, args, kwargs))
-            recorder = Recorder(_state(copied), (args, kwargs))
-            run = Forwards(copied, recorder, mode, {new: alike[old] for new, old in made.source_of.items()})
+            places = sites(copied)
+            recorder = Recorder(_state(places), (args, kwargs))
+            run = Forwards(places, recorder, mode, {new: alike[old] for new, old in made.source_of.items()})
         except Exception as error:  # before the first call: there is a tree, and no more
             return Trace(problem=_problem(error, ""))
         problem = None
@@ -112,6 +113,7 @@ def _trace(
                 recorder.finish(copied(*args, **kwargs))
             except Exception as error:
                 problem = _problem(error, run.where)
+    run.let_go()
     return Trace(
         tuple(recorder.calls),
         tuple(recorder.edges),
@@ -226,10 +228,10 @@ def _named(name: str, value: Any) -> Iterator[str]:
         yield from (f"{name}.{index}" for index in range(len(tensors)))
 
 
-def _state(model: nn.Module) -> dict[int, tuple[torch.Tensor, list[str]]]:
+def _state(places: Sequence[Site]) -> dict[int, tuple[torch.Tensor, list[str]]]:
     """Parameters and buffers by id, with all their paths; the tensor is held so that the id stays."""
     found: dict[int, tuple[torch.Tensor, list[str]]] = {}
-    for path, module in walk(model):
+    for path, module, _, _ in places:
         for name, tensor, _ in own_tensors(module):
             found.setdefault(id(tensor), (tensor, []))[1].append(join(path, name))
     return found

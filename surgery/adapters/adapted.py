@@ -15,7 +15,7 @@ def adapted(patient: Patient, targets: Targets) -> list[tuple[str, LoraLinear]]:
     """The adapted modules at or under the targets, in the order of the tree; refused if there are none."""
     found = [
         (path, module)
-        for path, module in patient.root.named_modules(remove_duplicate=False)
+        for path, module in patient.walk()
         if isinstance(module, LoraLinear) and is_among(path, targets.paths)
     ]
     if not found:

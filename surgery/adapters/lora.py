@@ -19,8 +19,13 @@ def is_linear(module: nn.Module) -> bool:
 
 def widths(module: nn.Module) -> tuple[int, int]:
     """(inputs, outputs) of a linear module."""
-    first, second = module.get_parameter("weight").shape
+    first, second = _weight_of(module).shape
     return (first, second) if is_transposed(module) else (second, first)
+
+
+def _weight_of(module: nn.Module) -> nn.Parameter:
+    found = module._parameters.get("weight")
+    return module.get_parameter("weight") if found is None else found
 
 
 class LoraLinear(nn.Module):
@@ -31,7 +36,7 @@ class LoraLinear(nn.Module):
 
     def __init__(self, base: nn.Module, rank: int, alpha: float) -> None:
         super().__init__()
-        weight = base.get_parameter("weight")
+        weight = _weight_of(base)
         inputs, outputs = widths(base)
         self.base = base
         self.rank, self.alpha, self.scale = rank, alpha, alpha / rank

@@ -10,15 +10,15 @@ from surgery.fields import Parent
 from surgery.model import Patient
 
 
-def fingerprinted(parents: Sequence[Parent], done: str) -> tuple[Parent, ...]:
-    """Each parent with its place and fingerprint; refused if it is not the one that was, say, merged."""
+def fingerprinted(parents: Sequence[Parent]) -> tuple[Parent, ...]:
+    """Each parent with its place and fingerprint; refused if it is not the one that was recorded."""
     found = []
     for parent in parents:
         checkpoint = Checkpoint.at(parent.source)
         fingerprint = checkpoint.fingerprint()
         if parent.fingerprint not in (None, fingerprint):
             raise SurgeryError(
-                f"this parent is not the one that was {done}",
+                "this parent is not the one that was recorded",
                 path=parent.source,
                 got=fingerprint,
                 expected=parent.fingerprint,

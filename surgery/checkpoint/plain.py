@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from graph.paths import is_below
 from surgery.adapters.lora import LoraLinear
 from surgery.checkpoint.agreement import difference_on, tolerance_of
 from surgery.checkpoint.proof import from_own_config, why_not_plain
@@ -23,9 +24,11 @@ from surgery.journal import Journal
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation
 from surgery.operations.fold import Fold
+from surgery.operations.pad import Pad
 from surgery.operations.untie import Untie
 from surgery.runs import Live, Skeleton, carry_out
 from surgery.script import python_of, step_data, step_from
+from surgery.widths.padding import too_narrow
 
 if TYPE_CHECKING:
     from surgery.session import Session
@@ -48,9 +51,9 @@ class Plain:
 def made_plain(session: Session) -> Plain:
     """The session's model as transformers can load it; the session keeps its own.
 
-    Ties that are not the class's own are copied out and adapters folded in, in shells. Raises SurgeryError,
-    with the nearest plan that can be made plain, if more than that is in the way, or if the outputs on the
-    example inputs do not agree: half of the digits of the dtype are asked for.
+    Ties that are not the class's own are copied out, adapters folded in, and uneven widths padded with zeros,
+    in shells. Raises SurgeryError, with the nearest plan that can be made plain, if more than that is in the
+    way, or if the outputs on the example inputs do not agree: half of the digits of the dtype are asked for.
     """
     model = private_shell(session.model)
     try:
@@ -102,7 +105,7 @@ def _outermost(place: str, freed: set[str], shared: list[str]) -> str:
     parts = place.split(".")[:-1]
     for depth in range(1, len(parts)):
         outer = ".".join(parts[:depth])
-        if all(other in freed for other in shared if other.startswith(f"{outer}.")):
+        if all(other in freed for other in shared if is_below(other, outer)):
             return outer
     return ".".join(parts)
 
@@ -112,17 +115,26 @@ def _adapters_folded_in(patient: Patient) -> Operation | None:
     return Fold.of() if any(isinstance(module, LoraLinear) for module in patient.root.modules()) else None
 
 
-RULES: tuple[Callable[[Patient], Operation | None], ...] = (_ties_copied_out, _adapters_folded_in)
-"""In this order: a weight that is tied cannot be folded into."""
+def _widths_padded(patient: Patient) -> Operation | None:
+    """Every part is as wide as the config says, of neurons first: see `too_narrow`."""
+    found = next(too_narrow(patient, Patient(from_own_config(patient.root))), None)
+    return None if found is None else Pad.of(found[1], found[0], count=found[2])
+
+
+RULES: tuple[Callable[[Patient], Operation | None], ...] = (
+    _ties_copied_out,
+    _adapters_folded_in,
+    _widths_padded,
+)
+"""In this order: a weight that is tied cannot be folded into, and one under an adapter not padded."""
 
 
 def _smoothed(model: nn.Module, run: Run) -> Iterator[Operation]:
-    """Carries out what the rules ask for; yields the steps, resolved."""
+    """Carries out what the rules ask for, each until it asks no more; yields the steps, resolved."""
     if model_type(model) is None:
         raise SurgeryError(f"{type(model).__name__} is no transformers model")
     for rule in RULES:
-        step = rule(Patient(model))
-        if step is not None:
+        while (step := rule(Patient(model))) is not None:
             yield carry_out(step, model, Journal(), run)
 
 

@@ -1,4 +1,4 @@
-"""Recipe functions that weigh units against each other, choose among them, and keep the chosen.
+"""Recipe functions that weigh units against each other, choose among them, keep the chosen, add zeros.
 
 A unit is a slice that recurs along a dimension: a row, a head, an expert. Where it lies in a tensor is
 given as `sections`, flat: start and size of each; see `surgery.widths.part.Cut`.
@@ -38,13 +38,16 @@ def unit_energies(
         here, pairs = pairs[:length], pairs[length:]
         energy = _energies(tensor, dim, wide)
         for start, size in here:
-            total += energy.narrow(0, start, count * size).view(count, size).sum(1).to(total.device)
+            units = energy.narrow(0, start, count * size)
+            total += (units if size == 1 else units.view(count, size).sum(1)).to(total.device)
     return total
 
 
 def _energies(tensor: torch.Tensor, dim: int, wide: torch.dtype) -> torch.Tensor:
     """Σ w² over every dimension but `dim`, a little at a time: a wide copy of all would be slow."""
     before, length, behind = tensor.shape[:dim].numel(), tensor.shape[dim], tensor.shape[dim + 1 :].numel()
+    if tensor.numel() <= _AT_ONCE:
+        return tensor.reshape(before, length, behind).to(wide).square().sum((0, 2))
     energy = torch.zeros(length, dtype=wide, device=tensor.device)
     for rows in tensor.reshape(before, length, behind).split(max(1, _AT_ONCE // (length * behind))):
         start = 0
@@ -78,10 +81,12 @@ def take_units(
     pairs = sorted(zip(sections[::2], sections[1::2], strict=True))
     pieces = [(start // width, size // width) for start, size in pairs]
     places = _places(index.cpu(), count, pieces, tensor.shape[dim] // width)
-    first = int(places[0])
-    if torch.equal(places, torch.arange(first, first + len(places))):
+    first, last = int(places[0]), int(places[-1])
+    if last - first == len(places) - 1 and torch.equal(places, torch.arange(first, last + 1)):
         run = tensor.narrow(dim, first * width, len(places) * width)
         return run.clone(memory_format=torch.contiguous_format)
+    if width == 1:
+        return _taken(tensor, dim, places)
     return _taken(tensor.unflatten(dim, (-1, width)), dim, places).flatten(dim, dim + 1)
 
 
@@ -89,11 +94,18 @@ def _places(index: torch.Tensor, count: int, sections: list[tuple[int, int]], le
     """Which of `length` pieces stay, in order; starts and sizes are counted in pieces."""
     found, behind = [], 0
     for start, size in sections:
-        found.append(torch.arange(behind, start))
-        found.append((start + index[:, None] * size + torch.arange(size)).flatten())
+        if behind < start:
+            found.append(torch.arange(behind, start))
+        found.append(start + index if size == 1 else _entries(index, start, size))
         behind = start + count * size
-    found.append(torch.arange(behind, length))
-    return torch.cat(found)
+    if behind < length:
+        found.append(torch.arange(behind, length))
+    return found[0] if len(found) == 1 else torch.cat(found)
+
+
+def _entries(index: torch.Tensor, start: int, size: int) -> torch.Tensor:
+    """Which pieces the units at `index` have, `size` each from `start` on."""
+    return (start + index[:, None] * size + torch.arange(size)).flatten()
 
 
 def _taken(tensor: torch.Tensor, dim: int, places: torch.Tensor) -> torch.Tensor:
@@ -104,3 +116,18 @@ def _taken(tensor: torch.Tensor, dim: int, places: torch.Tensor) -> torch.Tensor
         return tensor.index_select(dim, places.to(tensor.device))
     taken = tensor.contiguous().view(integers).numpy().take(places.numpy(), axis=dim)
     return torch.from_numpy(taken).view(tensor.dtype)
+
+
+@function(tiling="whole")
+def pad_units(
+    tensor: torch.Tensor, *, count: int, more: int, dim: int, sections: tuple[int, ...]
+) -> torch.Tensor:
+    """`tensor` with `more` units of zeros behind the `count` of each section, along `dim`."""
+    pieces, behind = [], 0
+    for start, size in sorted(zip(sections[::2], sections[1::2], strict=True)):
+        end = start + count * size
+        shape = [*tensor.shape[:dim], more * size, *tensor.shape[dim + 1 :]]
+        pieces += [tensor.narrow(dim, behind, end - behind), tensor.new_zeros(shape)]
+        behind = end
+    pieces.append(tensor.narrow(dim, behind, tensor.shape[dim] - behind))
+    return torch.cat(pieces, dim)

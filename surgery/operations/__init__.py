@@ -12,6 +12,7 @@ from surgery.operations.keep import Keep
 from surgery.operations.merge import Merge
 from surgery.operations.move import Move
 from surgery.operations.narrow import Narrow
+from surgery.operations.pad import Pad
 from surgery.operations.recalibrate import Recalibrate
 from surgery.operations.remove import Remove
 from surgery.operations.replace import Replace
@@ -24,6 +25,6 @@ from surgery.operations.wrap import Wrap
 
 BUILT_IN: tuple[type[Operation], ...] = (
     *(Remove, Keep, Move, Swap, Duplicate),
-    *(Tie, Untie, Merge, Sparsify, Narrow, Attach, Detach, Fold),
+    *(Tie, Untie, Merge, Sparsify, Narrow, Pad, Attach, Detach, Fold),
     *(Cast, Freeze, Skip, Insert, Replace, Wrap, Recalibrate),
 )

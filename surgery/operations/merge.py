@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Self
 
 from graph.paths import is_among
 from surgery.adapters.lora import LoraLinear
-from surgery.checkpoint.parents import fingerprinted, refuse_statistics
+from surgery.checkpoint.parents import refuse_statistics
 from surgery.checkpoint.tensors import Checkpoint
 from surgery.depth import by_list, without
 from surgery.edits import Edit, SetTensor
@@ -38,13 +37,6 @@ class Merge(Operation):
     weights: tuple[float, ...] = option(
         (), help="one weight per block, in the model's order, or per model; equal if empty"
     )
-
-    def resolved(self, patient: Patient) -> Self:
-        """Selectors resolved, and every parent's fingerprint taken, or compared with the one recorded."""
-        parents = fingerprinted(self.parents, "merged")
-        selected = super().resolved(patient)
-        object.__setattr__(selected, "parents", parents)  # it is nobody else's yet
-        return selected
 
     def keeps_structure(self) -> bool:
         return bool(self.parents)
@@ -125,7 +117,7 @@ def _fits(first: str, mine: dict[str, Held], path: str, theirs: dict[str, Held])
 
 
 def _inside(places: list[str], paths: tuple[str, ...], at: str) -> None:
-    outside = [place for place in places if not any(place.startswith(f"{path}.") for path in paths)]
+    outside = [place for place in places if not is_among(place, paths)]
     if outside:
         raise SurgeryError(
             "is tied to a path outside the merged blocks",

@@ -8,7 +8,6 @@ from fractions import Fraction
 from math import floor
 from typing import Any, Literal
 
-from graph.paths import is_among
 from surgery.edits import Edit
 from surgery.errors import SurgeryError
 from surgery.fields import Found, Targets, option
@@ -19,7 +18,10 @@ from surgery.widths.channels import channels, frozen, group_of, parts_of, refuse
 from surgery.widths.config import config_edits
 from surgery.widths.cutting import Cutting
 from surgery.widths.refusals import refuse_sealed, refuse_unlike
+from surgery.widths.selecting import parts_among
 from surgery.widths.vocabulary import refuse_lost
+
+_KNOWN = "narrow knows how to take apart"
 
 
 @operation(
@@ -76,7 +78,7 @@ class Narrow(Operation):
             return step
         if patient.inputs is None and step.found is not None:
             return step
-        mine = self._mine(channels(patient), step.targets)
+        mine = parts_among(channels(patient), step.targets, step.units, _KNOWN)
         found = frozen(tuple(group_of(part) for part in mine))
         if step.found not in (None, found):
             raise SurgeryError(
@@ -94,7 +96,7 @@ class Narrow(Operation):
             parts = parts_of(patient, thawed(patient, self.found))
         else:
             parts = KINDS[self.units](patient)
-        mine = self._mine(parts, self.targets)
+        mine = parts_among(parts, self.targets, self.units, _KNOWN)
         if self.units != "channels":  # whose groups are cut with the adapters that read them
             refuse_sealed(patient, mine)
         left = {part: self._left(part) for part in mine}
@@ -108,39 +110,6 @@ class Narrow(Operation):
         refuse_unlike(parts, left)
         yield from Cutting(patient, left, self.kept, self.by).edits()
         yield from config_edits(patient, parts, left)
-
-    def _mine(self, parts: list[Part], targets: Targets) -> list[Part]:
-        """The parts within the targets; SurgeryError if there is none."""
-        inside = {
-            part: [is_among(path, targets.paths) for path in part.members or (part.path,)] for part in parts
-        }
-        mine = [part for part in parts if all(inside[part])]
-        if mine:
-            return mine
-        if cut := next((part for part in parts if any(inside[part])), None):
-            outside = [path for path in cut.members if not is_among(path, targets.paths)]
-            raise SurgeryError(
-                f"its {self.units} are also those of modules that are not among the targets",
-                path=next(path for path in cut.members if path not in outside),
-                got=", ".join(outside[:4]) + (f" and {len(outside) - 4} more" if len(outside) > 4 else ""),
-                hint="all of them as targets, or what contains them",
-            )
-        raise self._nothing(parts, targets)
-
-    def _nothing(self, parts: list[Part], targets: Targets) -> SurgeryError:
-        """Why nothing is narrowed: the targets are a piece of something, or there is nothing at all."""
-        for part in parts if self.units != "channels" else ():  # of which a piece reads what others write
-            if any(is_among(cut.path, targets.paths) for cut in part.cuts):
-                return SurgeryError(
-                    f"has only a piece of what its {self.units} are made of",
-                    path=targets.select,
-                    hint=f"`{part.path}`",
-                )
-        return SurgeryError(
-            f"has no {self.units} that narrow knows how to take apart",
-            path=targets.select,
-            hint=f"`{parts[0].path}`" if parts else None,
-        )
 
     def _left(self, part: Part) -> int:
         """How many units stay in this part."""

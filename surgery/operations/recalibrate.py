@@ -88,7 +88,7 @@ class Recalibrate(Operation):
     def _norms(self, patient: Patient) -> list[str]:
         """The paths of batch norms with running statistics, each module once."""
         found: dict[nn.Module, str] = {}
-        for path, module in patient.root.named_modules(remove_duplicate=False):
+        for path, module in patient.walk():
             inside = is_among(path, self.targets.paths)
             if inside and isinstance(module, _BatchNorm) and module.running_mean is not None:
                 found.setdefault(module, path)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Self
 
 from torch import nn
 
 from graph.paths import is_below
-from surgery.checkpoint.parents import fingerprinted, refuse_statistics
+from surgery.checkpoint.parents import refuse_statistics
 from surgery.checkpoint.tensors import Checkpoint
 from surgery.depth import block_types, copies, followed
 from surgery.edits import Edit, SetModule, SetTensor
@@ -47,13 +46,6 @@ class Replace(Operation):
     width: int | None = option(None, help="of a new one, where the target does not tell", minimum=1)
     parents: tuple[Parent, ...] = option((), help="or the folder of another checkpoint")
     at: str | None = option(None, help="the path in that folder, if it is not the target's")
-
-    def resolved(self, patient: Patient) -> Self:
-        """Selectors resolved, and the folder's fingerprint taken, or compared with the one recorded."""
-        parents = fingerprinted(self.parents, "read")
-        selected = super().resolved(patient)
-        object.__setattr__(selected, "parents", parents)  # it is nobody else's yet
-        return selected
 
     def keeps_structure(self) -> bool:
         return bool(self.parents)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from graph.paths import is_below
 from surgery.adapters.lora import LoraLinear, is_transposed
 from surgery.edits import Edit, SetAttribute, SetConfig, SetTensor
 from surgery.errors import SurgeryError
@@ -23,7 +24,9 @@ class Tie(Operation):
     Each target keeps its own module objects, so its place in the KV cache stays its own; only
     its Parameters become those of `to`. Fields: `targets`, `to`: modules of one class whose
     parameters have the same names, shapes and dtypes; `start`: the values to start from; `own_norms`:
-    one-dimensional parameters (gains, biases) stay each one's own. Refused: shapes or dtypes that differ.
+    one-dimensional parameters (gains, biases) stay each one's own. Refused: shapes or dtypes that differ, a
+    module and a part of it, what shares all of that already, and targets that share it with others which
+    would be left behind.
     """
 
     targets: Targets = option(help="the modules that give up their own parameters")
@@ -40,6 +43,16 @@ class Tie(Operation):
             raise SurgeryError(problem, path=self.targets.select, got=source)
         sites = patient.sites()
         others = [dict(_fitting(patient, path, source, shared)) for path in targets]
+        joining = [
+            (path, name, other[name])
+            for path, other in zip(targets, others, strict=True)
+            for name, lazy in shared
+            if other[name].parameter is not lazy.parameter
+        ]
+        declared = list(_declared(patient, targets, source))
+        if not joining and (not declared or patient.config.tie_word_embeddings):
+            raise SurgeryError("shares these parameters already", path=self.targets.select, got=source)
+        _refuse_left_behind(joining, sites)
         averages: dict[tuple[int, ...], Recipe] = {}  # a tie inside the modules stays one
         for name, lazy in shared:
             tensor: Lazy = lazy
@@ -53,7 +66,7 @@ class Tie(Operation):
                 slots = sites[id(lazy.parameter)] + slots
             for slot in dict.fromkeys(slots):
                 yield SetTensor(slot, tensor)
-        yield from _declared(patient, targets, source)
+        yield from declared
 
     def _shares(self, lazy: Held) -> bool:
         return not self.own_norms or len(lazy.shape) > 1
@@ -63,8 +76,8 @@ def _fitting(
     patient: Patient, path: str, source: str, shared: list[tuple[str, Held]]
 ) -> Iterator[tuple[str, Held]]:
     theirs = dict(patient.own_tensors(path))
-    if path.startswith(f"{source}.") or source.startswith(f"{path}."):
-        raise SurgeryError("a module cannot be tied to a part of itself", path=path, got=source)
+    if is_below(path, source) or is_below(source, path):
+        raise SurgeryError("a module cannot be tied to a part of itself", path=path, got=source or "(root)")
     for name, lazy in shared:
         other = theirs.get(name)
         if other is None:
@@ -85,6 +98,20 @@ def _fitting(
             )
         _same_use(patient, f"{path}.{name}", f"{source}.{name}")
         yield name, other
+
+
+def _refuse_left_behind(joining: list[tuple[str, str, Held]], sites: dict[int, list[str]]) -> None:
+    """SurgeryError if what a target is tied to would keep the old parameter: a tie would break unseen."""
+    slots = {f"{path}.{name}" for path, name, _ in joining}
+    for path, name, before in joining:
+        behind = [place for place in sites[id(before.parameter)] if place not in slots]
+        if behind:
+            raise SurgeryError(
+                "is tied to a place that would be left behind",
+                path=f"{path}.{name}",
+                got=behind[0],
+                hint=f'both among the targets, or `untie("{path}")` first',
+            )
 
 
 def _same_use(patient: Patient, path: str, source: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from graph.paths import is_among
 from surgery.depth import slot_of
 from surgery.edits import Edit, SetAttribute, SetConfig, SetModule, SetTensor
 from surgery.errors import SurgeryError
@@ -32,7 +33,7 @@ class Untie(Operation):
         yield from _modules_of_their_own(patient, paths)
         freed: set[str] = set()
         for places in sites.values():
-            inside = [place for place in places if _under(place, paths)]
+            inside = [place for place in places if is_among(place, paths)]
             if len(places) > 1 and inside:
                 freed.update(inside[1:] if len(inside) == len(places) else inside)
         if not freed:
@@ -52,7 +53,7 @@ def _whole_modules_only(patient: Patient, paths: tuple[str, ...]) -> None:
     """A part of a reused module cannot have parameters of its own: its other places would have them too."""
     for path in paths:
         outer = patient.reused(path) if path else None
-        if outer is not None and not _under(f"{outer}.", paths):
+        if outer is not None and not is_among(outer, paths):
             places = patient.module_paths(patient.module(outer))
             raise SurgeryError(
                 f"is a part of {outer}, one module used at {' and '.join(places)}",
@@ -61,18 +62,14 @@ def _whole_modules_only(patient: Patient, paths: tuple[str, ...]) -> None:
             )
 
 
-def _under(place: str, paths: tuple[str, ...]) -> bool:
-    return any(path == "" or place.startswith(f"{path}.") for path in paths)
-
-
 def _modules_of_their_own(patient: Patient, paths: tuple[str, ...]) -> Iterator[Edit]:
     """A module object at several paths is replaced at the targets by a shell around the same parameters."""
     done: list[str] = []
-    for path, module in list(patient.root.named_modules(remove_duplicate=False)):
-        if not _under(f"{path}.", paths) or any(path.startswith(f"{made}.") for made in done):
+    for path, module in patient.walk():
+        if not is_among(path, paths) or is_among(path, done):
             continue
         places = patient.module_paths(module)
-        inside = [place for place in places if _under(f"{place}.", paths)]
+        inside = [place for place in places if is_among(place, paths)]
         first_keeps = len(inside) == len(places) and path == inside[0]
         if len(places) > 1 and not first_keeps:
             done.append(path)

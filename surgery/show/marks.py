@@ -10,6 +10,7 @@ from typing import Literal
 
 from graph.export.text import shortened, visible
 from graph.nodes import ModuleGraph, Tie
+from graph.paths import is_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Marks:
         if opaque:
             yield Mark("opaque", f"{opaque:,} opaque inside")
         problem = self.graph.problem
-        if problem and problem.path != path and (not path or problem.path.startswith(f"{path}.")):
+        if problem and problem.path != path and is_below(problem.path, path):
             where = shortened(visible(problem.path))
             message = shortened(visible(problem.message), 160)
             yield Mark("problem", f"fails inside, at {where}: {message}")

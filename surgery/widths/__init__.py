@@ -1,7 +1,7 @@
 """Widths: what a model has side by side and can have less of, such as neurons, heads, experts.
 
 A kind of unit is a file here: a function that finds the parts with such units and says which slices of
-which tensors belong to one. The operation `narrow` does the rest.
+which tensors belong to one. The operations `narrow` and `pad` do the rest.
 """
 
 from surgery.widths.part import Cut, Follow, Part, cut, fused

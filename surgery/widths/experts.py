@@ -25,11 +25,7 @@ def experts(patient: Patient) -> list[Part]:
     stay equally large. As many must be left as a token is sent to. Refused are families that are not
     proved; in a module that is no transformers model nobody knows how it routes, and nothing is found.
     """
-    found = [
-        _part(patient, path, module)
-        for path, module in patient.root.named_modules(remove_duplicate=False)
-        if _is_mixture(module)
-    ]
+    found = [_part(patient, path, module) for path, module in patient.walk() if _is_mixture(module)]
     family = patient.model_type
     if found and family is not None and family not in PROVED:
         raise SurgeryError(

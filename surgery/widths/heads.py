@@ -57,8 +57,43 @@ _TIME_STAMPS = "has heads that generation_config.alignment_heads names by their 
 
 def heads(patient: Patient) -> list[Part]:
     """The attention layers of the model; of T5 a stack of them, since they share what they add by head."""
+    return _heads(patient, _alone_with_its_keys)
+
+
+def heads_to_add(patient: Patient) -> list[Part]:
+    """The same, of units that can be added.
+
+    Where one group of query heads is left of several that the config has, the unit is that group, and not a
+    head in it: the next have keys and values of their own. Of a group that lacks heads the unit is a head,
+    and `most` are as many as the group has when it is whole.
+    """
+    return _heads(patient, _of_one_group)
+
+
+_IsShared = Callable[[Any, int, int], bool]
+"""Whether each of `count` query heads is a unit, beside keys of `groups` heads, by the module's config."""
+
+
+def _alone_with_its_keys(config: Any, count: int, groups: int) -> bool:
+    return groups == 1 < count
+
+
+def _of_one_group(config: Any, count: int, groups: int) -> bool:
+    return groups == 1 and (count < _in_group(config) or config.num_attention_heads > _keys(config) == 1)
+
+
+def _in_group(config: Any) -> int:
+    """How many query heads share keys and values, as the config has it."""
+    return int(config.num_attention_heads) // _keys(config)
+
+
+def _keys(config: Any) -> int:
+    return int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
+
+
+def _heads(patient: Patient, is_shared: _IsShared) -> list[Part]:
     parts: list[Part] = []
-    for path, module in patient.root.named_modules(remove_duplicate=False):
+    for path, module in patient.walk():
         name = type(module).__name__
         if isinstance(module, nn.MultiheadAttention):
             parts.append(_of_torch(module, path))
@@ -69,12 +104,12 @@ def heads(patient: Patient) -> list[Part]:
         elif name in _FUSED:
             parts += [part for part in (_FUSED[name](module, path, patient),) if part]
         elif name in _SEPARATE:
-            parts += _separate(module, path, patient, *_SEPARATE[name])
+            parts += _separate(module, path, patient, is_shared, *_SEPARATE[name])
     return parts
 
 
 def _separate(
-    module: nn.Module, path: str, patient: Patient, names: tuple[str, ...], said: bool
+    module: nn.Module, path: str, patient: Patient, is_shared: _IsShared, names: tuple[str, ...], said: bool
 ) -> Iterator[Part]:
     """The part of an attention module with a linear layer for each of queries, keys and values."""
     found = linears(path, module, names)
@@ -86,7 +121,7 @@ def _separate(
     count, groups = q.outputs // head, k.outputs // head
     if q.outputs != out.inputs or k.outputs != v.outputs or q.outputs % head or k.outputs % head:
         return
-    shared = groups == 1 < count  # all query heads share these keys and values
+    shared = is_shared(inner.config, count, groups)  # all query heads have these keys and values
     units = count if shared else groups
     each = count // units
     cuts: list[Cut] = q.along_outputs((0, each * head))
@@ -111,6 +146,7 @@ def _separate(
         follows=tuple(follows),
         config=(("num_attention_heads", each), *(() if shared else of_keys)) if said else (),
         fixed=(("head_dim", head), *(of_keys if shared else ())) if said else (),
+        most=_in_group(inner.config) if shared and _keys(inner.config) > 1 else None,
         refused=_TIME_STAMPS if stamped else "",
         hint="deleting `alignment_heads` from the generation config before the model is opened"
         if stamped

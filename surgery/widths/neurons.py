@@ -33,6 +33,7 @@ _ATTRIBUTES = (
     "d_ff",
     "hidden_features",
 )
+_AMONG_ALL = "lets neurons through by the mean and spread of all, and with fewer or more it would let others"
 # The config's name for it: of an encoder with a decoder, then of any other.
 _OF_ENCODER, _OF_DECODER = "encoder_ffn_dim", "decoder_ffn_dim"
 _CONFIG = ("intermediate_size", "n_inner", "ffn_hidden_size", "ffn_dim", "hidden_dim", "d_ff")
@@ -41,8 +42,10 @@ _CONFIG = ("intermediate_size", "n_inner", "ffn_hidden_size", "ffn_dim", "hidden
 def neurons(patient: Patient) -> list[Part]:
     """The feed-forward layers of the model: children of known names whose widths fit each other."""
     parts = []
-    for path, module in patient.root.named_modules(remove_duplicate=False):
+    for path, module in patient.walk():
         for names, times, name in _NAMES if module._modules else ():
+            if name.partition(".")[0] not in module._modules:
+                continue
             into, out = linears(path, module, names), Linear.at(path, module, name)
             if into and out and all(linear.outputs == times * out.inputs for linear in into):
                 parts.append(_part(module, path, into, times, out, patient.config))
@@ -66,6 +69,7 @@ def _part(module: nn.Module, path: str, into: list[Linear], times: int, out: Lin
         cuts=tuple(cuts),
         follows=tuple(follows),
         config=((name, 1),) if name else (),
+        refused=_AMONG_ALL if module.__dict__.get("activation_sparsity") else "",
     )
 
 

@@ -22,7 +22,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Follow:
-    """An attribute of the module at `path` that falls by `size` with each unit that goes."""
+    """An attribute of the module at `path` that falls by `size` with each unit that goes, and rises again."""
 
     path: str
     name: str
@@ -50,6 +50,8 @@ class Part:
     fixed: tuple[tuple[str, int], ...] = ()
     least: int = 1
     """Fewer units than this cannot be left."""
+    most: int | None = None
+    """More units than this cannot be had; None if there is no such number."""
     per_unit: int = 1
     """How many of what the user counts make a unit: query heads that share keys, for one."""
     alike: str = ""
@@ -57,9 +59,12 @@ class Part:
     reads_config: bool = False
     """Whether the forward reads `config`: then it has to follow, and a class that refuses it is a refusal."""
     refused: str = ""
-    """Why it cannot be narrowed, if it cannot."""
+    """Why it can be neither narrowed nor padded, if it cannot."""
     hint: str | None = None
     """The way out where it is refused."""
+
+    def __hash__(self) -> int:
+        return hash((self.path, self.count))  # what tells parts apart: to hash all cuts takes long
 
 
 def cut(path: str, dim: int, size: int = 1, *, start: int = 0, scored: bool = True) -> Cut:

@@ -79,7 +79,7 @@ def _part(patient: Patient, path: str, embedding: nn.Embedding) -> Part:
         for name in ("num_embeddings", "out_features"):
             if getattr(patient.module(where), name, None) == total and cut.path.endswith("weight"):
                 follows[Follow(where, name)] = None
-    for where, module in patient.root.named_modules(remove_duplicate=False):
+    for where, module in patient.walk():
         if module.__dict__.get("vocab_size") == total:
             follows[Follow(where, "vocab_size")] = None
     return Part(path=path, count=total, cuts=tuple(cuts), follows=tuple(follows), config=(("vocab_size", 1),))

@@ -254,3 +254,37 @@ def test_blocks_that_are_alike_are_copied(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(Block, "first", lambda self, x: not ran.append(self))
     extract(Model(Block, in_turn), torch.randn(2, 4))
     assert len(ran) == 2
+
+
+class Forgetful(nn.Module):
+    """A block with an attribute that nobody asks for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.Linear(4, 4)
+        self.note: Any = {"first": True}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.up(x)
+
+
+class Twice(nn.Module):
+    """Four such blocks, each called twice, which lose the attribute before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Forgetful() for _ in range(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(2):
+            for block in self.blocks:
+                block.__dict__.pop("note", None)
+                x = block(x)
+        return x
+
+
+def test_a_block_that_lost_an_attribute_is_traced_each_time() -> None:
+    """It holds something else than at first, so nothing is copied, and nothing breaks."""
+    graph = extract(Twice(), torch.randn(2, 4))
+    assert graph.problem is None
+    assert [call.module for call in graph.calls] == [f"blocks.{index}.up" for index in (0, 1, 2, 3)] * 2

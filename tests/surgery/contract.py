@@ -21,6 +21,7 @@ from surgery.lazy import Held, Lazy
 from surgery.model import Patient
 from surgery.operation import Operation
 from surgery.preview import sketch
+from surgery.quiet import quiet
 from surgery.recipes import compute
 from surgery.registry import operation_named
 from surgery.script import step_data, step_from
@@ -271,6 +272,15 @@ def loads_again(session: Session, folder: Path, into: nn.Module | None = None) -
     assert Fingerprinter()(loaded) == session.fingerprint()
     inputs = session.opened.inputs
     assert torch.equal(run(loaded, inputs), run(session.model, inputs))
+
+
+def loaded_alone(model: nn.Module, folder: Path) -> Any:
+    """What transformers makes of the folder by itself, ready to run; it found every tensor and no other."""
+    cls: Any = type(model)
+    with quiet():
+        loaded, report = cls.from_pretrained(folder, output_loading_info=True)
+    assert not any(report.values()), report
+    return loaded.eval()
 
 
 def generates_with_its_cache(case: Case) -> None:

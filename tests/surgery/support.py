@@ -80,6 +80,8 @@ COLUMNS = (
     Column("channels", "narrow", {"targets": "**", "units": "channels", "ratio": 0.5}),
     Column("experts", "narrow", {"targets": "**", "units": "experts", "ratio": 0.5}),
     Column("vocabulary", "narrow", {"targets": "**", "units": "vocabulary", "count": 60, "by": "first"}),
+    Column("padded neurons", "pad", {"targets": "**", "units": "neurons", "count": 256}),
+    Column("padded heads", "pad", {"targets": "**", "units": "heads", "count": 8}),
     Column("sparsify", "sparsify", {"targets": "**"}),
     Column("attach", *_ATTACH),
     Column("detach", "detach", {}, (_ATTACH,)),
@@ -179,7 +181,8 @@ def page(rows: dict[str, list[str]]) -> str:
             "Written by `make support` from what small models of each family do, and checked by a test. ✓: "
             "the operation works, keeps the KV cache right where there is one, and is undone to the very "
             "objects. A number: it is refused, with the reason below; nothing runs and is wrong. `neurons` "
-            "to `vocabulary` are the units of `narrow`. What each ✓ was proved by is in `tests/surgery`.",
+            "to `vocabulary` are the units of `narrow`, padded ones those of `pad`. What each ✓ was proved "
+            "by is in `tests/surgery`.",
             "",
             f"| model | {' | '.join(titles)} |",
             f"| --- |{' --- |' * len(titles)}",

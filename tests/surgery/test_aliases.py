@@ -16,6 +16,11 @@ from torch import nn
 
 import surgery
 from surgery import SurgeryError
+from surgery.aliases import Outside, refuse_aliases
+from surgery.edits import SetAttribute, SetModule, Site
+from surgery.journal import Journal
+from surgery.registry import operation_named
+from surgery.runs import Live
 from tests.surgery.contract import snapshot
 
 X = torch.randn(2, 4, generator=torch.Generator().manual_seed(0))
@@ -207,3 +212,52 @@ def test_large_tables_are_not_searched() -> None:
     """A vocabulary in a plain list costs nothing and holds no module."""
     session = surgery.open(Holding(lambda blocks: list(range(100_000))).eval(), X)
     session.remove("blocks[0]")
+
+
+def test_what_was_found_in_one_step_holds_for_the_next() -> None:
+    """A preview of several steps refuses what they are refused for one by one."""
+    session = surgery.open(Holding(lambda blocks: (blocks[2].up,)).eval(), X)
+    steps = [
+        operation_named("attach").of("blocks[0].up", rank=2),
+        operation_named("attach").of("blocks[1].up", rank=2),
+        operation_named("attach").of("blocks[2].up", rank=2),
+    ]
+    assert len(session.preview(*steps[:2]).steps) == 2
+    with pytest.raises(SurgeryError, match=r"blocks\.2\.up: is also held outside the module tree, in held"):
+        session.preview(*steps)
+
+
+class Unheard:
+    """An edit of which nothing is known: it hides a block in a list of the root."""
+
+    def apply(self, site: Site) -> None:
+        site.model.__dict__["hidden"] = [site.model.get_submodule("blocks.0")]
+
+
+def replaced(module: nn.Module) -> nn.Module:
+    """The module itself; beside it, what holds it takes note of it."""
+    module.__dict__["mine"] = [module.up]
+    return nn.Sequential(module)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        SetAttribute("", "hidden", "later"),
+        Unheard(),
+        SetModule("blocks.0", replaced),
+    ],
+)
+def test_an_edit_after_which_more_is_held_is_noticed(edit: Any) -> None:
+    """What was found before does not hide what an edit did to modules."""
+    model = Holding(lambda blocks: None).eval()
+    known: Outside = {}
+    wrap = [SetModule("blocks.0", nn.Sequential)]
+    refuse_aliases(wrap, model, None, known)
+    if isinstance(edit, SetAttribute):
+        edit = SetAttribute("", "hidden", [model.blocks[0]])
+    refuse_aliases([edit], model, None, known)
+    edit.apply(Site(model, Journal(), Live()))
+    part = [SetModule("blocks.0.0.up" if isinstance(edit, SetModule) else "blocks.0", nn.Sequential)]
+    with pytest.raises(SurgeryError, match="held outside the module tree"):
+        refuse_aliases(part, model, None, known)

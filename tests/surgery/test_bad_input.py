@@ -76,6 +76,100 @@ def test_refused_operation_changes_nothing(
     assert session.script.to_json() == script
 
 
+FIRST, SECOND, THIRD, FOURTH = (f"model.layers.{number}" for number in range(4))
+NESTED = [
+    (f"{FIRST}.mlp", FIRST),
+    (FIRST, f"{FIRST}.mlp"),
+    ("model.layers", FIRST),
+    (FIRST, ""),
+    ("", FIRST),
+    (f"{SECOND}, {FIRST}.mlp", FIRST),
+]
+
+
+@pytest.mark.parametrize(("targets", "to"), NESTED, ids=str)
+def test_a_tie_with_ones_own_part_is_refused(session: surgery.Session, targets: str, to: str) -> None:
+    """A block has no tie with what is inside it, nor with what it is in, down from the whole model."""
+    before = snapshot(session.model)
+    with pytest.raises(SurgeryError, match="cannot be tied to a part of itself"):
+        session.tie(targets, to=to)
+    assert snapshot(session.model) == before
+
+
+def test_targets_inside_each_other_are_refused(session: surgery.Session) -> None:
+    """The part is not of the class of `to`, and nothing is tied."""
+    before = snapshot(session.model)
+    with pytest.raises(SurgeryError, match=r"model\.layers\.1\.mlp: has no parameter 'self_attn"):
+        session.tie(f"{SECOND}, {SECOND}.mlp", to=FIRST)
+    assert snapshot(session.model) == before
+
+
+# What was tied before, and the tie that would come back to where it began.
+CYCLES: dict[str, tuple[list[tuple[str, str]], tuple[str, str]]] = {
+    "itself": ([], (SECOND, SECOND)),
+    "there and back": ([(SECOND, FIRST)], (FIRST, SECOND)),
+    "once more": ([(SECOND, FIRST)], (SECOND, FIRST)),
+    "around, each to the one before": ([(SECOND, FIRST), (THIRD, SECOND)], (FIRST, THIRD)),
+    "what holds tied parts alone": ([(f"{SECOND}.mlp", f"{FIRST}.mlp")], (f"{FIRST}.mlp", f"{SECOND}.mlp")),
+    "as the config has it": ([], ("lm_head", "model.embed_tokens")),
+}
+
+
+@pytest.mark.parametrize("case", CYCLES)
+@pytest.mark.parametrize("start", ["to", "average"])
+def test_a_cycle_of_ties_is_refused(case: str, start: str) -> None:
+    """All of them share one set of parameters before the last tie, which would change nothing."""
+    session = surgery.open(*ZOO["llama"]())
+    ties, (targets, to) = CYCLES[case]
+    for target, other in ties:
+        session.tie(target, to=other)
+    before, script = snapshot(session.model), session.script.to_json()
+    with pytest.raises(SurgeryError, match=r"shares these parameters already|a module other than `to`"):
+        session.tie(targets, to=to, start=start)
+    assert snapshot(session.model) == before and session.script.to_json() == script
+
+
+def test_a_tie_that_would_break_another_is_refused() -> None:
+    """3 → 4, then 4 → 5: 3 would be left alone with the old parameters, and nobody had asked for that.
+
+    With both among the targets all three are one, and 5 → 3 is a tie that is there already.
+    """
+    session = surgery.open(*ZOO["llama"]())
+    session.tie(SECOND, to=THIRD)
+    before = snapshot(session.model)
+    with pytest.raises(SurgeryError, match="would be left behind") as refusal:
+        session.tie(THIRD, to=FOURTH)
+    assert refusal.value.path == f"{THIRD}.self_attn.q_proj.weight"
+    assert refusal.value.got == f"{SECOND}.self_attn.q_proj.weight"
+    assert refusal.value.hint == f'both among the targets, or `untie("{THIRD}")` first'
+    assert snapshot(session.model) == before
+    session.tie(f"{SECOND}, {THIRD}", to=FOURTH)
+    shared = [session.model.get_parameter(f"{path}.mlp.up_proj.weight") for path in (SECOND, THIRD, FOURTH)]
+    assert shared[0] is shared[1] is shared[2]
+    with pytest.raises(SurgeryError, match="shares these parameters already"):
+        session.tie(FOURTH, to=SECOND)
+    session.undo()
+    session.untie(THIRD)
+    session.tie(THIRD, to=FOURTH)
+
+
+def test_to_may_be_among_the_targets(session: surgery.Session) -> None:
+    """It is what the others are tied to; a list of blocks with its first is no cycle."""
+    session.tie("model.layers[*]", to=SECOND)
+    shared = [session.model.get_parameter(f"{path}.mlp.up_proj.weight") for path in (FIRST, SECOND, THIRD)]
+    assert shared[0] is shared[1] is shared[2]
+
+
+def test_what_is_tied_in_part_is_tied_whole() -> None:
+    """A tie that adds to one that is there is none too many, nor one that more blocks join."""
+    session = surgery.open(*ZOO["llama"]())
+    session.tie(f"{SECOND}.mlp", to=f"{FIRST}.mlp")
+    session.tie(SECOND, to=FIRST)
+    session.tie("model.layers[1:3]", to=FIRST)
+    blocks = [dict(session.model.get_submodule(path).named_parameters()) for path in (FIRST, SECOND, THIRD)]
+    assert all(blocks[0][name] is block[name] for block in blocks for name in block)
+
+
 def test_attach_twice_is_refused(session: surgery.Session) -> None:
     """A module that carries an adapter takes no second one."""
     session.attach("model.layers.0.self_attn.q_proj")

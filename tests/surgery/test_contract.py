@@ -72,6 +72,13 @@ def _decoder_cases(model: str) -> list[Case]:
             {"targets": f"{blocks}[0:2]", "units": "heads", "kept": [1]},
             first=(("tie", {"targets": f"{blocks}[1]", "to": f"{blocks}[0]"}),),
         ),
+        Case(model, "pad", {"targets": "**", "count": 200}),
+        Case(
+            model,
+            "pad",
+            {"targets": "**", "units": "heads"},
+            first=(("narrow", {"targets": f"{blocks}[1]", "units": "heads", "count": 2}),),
+        ),
         Case(model, "attach", {"targets": linears, "rank": 2}, lossless=True),
         Case(model, "detach", {"targets": "**"}, first=(("attach", {"targets": linears}),), lossless=True),
         Case(model, "fold", {"targets": f"{blocks}[1]"}, first=(("attach", {"targets": linears}),)),
@@ -104,6 +111,7 @@ PLAIN = [
     Case("cnn", "recalibrate", {"targets": "**"}),
     Case("encoder", "sparsify", {"targets": "**", "ratio": 0.4}),
     Case("encoder", "narrow", {"targets": "layers[0]", "count": 20}),
+    Case("encoder", "pad", {"targets": "layers[0]", "count": 40}),
 ]
 
 PLAIN += [
@@ -119,6 +127,7 @@ PLAIN += [
     Case("half", "tie", {"targets": "model.layers[2]", "to": "model.layers.1", "start": "average"}),
     Case("half", "sparsify", {"targets": "**", "scope": "global"}),
     Case("half", "narrow", {"targets": "**", "units": "heads", "ratio": 0.5}),
+    Case("half", "pad", {"targets": "**", "units": "heads", "count": 8}),
     Case("half", "fold", {"targets": "**"}, first=(("attach", {"targets": "**.q_proj"}),)),
     Case("half", "merge", {"targets": "**", "parents": PARENT, "weights": [0.5, 0.5]}),
     Case("llama", "merge", {"targets": "**", "parents": PARENT}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,16 @@ from torch.nn import functional as F
 import surgery
 from surgery import SurgeryError
 from surgery.checkpoint.load import read_manifest
-from surgery.quiet import quiet
-from tests.surgery.contract import CHECKS, MODELS, Case, cached_equals_uncached, loads_again, run, untouched
+from tests.surgery.contract import (
+    CHECKS,
+    MODELS,
+    Case,
+    cached_equals_uncached,
+    loaded_alone,
+    loads_again,
+    run,
+    untouched,
+)
 from tests.zoo.experts import deepseek_v2, deepseek_v3, mixtral, python_routed, qwen3_moe, qwen_moe
 from tests.zoo.families import stirred
 
@@ -36,13 +44,7 @@ KEPT: dict[str, tuple[list[int], list[int]]] = {
 }
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tensors this small are computed sooner by one thread than handed to two."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def made(name: str) -> Any:
@@ -109,10 +111,7 @@ def test_what_is_gone_had_no_chance(name: str, monkeypatch: pytest.MonkeyPatch, 
     )
     loads_again(session, tmp_path / "out")
     assert (tmp_path / "out" / "config.json").is_file()
-    with quiet():
-        loaded, report = type(model).from_pretrained(tmp_path / "out", output_loading_info=True)
-    assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    assert torch.equal(run(loaded.eval(), inputs), found)
+    assert torch.equal(run(loaded_alone(model, tmp_path / "out"), inputs), found)
     session.undo()
     assert torch.equal(run(session.model, inputs), original)
     assert untouched(model) == before

@@ -1,5 +1,6 @@
 """The dry run: figures before any tensor is made, bounds that hold, errors that would come."""
 
+import gc
 from typing import Any
 
 import pytest
@@ -150,3 +151,74 @@ def test_tied_parameters_are_counted_once() -> None:
     assert preview.before.parameters - preview.after.parameters == block
     assert preview.before.size_bytes - preview.after.size_bytes == 4 * block
     assert preview.after.macs == preview.before.macs
+
+
+def test_a_preview_is_of_the_model_as_it_is() -> None:
+    """After a step, an undo, a jump, and after the user changed the config or a weight by hand."""
+    session = session_on("llama")
+    steps = step("remove", "model.layers[0]"), step("sparsify", "**.mlp", 0.5)
+
+    def agrees() -> None:
+        preview, state = session.preview(*steps), session.history.current
+        for item in steps:
+            session.apply(item)
+        assert preview.after == costs(session.graph)
+        session.goto(state)
+        assert preview.before == costs(session.graph)
+        assert session.preview(*steps).rows() == preview.rows()
+
+    agrees()
+    session.duplicate("model.layers[1]")
+    agrees()
+    session.undo()
+    agrees()
+    session.redo()
+    session.goto(0)
+    agrees()
+    down: Any = session.model.get_submodule("model.layers.1.mlp.down_proj")
+    with torch.no_grad():
+        zeros = down.weight.detach().clone()
+        zeros[:] = 0
+    down.weight = nn.Parameter(zeros)
+    found = session.preview(*steps).nonzero
+    assert found is not None and found[0] == nonzeros(session.model)
+    config: Any = session.model.config
+    config.num_hidden_layers = config.num_hidden_layers + 5  # edits by the number of blocks that there are
+    session.preview(*steps)
+    assert config.num_hidden_layers == len(session.model.get_submodule("model.layers")._modules) + 5
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_the_garbage_collector_is_as_before(refused: bool) -> None:
+    """It pauses for a preview, whatever becomes of it."""
+    session = session_on("tied_head")
+    for collects in (True, False):
+        (gc.enable if collects else gc.disable)()
+        try:
+            if refused:
+                with pytest.raises(SurgeryError):
+                    session.preview("remove", "blocks")
+            else:
+                session.preview("remove", "blocks[0]")
+            assert gc.isenabled() == collects
+        finally:
+            gc.enable()
+
+
+def test_previews_leave_nothing_to_the_garbage_collector() -> None:
+    """The skeleton and what was traced of it are gone with the preview."""
+    session = session_on("llama")
+    steps = (
+        step("attach", "**.q_proj"),
+        step("duplicate", "model.layers[0]"),
+        step("remove", "model.layers[1]"),
+    )
+    session.preview(*steps)
+    gc.collect()
+    gc.disable()
+    try:
+        alive = sum(issubclass(type(item), nn.Module) for item in gc.get_objects())
+        session.preview(*steps)
+        assert sum(issubclass(type(item), nn.Module) for item in gc.get_objects()) == alive
+    finally:
+        gc.enable()

@@ -136,7 +136,7 @@ def test_tensors_of_another_folder(folder: Path, tmp_path: Path) -> None:
     session.save(tmp_path / "out")
     stored["model.layers.0.mlp.up_proj.weight"] += 1
     save_file(stored, folder / "model.safetensors")
-    with pytest.raises(SurgeryError, match="this parent is not the one that was read"):
+    with pytest.raises(SurgeryError, match="this parent is not the one that was recorded"):
         surgery.replay(script, model, inputs=inputs)
     (folder / "model.safetensors").unlink()
     assert torch.equal(run(surgery.load(tmp_path / "out"), inputs), run(session.model, inputs))

@@ -97,7 +97,7 @@ def test_parents_must_be_what_they_were() -> None:
     data = json.loads(session.script.to_json())
     assert surgery.replay(Script.from_json(json.dumps(data)), ZOO["llama"]()[0], reselect=True).steps
     data["steps"][0]["parents"][0]["fingerprint"] = "sha256:0"
-    with pytest.raises(SurgeryError, match="this parent is not the one that was merged"):
+    with pytest.raises(SurgeryError, match="this parent is not the one that was recorded"):
         surgery.replay(Script.from_json(json.dumps(data)), ZOO["llama"]()[0], reselect=True)
 
 

@@ -161,7 +161,7 @@ def test_merging_with_parents(tmp_path: Path) -> None:
     assert Fingerprinter()(surgery.load(tmp_path / "child")) == session.fingerprint()
     parent.sparsify("**:Linear", 0.9)
     parent.save(tmp_path / "parent", overwrite=True)
-    with pytest.raises(surgery.SurgeryError, match="is not the one that was merged"):
+    with pytest.raises(surgery.SurgeryError, match="is not the one that was recorded"):
         surgery.replay(script)
 
 

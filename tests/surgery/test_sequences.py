@@ -35,6 +35,7 @@ FITTING: dict[tuple[str, str], st.SearchStrategy[Any]] = {
     ("narrow", "ratio"): st.sampled_from([None, 0.25, 0.5]),
     ("narrow", "count"): st.sampled_from([None, None, 2]),
     ("narrow", "kept"): st.sampled_from([(), (), (), (0, 1)]),
+    ("pad", "count"): st.sampled_from([None, 4, 60]),
     ("attach", "rank"): st.integers(1, 3),
     ("attach", "alpha"): st.none(),
     ("insert", "module"): st.sampled_from(["identity", "linear", "rmsnorm"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,17 @@ import torch
 
 import surgery
 from surgery import SurgeryError
-from surgery.quiet import quiet
 from surgery.widths.vocabulary import PROVED
-from tests.surgery.contract import CHECKS, MODELS, Case, cached_equals_uncached, loads_again, run, untouched
+from tests.surgery.contract import (
+    CHECKS,
+    MODELS,
+    Case,
+    cached_equals_uncached,
+    loaded_alone,
+    loads_again,
+    run,
+    untouched,
+)
 from tests.zoo import ATLAS, ZOO
 from tests.zoo.experts import deepseek_v2, deepseek_v3, qwen3_moe, qwen_moe
 from tests.zoo.families import DECODERS, ENCODERS, stirred
@@ -23,13 +31,7 @@ FIRST: dict[str, Any] = {"units": "vocabulary", "by": "first", "count": LEFT}
 ENCODER_DECODERS = ("bart", "t5")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tensors this small are computed sooner by one thread than handed to two."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def _stirred(maker: Callable[[], Any]) -> Callable[[], Any]:
@@ -85,10 +87,7 @@ def test_the_logits_of_what_stays(name: str, tmp_path: Path) -> None:
             cached_equals_uncached(edited)
     session.save(tmp_path / "out")
     assert (tmp_path / "out" / "config.json").is_file()
-    with quiet():
-        loaded, report = type(model).from_pretrained(tmp_path / "out", output_loading_info=True)
-    assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    assert torch.equal(run(loaded.eval(), inputs), found)
+    assert torch.equal(run(loaded_alone(model, tmp_path / "out"), inputs), found)
     session.undo()
     assert torch.equal(run(session.model, inputs), original)
     assert untouched(model) == before

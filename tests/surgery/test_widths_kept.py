@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,7 @@ import torch
 import surgery
 from graph.costs import costs, kv_cache_bytes_per_token
 from surgery import Session
-from surgery.quiet import quiet
-from tests.surgery.contract import cached_equals_uncached, snapshot, untouched
+from tests.surgery.contract import cached_equals_uncached, loaded_alone, snapshot, untouched
 from tests.surgery.widths import CASES, HEADS, MODELS, SAY_HEADS, alone, exact, narrowed, outputs
 from tests.zoo.families import DECODERS, VARIANTS
 
@@ -26,13 +24,7 @@ GENERATORS = [name for name in DECODING if not name.endswith("-across")]
 FAMILIES = [(name, units) for name, units in CASES if units == "heads" or "-" not in name]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Tensors this small are computed sooner by one thread than handed to two."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize(("name", "units"), FAMILIES)
@@ -98,11 +90,7 @@ def loads(session: Session, folder: Path, alone: bool) -> Any:
     if not alone:
         plain = session.patient.model_type is None
         return surgery.load(folder, into=session.opened.model if plain else None)
-    cls: Any = type(session.opened.model)
-    with quiet():
-        loaded, report = cls.from_pretrained(folder, output_loading_info=True)
-    assert not any(report.values())
-    return loaded.eval()
+    return loaded_alone(session.opened.model, folder)
 
 
 @pytest.mark.parametrize(("name", "units"), FAMILIES)

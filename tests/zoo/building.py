@@ -10,6 +10,12 @@ Inputs = dict[str, Tensor] | tuple[Tensor, ...]
 Maker = Callable[[], tuple[nn.Module, Inputs]]
 VOCABULARY, LENGTH = 64, 8
 
+SIZES = {"hidden_size": 32, "num_attention_heads": 4, "max_position_embeddings": 64}
+"""Of a transformer of the zoo, as most configs call them."""
+
+GROUPED = SIZES | {"intermediate_size": 48, "num_key_value_heads": 2}
+"""Of one whose query heads share keys and values two by two."""
+
 
 def ids(batch: int = 2, length: int = LENGTH) -> Tensor:
     """Ids (batch, length) that differ between positions."""

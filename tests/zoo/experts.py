@@ -5,25 +5,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tests.zoo.building import Inputs, decoder, ids
-
-_SIZES = {
-    "hidden_size": 32,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
-}
+from tests.zoo.building import GROUPED, Inputs, decoder, ids
+from tests.zoo.decoders import latent
 
 
 def _mixtral(**more: Any) -> nn.Module:
     return decoder(
         "MixtralConfig",
         "MixtralForCausalLM",
-        intermediate_size=48,
+        **GROUPED,
         num_hidden_layers=2,
         num_local_experts=4,
         num_experts_per_tok=2,
-        **_SIZES,
         **more,
     )
 
@@ -43,14 +36,13 @@ def qwen_moe() -> tuple[nn.Module, Inputs]:
     model = decoder(
         "Qwen2MoeConfig",
         "Qwen2MoeForCausalLM",
-        intermediate_size=48,
+        **GROUPED,
         moe_intermediate_size=16,
         shared_expert_intermediate_size=24,
         num_hidden_layers=3,
         mlp_only_layers=[0],
         num_experts=4,
         num_experts_per_tok=2,
-        **_SIZES,
     )
     return model, {"input_ids": ids()}
 
@@ -91,46 +83,23 @@ def python_routed() -> tuple[nn.Module, Inputs]:
     return _PythonRouted().eval(), {"x": torch.randn(5, 6)}
 
 
-def _grouped(config: str, head: str, **more: Any) -> nn.Module:
-    return decoder(
-        config,
-        head,
-        hidden_size=32,
-        intermediate_size=48,
-        moe_intermediate_size=16,
-        num_hidden_layers=3,
-        first_k_dense_replace=1,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        q_lora_rank=12,
-        kv_lora_rank=16,
-        qk_rope_head_dim=4,
-        qk_nope_head_dim=8,
-        v_head_dim=6,
-        n_routed_experts=12,
-        num_experts_per_tok=3,
-        n_shared_experts=1,
-        n_group=3,
-        topk_group=2,
-        max_position_embeddings=64,
-        **more,
-    )
+# Routers that choose two of three groups of four experts first.
+_GROUPS = {"n_routed_experts": 12, "num_experts_per_tok": 3, "n_group": 3, "topk_group": 2}
 
 
 def deepseek_v2() -> tuple[nn.Module, Inputs]:
     """A router that takes the best groups by their best expert."""
-    model = _grouped("DeepseekV2Config", "DeepseekV2ForCausalLM", topk_method="group_limited_greedy")
-    return model, {"input_ids": ids()}
+    return latent(2, topk_method="group_limited_greedy", **_GROUPS)
 
 
 def deepseek_v3() -> tuple[nn.Module, Inputs]:
     """A router that takes the best groups by their two best experts, with a bias that is a buffer."""
-    model = _grouped("DeepseekV3Config", "DeepseekV3ForCausalLM")
+    model, inputs = latent(3, **_GROUPS)
     torch.manual_seed(1)
     for name, buffer in model.named_buffers():
         if name.endswith("e_score_correction_bias"):
             buffer.normal_(std=0.1)
-    return model, {"input_ids": ids()}
+    return model, inputs
 
 
 def qwen3_moe() -> tuple[nn.Module, Inputs]:
@@ -138,12 +107,12 @@ def qwen3_moe() -> tuple[nn.Module, Inputs]:
     model = decoder(
         "Qwen3MoeConfig",
         "Qwen3MoeForCausalLM",
-        intermediate_size=48,
+        **GROUPED,
         moe_intermediate_size=16,
         num_hidden_layers=2,
         num_experts=6,
         num_experts_per_tok=2,
         norm_topk_prob=True,
-        **_SIZES | {"head_dim": 8},
+        head_dim=8,
     )
     return model, {"input_ids": ids()}

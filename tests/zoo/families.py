@@ -10,19 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from tests.zoo.building import Inputs, built, decoder, ids
+from tests.zoo.building import GROUPED, SIZES, Inputs, built, decoder, ids
 
 _Family = Callable[..., tuple[nn.Module, Inputs]]
 # Of every second block one type is left: the sliding one in Gemma, the full one in Qwen.
 _SLIDING_FIRST = ["sliding_attention", "full_attention"] * 2
 _FULL_FIRST = _SLIDING_FIRST[::-1]
-_DECODER = {
-    "hidden_size": 32,
-    "num_hidden_layers": 4,
-    "num_attention_heads": 4,
-    "max_position_embeddings": 64,
-}
-_GROUPED = _DECODER | {"intermediate_size": 48, "num_key_value_heads": 2}
+_DECODER = SIZES | {"num_hidden_layers": 4}
+_GROUPED = GROUPED | {"num_hidden_layers": 4}
 # RoBERTa counts a padding token as a position with its cache alone, so none may be generated; positions
 # begin behind its number.
 _ROBERTA = _DECODER | {"intermediate_size": 48, "pad_token_id": 63, "max_position_embeddings": 128}

@@ -1,11 +1,11 @@
-"""Units are weighed, chosen and taken as plain indexing would."""
+"""Units are weighed, chosen, taken and padded as plain indexing would."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from surgery.functions.units import largest, take_units, unit_energies
+from surgery.functions.units import largest, pad_units, take_units, unit_energies
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float64, torch.int8, torch.complex128]
 
@@ -73,3 +73,19 @@ def test_the_largest() -> None:
     scores = torch.tensor([1.0, 3.0, float("nan"), 3.0, 0.0, 3.0, 9.0])
     assert largest(scores, keep=3).tolist() == [1, 3, 6]
     assert largest(scores, keep=6).tolist() == [0, 1, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("dim", [0, 1, 2])
+@pytest.mark.parametrize("sections", [(1, 2, 10, 3), (10, 3, 1, 2)], ids=str)
+def test_zeros_behind_each_section(dtype: torch.dtype, dim: int, sections: tuple[int, ...]) -> None:
+    """What lies between and around the sections moves along, whatever their order."""
+    shape = [2, 3, 2]
+    shape[dim] = 1 + 8 + 1 + 12 + 1
+    tensor = torch.arange(1, 1 + torch.Size(shape).numel()).remainder(100).reshape(shape).to(dtype)
+    padded = pad_units(tensor, count=4, more=2, dim=dim, sections=sections)
+    places = torch.tensor([*range(9), *range(13, 26), 32])
+    zeros = torch.tensor([*range(9, 13), *range(26, 32)])
+    assert padded.shape[dim] == 33
+    assert torch.equal(padded.index_select(dim, places), tensor)
+    assert not padded.index_select(dim, zeros).any()

@@ -1,0 +1,89 @@
+"""The edits after which parts have fewer or more units: tensors, their ties, the figures that follow."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import replace
+
+from surgery.edits import Edit, SetAttribute, SetBuffer, SetTensor
+from surgery.errors import SurgeryError
+from surgery.lazy import Held, Lazy
+from surgery.model import Patient
+from surgery.widths.part import Cut, Part
+
+
+class Resizing(ABC):
+    """The edits that give each part as many units as `left` says; what is tied stays tied.
+
+    Subclasses say what one tensor becomes, and what was `done` to it.
+    """
+
+    done: str
+
+    def __init__(self, patient: Patient, left: dict[Part, int]) -> None:
+        self.patient, self.left = patient, left
+
+    def edits(self) -> Iterator[Edit]:
+        """Tensors and buffers, then the attributes that say how wide they are."""
+        cuts: dict[str, list[tuple[Part, Cut]]] = {}
+        falls: dict[tuple[str, str], int] = {}
+        for part, left in self.left.items():
+            for cut in part.cuts:
+                cuts.setdefault(cut.path, []).append((part, cut))
+            for follow in part.follows:
+                key = (follow.path, follow.name)
+                falls[key] = falls.get(key, 0) + (part.count - left) * follow.size
+        made = {path: self._after_all(path, here) for path, here in cuts.items()}
+        self._refuse_ties_outwards(made)
+        for path, tensor in made.items():
+            yield SetTensor(path, tensor) if self.patient.buffer(path) is None else SetBuffer(path, tensor)
+        for (path, name), gone in falls.items():
+            yield SetAttribute(path, name, getattr(self.patient.module(path), name) - gone)
+
+    @abstractmethod
+    def resized(self, tensor: Lazy, part: Part, cut: Cut, shape: tuple[int, ...]) -> Lazy:
+        """`tensor` with as many of the part's units as are left, of this shape; of a tie one node."""
+
+    def tensor(self, path: str) -> Held:
+        """The parameter or buffer at `path`."""
+        return self.patient.buffer(path) or self.patient.tensor(path)
+
+    def _after_all(self, path: str, here: list[tuple[Part, Cut]]) -> Lazy:
+        """The tensor after all its cuts; each moves the sections of those that follow."""
+        tensor: Lazy = self.tensor(path)
+        gone: list[tuple[int, int, int]] = []
+        for part, cut in here:
+            fewer = part.count - self.left[part]
+            sections = [
+                (start - sum(less for dim, place, less in gone if dim == cut.dim and place < start), size)
+                for start, size in cut.sections
+            ]
+            gone += [(cut.dim, start, fewer * size) for start, size in cut.sections]
+            shape = list(tensor.shape)
+            shape[cut.dim] -= fewer * sum(size for _, size in cut.sections)
+            tensor = self.resized(tensor, part, replace(cut, sections=tuple(sections)), tuple(shape))
+        return tensor
+
+    def _refuse_ties_outwards(self, made: dict[str, Lazy]) -> None:
+        """Every path of a tensor must have been cut, and in the same way, or a tie would break unseen."""
+        for places in [*self.patient.sites().values(), *self.patient.buffer_sites().values()]:
+            inside = [place for place in places if place in made]
+            if len({id(made[place]) for place in inside}) > 1 or len(inside) not in (0, len(places)):
+                outside = next((place for place in places if place not in inside), places[-1])
+                raise SurgeryError(
+                    f"is tied to a place that would not be {self.done} with it",
+                    path=sorted(inside)[0],
+                    got=outside,
+                    hint=f'`untie("{outside.rpartition(".")[0]}")` first, or both among the targets',
+                )
+
+
+def node_of(tensor: Lazy) -> int:
+    """The identity of what a lazy tensor stands for: of a slot, that of its parameter."""
+    return id(tensor.parameter) if isinstance(tensor, Held) else id(tensor)
+
+
+def flat(sections: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
+    """Sections as recipes take them: start and size of each."""
+    return tuple(number for pair in sections for number in pair)
