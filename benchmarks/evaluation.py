@@ -1,7 +1,7 @@
 """What an evaluation costs beside the forwards that it cannot do without, and what the tape saves of them.
 
 Promises: after an edit at block k at most 1.15 × the share of the MACs from there on, + 5 %, of an evaluation
-in full, with the same figures; to record costs under 3 % of a forward of 50 ms or more; a sweep that removes each
+in full, same figures; recording costs under 3 % of a forward of 50 ms or more; a sweep that removes each
 block takes at most 1.2 × the share that it cannot do without of the loop of full evaluations.
 """
 

@@ -103,6 +103,17 @@ class Bench:
                 self.tape.thread(self._runner.model)
             yield check
 
+    @contextmanager
+    def without_tape(self) -> Iterator[None]:
+        """Within, everything runs, on shells made anew: a module had written into itself."""
+        self._forget()
+        self.tape.is_off = True
+        try:
+            yield
+        finally:
+            self._forget()
+            self.tape.is_off = False
+
     def meter(
         self,
         model: nn.Module,

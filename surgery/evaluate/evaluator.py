@@ -15,6 +15,7 @@ from surgery.evaluate.device import free_memory, is_out_of_memory
 from surgery.evaluate.measure import Meter, Sums
 from surgery.evaluate.report import Report
 from surgery.evaluate.subject import real_tokens
+from surgery.evaluate.tasks.contract import Task
 from surgery.evaluate.tasks.register import tasks_of
 
 Progress = Callable[[float, str], None]
@@ -49,34 +50,40 @@ class Evaluator(Bench):
         if not budget_s >= 0:
             raise SurgeryError("a budget is a time", got=f"{budget_s} s", expected="0 s or more")
         asked = self.tasks if tasks is None else tasks_of(tasks)
-        began = time.perf_counter()
         with self.at_work(stop) as check:
-            try:
-                meter, notes = self.meter(model, asked, origins, check)
-            except RuntimeError as error:
-                if is_out_of_memory(error):
-                    raise self.no_room() from error
-                raise
             told = progress or (lambda *_: None)
-            try:
-                batches = self._batches(meter, budget_s, began, told, notes)
-                if not self.tape.held({*meter.original.blocks, *meter.edited.blocks}):
-                    batches = self._without_tape(meter, budget_s, told, notes)
-            finally:
-                if meter.edited is not meter.original:
-                    meter.edited.release()
-            return self._report(meter, batches, time.perf_counter() - began, notes)
+            report = self._evaluated(model, asked, origins, budget_s, told, check)
+            if report is None:
+                with self.without_tape():
+                    report = self._evaluated(model, asked, origins, budget_s, told, check)
+            assert report is not None
+            return report
 
-    def _without_tape(
-        self, meter: Meter, budget_s: float, progress: Progress, notes: list[str]
-    ) -> list[list[Sums]]:
-        """The evaluation anew: a block that was replayed turned out to write into itself."""
-        self.kept.sums.clear()
-        self.tape.is_off = True
+    def _evaluated(
+        self,
+        model: nn.Module,
+        asked: tuple[Task, ...] | None,
+        origins: Mapping[str, str] | None,
+        budget_s: float,
+        progress: Progress,
+        check: Callable[[], None],
+    ) -> Report | None:
+        """The report; None where a block that was replayed turns out to write into itself."""
+        began = time.perf_counter()
         try:
-            return self._batches(meter, budget_s, time.perf_counter(), progress, notes)
+            meter, notes = self.meter(model, asked, origins, check)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise self.no_room() from error
+            raise
+        try:
+            batches = self._batches(meter, budget_s, began, progress, notes)
+            if not self.tape.held({*meter.original.blocks, *meter.edited.blocks}):
+                return None
         finally:
-            self.tape.is_off = False
+            if meter.edited is not meter.original:
+                meter.edited.release()
+        return self._report(meter, batches, time.perf_counter() - began, notes)
 
     def _batches(
         self, meter: Meter, budget_s: float, began: float, progress: Progress, notes: list[str]

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graph.paths import is_among
 from surgery.errors import SurgeryError
 from surgery.evaluate.answer import Answer, Wants
 from surgery.evaluate.data.examples import MASK, Batch
@@ -77,6 +78,8 @@ class Runner:
             positional, named = self._arguments(batch)
             first = torch.zeros(1, dtype=torch.int64, device=self.device)
             sliceable = KEEP in self._names and self._base is not None and batch.ids is not None
+            if self._hears_inside(wants):
+                place = None  # a block that is replayed calls nothing inside it
             with self._heard(dict(wants.hidden)) as heard, self._over_tape(place):
                 output = self.model(*positional, **named, **({KEEP: first} if sliceable else {}))
             logits = _logits_in(output)
@@ -107,6 +110,10 @@ class Runner:
             return function(self.model, batch)
 
     # Inside -----------------------------------------------------------------------------------
+
+    def _hears_inside(self, wants: Wants) -> bool:
+        taped = {block.path for block in self.blocks}
+        return any(path not in taped and is_among(path, taped) for _, path in wants.hidden)
 
     def _over_tape(self, place: Place | None) -> AbstractContextManager[None]:
         return nullcontext() if self.tape is None or place is None else self.tape.over(place)

@@ -135,7 +135,7 @@ def test_checked_between_chunks(
     calls: list[int] = []
     monkeypatch.setattr(answer, "CHUNK_BYTES", 1)
     evaluator = Evaluator(model, examples=examples)
-    meter, _ = evaluator._meter(model, None, None, lambda: calls.append(1))
+    meter, _ = evaluator.meter(model, None, None, lambda: calls.append(1))
     with torch.no_grad():
         Meter.measured(meter, examples.batch(0, 8), (0, 8))
     assert len(calls) >= 16
