@@ -31,7 +31,7 @@ def test_examples_run(
     exec(compile(python, "README.md", "exec"), {})
     assert "perplexity" in capsys.readouterr().out
     commands = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("surgery ")]
-    assert len(commands) == 4
+    assert len(commands) == 5
     for line in commands:
         monkeypatch.setattr(sys, "argv", shlex.split(line))
         with pytest.raises(SystemExit) as ended:
