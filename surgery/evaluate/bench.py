@@ -99,8 +99,6 @@ class Bench:
                 self._forget()
             self._marks = marks
             self.tape.begin()
-            if self._runner is not None:
-                self.tape.thread(self._runner.model)
             yield check
 
     @contextmanager

@@ -50,16 +50,19 @@ class Run:
     def call(self, block: Block, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the block gives for these arguments, from the tape or computed."""
         if self.inside or block.signature is None:
+            self.tape.ran[block] = None
             return block.forward(*args, **kwargs)
         given: list[Tensor] = []
         try:
             arguments = (self._said(args, given), self._said(kwargs, given))
         except Unsayable:
+            self.tape.ran[block] = None
             return block.forward(*args, **kwargs)
         key = (self.place, block.number, arguments)
         entry = self.tape.store.find(key, block.says)
         if entry is not None and entry.outputs is not None:
             return self._replay(block, entry)
+        self.tape.ran[block] = None
         return self._record(block, key, entry, given, args, kwargs)
 
     def finish(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from itertools import count
 
@@ -37,6 +37,8 @@ class Tape:
         self.is_off = False
         self.trusted: set[int] = set()
         self.replays: set[int] = set()
+        """The numbers of what was replayed in this evaluation, and the blocks that ran."""
+        self.ran: dict[Block, None] = {}
         self.last: dict[tuple[Place, str], Entry] = {}
         self._tokens, self._fresh = count(), count()
         self.values = Seen(limit_bytes // 4, self.new_token)
@@ -81,6 +83,7 @@ class Tape:
         """An evaluation begins. Forgets what nobody can ask for again, and all if bits are made otherwise."""
         self.store.begin()
         self.replays.clear()
+        self.ran.clear()
         setting = _setting()
         if setting != self._setting:
             self.forget()
@@ -139,7 +142,7 @@ class Tape:
         self._strike(block)
         return False
 
-    def held(self, blocks: Iterable[Block]) -> bool:
+    def held(self) -> bool:
         """Whether no block wrote into itself in this evaluation after it had been trusted and replayed.
 
         If not, what was computed with the tape is to be computed again without.
@@ -147,7 +150,7 @@ class Tape:
         if self.is_off:
             return True
         right = True
-        for block in blocks:
+        for block in self.ran:
             if block.number in self.trusted and not block.is_as_signed():
                 right = right and block.number not in self.replays
                 self._strike(block)

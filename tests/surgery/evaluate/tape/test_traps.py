@@ -342,12 +342,12 @@ def test_a_module_that_settles_at_its_first_call_is_replayed_later() -> None:
     model, over = Chain(Stateful(settles=True), Block()), tape()
     made = shell(model).model
     over.begin()
-    blocks = over.thread(made)
+    over.thread(made)
     for _ in range(3):
         with over.over((0, 1)), torch.no_grad():
             made(X)
     assert len(over.replays) == 2
-    assert over.held(blocks)
+    assert over.held()
 
 
 class Late(nn.Module):
@@ -370,11 +370,11 @@ def test_a_state_written_late_is_noticed_at_the_end() -> None:
     model, over = Chain(Late(), Block()), tape()
     made = shell(model).model
     over.begin()
-    blocks = over.thread(made)
+    over.thread(made)
     for x in (X, X, X * 100):
         with over.over((0, 1)), torch.no_grad():
             made(x)
-    assert not over.held(blocks)
+    assert not over.held()
 
 
 def test_a_cache_is_never_replayed() -> None:
