@@ -19,6 +19,7 @@ from surgery.script import python_of
 if TYPE_CHECKING:
     from graph.nodes import ModuleGraph
     from surgery.evaluate import Report
+    from surgery.evaluate.sweep import SweepReport
     from surgery.tracing import Tracing
     from surgery.whereabouts import Place
 
@@ -41,6 +42,7 @@ class State:
     graph: ModuleGraph | None = None
     tracing: Tracing | None = None
     report: Report | None = None
+    sweep: SweepReport | None = None
     places: tuple[Place, ...] = ()
 
     def __repr__(self) -> str:

@@ -9,13 +9,15 @@ from graph.nodes import ModuleGraph
 from graph.paths import is_below
 from graph.rollup import rollup
 from graph.units import short
+from surgery.evaluate.sweep import SweepReport
 from widgets.adapters import adapted, drawn_whole
 from widgets.desk import Desk, Draft
 from widgets.facts import activations, hover
+from widgets.scores import colours, effects
 from widgets.threads import numbers, threads
 
 
-def scene(graph: ModuleGraph, desk: Desk) -> dict[str, Any]:
+def scene(graph: ModuleGraph, desk: Desk, sweep: SweepReport | None = None) -> dict[str, Any]:
     """The canvas state of protocol.ts for this graph and desk."""
     flow = overview(graph)
     cells = {path for node in flow.nodes for path in node.paths}
@@ -29,6 +31,14 @@ def scene(graph: ModuleGraph, desk: Desk) -> dict[str, Any]:
     ends = {thread.index: thread.ends for thread in drawn}
     flows = activations(graph, shown)
     pending = _pending(desk.draft, visible, len(drawn))
+    legend, scores = colours(sweep)
+    measured = effects(sweep)
+
+    def told(path: str) -> dict[str, Any]:
+        partners = _partners(path, tied, ends)
+        facts = hover(graph, graph[path], shares[path], flows.get(path, ""), partners)
+        return {**facts, "lines": [*facts["lines"], *measured.get(path, [])]}
+
     return {
         "breadcrumb": _breadcrumb(desk.opened),
         "overview": {
@@ -52,13 +62,10 @@ def scene(graph: ModuleGraph, desk: Desk) -> dict[str, Any]:
         + pending,
         "open": _open(graph, desk, opened, tied),
         "selection": desk.selection,
-        "facts": {
-            path: hover(graph, graph[path], shares[path], flows.get(path, ""), _partners(path, tied, ends))
-            for path in sorted(shown)
-        },
+        "facts": {path: told(path) for path in sorted(shown)},
         "alert": _alert(desk),
-        "legend": None,
-        "scores": None,
+        "legend": legend,
+        "scores": scores,
         "empty": None
         if flow.nodes
         else "Nothing was traced: open the model with example inputs to see its flow.",

@@ -90,7 +90,7 @@ class Studio(ipywidgets.Box):
             graph, report = self.graph, self.session.history.current.report
             before = self.session.history.base.graph or graph
             self.desk.keep_known(graph)
-            self.centre.state = scene(graph, self.desk)
+            self.centre.state = scene(graph, self.desk, self.session.history.current.sweep)
             self.left.state = outline(graph, self.desk)
             self.right.state = inspector(graph, self.desk)
             self.past.state = timeline(self.session)

@@ -1,0 +1,44 @@
+"""What a sweep found, as colours on the graph: a number from 0 to 1 per path, and a legend with its unit."""
+
+from __future__ import annotations
+
+from math import log1p
+from statistics import median
+
+from surgery.evaluate.figure import number
+from surgery.evaluate.sweep import SweepReport
+
+FAR = 8.0
+"""An edit that costs so many times the median leaves all others one colour: colours are logarithmic then."""
+
+
+def colours(report: SweepReport | None) -> tuple[dict[str, str] | None, dict[str, float] | None]:
+    """Legend and colours; None without a sweep, or of one that measured nothing."""
+    if report is None or not report.measured:
+        return None, None
+    costs = report.scores
+    low, high = min(costs.values()), max(costs.values())
+    above = {path: cost - low for path, cost in costs.items()}
+    middle = median(above.values())
+    if middle > 0 and high - low > FAR * middle:
+        above = {path: log1p(cost / middle) for path, cost in above.items()}
+    most = max(above.values()) or 1.0
+    ends = [_said(report, cost) for cost in (low, high)]
+    legend = {"title": f"{report.by} after {report[0].step.name}", "low": ends[0], "high": ends[1]}
+    return legend, {path: cost / most for path, cost in above.items()}
+
+
+def effects(report: SweepReport | None) -> dict[str, list[str]]:
+    """Per path what the edit there was measured to cost, as a line: `remove: perplexity +0.49`."""
+    if report is None or not report.measured:
+        return {}
+    step = report[0].step.name
+    return {path: [f"{step}: {report.by} {_said(report, cost)}"] for path, cost in report.scores.items()}
+
+
+def _said(report: SweepReport, cost: float) -> str:
+    """A cost as the change of the figure, in its unit."""
+    figure = next(figure for figure in report[0].figures if report.by in (figure.name, figure.task))
+    change = cost if figure.better == "lower" else -cost
+    unit = f" {figure.unit}" if figure.unit else ""
+    return f"{number(change, figure.decimals, signed=True)}{unit}"
