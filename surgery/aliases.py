@@ -113,15 +113,15 @@ def _forget(edits: Sequence[Edit], model: nn.Module, known: Outside) -> None:
 def _held_outside(places: Sequence[Site], known: Outside) -> Iterator[tuple[nn.Module, str, nn.Module]]:
     """(owner, place, module) for every module that an attribute leads to past the tree."""
     leads: dict[type, bool] = {}
-    owners: dict[nn.Module, str] = {}
+    said: set[nn.Module] = set()
     for path, owner, _, _ in places:
-        owners.setdefault(owner, path)
-    for owner, path in owners.items():
         held = known.get(owner)
         if held is None:
             held = known[owner] = list(_held_by(owner, leads))
-        for name, module in held:
-            yield owner, f"{path}.{name}".lstrip("."), module
+        if held and owner not in said:  # most hold nothing
+            said.add(owner)
+            for name, module in held:
+                yield owner, f"{path}.{name}".lstrip("."), module
 
 
 def _held_by(owner: nn.Module, leads: dict[type, bool]) -> Iterator[tuple[str, nn.Module]]:

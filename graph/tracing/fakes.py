@@ -4,7 +4,7 @@ Meta tensors won't do: models ask for values while they build masks, and a plain
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -30,12 +30,12 @@ def fake_mode() -> FakeTensorMode:
     return FakeTensorMode(allow_non_fake_inputs=True)
 
 
-def fake_shell(model: nn.Module, mode: FakeTensorMode) -> Shell:
+def fake_shell(model: nn.Module, mode: FakeTensorMode, spent: Container[nn.Module] = ()) -> Shell:
     """A shell of `model`, in eval mode, whose parameters and buffers are fake CPU tensors.
 
     Parameters may be real or on meta; ties and reused modules stay. Lazy parameters stay lazy (see
     `materialised`); modules that can't be taken apart are sealed. What has no fake stays real: an operator
-    on it raises.
+    on it raises. Modules that are `spent` become part of the shell themselves.
     """
 
     def parameter(old: nn.Parameter) -> nn.Parameter:
@@ -50,7 +50,7 @@ def fake_shell(model: nn.Module, mode: FakeTensorMode) -> Shell:
             return old.detach()
         return known(old, mode) if _is_structure(old) else fake(old, mode)
 
-    return resting(shell(model, parameter, buffer, seal=True))
+    return resting(shell(model, parameter, buffer, seal=True, spent=spent))
 
 
 def has_no_fake(tensor: torch.Tensor) -> bool:
