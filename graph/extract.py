@@ -67,7 +67,11 @@ def _extracted(
     alike = structures(model, described, places)
     tied = ties(model, places)
     modules = _modules(places, tied, origins, described, alike)  # before a trace that may use them up
-    seen = Trace() if inputs is None else trace(model, inputs, real=real, alike=alike, spent=spent)
+    seen = (
+        Trace()
+        if inputs is None
+        else trace(model, inputs, real=real, alike=alike, spent=spent, places=places)
+    )
     return ModuleGraph(
         class_name=type(model).__name__,
         modules=_with_what_was_seen(modules, seen),
@@ -98,7 +102,7 @@ def _modules(
         within = inherited[path] = tie if tie is not None or not path else inherited[around]
         prefix = f"{path}." if path else ""
         tensors = []
-        for name, tensor, kind in own_tensors(module):
+        for name, tensor, kind in own_tensors(module) if module._parameters or module._buffers else ():
             place = prefix + name
             index = of_tensor.get(place, within)
             dtype = _name_of(tensor.dtype)

@@ -68,6 +68,7 @@ def trace(
     real: bool = False,
     alike: Mapping[nn.Module, str] | None = None,
     spent: Container[nn.Module] = (),
+    places: Sequence[Site] | None = None,
 ) -> Trace:
     """Run `model` once on fakes of `inputs`, or with `real` on values, and record it.
 
@@ -82,8 +83,9 @@ def trace(
     exception ends the trace: what was seen until then comes with a Problem. So does one before the first
     call, such as inputs of which there are no fakes. `alike` are the structural hashes of the modules, if
     known. Modules that are `spent` are used up: on fakes they are run themselves, and are empty afterwards.
+    `places` are the sites of the model, if known.
     """
-    levels = max(site[0].count(".") for site in sites(model)) + 1
+    levels = max(site[0].count(".") for site in (sites(model) if places is None else places)) + 1
     casts, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
     def run() -> Trace:
@@ -240,6 +242,7 @@ def _state(places: Sequence[Site]) -> dict[int, tuple[torch.Tensor, list[str]]]:
     """Parameters and buffers by id, with all their paths; the tensor is held so that the id stays."""
     found: dict[int, tuple[torch.Tensor, list[str]]] = {}
     for path, module, _, _ in places:
-        for name, tensor, _ in own_tensors(module):
-            found.setdefault(id(tensor), (tensor, []))[1].append(join(path, name))
+        if module._parameters or module._buffers:  # most have none
+            for name, tensor, _ in own_tensors(module):
+                found.setdefault(id(tensor), (tensor, []))[1].append(join(path, name))
     return found
