@@ -100,17 +100,35 @@ def _forget(edits: Sequence[Edit], model: nn.Module, known: Outside) -> None:
         return
     kinds = {type(edit) for edit in edits}
     others = [edit for edit in edits if isinstance(edit, SetAttribute) and type(edit.value) not in PLAIN]
-    moving = SetModule in kinds and not kinds.isdisjoint({Arrange, PlaceModule})
+    arranged = edits[0] if edits and isinstance(edits[0], Arrange) else None
+    moves = sum(isinstance(edit, Arrange | PlaceModule) for edit in edits)
+    moving = SetModule in kinds and moves > (arranged is not None)
     if others or moving or not kinds <= _KNOWN:
         known.clear()
     for edit in edits if known else ():
         if isinstance(edit, SetModule):
             try:
-                inside = sites(module_at(model, edit.path))
+                inside = sites(_before(model, edit.path, arranged))
             except AttributeError:  # made by an edit before this one
                 continue
             for _, module, _, _ in inside:
                 known.pop(module, None)
+
+
+def _before(model: nn.Module, path: str, arranged: Arrange | None) -> nn.Module:
+    """The module that is at `path` after that edit, as it is before; AttributeError if there is none yet."""
+    if arranged is not None:
+        parts, around = path.split("."), arranged.path.split(".") if arranged.path else []
+        number = parts[len(around) : len(around) + 1]
+        if parts[: len(around)] == around and number:
+            if not number[0].isdigit() or int(number[0]) >= len(arranged.order):
+                raise AttributeError(path)
+            items = list(module_at(model, arranged.path)._modules.values())
+            item = items[arranged.order[int(number[0])]]
+            if item is None:
+                raise AttributeError(path)
+            return module_at(item, ".".join(parts[len(around) + 1 :]))
+    return module_at(model, path)
 
 
 def _held_outside(places: Sequence[Site], known: Outside) -> Iterator[tuple[nn.Module, str, nn.Module]]:
