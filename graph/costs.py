@@ -8,6 +8,8 @@ from graph.cache import kv_cache_bytes_per_token, step_macs
 from graph.nodes import ModuleGraph, ParameterNode
 from graph.paths import is_below
 
+_WHOLE = "_costs_of_the_whole"
+
 
 @dataclass(frozen=True, slots=True)
 class Costs:
@@ -42,6 +44,15 @@ def costs(graph: ModuleGraph, path: str = "", kv_bytes_per_token: int | None = N
     A given `kv_bytes_per_token` is passed on; without one it is derived. Different tensors over
     one storage count each in full. Raises KeyError for a path the graph doesn't have.
     """
+    if path or kv_bytes_per_token is not None:
+        return _costs(graph, path, kv_bytes_per_token)
+    known: dict[str, Costs] = graph.__dict__  # as a cached property has it; a graph never changes
+    if _WHOLE not in known:
+        known[_WHOLE] = _costs(graph, "", None)
+    return known[_WHOLE]
+
+
+def _costs(graph: ModuleGraph, path: str, kv_bytes_per_token: int | None) -> Costs:
     if path not in graph:
         raise KeyError(path)
     inside: dict[str, ParameterNode] = {}

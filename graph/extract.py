@@ -1,17 +1,23 @@
 """From a live module to a ModuleGraph."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
+from functools import cache
 from math import prod
 
+import torch
 from torch import nn
 
 from graph.nodes import ModuleGraph, ModuleNode, ParameterNode, Tie
 from graph.repeats import Attributes, attributes, structures
+from graph.shell import Shell
 from graph.ties import tie_of_module, tie_of_tensor, ties
 from graph.tracing import Inputs, Trace, trace
 from graph.tracing.shared import uncollected
-from graph.tree import Site, children, is_lazy, join, own_tensors, shape_of, sites, size_bytes, unwrapped
+from graph.tree import Site, own_tensors, shape_of, sites, size_bytes, unwrapped
+
+_CONTAINERS = (nn.ModuleList, nn.Sequential, nn.ModuleDict)
 
 
 def extract(
@@ -31,20 +37,44 @@ def extract(
     inputs that cannot be run so one without calls.
     """
     with nullcontext() if real else uncollected.at_least(True):
-        return _extracted(unwrapped(model), inputs, origins or {}, real)
+        return _extracted(unwrapped(model), inputs, origins or {}, real, ())
+
+
+def extract_spent(
+    spent: Shell, inputs: Inputs | None = None, *, origins: Mapping[nn.Module, str] | None = None
+) -> ModuleGraph:
+    """The graph of a shell that is thrown away, as `extract` gives it in more time.
+
+    The very modules that were made with the shell are run, and have nothing in them afterwards, nor can they
+    be called. What came into the shell later is left as it is. TypeError for anything but a Shell: a model
+    by itself may be somebody's.
+    """
+    if not isinstance(spent, Shell):
+        raise TypeError(f"only a Shell can be used up, not a {type(spent).__name__}")
+    with uncollected.at_least(True):
+        return _extracted(spent.model, inputs, origins or {}, False, spent.source_of.keys())
 
 
 def _extracted(
-    model: nn.Module, inputs: Inputs | None, origins: Mapping[nn.Module, str], real: bool
+    model: nn.Module,
+    inputs: Inputs | None,
+    origins: Mapping[nn.Module, str],
+    real: bool,
+    spent: Container[nn.Module],
 ) -> ModuleGraph:
     places = sites(model)
     described = {module: attributes(module) for module in dict.fromkeys([site[1] for site in places])}
     alike = structures(model, described, places)
-    seen = Trace() if inputs is None else trace(model, inputs, real=real, alike=alike)
     tied = ties(model, places)
+    modules = _modules(places, tied, origins, described, alike)  # before a trace that may use them up
+    seen = (
+        Trace()
+        if inputs is None
+        else trace(model, inputs, real=real, alike=alike, spent=spent, places=places)
+    )
     return ModuleGraph(
         class_name=type(model).__name__,
-        modules=_modules(places, tied, seen, origins, described, alike),
+        modules=_with_what_was_seen(modules, seen),
         calls=seen.calls,
         edges=seen.edges,
         ties=tied,
@@ -59,7 +89,6 @@ def _extracted(
 def _modules(
     places: Sequence[Site],
     tied: tuple[Tie, ...],
-    seen: Trace,
     origins: Mapping[nn.Module, str],
     described: Mapping[nn.Module, Attributes],
     alike: Mapping[nn.Module, str],
@@ -70,27 +99,53 @@ def _modules(
     for path, module, around, _ in places:
         # Tensors inside a reused module are shared too, though the tie lists only the module.
         tie = of_module.get(path)
-        inherited[path] = tie if tie is not None or not path else inherited[around]
+        within = inherited[path] = tie if tie is not None or not path else inherited[around]
+        prefix = f"{path}." if path else ""
         tensors = []
-        for name, tensor, kind in own_tensors(module):
-            place = join(path, name)
-            shape = seen.shapes.get(place, shape_of(tensor))
-            size = prod(shape) * tensor.dtype.itemsize if is_lazy(tensor) else size_bytes(tensor)
-            dtype = str(tensor.dtype).removeprefix("torch.")
-            index = of_tensor.get(place, inherited[path])
-            tensors.append(ParameterNode(place, shape, dtype, size, kind, index))
+        for name, tensor, kind in own_tensors(module) if module._parameters or module._buffers else ():
+            place = prefix + name
+            index = of_tensor.get(place, within)
+            dtype = _name_of(tensor.dtype)
+            tensors.append(ParameterNode(place, shape_of(tensor), dtype, size_bytes(tensor), kind, index))
         nodes.append(
             ModuleNode(
-                path=path,
-                class_name=type(module).__name__,
-                origin=origins.get(module, path),
-                children=tuple(name for name, _ in children(module)),
-                tensors=tuple(tensors),
-                attributes=described[module],
-                structure=alike[module],
-                container=isinstance(module, nn.ModuleList | nn.Sequential | nn.ModuleDict),
-                opaque=seen.opaque.get(path),
-                tie=tie,
+                path,
+                type(module).__name__,
+                origins.get(module, path),
+                tuple([name for name, child in module._modules.items() if child is not None]),
+                tuple(tensors),
+                described[module],
+                alike[module],
+                isinstance(module, _CONTAINERS),
+                None,
+                tie,
             )
         )
     return tuple(nodes)
+
+
+def _with_what_was_seen(modules: tuple[ModuleNode, ...], seen: Trace) -> tuple[ModuleNode, ...]:
+    """The nodes with what only a trace finds out: which are opaque, and the shapes of lazy tensors."""
+    if not seen.opaque and not seen.shapes:
+        return modules
+    return tuple(
+        replace(
+            node,
+            opaque=seen.opaque.get(node.path),
+            tensors=tuple(_shaped(tensor, seen.shapes) for tensor in node.tensors),
+        )
+        for node in modules
+    )
+
+
+def _shaped(tensor: ParameterNode, shapes: Mapping[str, tuple[int, ...]]) -> ParameterNode:
+    shape = shapes.get(tensor.path)
+    if shape is None:
+        return tensor
+    dtype: torch.dtype = getattr(torch, tensor.dtype)
+    return replace(tensor, shape=shape, size_bytes=prod(shape) * dtype.itemsize)
+
+
+@cache
+def _name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

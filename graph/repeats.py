@@ -88,9 +88,11 @@ def _structure(module: nn.Module, described: Attributes, known: Mapping[nn.Modul
     cls = type(module)
     said = [cls.__module__, cls.__qualname__]
     said += [f"{name}={value!r}" for name, value in described if name not in _LEFT_OUT]
-    said += [f"{kind} {name} {shape_of(t)} {t.dtype}" for name, t, kind in own_tensors(module)]
-    # A child that isn't known yet is an ancestor: the module holds what holds it.
-    said += [f"{name}:{known.get(child, 'cycle')}" for name, child in children(module)]
+    if module._parameters or module._buffers:
+        said += [f"{kind} {name} {shape_of(t)} {t.dtype}" for name, t, kind in own_tensors(module)]
+    if module._modules:
+        # A child that isn't known yet is an ancestor: the module holds what holds it.
+        said += [f"{name}:{known.get(child, 'cycle')}" for name, child in children(module)]
     return hashlib.sha256("\n".join(said).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 

@@ -9,7 +9,7 @@ that its modules hold are the opened model's too.
 import contextlib
 import types
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any, cast
 from weakref import ProxyTypes
@@ -66,6 +66,7 @@ def shell(
     *,
     private_config: bool = True,
     seal: bool = False,
+    spent: Container[nn.Module] = (),
 ) -> Shell:
     """A structural copy of `model`; compiled wrappers are left out.
 
@@ -76,8 +77,11 @@ def shell(
     forwards replaced on the instance by something that is not a method of a module, for modules whose
     parameters have no shape yet, and for modules that hold what can't be copied. With `seal` the first
     two are replaced by a Sealed, and the third is left to `parameter` and `buffer`.
+
+    Modules that are `spent` become what their copies would be, instead of being copied. They must be of a
+    shell that nobody looks at any more.
     """
-    return _Maker(model, parameter or alias, buffer or _clone, private_config, seal).shell()
+    return _Maker(model, parameter or alias, buffer or _clone, private_config, seal, spent).shell()
 
 
 def lazy_like(old: torch.Tensor, device: torch.device) -> torch.Tensor:
@@ -114,7 +118,9 @@ class _Maker:
         buffer: Callable[[torch.Tensor], torch.Tensor],
         private_config: bool,
         seal: bool,
+        spent: Container[nn.Module],
     ) -> None:
+        self.spent = spent
         self.model, self.parameter, self.buffer = unwrapped(model), parameter, buffer
         self.private_config, self.seal = private_config, seal
         self.memo: dict[int, Any] = {}
@@ -125,7 +131,8 @@ class _Maker:
     def shell(self) -> Shell:
         for path, module in walk(self.model):
             if id(module) not in self.memo:
-                self.memo[id(module)] = new = self.blank(path, module)
+                new = module if module in self.spent else self.blank(path, module)
+                self.memo[id(module)] = new
                 self.source_of[new] = module
         for module in self.source_of.values():
             for child in module._modules.values():
@@ -159,12 +166,13 @@ class _Maker:
             self.fill_sealed(new, old)
             return
         held = new.__dict__
-        held.update(old.__dict__)
         layout = layout_of(old)
         filled = layout.filled(old)
-        for name, kind in layout.hollow.items():
-            if name not in filled:
-                held[name] = kind()  # nobody else's
+        if new is not old:
+            held.update(old.__dict__)
+            for name, kind in layout.hollow.items():
+                if name not in filled:
+                    held[name] = kind()  # nobody else's
         for name in (*layout.others, *filled):
             value = held[name]
             empty = name in TREE and type(value) is dict and not value

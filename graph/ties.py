@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from graph.nodes import Tie
-from graph.tree import Site, is_lazy, join, own_tensors, sites
+from graph.tree import Site, is_lazy, join, sites
 
 BEING_COPIED = "_being_copied"
 """Attribute of a tensor that shares memory only until its copy is made: it is tied to nothing."""
@@ -30,7 +30,13 @@ def ties(model: nn.Module, places: Sequence[Site] | None = None) -> tuple[Tie, .
     are the sites of the model, if they are known.
     """
     places = sites(model) if places is None else places
-    held = [(site[0], site[1], name, tensor) for site in places for name, tensor, _ in own_tensors(site[1])]
+    held = [
+        (path, module, name, tensor)
+        for path, module, _, _ in places
+        for tensors in (module._parameters, module._buffers)
+        for name, tensor in (tensors.items() if tensors else ())
+        if tensor is not None
+    ]
     found = _modules(places) + _tensors(held) + _storages(held)
     if not found:
         return ()

@@ -57,18 +57,22 @@ def sites(model: nn.Module) -> list[Site]:
     model = unwrapped(model)
     above = {id(model)}
     found: list[Site] = [("", model, "", model)]
+    add = found.append
     open_ = [("", "", model, iter(model._modules.items()))]
     while open_:
         path, prefix, module, rest = open_[-1]
         for name, child in rest:
             if child is None:
                 continue
+            if not child._modules:  # most: such a one wraps nothing, and is no ancestor
+                add((prefix + name, child, path, module))
+                continue
             if type(child).__name__ == "OptimizedModule":  # asked here: most children are none
                 child = unwrapped(child)
             if id(child) in above:
                 continue
             place = prefix + name
-            found.append((place, child, path, module))
+            add((place, child, path, module))
             if child._modules:
                 above.add(id(child))
                 open_.append((place, f"{place}." if place else "", child, iter(child._modules.items())))

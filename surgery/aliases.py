@@ -17,7 +17,7 @@ from torch import nn
 
 from graph.configs import is_config_class
 from graph.holders import is_holder, slots_of
-from graph.layouts import PLAIN, TREE, layout_of
+from graph.layouts import PLAIN, TREE, Layout, layout_of
 from graph.references import is_reference, redirected
 from graph.tree import Site, module_at, sites
 from surgery.edits import (
@@ -31,6 +31,9 @@ from surgery.edits import (
     SetTensor,
 )
 from surgery.errors import SurgeryError
+
+_Leading = tuple[Layout, tuple[str, ...]]
+"""A layout and the names of what leads to others in modules of it."""
 
 _MOSTLY_EMPTY = frozenset({dict, OrderedDict, set})
 _KNOWN = {Arrange, PlaceModule, SetAttribute, SetBuffer, SetConfig, SetModule, SetTensor}
@@ -97,43 +100,65 @@ def _forget(edits: Sequence[Edit], model: nn.Module, known: Outside) -> None:
         return
     kinds = {type(edit) for edit in edits}
     others = [edit for edit in edits if isinstance(edit, SetAttribute) and type(edit.value) not in PLAIN]
-    moving = SetModule in kinds and not kinds.isdisjoint({Arrange, PlaceModule})
+    arranged = edits[0] if edits and isinstance(edits[0], Arrange) else None
+    moves = sum(isinstance(edit, Arrange | PlaceModule) for edit in edits)
+    moving = SetModule in kinds and moves > (arranged is not None)
     if others or moving or not kinds <= _KNOWN:
         known.clear()
     for edit in edits if known else ():
         if isinstance(edit, SetModule):
             try:
-                inside = sites(module_at(model, edit.path))
+                inside = sites(_before(model, edit.path, arranged))
             except AttributeError:  # made by an edit before this one
                 continue
             for _, module, _, _ in inside:
                 known.pop(module, None)
 
 
+def _before(model: nn.Module, path: str, arranged: Arrange | None) -> nn.Module:
+    """The module that is at `path` after that edit, as it is before; AttributeError if there is none yet."""
+    if arranged is not None:
+        parts, around = path.split("."), arranged.path.split(".") if arranged.path else []
+        number = parts[len(around) : len(around) + 1]
+        if parts[: len(around)] == around and number:
+            if not number[0].isdigit() or int(number[0]) >= len(arranged.order):
+                raise AttributeError(path)
+            items = list(module_at(model, arranged.path)._modules.values())
+            item = items[arranged.order[int(number[0])]]
+            if item is None:
+                raise AttributeError(path)
+            return module_at(item, ".".join(parts[len(around) + 1 :]))
+    return module_at(model, path)
+
+
 def _held_outside(places: Sequence[Site], known: Outside) -> Iterator[tuple[nn.Module, str, nn.Module]]:
     """(owner, place, module) for every module that an attribute leads to past the tree."""
     leads: dict[type, bool] = {}
-    owners: dict[nn.Module, str] = {}
+    looked_at: dict[int, _Leading] = {}
+    said: set[nn.Module] = set()
     for path, owner, _, _ in places:
-        owners.setdefault(owner, path)
-    for owner, path in owners.items():
         held = known.get(owner)
         if held is None:
-            held = known[owner] = list(_held_by(owner, leads))
-        for name, module in held:
-            yield owner, f"{path}.{name}".lstrip("."), module
+            held = known[owner] = list(_held_by(owner, leads, looked_at))
+        if held and owner not in said:  # most hold nothing
+            said.add(owner)
+            for name, module in held:
+                yield owner, f"{path}.{name}".lstrip("."), module
 
 
-def _held_by(owner: nn.Module, leads: dict[type, bool]) -> Iterator[tuple[str, nn.Module]]:
+def _held_by(
+    owner: nn.Module, leads: dict[type, bool], looked_at: dict[int, _Leading]
+) -> Iterator[tuple[str, nn.Module]]:
+    """(name, module) for what the attributes of `owner` lead to; `looked_at` are the layouts met before."""
     layout = layout_of(owner)
-    for name in (*layout.others, *layout.filled(owner)):
-        if name in TREE:
-            continue
+    known = looked_at.get(id(layout))
+    if known is None:
+        held = owner.__dict__
+        names = (name for name in layout.others if name not in TREE and _may_lead(held[name], leads))
+        known = looked_at[id(layout)] = layout, tuple(names)
+    for name in (*known[1], *layout.filled(owner)):
         value = owner.__dict__[name]
-        kind = type(value)
-        if leads.get(kind) is False or (kind in _MOSTLY_EMPTY and not value):
-            continue
-        if _may_lead(value, leads):
+        if (type(value) not in _MOSTLY_EMPTY or value) and _may_lead(value, leads):
             found = _Found(leads)
             found(value)
             for module in found.modules:

@@ -129,8 +129,9 @@ def _indexed(patient: Patient, parent: str) -> list[list[str]]:
         name: {} for name, module in patient.module(parent)._modules.items() if module is not None
     }
     prefix = f"{parent}." if parent else ""
-    for path, module in patient.walk():
-        if isinstance(module.__dict__.get("layer_idx"), int) and path.startswith(prefix) and path != parent:
+    for path, module, _, _ in patient.places:
+        index = module.__dict__.get("layer_idx")  # most have none
+        if index is not None and isinstance(index, int) and path.startswith(prefix) and path != parent:
             name, _, inner = path[len(prefix) :].partition(".")
             found[name].setdefault(module, inner)
     return [list(names.values()) for names in found.values()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -19,12 +19,6 @@ from surgery.lazy import Held
 
 _FEW = 8  # modules whose places are asked for, before an index of all pays
 _CONTAINERS = (nn.ModuleList, nn.Sequential)
-
-
-_HELD: dict[str, Callable[[nn.Module], Iterable[tuple[str, Any]]]] = {
-    "parameters": lambda module: module._parameters.items(),
-    "buffers": lambda module: module._buffers.items(),
-}
 
 
 class Patient:
@@ -108,7 +102,7 @@ class Patient:
 
     def sites(self) -> dict[int, list[str]]:
         """All paths of every parameter, by the id of the Parameter object, in the order of the tree."""
-        return self._tensor_sites["parameters"]
+        return self._parameter_sites
 
     def buffer(self, path: str) -> Held | None:
         """The lazy tensor of the buffer at `path`; None if there is no buffer."""
@@ -118,14 +112,15 @@ class Patient:
 
     def buffer_sites(self) -> dict[int, list[str]]:
         """All paths of every buffer, as `sites` gives those of parameters."""
-        return self._tensor_sites["buffers"]
+        return self._buffer_sites
 
     @cached_property
-    def _tensor_sites(self) -> dict[str, dict[int, list[str]]]:
-        return {
-            kind: _sites((join(path, name), tensor) for path, m in self.walk() for name, tensor in held(m))
-            for kind, held in _HELD.items()
-        }
+    def _parameter_sites(self) -> dict[int, list[str]]:
+        return _sites((site[0], site[1]._parameters) for site in self.places)
+
+    @cached_property
+    def _buffer_sites(self) -> dict[int, list[str]]:
+        return _sites((site[0], site[1]._buffers) for site in self.places)
 
     def module_paths(self, module: nn.Module) -> list[str]:
         """All paths at which this very module object sits."""
@@ -232,12 +227,13 @@ class Patient:
         return declared_ties(self.root)
 
 
-def _sites(named: Iterable[tuple[str, torch.Tensor | None]]) -> dict[int, list[str]]:
+def _sites(held: Iterable[tuple[str, Mapping[str, torch.Tensor | None]]]) -> dict[int, list[str]]:
+    """All paths of the tensors that modules hold by their names, by id."""
     found: dict[int, list[str]] = {}
-    for path, tensor in named:
-        if tensor is None:
-            continue
-        found.setdefault(id(tensor), []).append(path)
+    for path, tensors in held:
+        for name, tensor in tensors.items() if tensors else ():
+            if tensor is not None:
+                found.setdefault(id(tensor), []).append(join(path, name))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from graph.costs import Costs, costs
 from graph.nodes import ModuleGraph
-from graph.shell import shell
+from graph.shell import Shell, shell
 from surgery.errors import SurgeryError
 from surgery.lazy import Held, Lazy, Recipe, Reduction
 from surgery.operation import Operation
@@ -65,13 +65,21 @@ class Preview:
 class Sketch:
     """A skeleton of a model with the lineage of its meta parameters back to the real ones."""
 
-    model: nn.Module
-    source_of: dict[nn.Module, nn.Module]
+    shell: Shell
     run: Skeleton
     real: tuple[Held, ...]
     """The parameters it was drawn from."""
     origins: dict[nn.Module, str]
     """The immutable ids of its modules, of those that are known."""
+
+    @property
+    def model(self) -> nn.Module:
+        """The skeleton itself."""
+        return self.shell.model
+
+    def tensors(self) -> list[tuple[Lazy | None, nn.Parameter]]:
+        """Its parameters, each once, with what they stand for."""
+        return [(self.run.lineage.get(id(parameter)), parameter) for parameter in self.model.parameters()]
 
 
 def sketch(model: nn.Module, origins: Mapping[nn.Module, str] = MappingProxyType({})) -> Sketch:
@@ -86,26 +94,34 @@ def sketch(model: nn.Module, origins: Mapping[nn.Module, str] = MappingProxyType
     made = shell(model, parameter=placeholder)
     real = tuple(node for node in run.lineage.values() if isinstance(node, Held))
     known = {new: origins[old] for new, old in made.source_of.items() if old in origins}
-    return Sketch(made.model, made.source_of, run, real, known)
+    return Sketch(made, run, real, known)
 
 
 def figures(drawn: Sketch, resolved: tuple[Operation, ...], before: ModuleGraph, tracing: Tracing) -> Preview:
-    """What the steps cost that were carried out on the sketch; SurgeryError if they broke the model."""
-    graph = tracing.on_fakes(drawn.model, drawn.origins)
+    """What the steps cost that were carried out on the sketch; SurgeryError if they broke the model.
+
+    The sketch is used up.
+    """
+    tensors = drawn.tensors()
+    graph = tracing.of_spent(drawn.shell, drawn.origins)
     if before.problem is None and resolved:
         refuse_broken(graph, resolved[-1].name)
         refuse_unread(graph, before, resolved[-1].name)
         if len(resolved) == 1:  # of several steps there is no trace in between
             resolved[0].check(before, graph)
-    return Preview(resolved, costs(before), costs(graph), graph, nonzero(drawn))
+    return Preview(resolved, costs(before), costs(graph), graph, nonzero(drawn.real, tensors))
 
 
-def nonzero(drawn: Sketch) -> tuple[int, int] | None:
-    """Non-zero parameters before, and at most how many after; None if no step sets weights to zero."""
+def nonzero(
+    real: Sequence[Held], tensors: Sequence[tuple[Lazy | None, nn.Parameter]]
+) -> tuple[int, int] | None:
+    """Non-zero parameters before, and at most how many after; None if no step sets weights to zero.
+
+    `real` are the parameters before, `tensors` those after with what they stand for.
+    """
     reductions: dict[int, Reduction] = {}
     thinned: dict[int, int] = {}
-    lineage = [(drawn.run.lineage.get(id(parameter)), parameter) for parameter in drawn.model.parameters()]
-    for node, _ in lineage:
+    for node, _ in tensors:
         if isinstance(node, Recipe) and node.function == "zero_smallest":
             smallest = node.inputs[1]
             assert isinstance(smallest, Reduction)
@@ -115,9 +131,9 @@ def nonzero(drawn: Sketch) -> tuple[int, int] | None:
         return None
     # Of a reduction some of whose tensors are gone again nobody knows where its zeros lay.
     whole = [item for key, item in reductions.items() if thinned[key] == len(item.inputs)]
-    after = sum(_count(node, parameter) for node, parameter in lineage)
+    after = sum(_count(node, parameter) for node, parameter in tensors)
     after -= sum(int(str(item.arguments["k"])) for item in whole)
-    total = sum(_count(node, node.parameter) for node in drawn.real)
+    total = sum(_count(node, node.parameter) for node in real)
     return total, after
 
 

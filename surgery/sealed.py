@@ -39,9 +39,8 @@ def refuse_sealed(edits: Sequence[Edit], model: nn.Module) -> None:
     proved: set[str] = set()
     for edit in edits:
         for owner in _owners(edit):
-            if owner not in proved and replaced.isdisjoint(_around(owner)):
-                _refuse_inside(model, owner)
-                proved.add(owner)
+            if owner not in proved and (not replaced or replaced.isdisjoint(_around(owner))):
+                _refuse_inside(model, owner, proved)
         if isinstance(edit, SetTensor | SetBuffer) and not isinstance(edit.tensor, Held):
             _refuse_packed(edit.path, edit.tensor)
         if isinstance(edit, SetModule):
@@ -75,15 +74,22 @@ def _around(path: str) -> Iterator[str]:
         yield path
 
 
-def _refuse_inside(model: nn.Module, path: str) -> None:
-    """Refuses if `path`, or a module around it, is sealed; a path that an edit is yet to make ends early."""
+def _refuse_inside(model: nn.Module, path: str, proved: set[str]) -> None:
+    """Refuses if `path`, or a module around it, is sealed; a path that an edit is yet to make ends early.
+
+    Paths that are `proved` not to be are not asked again; those that are found not to be are put there.
+    """
     module, place = model, ""
     for name in ["", *(path.split(".") if path else [])]:
-        place = f"{place}.{name}".lstrip(".")
+        place = f"{place}.{name}" if place else name
         child = module if name == "" else module._modules.get(name)
         if child is None:
+            proved.add(path)
             return
         module = child
+        if place in proved:
+            continue
+        proved.add(place)
         if why := why_sealed(module):
             raise SurgeryError(
                 f"{why}, and nothing inside it can be edited",

@@ -10,8 +10,9 @@ from typing import Any
 
 from torch import nn
 
-from graph.extract import extract
+from graph.extract import extract, extract_spent
 from graph.nodes import ModuleGraph
+from graph.shell import Shell
 
 _SWITCH = "TRANSFORMERS_DISABLE_TORCH_CHECK"
 
@@ -30,6 +31,11 @@ class Tracing:
     def on_fakes(self, model: nn.Module, origins: Mapping[nn.Module, str]) -> ModuleGraph:
         """The graph of `model` whatever its tensors hold: no way that they would choose is left out."""
         return self._extracted(model, origins, False)
+
+    def of_spent(self, spent: Shell, origins: Mapping[nn.Module, str]) -> ModuleGraph:
+        """What `on_fakes` gives, of a shell that is thrown away and has nothing in it afterwards."""
+        with values_unchecked():
+            return extract_spent(spent, self.inputs, origins=origins)
 
     def _extracted(self, model: nn.Module, origins: Mapping[nn.Module, str], real: bool) -> ModuleGraph:
         with contextlib.nullcontext() if real else values_unchecked():

@@ -4,7 +4,7 @@ Meta tensors won't do: models ask for values while they build masks, and a plain
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -30,15 +30,18 @@ def fake_mode() -> FakeTensorMode:
     return FakeTensorMode(allow_non_fake_inputs=True)
 
 
-def fake_shell(model: nn.Module, mode: FakeTensorMode) -> Shell:
+def fake_shell(model: nn.Module, mode: FakeTensorMode, spent: Container[nn.Module] = ()) -> Shell:
     """A shell of `model`, in eval mode, whose parameters and buffers are fake CPU tensors.
 
     Parameters may be real or on meta; ties and reused modules stay. Lazy parameters stay lazy (see
     `materialised`); modules that can't be taken apart are sealed. What has no fake stays real: an operator
-    on it raises.
+    on it raises. Modules that are `spent` become part of the shell themselves.
     """
+    used_up = bool(spent)
 
     def parameter(old: nn.Parameter) -> nn.Parameter:
+        if used_up and type(old) is nn.Parameter and old.is_meta and old.layout == torch.strided:
+            return fake_over(old, mode)
         if is_lazy(old):
             return cast(nn.Parameter, lazy_like(old, _META))
         return alias(old) if has_no_fake(old) else fake_parameter(old, mode)
@@ -50,7 +53,7 @@ def fake_shell(model: nn.Module, mode: FakeTensorMode) -> Shell:
             return old.detach()
         return known(old, mode) if _is_structure(old) else fake(old, mode)
 
-    return resting(shell(model, parameter, buffer, seal=True))
+    return resting(shell(model, parameter, buffer, seal=True, spent=spent))
 
 
 def has_no_fake(tensor: torch.Tensor) -> bool:
@@ -145,16 +148,28 @@ def wrapped(meta: torch.Tensor, mode: FakeTensorMode, trainable: bool = False) -
 
     The constructor takes five times as long as the tensor; what it sets is the same for all of a mode.
     """
+    made = torch.Tensor._make_subclass(
+        FakeTensor, meta, trainable, dispatch_device=True, device_for_backend_keys=_CPU
+    )
+    made.__dict__.update(_pattern(mode), fake_mode=mode)
+    return made
+
+
+def _pattern(mode: FakeTensorMode) -> dict[str, Any]:
+    """The attributes of a fake tensor that knows no values, but for its mode."""
     pattern = _patterns.get(mode)
     if pattern is None:
         pattern = vars(FakeTensor(mode, torch.empty(0, device=_META), _CPU)).copy()
         del pattern["fake_mode"]  # held here, it would never go
         _patterns[mode] = pattern
-    made = torch.Tensor._make_subclass(
-        FakeTensor, meta, trainable, dispatch_device=True, device_for_backend_keys=_CPU
-    )
-    made.__dict__.update(pattern, fake_mode=mode)
-    return made
+    return pattern
+
+
+def fake_over(parameter: nn.Parameter, mode: FakeTensorMode) -> nn.Parameter:
+    """What `fake_parameter` makes of a plain one on meta, in its place: over the storage that it has."""
+    made = wrapped(parameter, mode, parameter.requires_grad)
+    made.__dict__["_is_param"] = True
+    return cast(nn.Parameter, made)
 
 
 def tensors_in(value: object) -> list[torch.Tensor]:

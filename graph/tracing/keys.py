@@ -23,7 +23,7 @@ from graph.tracing.contents import Contents
 from graph.tracing.fakes import tensors_in
 from graph.tracing.functions import surroundings
 from graph.tracing.recorder import Made, Recorder
-from graph.tree import Site, children, own_tensors
+from graph.tree import Site, children
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 _SIMPLE = frozenset(_PLAIN)
@@ -92,7 +92,9 @@ class Keys:
         places = [
             first.setdefault(id(tensor), len(first))
             for below in self.tree(module)
-            for _, tensor, _ in own_tensors(below)
+            for tensors in (below._parameters, below._buffers)
+            for tensor in (tensors.values() if tensors else ())
+            if tensor is not None
         ]
         return tuple(places) if len(first) < len(places) else ()
 
@@ -105,7 +107,7 @@ class Keys:
             if below in self.foreign:
                 continue
             try:
-                held = tuple(self.held(below)), tuple(self.objects_below(below))
+                held = tuple(self.held(below)), tuple(self.objects_below(below)) if below._modules else ()
                 self.foreign[below] = self.numbers.setdefault(held, len(self.numbers))
             except Unsayable:
                 self.foreign[below] = None

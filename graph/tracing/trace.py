@@ -11,7 +11,7 @@ import inspect
 import logging
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FunctionType
 from typing import Any, Literal
@@ -62,7 +62,13 @@ class Trace:
 
 
 def trace(
-    model: nn.Module, inputs: Inputs, *, real: bool = False, alike: Mapping[nn.Module, str] | None = None
+    model: nn.Module,
+    inputs: Inputs,
+    *,
+    real: bool = False,
+    alike: Mapping[nn.Module, str] | None = None,
+    spent: Container[nn.Module] = (),
+    places: Sequence[Site] | None = None,
 ) -> Trace:
     """Run `model` once on fakes of `inputs`, or with `real` on values, and record it.
 
@@ -76,28 +82,32 @@ def trace(
     computes everything, on clones of the weights, and holds every activation until its end. Any other
     exception ends the trace: what was seen until then comes with a Problem. So does one before the first
     call, such as inputs of which there are no fakes. `alike` are the structural hashes of the modules, if
-    known.
+    known. Modules that are `spent` are used up: on fakes they are run themselves, and are empty afterwards.
+    `places` are the sites of the model, if known.
     """
-    levels = max(site[0].count(".") for site in sites(model)) + 1
+    levels = max(site[0].count(".") for site in (sites(model) if places is None else places)) + 1
     casts, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
     def run() -> Trace:
         # Another thread would not know what this one casts.
         with torch.autocast("cpu", dtype) if casts else contextlib.nullcontext():
-            return _trace(
-                model, inputs, None if real else fake_mode(), structures(model) if alike is None else alike
-            )
+            known = structures(model) if alike is None else alike
+            return _trace(model, inputs, None if real else fake_mode(), known, spent)
 
     return with_room(levels, run)
 
 
 def _trace(
-    model: nn.Module, inputs: Inputs, mode: FakeTensorMode | None, alike: Mapping[nn.Module, str]
+    model: nn.Module,
+    inputs: Inputs,
+    mode: FakeTensorMode | None,
+    alike: Mapping[nn.Module, str],
+    spent: Container[nn.Module],
 ) -> Trace:
     with as_before(), uncompiled(), torch.inference_mode(False), torch.no_grad():
         try:
             tokens, unit = positions(inputs)
-            made = real_shell(model) if mode is None else fake_shell(model, mode)
+            made = real_shell(model) if mode is None else fake_shell(model, mode, spent)
             copied = made.model
             given = given_clone(inputs) if mode is None else given_fake(inputs, mode)
             args, kwargs = arguments(copied, given)
@@ -232,6 +242,7 @@ def _state(places: Sequence[Site]) -> dict[int, tuple[torch.Tensor, list[str]]]:
     """Parameters and buffers by id, with all their paths; the tensor is held so that the id stays."""
     found: dict[int, tuple[torch.Tensor, list[str]]] = {}
     for path, module, _, _ in places:
-        for name, tensor, _ in own_tensors(module):
-            found.setdefault(id(tensor), (tensor, []))[1].append(join(path, name))
+        if module._parameters or module._buffers:  # most have none
+            for name, tensor, _ in own_tensors(module):
+                found.setdefault(id(tensor), (tensor, []))[1].append(join(path, name))
     return found

@@ -17,7 +17,7 @@ from torch import nn
 import surgery
 from surgery import SurgeryError
 from surgery.aliases import Outside, refuse_aliases
-from surgery.edits import SetAttribute, SetModule, Site
+from surgery.edits import Arrange, SetAttribute, SetModule, Site
 from surgery.journal import Journal
 from surgery.registry import operation_named
 from surgery.runs import Live
@@ -261,3 +261,17 @@ def test_an_edit_after_which_more_is_held_is_noticed(edit: Any) -> None:
     part = [SetModule("blocks.0.0.up" if isinstance(edit, SetModule) else "blocks.0", nn.Sequential)]
     with pytest.raises(SurgeryError, match="held outside the module tree"):
         refuse_aliases(part, model, None, known)
+
+
+def test_so_is_one_in_a_list_that_was_put_in_another_order() -> None:
+    """The module that an edit then finds at a path is not the one that is there before."""
+    model = Holding(lambda blocks: None).eval()
+    known: Outside = {}
+    refuse_aliases([SetModule("blocks.0", nn.Sequential)], model, None, known)
+    edits = [Arrange("blocks", (1, 0, 2)), SetModule("blocks.0", replaced)]
+    refuse_aliases(edits, model, None, known)
+    site = Site(model, Journal(), Live())
+    for edit in edits:
+        edit.apply(site)
+    with pytest.raises(SurgeryError, match=r"held outside the module tree, in blocks\.0\.0\.mine"):
+        refuse_aliases([SetModule("blocks.0.0.up", nn.Sequential)], model, None, known)
