@@ -69,7 +69,7 @@ def test_first_cut(studio_page: Page, studio: Studio) -> None:
     page.get_by_role("button", name="Evaluate").click()
     report = page.locator(".ms-report")
     sentence = re.compile(
-        r"perplexity 2\.\d+ → \d+\.\d+, \+\d+\.\d+ ± 0\.\d+ \(95 % half-width of the paired change\), "
+        r"perplexity 2\.\d+ → \d+\.\d+, \+\d+\.\d+ ± \d+\.\d+ \(95 % half-width of the paired change\), "
         r"agreement \d+ %, 1\.51 M → 1\.21 M parameters"
     )
     expect(report).to_contain_text(sentence, timeout=SLOW)
