@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from inspect import signature
 from json import dumps, loads
 from pathlib import Path
 from typing import Annotated
@@ -167,9 +168,16 @@ def sweep(
     from surgery.evaluate import examples_at
     from surgery.show.progress import interruptible
 
+    fields = dict(_field(text) for text in field or ())
+    for name in signature(surgery.Session.sweep).parameters.keys() & fields:
+        raise surgery.SurgeryError(
+            "is no field of an operation but an option of the sweep", path=name, hint=f"`--{name}`"
+        )
+    for path in (json, script):  # a sweep is long: what stands in the way of its end is said before it
+        if path is not None and not path.parent.is_dir():
+            raise surgery.SurgeryError("there is no such folder", path=str(path.parent))
     session = surgery.open(model)
     examples = examples_at(data, session.opened) if data else None
-    fields = dict(_field(text) for text in field or ())
     with interruptible() as (progress, stop):
         report = session.sweep(
             operation,

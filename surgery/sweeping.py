@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from surgery.copies import settled
 from surgery.errors import SurgeryError
@@ -17,7 +18,6 @@ from surgery.evaluate.blocks import list_paths
 from surgery.evaluate.data.examples import Examples
 from surgery.evaluate.evaluator import Progress
 from surgery.evaluate.sweep import Sweep, SweepReport, candidates, paths_of
-from surgery.evaluate.tape.values import digest
 from surgery.journal import Journal
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation
@@ -63,7 +63,9 @@ def swept(
         return resolved, model
 
     bench = Bench(base, examples=examples, device=device)
-    identity = "" if resume is None else _identity(trial, bench, tasks)
+    identity = (
+        "" if resume is None else f"{_identity(trial, bench, tasks)} {'alone' if exact else 'together'}"
+    )
     blocks = None if exact else _shared_list(base, steps)
     sweep = Sweep(bench, steps, make, blocks=blocks, resume=resume, identity=identity)
     return sweep.run(budget_s, tasks, progress, stop)
@@ -82,6 +84,14 @@ def _identity(session: Session, bench: Bench, tasks: Asked) -> str:
     """What a sweep must share with another to go on from it."""
     if tasks is not None and any(callable(task) and not hasattr(task, "specs") for task in tasks):
         raise SurgeryError("a sweep by a function cannot be gone on with: nothing says that it is the same")
-    examples = [f"{name} {digest(value)}" for name, value in bench.examples.inputs.items()]
-    said = [session.fingerprint(), *examples, repr(tasks), str(bench.device)]
+    shown = bench.examples
+    held = {**shown.inputs, "labels": shown.labels, "counted": shown.counted, "documents": shown.documents}
+    examples = [f"{name} {_bytes(value)}" for name, value in held.items() if value is not None]
+    said = [session.fingerprint(), *examples, f"seed {shown.seed}", repr(tasks), str(bench.device)]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
+
+
+def _bytes(tensor: Tensor) -> str:
+    """Shape, dtype and a digest of the bytes of a tensor of any size, on the CPU."""
+    raw: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return f"{tuple(tensor.shape)} {tensor.dtype} {hashlib.blake2b(raw, digest_size=16).hexdigest()}"

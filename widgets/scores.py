@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log1p
+from math import isfinite, log1p
 from statistics import median
 
 from surgery.evaluate.figure import number
@@ -18,9 +18,11 @@ def colours(report: SweepReport | None) -> tuple[dict[str, str] | None, dict[str
         return None, None
     costs = report.scores
     low, high = min(costs.values()), max(costs.values())
-    above = {path: cost - low for path, cost in costs.items()}
+    known = [cost for cost in costs.values() if isfinite(cost)]
+    most = max(known, default=0.0)  # what costs without end has the colour of the dearest that is known
+    above = {path: min(cost, most) - min(low, most) for path, cost in costs.items()}
     middle = median(above.values())
-    if middle > 0 and high - low > FAR * middle:
+    if middle > 0 and max(above.values()) > FAR * middle:
         above = {path: log1p(cost / middle) for path, cost in above.items()}
     most = max(above.values()) or 1.0
     ends = [_said(report, cost) for cost in (low, high)]

@@ -27,6 +27,7 @@ from surgery.evaluate.subject import Subject, looked_at
 from surgery.evaluate.summary import summarised
 from surgery.evaluate.tape import Place, Tape
 from surgery.evaluate.tape.signature import place_of
+from surgery.evaluate.tape.tape import setting_now
 from surgery.evaluate.tape.values import Unsayable
 from surgery.evaluate.tasks.contract import Task
 from surgery.evaluate.tasks.register import tasks_of
@@ -197,9 +198,12 @@ class Bench:
 
 
 def _marks(model: nn.Module) -> Hashable | None:
-    """The memory and version of every tensor of a model; None where a tensor keeps no count of writes."""
+    """The memory and version of every tensor of a model, and what else its figures hang on; None where a
+    tensor keeps no count of writes.
+    """
     try:
-        return tuple(place_of(tensor) for tensor in (*model.parameters(), *model.buffers()))
+        tensors = (*model.parameters(), *model.buffers())
+        return (setting_now(), *(place_of(tensor) for tensor in tensors))
     except Unsayable:
         return None
 

@@ -166,3 +166,22 @@ def test_bad_arguments_exit_with_two(command: Command, arguments: tuple[str, ...
     done = command(*arguments)
     assert done.returncode == 2
     assert done.stderr.startswith("surgery: ") and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["--field", "of=2"], "an option of the sweep"),
+        (["--json", "none/found.json"], "no such folder"),
+        (["--script", "none/best.json"], "no such folder"),
+    ],
+)
+def test_a_sweep_says_what_stands_in_its_way_before_it_begins(
+    options: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One sentence, exit status 2."""
+    monkeypatch.setattr(sys, "argv", ["surgery", "sweep", "demo", "remove", "model.layers[*]", *options])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err

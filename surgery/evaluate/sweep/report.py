@@ -33,9 +33,17 @@ class Row:
 
     def cost(self, name: str) -> float:
         """How much worse `name` is after the edit, in its unit; KeyError for one that was not measured."""
+        figure = self._figure(name)
+        return -figure.difference if figure.better == "higher" else figure.difference
+
+    def value(self, name: str) -> float:
+        """What `name` is after the edit, in its unit; KeyError for one that was not measured."""
+        return self._figure(name).after
+
+    def _figure(self, name: str) -> Figure:
         for figure in self.figures:
             if name in (figure.name, figure.task):
-                return -figure.difference if figure.better == "higher" else figure.difference
+                return figure
         raise KeyError(name)
 
 
@@ -76,10 +84,10 @@ class SweepReport:
     def ranks(self) -> tuple[int, ...]:
         """The rank of each measured row, from 1; what can't be told apart shares one."""
         found: list[int] = []
-        costs = [row.cost(self.by) for row in self.measured]
-        scale = max(map(abs, costs), default=0.0)
-        for place, cost in enumerate(costs):
-            apart = place == 0 or abs(cost - costs[place - 1]) > TOLD_APART * scale
+        costs = [(row.cost(self.by), abs(row.value(self.by))) for row in self.measured]
+        for place, (cost, value) in enumerate(costs):
+            before, other = costs[place - 1]
+            apart = cost != before and not abs(cost - before) <= TOLD_APART * min(value, other)
             found.append(place + 1 if apart or not found else found[-1])
         return tuple(found)
 

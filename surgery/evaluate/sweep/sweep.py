@@ -111,6 +111,8 @@ class Sweep:
 
     def _kept(self) -> tuple[dict[str, Row], int | None]:
         """The rows of an earlier run that was stopped, and its number of batches."""
+        if self.resume is not None and not self.resume.parent.is_dir():
+            raise SurgeryError("there is no such folder", path=str(self.resume.parent))
         if self.resume is None or not self.resume.exists():
             return {}, None
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,12 +14,15 @@ from surgery.errors import SurgeryError
 from surgery.evaluate.answer import Answer, Wants
 from surgery.evaluate.bench import Bench
 from surgery.evaluate.data.examples import Batch
+from surgery.evaluate.device import free_memory, is_out_of_memory
 from surgery.evaluate.measure import Meter, Sums
 from surgery.evaluate.running import Runner
 from surgery.evaluate.sweep.lanes import Lane, kinship, lane
 from surgery.evaluate.sweep.report import TOLD_APART, Row
 from surgery.evaluate.sweep.wave import NoWave, Wave, ending_with
 from surgery.evaluate.tape import Place
+from surgery.evaluate.tape.signature import place_of
+from surgery.evaluate.tape.values import Unsayable, digest
 from surgery.operation import Operation
 
 GROUP = 32
@@ -92,10 +95,11 @@ class Sweeper:
         base = _items(meter.original.model, self.blocks)
         if base is None or not meter.reads_logits_alone:
             return
-        kin = kinship(base)
+        kin, beside = kinship(base), _beside(meter.original.model, self.blocks)
         for item in candidates:
             blocks = _items(item.runner.model, self.blocks)
-            if blocks:
+            # What stands before the blocks runs for the base alone, and a probe sees it on a few tokens only.
+            if blocks and beside is not None and _beside(item.runner.model, self.blocks) == beside:
                 item.blocks, item.lane = blocks, lane(kin, blocks)
         laid = [item for item in candidates if item.lane is not None]
         batch = self.bench.batch((0, min(_PROBED, len(self.bench.examples))))
@@ -140,7 +144,13 @@ class Sweeper:
         hidden: dict[Candidate, Tensor] = {}
         blocks = _items(meter.original.model, self.blocks)
         if laid and blocks is not None:
-            hidden = dict(zip(laid, self._wave(blocks, laid, batch, place, meter), strict=True))
+            try:
+                hidden = dict(zip(laid, self._wave(blocks, laid, batch, place, meter), strict=True))
+            except (NoWave, RuntimeError, SurgeryError):  # it fitted the probe, and does not fit this batch
+                for item in laid:
+                    item.lane = None
+                    item.runner.join(self.bench.tape)
+                free_memory(self.bench.device)
         for item in candidates:
             meter.check()
             ending: AbstractContextManager[None] = nullcontext()
@@ -151,6 +161,12 @@ class Sweeper:
                     item.batches.append(replace(item.meter, original=base).measured(batch, place))
             except SurgeryError as error:
                 item.refused = str(error)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.bench.tape.give_way()
+                free_memory(self.bench.device)
+                item.refused = f"a batch of {len(batch)} does not fit into the memory of {self.bench.device}"
 
     def _row(self, item: Candidate) -> Row:
         shared = item.lane is not None
@@ -206,6 +222,16 @@ def _items(model: nn.Module, path: str | None) -> list[nn.Module] | None:
         return None
     items = list(found) if isinstance(found, nn.ModuleList | nn.Sequential) else []
     return items or None
+
+
+def _beside(model: nn.Module, path: str | None) -> dict[str, Hashable] | None:
+    """The tensors outside the list at `path` by name, to be compared; None where one can't be."""
+    try:
+        places = {name: place_of(tensor) for name, tensor in model.named_parameters()}
+        values = {name: digest(tensor) for name, tensor in model.named_buffers()}
+    except Unsayable:
+        return None
+    return {name: said for name, said in (places | values).items() if not name.startswith(f"{path}.")}
 
 
 def _parameters(model: nn.Module) -> int:

@@ -28,6 +28,7 @@ class _Notes(local):
 
 
 _notes = _Notes()
+_MISSING = ("no such field",)
 
 
 def watch(config: Any) -> None:
@@ -58,7 +59,9 @@ def field(config: Any, name: str) -> Hashable | None:
     """What field `name` of a config says now; None where that can't be said."""
     with noting({}):
         try:
-            return said(getattr(config, name, None), _inner_config)
+            return said(getattr(config, name), _inner_config)
+        except AttributeError:
+            return _MISSING
         except Unsayable:
             return None
 
@@ -70,7 +73,12 @@ def _inner_config(value: Any) -> Hashable | None:
 @cache
 def _watched(kind: Any) -> type:
     def read(self: Any, name: str) -> Any:
-        value = kind.__getattribute__(self, name)
+        try:
+            value = kind.__getattribute__(self, name)
+        except AttributeError:
+            if _notes.open and not name.startswith("__"):
+                _notes.open[-1].setdefault((id(self), name), _MISSING)
+            raise
         if _notes.open and not callable(value) and (name == "__dict__" or not name.startswith("__")):
             reads, key = _notes.open[-1], (id(self), name)
             if key not in reads:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from surgery.evaluate.tape.configs import Reads, noting
 from surgery.evaluate.tape.store import Entry
-from surgery.evaluate.tape.values import Unsayable, said
+from surgery.evaluate.tape.values import Unsayable, said, same_bits
 
 if TYPE_CHECKING:
     from surgery.evaluate.tape.block import Block
@@ -49,28 +49,28 @@ class Run:
 
     def call(self, block: Block, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the block gives for these arguments, from the tape or computed."""
-        if self.inside or block.signature is None:
-            self.tape.ran[block] = None
+        if self.inside or block.signature is None or _is_captured():
+            self.tape.met[block] = None
             return block.forward(*args, **kwargs)
         given: list[Tensor] = []
         try:
             arguments = (self._said(args, given), self._said(kwargs, given))
         except Unsayable:
-            self.tape.ran[block] = None
+            self.tape.met[block] = None
             return block.forward(*args, **kwargs)
         key = (self.place, block.number, arguments)
         entry = self.tape.store.find(key, block.says)
+        if entry is not None and entry.outputs is not None and _is_written(entry, entry.outputs):
+            self.tape.store.drop(entry)
         if entry is not None and entry.outputs is not None:
             return self._replay(block, entry)
-        self.tape.ran[block] = None
+        self.tape.met[block] = None
         return self._record(block, key, entry, given, args, kwargs)
 
     def finish(self) -> None:
         """Keeps what was recorded, if the forward left it as it was."""
         drew = self._chance != _state_of_chance(self.tape.device)
-        for entry, outputs in self.replayed:
-            if not entry.on_host and _versions(outputs) != entry.versions:
-                self.tape.store.drop(entry)
+        self._drop_written()
         for made in self.recorded:
             if drew or _versions(made.outputs) != made.versions or not self.tape.proved(made.block):
                 self.tape.store.remove(made.key, made.entry)
@@ -78,9 +78,15 @@ class Run:
                 self.tape.store.keep(made.entry, made.outputs, made.cost)
 
     def abandon(self) -> None:
-        """The forward failed: nothing of it is kept."""
+        """The forward failed: nothing of it is kept, nor what it wrote into."""
+        self._drop_written()
         for made in self.recorded:
             self.tape.store.remove(made.key, made.entry)
+
+    def _drop_written(self) -> None:
+        for entry, outputs in self.replayed:
+            if _is_written(entry, outputs):
+                self.tape.store.drop(entry)
 
     def _replay(self, block: Block, entry: Entry) -> Any:
         assert entry.outputs is not None
@@ -89,6 +95,7 @@ class Run:
             outputs = tuple(tensor.to(self.tape.device, non_blocking=True) for tensor in outputs)
         self.replayed.append((entry, outputs))
         self.tape.replays.add(block.number)
+        self.tape.met[block] = None
         self._note(outputs, entry.token)
         return _rebuilt(entry.shape, outputs)
 
@@ -101,7 +108,7 @@ class Run:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        versions, reads = _versions(given), Reads()
+        versions, reads, held = _versions(given), Reads(), _held((args, kwargs))
         copies = None if block.number in self.tape.trusted else [tensor.clone() for tensor in given]
         began = time.perf_counter()
         self.inside = True
@@ -118,10 +125,10 @@ class Run:
         except Unsayable:
             return out
         untouched = _versions(given) == versions
-        if copies is not None and untouched and not all(map(torch.equal, copies, given)):
+        if copies is not None and untouched and not all(map(same_bits, copies, given)):
             self._spoilt(given)
             untouched = False
-        if not untouched or not _apart(outputs, given, block):
+        if not untouched or held != _held((args, kwargs)) or not _apart(outputs, given, block):
             return out
         if entry is None:
             twin = self._twin(block, outputs)
@@ -198,6 +205,25 @@ def _taken_apart(value: Any, tensors: list[Tensor]) -> Any:
     raise Unsayable(kind.__name__)
 
 
+def _is_written(entry: Entry, outputs: tuple[Tensor, ...]) -> bool:
+    """Whether somebody wrote into what is kept of an entry."""
+    return not entry.on_host and _versions(outputs) != entry.versions
+
+
+def _is_captured() -> bool:
+    """Whether transformers collects what modules inside blocks give, such as logits of routers, by hooks."""
+    capturing = sys.modules.get("transformers.utils.output_capturing")
+    collector = getattr(capturing, "_active_collector", None)
+    return collector is not None and bool(collector.get())
+
+
+def _held(value: Any) -> Hashable:
+    """What lists and dictionaries among arguments hold, object by object: a block may write into them."""
+    if isinstance(value, dict):
+        return tuple((key, _held(item)) for key, item in value.items())
+    return tuple(map(_held, value)) if isinstance(value, tuple | list) else id(value)
+
+
 def _rebuilt(shape: Any, tensors: tuple[Tensor, ...]) -> Any:
     if shape is None:
         return None
@@ -226,7 +252,7 @@ def _apart(outputs: list[Tensor], given: list[Tensor], block: Block) -> bool:
 
 def _same(one: Tensor, two: Tensor) -> bool:
     alike = one.shape == two.shape and one.dtype == two.dtype and one.stride() == two.stride()
-    return alike and one.device == two.device and torch.equal(one, two)
+    return alike and one.device == two.device and same_bits(one, two)
 
 
 def _state_of_chance(device: torch.device) -> Hashable:

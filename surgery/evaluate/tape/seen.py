@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from surgery.evaluate.tape.signature import place_of
-from surgery.evaluate.tape.values import Unsayable
+from surgery.evaluate.tape.values import Unsayable, same_bits
 
 _ALIKE = 64
 """Of tensors that differ in their values alone, so many are told apart at one place."""
@@ -34,9 +34,9 @@ class Seen:
         kind = (place, tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device)
         alike = self._seen.setdefault(kind, [])
         # What was written into since stands for nothing any more.
-        alike[:] = [item for item in alike if item[0]._version == item[1]]
+        self._leave_out(alike, {id(known) for known, version, _ in alike if known._version != version})
         for known, _, token in alike:
-            if known is tensor or torch.equal(known, tensor):
+            if known is tensor or same_bits(known, tensor):
                 return (token, 0)
         size_bytes = tensor.untyped_storage().nbytes()
         if len(alike) >= _ALIKE or self.used_bytes + size_bytes > self.limit_bytes:
@@ -49,6 +49,12 @@ class Seen:
         """These were written into past their version counters: they stand for nothing any more."""
         gone = {id(tensor) for tensor in tensors}
         for alike in self._seen.values():
+            self._leave_out(alike, gone)
+
+    def _leave_out(self, alike: list[tuple[Tensor, int, int]], gone: set[int]) -> None:
+        left = [item for item in alike if id(item[0]) in gone]
+        if left:
+            self.used_bytes -= sum(known.untyped_storage().nbytes() for known, _, _ in left)
             alike[:] = [item for item in alike if id(item[0]) not in gone]
 
     def clear(self) -> None:

@@ -67,6 +67,7 @@ class Store:
 
     def keep(self, entry: Entry, outputs: tuple[Tensor, ...], cost: float) -> None:
         """Keeps the outputs of an entry if there is room, or is what they are worth."""
+        self.drop(entry)  # a call with the same arguments may have been recorded twice in a forward
         storages = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in outputs}
         entry.size_bytes, entry.cost = sum(storages.values()), cost
         if self._made_room(entry):

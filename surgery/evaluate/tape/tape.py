@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,6 +19,7 @@ from surgery.evaluate.tape.store import Entry, Store, host_copy
 
 LIMIT_BYTES = 2_000_000_000
 _STRIKES = 2
+_KINDS = ("cpu", "cuda")
 
 
 class Tape:
@@ -37,8 +39,8 @@ class Tape:
         self.is_off = False
         self.trusted: set[int] = set()
         self.replays: set[int] = set()
-        """The numbers of what was replayed in this evaluation, and the blocks that ran."""
-        self.ran: dict[Block, None] = {}
+        """The numbers of what was replayed in this evaluation, and the blocks that ran or were replayed."""
+        self.met: dict[Block, None] = {}
         self.last: dict[tuple[Place, str], Entry] = {}
         self._tokens, self._fresh = count(), count()
         self.values = Seen(limit_bytes // 4, self.new_token)
@@ -77,14 +79,15 @@ class Tape:
     def release(self, blocks: list[Block]) -> None:
         """Gives the blocks their forwards back, so that nothing holds their model."""
         for block in blocks:
+            self.met.pop(block, None)
             block.module.__dict__.pop("forward", None)
 
     def begin(self) -> None:
         """An evaluation begins. Forgets what nobody can ask for again, and all if bits are made otherwise."""
         self.store.begin()
         self.replays.clear()
-        self.ran.clear()
-        setting = _setting()
+        self.met.clear()
+        setting = setting_now()
         if setting != self._setting:
             self.forget()
             self._setting = setting
@@ -115,7 +118,7 @@ class Tape:
     @contextmanager
     def over(self, place: Place) -> Iterator[None]:
         """Within, forwards of threaded models on the batch at `place` go over the tape."""
-        if self.is_off:
+        if self.is_off or any(_global_hooks()):
             yield
             return
         self.run = run = Run(self, place)
@@ -143,14 +146,16 @@ class Tape:
         return False
 
     def held(self) -> bool:
-        """Whether no block wrote into itself in this evaluation after it had been trusted and replayed.
+        """Whether no block that was trusted and replayed was written into in this evaluation, by itself or by
+        its parents. Lets go of the blocks.
 
         If not, what was computed with the tape is to be computed again without.
         """
         if self.is_off:
             return True
         right = True
-        for block in self.ran:
+        met, self.met = list(self.met), {}
+        for block in met:
             if block.number in self.trusted and not block.is_as_signed():
                 right = right and block.number not in self.replays
                 self._strike(block)
@@ -168,15 +173,23 @@ class Tape:
             block.sign()
 
 
-def _setting() -> Hashable:
+def setting_now() -> Hashable:
     """What changes the bits of a forward without being seen in the model or its arguments."""
     cuda = torch.backends.cuda
     return (
+        _global_hooks(),
         torch.get_num_threads(),
         torch.get_default_dtype(),
         torch.get_float32_matmul_precision(),
         torch.are_deterministic_algorithms_enabled(),
         torch.backends.mkldnn.enabled,
         torch.backends.cudnn.benchmark,
+        tuple((kind, torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in _KINDS),
         (cuda.flash_sdp_enabled(), cuda.mem_efficient_sdp_enabled(), cuda.math_sdp_enabled()),
     )
+
+
+def _global_hooks() -> tuple[tuple[int, ...], ...]:
+    """The numbers of hooks that every module there is has: they may change what blocks give."""
+    own: Any = nn.modules.module
+    return tuple(own._global_forward_hooks), tuple(own._global_forward_pre_hooks)

@@ -33,6 +33,10 @@ _DIGESTED_BYTES = 64_000_000
 Known = Callable[[Any], Hashable | None]
 
 
+class _Plain:
+    """As large as an object is that keeps all it has in its `__dict__`."""
+
+
 class Unsayable(Exception):
     """A value that a forward may read and that cannot be compared."""
 
@@ -87,7 +91,9 @@ def digest(tensor: Tensor) -> Hashable:
         raise Unsayable(type(tensor).__name__)
     if tensor.is_meta or tensor.numel() * tensor.element_size() > _DIGESTED_BYTES:
         raise Unsayable("a large tensor")
-    raw: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    raw: Any = (
+        tensor.detach().resolve_conj().resolve_neg().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    )
     place = (tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device)
     return ("tensor", *place, hashlib.blake2b(raw, digest_size=16).digest())
 
@@ -104,8 +110,25 @@ def _function(value: types.FunctionType, inner: Callable[[Any], Hashable]) -> tu
 
 
 def _is_python(kind: type) -> bool:
-    """Whether all that an object of this class holds lies in its `__dict__`."""
+    """Whether all that an object of this class holds lies in its `__dict__`: none of it in slots or in C."""
+    if kind.__basicsize__ > _Plain.__basicsize__ or kind.__itemsize__:
+        return False  # such as random.Random, whose state no attribute shows
     return all(
         base is object or (base.__module__ != "builtins" and not base.__dict__.get("__slots__"))
         for base in kind.__mro__
     )
+
+
+def same_bits(one: Tensor, two: Tensor) -> bool:
+    """Whether two tensors of one shape and dtype are equal bit for bit: −0.0 is not 0.0, NaN is itself."""
+    return torch.equal(_bits(one), _bits(two))
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    if tensor.is_complex():
+        tensor = torch.view_as_real(tensor.resolve_conj())
+    kind = _WHOLE.get(tensor.element_size()) if tensor.is_floating_point() else None
+    return tensor if kind is None else tensor.resolve_neg().view(kind)
+
+
+_WHOLE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
