@@ -165,7 +165,7 @@ def sweep(
 ) -> None:
     """Try an edit at every selected place and say what each costs, best first. Ctrl-C shows what is known."""
     import surgery
-    from surgery.evaluate import examples_at
+    from surgery.evaluate import Stopped, examples_at
     from surgery.show.progress import interruptible
 
     fields = dict(_field(text) for text in field or ())
@@ -178,22 +178,26 @@ def sweep(
             raise surgery.SurgeryError("there is no such folder", path=str(path.parent))
     session = surgery.open(model)
     examples = examples_at(data, session.opened) if data else None
-    with interruptible() as (progress, stop):
-        report = session.sweep(
-            operation,
-            select,
-            of=of,
-            each=each,
-            budget_s=budget,
-            examples=examples,
-            device=device,
-            tasks=task,
-            exact=exact,
-            resume=resume,
-            progress=progress,
-            stop=stop,
-            **fields,
-        )
+    try:
+        with interruptible() as (progress, stop):
+            report = session.sweep(
+                operation,
+                select,
+                of=of,
+                each=each,
+                budget_s=budget,
+                examples=examples,
+                device=device,
+                tasks=task,
+                exact=exact,
+                resume=resume,
+                progress=progress,
+                stop=stop,
+                **fields,
+            )
+    except Stopped:
+        print("surgery: stopped before anything was measured", file=sys.stderr)
+        raise typer.Exit(130) from None
     print(report)
     if json:
         json.write_text(dumps(report.to_dict(), indent=1), encoding="utf-8")

@@ -15,7 +15,7 @@ import pytest
 import surgery
 from surgery.cli import main
 from surgery.demo import DECODER
-from surgery.evaluate import Report
+from surgery.evaluate import Report, Stopped
 
 
 @dataclass(frozen=True)
@@ -185,3 +185,31 @@ def test_a_sweep_says_what_stands_in_its_way_before_it_begins(
         main()
     assert stopped.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_sweep_writes_its_results_and_the_best_edits(command: Command, tmp_path: Path) -> None:
+    """The table on the screen, JSON beside it, and a script that replays."""
+    found, best = tmp_path / "found.json", tmp_path / "best.surgery.json"
+    arguments = ("sweep", "demo-vit", "remove", "vit.layers[3:6]", "--budget", "0", "--task", "accuracy")
+    done = command(*arguments, "--json", found, "--script", best, "--best", "2")
+    assert done.returncode == 0 and "rank" in done.stdout and "accuracy" in done.stdout
+    assert len(json.loads(found.read_text())["rows"]) == 3
+    assert len(surgery.replay(best).model.vit.layers) == 4  # type: ignore[union-attr]
+
+
+def test_a_sweep_that_is_stopped_at_once_says_so(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit status 130, as a shell has it, and no traceback."""
+
+    def stopped(*_: object, **__: object) -> None:
+        raise Stopped("the evaluation was stopped")
+
+    monkeypatch.setattr(surgery.Session, "sweep", stopped)
+    done = command("sweep", "demo-vit", "remove", "vit.layers[*]")
+    assert (done.returncode, done.stderr) == (130, "surgery: stopped before anything was measured\n")
+
+
+def test_speed_prints_a_report(command: Command) -> None:
+    """Of a classifier, a forward, with memory and size."""
+    done = command("speed", "demo-vit", "--budget", "0", "--device", "cpu")
+    assert done.returncode == 0
+    assert "forward" in done.stdout and "peak memory" in done.stdout

@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+ROUNDS = 16
+"""Evaluations after which a call that none of them met is forgotten."""
+
 Reads = tuple[tuple[int, str, Hashable], ...]
 """What a call read of the block's configs: number of the config, field, what it said."""
 
@@ -76,8 +79,19 @@ class Store:
             self._take(entry, tuple(map(self.to_host, outputs)), on_host=True)
 
     def begin(self) -> None:
-        """A new evaluation begins: what it does not use goes first."""
+        """A new evaluation begins: what it does not use goes first.
+
+        Calls without outputs that none of the last ROUNDS evaluations met are forgotten: they add up.
+        """
         self.round += 1
+        if self.round % ROUNDS:
+            return
+        for key, entries in list(self._entries.items()):
+            left = [e for e in entries if e.outputs is not None or e.used > self.round - ROUNDS]
+            if left:
+                self._entries[key] = left
+            else:
+                del self._entries[key]
 
     def drop(self, entry: Entry) -> None:
         """Gives back the memory of an entry; its token stays."""

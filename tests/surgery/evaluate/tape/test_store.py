@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from surgery.evaluate.tape.store import Entry, Store
+from surgery.evaluate.tape.store import ROUNDS, Entry, Store
 from tests.surgery.evaluate.conftest import decoder, tokens
 from tests.surgery.evaluate.tape.forwards import changed, equal, full, tape, taped
 
@@ -81,6 +81,17 @@ def test_outputs_on_the_host_are_brought_back() -> None:
     edited = changed(model, "model.layers.3.mlp.up_proj.weight")
     assert equal(full(edited, asked), taped(over, edited, asked))
     assert len(over.replays) == 5
+
+
+def test_calls_that_nobody_meets_any_more_are_forgotten() -> None:
+    """Those whose outputs had no room: else they would add up over a day of evaluations."""
+    store = Store(100)
+    kept_one, left_out = kept(store, (100, 5.0), (100, 1.0))
+    assert left_out.outputs is None
+    for _ in range(2 * ROUNDS):
+        store.begin()
+    assert store.find(0, lambda *_: None) is kept_one
+    assert store.find(1, lambda *_: None) is None
 
 
 def test_weights_that_are_gone_take_their_records_along() -> None:
