@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from surgery.errors import SurgeryError
 from surgery.evaluate.data.examples import Batch
-from surgery.evaluate.data.vocabulary import setting
+from surgery.evaluate.data.vocabulary import positions
 
 
 def continued(model: nn.Module, batch: Batch, tokens: int) -> Tensor:
@@ -58,5 +58,5 @@ def prompts(batch: Batch, room: int | None) -> tuple[Tensor, Tensor]:
 
 
 def _room(model: nn.Module, tokens: int) -> int | None:
-    positions = setting(model, "max_position_embeddings")
-    return None if positions is None else max(1, positions - tokens)
+    room = positions(model)
+    return None if room is None else max(1, room - tokens)

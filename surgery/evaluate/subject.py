@@ -10,7 +10,7 @@ from torch import nn
 from surgery.errors import SurgeryError
 from surgery.evaluate.answer import Wants
 from surgery.evaluate.data.examples import IDS, MASK, Batch, Examples
-from surgery.evaluate.data.vocabulary import setting, vocabulary_size
+from surgery.evaluate.data.vocabulary import positions, vocabulary_size
 from surgery.evaluate.running import Runner
 
 _COMPARED = 16
@@ -56,7 +56,7 @@ class Subject:
     @property
     def room(self) -> int | None:
         """How many positions the model has; None where its config does not say."""
-        return setting(self.model, "max_position_embeddings")
+        return positions(self.model)
 
 
 def looked_at(runner: Runner, examples: Examples) -> Subject:
@@ -124,7 +124,7 @@ def _check_tokens(model: nn.Module, examples: Examples) -> None:
             expected=f"tokens below {vocabulary}",
             hint="the tokenizer that belongs to the model",
         )
-    room = setting(model, "max_position_embeddings")
+    room = positions(model)
     if room is not None and ids.shape[1] > room:
         raise SurgeryError(
             "a window is longer than the model has positions",

@@ -20,6 +20,19 @@ def vocabulary_size(model: nn.Module) -> int | None:
     return setting(model, "vocab_size")
 
 
+def positions(model: nn.Module) -> int | None:
+    """The longest window that the model takes, None where nothing says so.
+
+    RoBERTa and its kin number positions from behind the padding token: so many fewer are left.
+    """
+    said = setting(model, "max_position_embeddings")
+    if said is None:
+        return None
+    learned = [getattr(module, "position_embeddings", None) for module in model.modules()]
+    behind = [table.padding_idx for table in learned if isinstance(table, nn.Embedding)]
+    return said - max([0, *(padding + 1 for padding in behind if padding is not None)])
+
+
 def class_names(model: nn.Module) -> dict[int, str] | None:
     """What the config calls its classes, by number; None where it has no names but `LABEL_0`."""
     found = getattr(getattr(model, "config", None), "id2label", None)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from surgery.errors import SurgeryError
 from surgery.evaluate.data.examples import IDS, MASK, Examples, nothing
-from surgery.evaluate.data.vocabulary import setting
+from surgery.evaluate.data.vocabulary import positions
 
 WINDOW = 256
 """Tokens per window unless the model takes fewer."""
@@ -19,7 +19,7 @@ WINDOW = 256
 
 def window_for(model: nn.Module, window: int = WINDOW) -> int:
     """`window`, or the positions that the model has, if they are fewer."""
-    return min(window, setting(model, "max_position_embeddings") or window)
+    return min(window, positions(model) or window)
 
 
 def text_files(

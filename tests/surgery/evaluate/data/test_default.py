@@ -9,8 +9,10 @@ from surgery.demo.digits import digits
 from surgery.demo.text import topics
 from surgery.errors import SurgeryError
 from surgery.evaluate import default_examples, demo_text, noise_like
+from surgery.evaluate.data.vocabulary import positions
 from tests.surgery.evaluate.data.test_windows import Words
 from tests.zoo import clip, detr, whisper
+from tests.zoo.families import ENCODERS
 
 
 class Configured(nn.Module):
@@ -91,3 +93,15 @@ def test_foreign_tokenizer() -> None:
     """A tokenizer with tokens the model does not have is refused."""
     with pytest.raises(SurgeryError, match="the tokenizer does not belong to this model; got token"):
         default_examples(Configured(vocab_size=300), Words())
+
+
+def test_positions_behind_the_padding_token() -> None:
+    """RoBERTa numbers them from there: the longest window that runs is so much shorter."""
+    model, _ = ENCODERS["roberta"]()
+    room = positions(model)
+    assert room is not None and room == model.config.max_position_embeddings - model.config.pad_token_id - 1
+    text = torch.full((1, room), 5)
+    assert model(input_ids=text).logits.shape[1] == room
+    with pytest.raises((IndexError, RuntimeError)):
+        model(input_ids=torch.full((1, room + 1), 5))
+    assert default_examples(model).inputs["input_ids"].shape[1] <= room
