@@ -27,6 +27,8 @@ from surgery.operation import Operation
 
 GROUP = 32
 """Candidates that are there at a time, each with module objects of its own."""
+FILLS_CPU = 1024
+"""Positions in a batch from which on candidates on a CPU run over the tape, one after another."""
 _PROBED = 2
 """Examples that a candidate runs both ways before it may share a pass."""
 _PROBED_PLACES = 64
@@ -109,9 +111,15 @@ class Sweeper:
             for item in laid:
                 item.lane = None
             return
+        fills = bool(hidden) and self._fills(hidden[0])
         for item, state in zip(laid, hidden, strict=True):
-            if not self._proved(item, state, batch):
+            if fills or not self._proved(item, state, batch):
                 item.lane = None
+
+    def _fills(self, hidden: Tensor) -> bool:
+        """Whether a batch of one candidate keeps a processor busy: more rows make it no quicker then."""
+        positions = self.bench.batch_size * hidden.shape[1:-1].numel()
+        return self.bench.device.type == "cpu" and positions >= FILLS_CPU
 
     def _wave(
         self, base: list[nn.Module], laid: list[Candidate], batch: Batch, place: Place | None, meter: Meter

@@ -146,6 +146,17 @@ def test_blocks_with_something_between_them_run_one_after_another() -> None:
     assert all(row.refused for row in found.rows[len(found.measured) :])
 
 
+def test_batches_that_fill_a_processor_are_not_made_larger(
+    session: surgery.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The candidates run one after another over the tape, and cost what they cost together."""
+    shared = session.sweep("remove", "model.layers[*]", examples=EXAMPLES, budget_s=0, device="cpu")
+    monkeypatch.setattr("surgery.evaluate.sweep.sweeper.FILLS_CPU", 8 * 16)
+    alone = session.sweep("remove", "model.layers[*]", examples=EXAMPLES, budget_s=0, device="cpu")
+    assert all(row.shared for row in shared) and not any(row.shared for row in alone)
+    assert [row.figures for row in alone] == [row.figures for row in shared]
+
+
 def test_ranks_and_scores(session: surgery.Session) -> None:
     """What cannot be told apart shares a rank; a path has the least cost that was found at it."""
     found = session.sweep("sparsify", "model.layers[*]", examples=EXAMPLES, budget_s=0, ratio=0.01)
