@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from surgery.copies import settled
 from surgery.errors import SurgeryError
@@ -18,6 +17,7 @@ from surgery.evaluate.blocks import list_paths
 from surgery.evaluate.data.examples import Examples
 from surgery.evaluate.evaluator import Progress
 from surgery.evaluate.sweep import Sweep, SweepReport, candidates, paths_of
+from surgery.fingerprint import tensor_digest
 from surgery.journal import Journal
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation
@@ -86,12 +86,6 @@ def _identity(session: Session, bench: Bench, tasks: Asked) -> str:
         raise SurgeryError("a sweep by a function cannot be gone on with: nothing says that it is the same")
     shown = bench.examples
     held = {**shown.inputs, "labels": shown.labels, "counted": shown.counted, "documents": shown.documents}
-    examples = [f"{name} {_bytes(value)}" for name, value in held.items() if value is not None]
+    examples = [f"{name} {tensor_digest(value)}" for name, value in held.items() if value is not None]
     said = [session.fingerprint(), *examples, f"seed {shown.seed}", repr(tasks), str(bench.device)]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()
-
-
-def _bytes(tensor: Tensor) -> str:
-    """Shape, dtype and a digest of the bytes of a tensor of any size, on the CPU."""
-    raw: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return f"{tuple(tensor.shape)} {tensor.dtype} {hashlib.blake2b(raw, digest_size=16).hexdigest()}"

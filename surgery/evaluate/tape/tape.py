@@ -39,8 +39,9 @@ class Tape:
         self.is_off = False
         self.trusted: set[int] = set()
         self.replays: set[int] = set()
-        """The numbers of what was replayed in this evaluation, and the blocks that ran or were replayed."""
+        """The numbers of what was replayed in this evaluation."""
         self.met: dict[Block, None] = {}
+        """The blocks that ran or were replayed in it."""
         self.last: dict[tuple[Place, str], Entry] = {}
         self._tokens, self._fresh = count(), count()
         self.values = Seen(limit_bytes // 4, self.new_token)
