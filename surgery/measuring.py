@@ -83,18 +83,23 @@ class Measuring(ABC):
 
         It is kept while examples and device stay the same, so that its baseline is measured once.
         """
-        from surgery.evaluate import Evaluator, default_examples
+        from surgery.evaluate import Evaluator
 
         if self.is_skeleton:
             raise SurgeryError("a model opened without weights cannot be evaluated")
         if self._evaluator is None or self._evaluator_for != (id(examples), device):
-            opened = self.opened
-            chosen = examples or default_examples(
-                opened.model, opened.tokenizer, inputs=opened.inputs, held_out=opened.held_out
-            )
-            self._evaluator = Evaluator(opened.model, examples=chosen, device=device)
+            self._evaluator = Evaluator(self.opened.model, examples=self._shown(examples), device=device)
             self._evaluator_for = (id(examples), device)
         return self._evaluator
+
+    def _shown(self, examples: Examples | None) -> Examples:
+        """What the model is shown: these, or what is at hand for a model of its kind."""
+        from surgery.evaluate import default_examples
+
+        opened = self.opened
+        return examples or default_examples(
+            opened.model, opened.tokenizer, inputs=opened.inputs, held_out=opened.held_out
+        )
 
     def evaluate(
         self,
@@ -142,6 +147,9 @@ class Measuring(ABC):
         allow, two batches at the least. Candidates share a pass where a probe proves that right; `exact`
         runs each by itself. `resume` names a file from which a sweep that was stopped goes on. Raises
         SurgeryError where there is nothing to sweep or to measure. The studio colours its blocks by the last.
+
+        Of a model opened with `skeleton=True` from a folder that holds its weights, these are read while they
+        are needed, once for all candidates: it may be larger than the memory.
         """
         from surgery.sweeping import swept
 
@@ -152,7 +160,7 @@ class Measuring(ABC):
             select,
             of=of,
             each=each,
-            examples=self.evaluator(examples, device).examples,
+            examples=self._shown(examples) if self.is_skeleton else self.evaluator(examples, device).examples,
             device=device,
             budget_s=budget_s,
             tasks=tasks,

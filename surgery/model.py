@@ -240,12 +240,13 @@ def _sites(held: Iterable[tuple[str, Mapping[str, torch.Tensor | None]]]) -> dic
 def private_shell(
     model: nn.Module,
     parameter: Callable[[nn.Parameter], nn.Parameter] | None = None,
+    buffer: Callable[[torch.Tensor], torch.Tensor] | None = None,
     *,
     private_config: bool = True,
 ) -> nn.Module:
     """A structural shell (see `graph.shell`); SurgeryError for a module that cannot be taken apart."""
     try:
-        return shell(model, parameter=parameter, private_config=private_config).model
+        return shell(model, parameter, buffer, private_config=private_config).model
     except NotShellable as error:
         raise SurgeryError(error.reason, path=error.path or "(root)") from None
 

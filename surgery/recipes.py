@@ -75,22 +75,32 @@ def one_thread() -> Iterator[None]:
             torch.set_num_threads(_threads if _inside == 0 else 1)
 
 
-def compute(lazy: Lazy, memo: dict[int, torch.Tensor]) -> torch.Tensor:
+Values = Callable[[Held], torch.Tensor]
+"""What the values of a slot's tensor are: its own, unless they lie elsewhere."""
+
+
+def its_own(held: Held) -> torch.Tensor:
+    """The tensor that the slot held when the step was planned."""
+    return held.parameter.detach()
+
+
+def compute(lazy: Lazy, memo: dict[int, torch.Tensor], values: Values = its_own) -> torch.Tensor:
     """The tensor `lazy` stands for, contiguous and owning its storage unless it is Held or its Alias.
 
-    `memo` (by id of node) makes a node shared by several slots one tensor.
+    `memo` (by id of node) makes a node shared by several slots one tensor. `values` gives those of the
+    tensors that slots held.
     """
     if isinstance(lazy, Held):
-        return lazy.parameter.detach()
+        return values(lazy)
     if isinstance(lazy, Alias):
-        return compute(lazy.inputs[0], memo)
+        return compute(lazy.inputs[0], memo, values)
     if id(lazy) not in memo:
         with torch.no_grad(), one_thread():
-            memo[id(lazy)] = _owned(_computed(lazy, memo), lazy, memo)
+            memo[id(lazy)] = _owned(_computed(lazy, memo, values), lazy, memo, values)
     return memo[id(lazy)]
 
 
-def _computed(lazy: Lazy, memo: dict[int, torch.Tensor]) -> torch.Tensor:
+def _computed(lazy: Lazy, memo: dict[int, torch.Tensor], values: Values) -> torch.Tensor:
     if isinstance(lazy, Stored):
         from surgery.checkpoint.tensors import read_tensor
 
@@ -98,7 +108,7 @@ def _computed(lazy: Lazy, memo: dict[int, torch.Tensor]) -> torch.Tensor:
     if isinstance(lazy, Known):
         return lazy.tensor.clone()
     if isinstance(lazy, Recipe):
-        inputs = [compute(item, memo) for item in lazy.inputs]
+        inputs = [compute(item, memo, values) for item in lazy.inputs]
         arguments: dict[str, Any] = dict(lazy.arguments)
         if not inputs:
             arguments |= {"shape": lazy.shape, "dtype": lazy.dtype}
@@ -107,20 +117,24 @@ def _computed(lazy: Lazy, memo: dict[int, torch.Tensor]) -> torch.Tensor:
         run = REDUCTIONS[lazy.function](len(lazy.inputs), **lazy.arguments)
         for number in range(run.passes):
             for index, item in enumerate(lazy.inputs):
-                run.update(number, index, compute(item, memo))
+                run.update(number, index, compute(item, memo, values))
             run.end_pass(number)
         return run.finish()
     raise TypeError(f"{type(lazy).__name__} is no lazy tensor that can be computed")
 
 
-def _owned(tensor: torch.Tensor, lazy: Lazy, memo: dict[int, torch.Tensor]) -> torch.Tensor:
+def _owned(
+    tensor: torch.Tensor, lazy: Lazy, memo: dict[int, torch.Tensor], values: Values
+) -> torch.Tensor:
     """The result apart from its inputs: a function may have returned one of them, or a part."""
     assert tuple(tensor.shape) == lazy.shape and tensor.dtype == lazy.dtype, (
         f"{lazy} was declared {lazy.shape} {lazy.dtype}, computed {tuple(tensor.shape)} {tensor.dtype}"
     )
     whole = tensor.untyped_storage().nbytes() == tensor.nbytes
     place = tensor.untyped_storage().data_ptr()
-    borrowed = any(compute(item, memo).untyped_storage().data_ptr() == place for item in lazy.inputs)
+    borrowed = any(
+        compute(item, memo, values).untyped_storage().data_ptr() == place for item in lazy.inputs
+    )
     return (
         tensor
         if whole and not borrowed and tensor.is_contiguous()

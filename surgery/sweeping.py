@@ -22,6 +22,7 @@ from surgery.journal import Journal
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation
 from surgery.runs import Live, carry_out
+from surgery.streaming import streamed
 
 if TYPE_CHECKING:
     from surgery.session import Session
@@ -45,6 +46,25 @@ def swept(
     fields: dict[str, Any],
 ) -> SweepReport:
     """What `session.sweep` gives; see there."""
+    if session.is_skeleton:
+        if resume is not None:
+            raise SurgeryError(
+                "a sweep over streamed weights is one pass, which cannot be gone on with", got=str(resume)
+            )
+        return streamed(
+            session,
+            name,
+            select,
+            of=of,
+            each=each,
+            examples=examples,
+            device=device,
+            budget_s=budget_s,
+            tasks=tasks,
+            progress=progress,
+            stop=stop,
+            fields=fields,
+        )
     with session.lock:
         base, opened, data = private_shell(session.model), session.opened, session.data
     trial = type(session)(replace(opened, model=base))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -157,8 +158,14 @@ class Runner:
         if self._base is not None:
             heard[_BODY] = []
             modules[_BODY] = self.model.get_submodule(self._base)
+        here = get_ident()
+
+        def note(calls: list[Any], output: Any) -> None:
+            if get_ident() == here:  # other threads may be running it too
+                calls.append(output)
+
         handles = [
-            module.register_forward_hook(lambda _, __, output, calls=heard[name]: calls.append(output))
+            module.register_forward_hook(lambda _, __, output, calls=heard[name]: note(calls, output))
             for name, module in modules.items()
         ]
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from surgery.errors import SurgeryError
 from surgery.evaluate.answer import Wants
@@ -95,21 +95,27 @@ def looks_ahead(runner: Runner, one: Batch) -> bool:
 
     If so the model sees what it is to predict (BERT), and perplexity means nothing. False for a single token.
     """
+    changed = changed_later(one)
+    if changed is None:
+        return False
+    other, places = changed
+    seen = [runner.answer(each, None, Wants(logits=True)) for each in (Batch(one.inputs), other)]
+    as_is, differs = seen[0].at(places), seen[1].at(places)
+    tolerance = 1e-3 if runner.is_single else 2e-2
+    return bool((as_is - differs).norm() > tolerance * as_is.norm())
+
+
+def changed_later(one: Batch) -> tuple[Batch, Tensor] | None:
+    """A window with other tokens in its second half, and places in its first; None for a single token."""
     ids, real = one.ids, one.real
     assert ids is not None and real is not None
     known = real[0].nonzero()[:, 0]
     if len(known) < 2:
-        return False
+        return None
     half = int(known[len(known) // 2])
     other = ids.clone()
     other[:, half:] = (other[:, half:] + 1) % (int(ids.max()) + 1)
-    places = known[known < half][-_COMPARED:]
-    seen = [
-        runner.answer(Batch({**one.inputs, IDS: each}), None, Wants(logits=True)) for each in (ids, other)
-    ]
-    as_is, differs = seen[0].at(places), seen[1].at(places)
-    tolerance = 1e-3 if runner.is_single else 2e-2
-    return bool((as_is - differs).norm() > tolerance * as_is.norm())
+    return Batch({**one.inputs, IDS: other}), known[known < half][-_COMPARED:]
 
 
 def _check_tokens(model: nn.Module, examples: Examples) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graph.units import short
 from surgery.errors import SurgeryError
@@ -13,6 +13,9 @@ from surgery.evaluate.figure import Figure
 from surgery.fields import FieldSpec, Targets
 from surgery.operation import Operation
 from surgery.script import python_of, step_data, step_from
+
+if TYPE_CHECKING:
+    from surgery.evaluate.bench import Bench
 
 TOLD_APART = 1e-5
 """Relative: what is nearer than this may be the rounding of other kernels, and shares a rank."""
@@ -146,6 +149,35 @@ class SweepReport:
             "notes": list(self.notes),
             "rows": [row_data(row) for row in self.rows],
         }
+
+
+PREFERRED = ("accuracy", "perplexity", "KL")
+"""What candidates are ranked by: the first of these that is measured."""
+
+
+def ranked(
+    rows: list[Row], bench: Bench, examples: int, seconds: float, *, notes: tuple[str, ...], **more: bool
+) -> SweepReport:
+    """The report of these rows, best first. SurgeryError where none of them could be measured."""
+    figures = next((row.figures for row in rows if row.figures), ())
+    if not figures:
+        raise SurgeryError(
+            "no edit of the sweep could be measured", got=next((row.refused for row in rows), "no edits")
+        )
+    names = [figure.name for figure in figures]
+    by = next((name for name in PREFERRED if name in names), names[0])
+    measured = sorted((row for row in rows if row.refused is None), key=lambda row: row.cost(by))
+    return SweepReport(
+        rows=(*measured, *(row for row in rows if row.refused is not None)),
+        by=by,
+        examples=examples,
+        noun=bench.examples.noun,
+        seconds=seconds,
+        device=str(bench.device),
+        data=bench.examples.label,
+        notes=notes,
+        **more,
+    )
 
 
 def paths_of(step: Operation) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from surgery.evaluate.device import is_out_of_memory
 from surgery.evaluate.evaluator import Progress
 from surgery.evaluate.measure import Meter
 from surgery.evaluate.stopping import Stopped
-from surgery.evaluate.sweep.report import Row, SweepReport, row_data, row_from
+from surgery.evaluate.sweep.report import Row, SweepReport, ranked, row_data, row_from
 from surgery.evaluate.sweep.sweeper import Make, Sweeper
 from surgery.evaluate.tape import Place
 from surgery.evaluate.tasks.register import tasks_of
@@ -27,8 +27,6 @@ from surgery.script import step_data
 LEAST_BATCHES = 2
 _SHARE = 0.6
 """Of a forward, what a candidate costs on average where its edit lies anywhere in the model."""
-PREFERRED = ("accuracy", "perplexity", "KL")
-"""What candidates are ranked by: the first of these that is measured."""
 
 
 class Sweep:
@@ -150,7 +148,6 @@ class Sweep:
         stopped: bool,
         equal: bool,
     ) -> SweepReport:
-        examples, by = self.bench.examples, _ranked_by(rows)
         found = list(notes)
         shared = sum(row.shared for row in rows)
         if shared:
@@ -158,29 +155,9 @@ class Sweep:
             found.append(f"{shared} of {len(rows)} edits shared a pass, {how} evaluations of their own.")
         if stopped:
             found.append(f"Stopped: {len(rows)} of {len(self.steps)} edits were measured.")
-        measured = sorted((row for row in rows if row.refused is None), key=lambda row: row.cost(by))
-        return SweepReport(
-            rows=(*measured, *(row for row in rows if row.refused is not None)),
-            by=by,
-            examples=places[-1][1],
-            noun=examples.noun,
-            seconds=seconds,
-            device=str(self.bench.device),
-            data=examples.label,
-            equal=equal,
-            stopped=stopped,
-            notes=tuple(found),
+        return ranked(
+            rows, self.bench, places[-1][1], seconds, notes=tuple(found), equal=equal, stopped=stopped
         )
-
-
-def _ranked_by(rows: list[Row]) -> str:
-    figures = next((row.figures for row in rows if row.figures), ())
-    if not figures:
-        raise SurgeryError(
-            "no edit of the sweep could be measured", got=next((row.refused for row in rows), "no edits")
-        )
-    names = [figure.name for figure in figures]
-    return next((name for name in PREFERRED if name in names), names[0])
 
 
 def _key(step: Operation) -> str:

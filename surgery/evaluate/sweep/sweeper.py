@@ -195,7 +195,7 @@ class _Same:
     def answer(self, batch: Batch, place: Place, wants: Wants) -> Answer:
         """The answer to this batch, its logits kept up to a limit."""
         if (place, wants) not in self._answers:
-            self._answers[place, wants] = _remembering(self.runner.answer(batch, place, wants))
+            self._answers[place, wants] = remembering(self.runner.answer(batch, place, wants))
         return self._answers[place, wants]
 
     def given(self, function: Any, batch: Batch) -> Any:
@@ -203,7 +203,8 @@ class _Same:
         return self.runner.given(function, batch)
 
 
-def _remembering(answer: Answer) -> Answer:
+def remembering(answer: Answer) -> Answer:
+    """The answer with its logits kept once they were made, up to a limit."""
     kept: dict[tuple[int, int], Tensor] = {}
     used = 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from threading import local
 from typing import Any
 
 import torch
@@ -35,7 +36,7 @@ class Tape:
         self.device = device
         on_cpu = device.type == "cpu"
         self.store = Store(limit_bytes, 0 if on_cpu else host_bytes, host_copy)
-        self.run: Run | None = None
+        self._here = local()
         self.is_off = False
         self.trusted: set[int] = set()
         self.replays: set[int] = set()
@@ -50,6 +51,11 @@ class Tape:
         self._strikes: dict[str, int] = {}
         self._barred: set[int] = set()
         self._setting: Hashable = None
+
+    @property
+    def run(self) -> Run | None:
+        """The forward that goes over the tape in this thread."""
+        return getattr(self._here, "run", None)
 
     def new_token(self) -> int:
         """A number that stands for no values yet."""
@@ -122,7 +128,7 @@ class Tape:
         if self.is_off or any(_global_hooks()):
             yield
             return
-        self.run = run = Run(self, place)
+        self._here.run = run = Run(self, place)
         try:
             yield
         except BaseException:
@@ -131,7 +137,7 @@ class Tape:
         else:
             run.finish()
         finally:
-            self.run = None
+            self._here.run = None
 
     def proved(self, block: Block) -> bool:
         """Whether the block is what it was before its first recorded call; asked once per signature."""

@@ -1,0 +1,168 @@
+"""Many forwards side by side, block by block, so that weights are read once for all of them.
+
+Each forward runs in a thread of its own, as it is written, and waits at every station; one runs at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from surgery.evaluate.stopping import Stopped
+from surgery.evaluate.streamed.stations import Station
+from surgery.evaluate.streamed.weights import Weights
+from surgery.evaluate.tape import Place
+from surgery.lazy import Lazy
+
+
+class _Left(BaseException):
+    """A forward that nobody waits for any more ends here."""
+
+
+class Forward:
+    """One forward: `work` runs in a thread of its own and passes `stations`, each once as a rule.
+
+    `at` is where it waits; None before it began and once it ended, with a `result` or an `error`. Those of
+    one `place` are of the same batch. `same` as long as it went the way of the model they were made from.
+    """
+
+    def __init__(self, work: Callable[[], Any], stations: Sequence[Station], place: Place) -> None:
+        self.work, self.place = work, place
+        self.left = dict.fromkeys(stations)
+        self.at: Station | None = None
+        self.same = True
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.tensors: dict[Lazy, Tensor] = {}
+        self._go, self._came = threading.Semaphore(0), threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._run, daemon=True, name="surgery-forward")
+        self._gone = False
+
+    def advance(self) -> None:
+        """Runs it to the next station, or to its end."""
+        if self._thread.ident is None:
+            self._thread.start()
+        else:
+            self._go.release()
+        self._came.acquire()
+
+    def leave(self) -> None:
+        """Ends it where it is."""
+        self._gone = True
+        if self._thread.ident is not None and self.at is not None:
+            self.advance()
+
+    def wait(self, station: Station) -> dict[Lazy, Tensor]:
+        """In its own thread: waits until it may pass a station; gives the weights."""
+        self.at = station
+        self._came.release()
+        self._go.acquire()
+        if self._gone:
+            raise _Left
+        return self.tensors
+
+    def _run(self) -> None:
+        _here.forward = self
+        try:
+            with torch.no_grad():
+                self.result = self.work()
+        except BaseException as error:  # it is the one who waits that is to know
+            self.error = error
+        finally:
+            self.at = None
+            _here.forward = None
+            self._came.release()
+
+
+class _Here(threading.local):
+    forward: Forward | None = None
+
+
+_here = _Here()
+
+
+def forward_here() -> Forward | None:
+    """The forward whose thread this is."""
+    return _here.forward
+
+
+class Lockstep:
+    """Runs forwards side by side. `check` raises Stopped; `ended` is told of each that came to its end."""
+
+    def __init__(
+        self, weights: Weights, check: Callable[[], None], ended: Callable[[Forward], None]
+    ) -> None:
+        self.weights, self.check, self.ended = weights, check, ended
+        self.waiting: list[Forward] = []
+        self.running: list[Forward] = []
+        self.moved: Callable[[], None] = lambda: None
+        """Told before weights are read, when all forwards that could go on have."""
+
+    def expect(self, forwards: Sequence[Forward]) -> None:
+        """These will be started or dropped: until then what they need is kept."""
+        for forward in forwards:
+            for station in forward.left:
+                self.weights.expect(station.lazies)
+        self.waiting += forwards
+
+    def start(self, forwards: Sequence[Forward]) -> None:
+        """Lets these begin; they are taken in the order in which they were started."""
+        for forward in forwards:
+            self.waiting.remove(forward)
+            self.running.append(forward)
+            self._advance(forward)
+
+    def drop(self, forwards: Sequence[Forward]) -> None:
+        """These are not needed any more."""
+        for forward in forwards:
+            forward.leave()
+            for held in (self.waiting, self.running):
+                if forward in held:
+                    held.remove(forward)
+            self._release(forward, list(forward.left))
+
+    def run(self) -> None:
+        """Runs all that were started to their end. Whatever is raised, no thread is left behind."""
+        try:
+            while self.running:
+                self.check()
+                ready = next((item for item in self.running if self._is_ready(item)), None)
+                if ready is None:
+                    self.moved()
+                    ready = max(self.running, key=lambda item: len(item.left))
+                self._pass(ready)
+        finally:
+            self.drop([*self.running, *self.waiting])
+
+    # Inside -----------------------------------------------------------------------------------
+
+    def _is_ready(self, forward: Forward) -> bool:
+        return forward.at is not None and self.weights.has(forward.at.lazies)
+
+    def _pass(self, forward: Forward) -> None:
+        station = forward.at
+        assert station is not None
+        forward.tensors = self.weights.get(station.lazies)
+        self._advance(forward)
+        forward.tensors = {}
+        if station in forward.left:
+            del forward.left[station]
+            self._release(forward, [station])
+
+    def _advance(self, forward: Forward) -> None:
+        forward.advance()
+        if forward.at is None:
+            self.running.remove(forward)
+            self._release(forward, list(forward.left))
+            forward.left.clear()
+            if isinstance(forward.error, Stopped):
+                raise forward.error
+            self.ended(forward)
+
+    def _release(self, forward: Forward, stations: Sequence[Station]) -> None:
+        for station in stations:
+            self.weights.done(station.lazies)

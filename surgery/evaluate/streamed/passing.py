@@ -1,0 +1,246 @@
+"""One pass over the weights of a model, for the model itself and any number of edited ones."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from torch import Tensor, nn
+
+from graph.holders import map_tensors
+from surgery.errors import SurgeryError
+from surgery.evaluate.answer import Answer
+from surgery.evaluate.bench import Bench
+from surgery.evaluate.device import is_out_of_memory
+from surgery.evaluate.figure import Figure
+from surgery.evaluate.measure import Kept, Meter, Sums
+from surgery.evaluate.running import Runner
+from surgery.evaluate.streamed.lockstep import Forward, Lockstep, forward_here
+from surgery.evaluate.streamed.placed import Answers, Placed
+from surgery.evaluate.streamed.probes import Probes
+from surgery.evaluate.streamed.stations import Station
+from surgery.evaluate.streamed.weights import Weights
+from surgery.evaluate.sweep.sweeper import remembering
+from surgery.evaluate.tape import Place
+from surgery.evaluate.tasks.contract import Task
+from surgery.evaluate.tasks.usual import usual_tasks
+
+LEAST_BATCHES = 2
+SHARE = 0.6
+"""Of a forward, what an edited model costs on average where its edit lies anywhere."""
+_PROBE: Place = (-1, -1)
+
+
+@dataclass(eq=False)
+class Edited:
+    """An edited model and its sums so far, batch by batch; `refused` is why there are none."""
+
+    model: nn.Module
+    placed: Placed | None = None
+    batches: dict[Place, list[Sums]] = field(default_factory=dict)
+    refused: str | None = None
+
+
+class Pass:
+    """Measures `edited` models beside the `original`, each block of which is read once for all.
+
+    `tasks` None for the usual ones. `places`: the batches; None for as many as about `budget_s` seconds
+    allow, by the time that the first block takes. `told` hears how much of the way is done, from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        bench: Bench,
+        weights: Weights,
+        original: nn.Module,
+        edited: Sequence[Edited],
+        tasks: tuple[Task, ...] | None,
+        check: Callable[[], None],
+        told: Callable[[float], None],
+    ) -> None:
+        self.bench, self.weights, self.edited = bench, weights, list(edited)
+        self.tasks, self.check, self.told = tasks, check, told
+        self.notes: tuple[str, ...] = ()
+        self.places: list[Place] = []
+        self.original = Placed(original, "the model before surgery", bench, weights, self._passed)
+        self.probes = Probes(bench.examples, self.original.runner)
+        self.meter: Meter | None = None
+        self.first: Forward | None = None
+        self._asked: dict[Forward, int] = {}
+        self._whose: dict[Forward, Edited] = {}
+        self._theirs: dict[Place, Answer] = {}
+        self._ours: list[tuple[Edited, Place, Answer]] = []
+        self._block_s: float | None = None
+
+    def run(self, budget_s: float, places: Sequence[Place] | None) -> None:
+        """Runs it: afterwards the sums of every edited model are there, or why it has none."""
+        every = _every_place(self.bench) if places is None else list(places)
+        lockstep = Lockstep(self.weights, self.check, self._ended)
+        for item in self.edited:
+            item.placed = self._placed(item)
+        self.runnable = [item for item in self.edited if item.placed is not None]
+        self._asked = {self.original.forward(batch, _PROBE): n for n, batch in enumerate(self.probes.batches)}
+        lockstep.expect(list(self._asked))
+        forwards = {place: self._forwards(place) for place in every}
+        for made in forwards.values():
+            lockstep.expect(made)
+        self.first = forwards[every[0]][0]
+        self.places = every[:LEAST_BATCHES] if places is None else every
+
+        def decide() -> None:
+            """Once the first block was passed, it is known how many batches there is time for."""
+            if self._block_s is None or len(forwards) == len(self.places):
+                return
+            self.places = every[: self._affordable(budget_s, len(every))]
+            for place in every:
+                if place in self.places[LEAST_BATCHES:]:
+                    lockstep.start(forwards[place])
+                elif place not in self.places:
+                    lockstep.drop(forwards.pop(place))
+
+        def moved() -> None:
+            decide()
+            self.told(1 - self._left() / max(1, len(self.original.stations)))
+            self.bench.tape.forget()  # what was recorded lies behind all of them
+
+        lockstep.moved = moved
+        lockstep.start(list(self._asked))
+        for place in self.places:
+            lockstep.start(forwards[place])
+        lockstep.run()
+        self._refuse_changed()
+
+    def figures(self, item: Edited) -> tuple[list[Figure], list[str]]:
+        """The figures of an edited model, and sentences on what is no number."""
+        if self.meter is None or item.refused is not None:
+            return [], []
+        return self.bench.figures(self.meter, [item.batches[place] for place in self.places])
+
+    # Inside -----------------------------------------------------------------------------------
+
+    def _left(self) -> int:
+        return 0 if self.first is None else len(self.first.left)
+
+    def _placed(self, item: Edited) -> Placed | None:
+        self.check()
+        try:
+            return Placed(item.model, "the edited model", self.bench, self.weights, self._passed)
+        except SurgeryError as error:
+            item.refused = str(error)
+            return None
+    def _forwards(self, place: Place) -> list[Forward]:
+        """The forwards on a batch: the original's first, whose answers the others may take."""
+        batch = self.bench.batch(place)
+        made = [self.original.forward(batch, place)]
+        for item in self.runnable:
+            assert item.placed is not None
+            made.append(item.placed.forward(batch, place))
+            self._whose[made[-1]] = item
+        return made
+
+    def _affordable(self, budget_s: float, most: int) -> int:
+        assert self._block_s is not None
+        one_s = self._block_s * (1 + SHARE * len(self.runnable))
+        return most if math.isinf(budget_s) else min(most, max(LEAST_BATCHES, int(budget_s / one_s)))
+
+    def _passed(
+        self, station: Station, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Runs a station, in the thread of the forward that came to it; without one, at once."""
+        here = forward_here()
+        if here is None:  # the head, of answers that have come
+            with station.filled(self.weights.get(station.lazies)):
+                return call(*args, **kwargs)
+        with station.filled(here.wait(station)):
+            if here in self._asked or not here.same:
+                return call(*args, **kwargs)
+            began = time.perf_counter()
+            with self.bench.tape.over(here.place):
+                out = call(*args, **kwargs)
+                run = self.bench.tape.run
+                replayed = run is not None and bool(run.replayed)
+        if here is self.first and self._block_s is None and _is_block(station):
+            blocks = sum(map(_is_block, self.original.stations))
+            self._block_s = (time.perf_counter() - began) * blocks
+        if replayed:
+            return map_tensors(out, Tensor.clone)  # its own: the others may write into theirs
+        here.same = here not in self._whose
+        return out
+
+    def _ended(self, forward: Forward) -> None:
+        if forward in self._asked:
+            self.probes.answers[self._asked[forward]] = self._result(forward)
+            if self.probes.are_answered:
+                self.meter = self._metered()
+        elif forward not in self._whose:
+            self._theirs[forward.place] = remembering(self._result(forward))
+        else:
+            item = self._whose.pop(forward)
+            try:
+                self._ours.append((item, forward.place, self._result(forward)))
+            except SurgeryError as error:
+                item.refused = item.refused or str(error)
+        self._measure()
+
+    def _result(self, forward: Forward) -> Answer:
+        """The answer that came. Raises what the forward raised; SurgeryError where memory ran out."""
+        error, forward.error = forward.error, None
+        if error is not None and is_out_of_memory(error):
+            size = forward.place[1] - forward.place[0]
+            raise SurgeryError(
+                f"a batch of {size} does not fit into the memory of {self.bench.device}"
+            ) from error
+        if error is not None:
+            raise error
+        return cast(Answer, forward.result)
+
+    def _metered(self) -> Meter:
+        subject, tasks = self.probes.subject(), self.tasks
+        if tasks is None:
+            tasks, self.notes = usual_tasks(subject)
+        for task in tasks:
+            task.fits(subject)
+        runner = self.original.runner
+        return Meter(tasks, subject, (), runner, runner, Kept(), self.check)
+
+    def _measure(self) -> None:
+        """Sums what can be compared by now, and lets go of it."""
+        left, self._ours = self._ours, []
+        for item, place, ours in left:
+            if self.meter is None or place not in self._theirs:
+                self._ours.append((item, place, ours))
+            elif item.refused is None and item.placed is not None:
+                theirs = cast(Runner, Answers(self.original.runner.whose, self._theirs))
+                edited = cast(Runner, Answers(item.placed.runner.whose, {place: ours}))
+                meter = replace(self.meter, original=theirs, edited=edited)
+                try:
+                    item.batches[place] = meter.measured(self.bench.batch(place), place)
+                except SurgeryError as error:
+                    item.refused = str(error)
+
+    def _refuse_changed(self) -> None:
+        self.original.refuse_changed()
+        for item in self.edited:
+            if item.placed is not None and item.refused is None:
+                try:
+                    item.placed.refuse_changed()
+                except SurgeryError as error:
+                    item.refused = str(error)
+        if not self.bench.tape.held():
+            raise SurgeryError(
+                "a block writes into itself while it runs, so its weights cannot be streamed",
+                hint="opening the model without `skeleton=True`",
+            )
+
+
+def _every_place(bench: Bench) -> list[Place]:
+    size, count = bench.batch_size, len(bench.examples)
+    return [(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _is_block(station: Station) -> bool:
+    """Whether it is one of a list, as most of what a model computes is."""
+    return station.path.rpartition(".")[2].isdigit()

@@ -1,0 +1,181 @@
+"""Tensors that lie in a checkpoint, read when a module runs and let go of when none will run with them."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from graph.units import short
+from surgery.checkpoint.tensors import Checkpoint
+from surgery.errors import SurgeryError
+from surgery.fingerprint import stored_tensors
+from surgery.lazy import Alias, Held, Lazy, Stored, recipe
+from surgery.recipes import compute
+
+
+class Weights:
+    """The tensors of models whose parameters are on meta: on `device` as long as somebody counts on them.
+
+    Each is known by the lazy tensor it stands for in the end, which is the same one for both ends of a tie.
+    One module may need `limit_bytes` at a time, by default half the memory. `read_bytes` is what was read so far, `held_bytes` what is held, `most_bytes` the most that was.
+    """
+
+    def __init__(self, device: torch.device, limit_bytes: int | None = None) -> None:
+        self.device = device
+        self.limit_bytes = _room(device) if limit_bytes is None else limit_bytes
+        self.read_bytes = self.held_bytes = self.most_bytes = 0
+        self._stands_for: dict[int, tuple[Tensor, Lazy]] = {}
+        self._needed: dict[Lazy, tuple[Lazy, ...]] = {}
+        self._there: dict[Lazy, Tensor] = {}
+        self._expected: Counter[Lazy] = Counter()
+
+    def add(self, tensors: Iterable[tuple[Tensor, Lazy]]) -> None:
+        """From now on these tensors of a model stand for these lazy ones."""
+        for tensor, lazy in tensors:
+            self._stands_for[id(tensor)] = tensor, lazy  # held, so that no id is used twice
+
+    def lazy(self, tensor: Tensor) -> Lazy | None:
+        """What a tensor of a model stands for in the end; None for one that has values of its own."""
+        if id(tensor) not in self._stands_for:
+            return None
+        last = self._last(self._stands_for[id(tensor)][1])
+        return None if isinstance(last, Held) else last
+
+    def refuse_large(self, path: str, lazies: Iterable[Lazy]) -> None:
+        """SurgeryError where the module at `path` needs more at a time than there is room for."""
+        needed_bytes = sum(map(_size, lazies))
+        if needed_bytes > self.limit_bytes:
+            raise SurgeryError(
+                "needs more weights at a time than there is memory for",
+                path=path,
+                got=short(needed_bytes, "B"),
+                expected=f"at most {short(self.limit_bytes, 'B')}",
+            )
+
+    def needed(self, lazy: Lazy) -> tuple[Lazy, ...]:
+        """What must be there to make `lazy`: itself, and what of the checkpoint it is made from."""
+        if lazy not in self._needed:
+            self._needed[lazy] = tuple(dict.fromkeys([lazy, *self._below(lazy)]))
+        return self._needed[lazy]
+
+    def expect(self, lazies: Iterable[Lazy]) -> None:
+        """One more counts on each of these."""
+        self._expected.update(lazies)
+
+    def done(self, lazies: Iterable[Lazy]) -> None:
+        """One less counts on each of these; those that nobody counts on are let go of."""
+        for lazy in lazies:
+            self._expected[lazy] -= 1
+            if self._expected[lazy] <= 0:
+                del self._expected[lazy]
+                tensor = self._there.pop(lazy, None)
+                if tensor is not None:
+                    self.held_bytes -= tensor.nbytes
+
+    def has(self, lazies: Iterable[Lazy]) -> bool:
+        """Whether all of these are there."""
+        return all(lazy in self._there for lazy in lazies)
+
+    def get(self, lazies: Iterable[Lazy]) -> dict[Lazy, Tensor]:
+        """The tensors on the device, read and computed where they are not there. SurgeryError if one cannot be."""
+        found: dict[Lazy, Tensor] = {}
+        memo: dict[int, Tensor] = {}
+        for lazy in lazies:
+            self._get(lazy, found, memo)
+        return found
+
+    # Inside -----------------------------------------------------------------------------------
+
+    def _get(self, lazy: Lazy, found: dict[Lazy, Tensor], memo: dict[int, Tensor]) -> Tensor:
+        """One tensor; `found` are those of this call, `memo` what was read for it, by id of the node."""
+        tensor = found.get(lazy, self._there.get(lazy))
+        if tensor is None:
+
+            def values(held: Held) -> Tensor:
+                last = self._last(held)
+                return held.parameter.detach() if last is held else self._get(last, found, memo)
+
+            before = set(memo)
+            tensor = compute(lazy, memo, values).to(self.device)
+            self.read_bytes += sum(_size(node) for node in _stored(lazy) if id(node) not in before)
+            if self._expected[lazy] > 0:
+                self._there[lazy] = tensor
+                self.held_bytes += tensor.nbytes
+                self.most_bytes = max(self.most_bytes, self.held_bytes)
+        found[lazy] = tensor
+        return tensor
+
+    def _last(self, lazy: Lazy) -> Lazy:
+        """What is at the end of a chain of slots."""
+        while isinstance(lazy, Held | Alias):
+            if isinstance(lazy, Alias):
+                lazy = lazy.inputs[0]
+                continue
+            known = self._stands_for.get(id(lazy.parameter))
+            if known is None:
+                break
+            lazy = known[1]
+        return lazy
+
+    def _below(self, lazy: Lazy) -> Iterator[Lazy]:
+        for item in lazy.inputs:
+            last = self._last(item)
+            if last is not item or isinstance(item, Held):
+                if not isinstance(last, Held):
+                    yield from self.needed(last)
+            else:
+                yield from self._below(item)
+
+
+def stored_weights(model: nn.Module, checkpoint: Checkpoint) -> list[tuple[Tensor, Lazy]]:
+    """For each tensor of a skeleton that a checkpoint holds, what it is there; in the skeleton's dtype.
+
+    SurgeryError where the checkpoint lacks a parameter, or has it in another shape.
+    """
+    converted = checkpoint.for_model(model).converted or {}
+    found: dict[int, tuple[Tensor, Lazy]] = {}
+    lacking: dict[int, str] = {}
+    for name, tensor in stored_tensors(model):
+        lazy = converted.get(name)
+        if lazy is None:
+            lacking.setdefault(id(tensor), name)
+        elif id(tensor) not in found:
+            if lazy.shape != tuple(tensor.shape):
+                raise SurgeryError(
+                    "does not fit the model",
+                    path=f"{checkpoint.folder}: {name}",
+                    got=list(lazy.shape),
+                    expected=list(tensor.shape),
+                )
+            if lazy.dtype != tensor.dtype:
+                to = str(tensor.dtype).removeprefix("torch.")
+                lazy = recipe("cast", lazy, dtype=tensor.dtype, to=to)
+            found[id(tensor)] = tensor, lazy
+    for name in (name for key, name in lacking.items() if key not in found):
+        raise SurgeryError("lacks a tensor of the model", path=str(checkpoint.folder), expected=name)
+    return list(found.values())
+
+
+def _stored(lazy: Lazy) -> Iterator[Stored]:
+    """The tensors of files that it is made from."""
+    if isinstance(lazy, Stored):
+        yield lazy
+    for item in lazy.inputs:
+        if not isinstance(item, Held):
+            yield from _stored(item)
+
+
+def _room(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0] // 2)
+    if hasattr(os, "sysconf"):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return 2**63 - 1
+
+
+def _size(lazy: Lazy) -> int:
+    return lazy.count * lazy.dtype.itemsize
