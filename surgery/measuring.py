@@ -114,7 +114,16 @@ class Measuring(ABC):
         `"accuracy"` or `"generation:tokens=32"`, tasks of `surgery.evaluate`, or functions of a model and a
         batch that give a number per example; by default fidelity, perplexity where text can be predicted,
         and accuracy where there are labels. Raises SurgeryError for what cannot be measured.
+
+        Of a model opened with `skeleton=True` from a folder that holds its weights, these are read while they
+        are needed: it may be larger than the memory.
         """
+        if self.is_skeleton:
+            from surgery.streaming import evaluated
+
+            state = self.history.current
+            state.report = evaluated(cast("Session", self), self._shown(examples), device, budget_s, tasks)
+            return state.report
         with self.lock:
             state, model, origins = self.history.current, private_shell(self.model), self.origins
         evaluator = self.evaluator(examples, device)

@@ -123,18 +123,14 @@ def _computed(lazy: Lazy, memo: dict[int, torch.Tensor], values: Values) -> torc
     raise TypeError(f"{type(lazy).__name__} is no lazy tensor that can be computed")
 
 
-def _owned(
-    tensor: torch.Tensor, lazy: Lazy, memo: dict[int, torch.Tensor], values: Values
-) -> torch.Tensor:
+def _owned(tensor: torch.Tensor, lazy: Lazy, memo: dict[int, torch.Tensor], values: Values) -> torch.Tensor:
     """The result apart from its inputs: a function may have returned one of them, or a part."""
     assert tuple(tensor.shape) == lazy.shape and tensor.dtype == lazy.dtype, (
         f"{lazy} was declared {lazy.shape} {lazy.dtype}, computed {tuple(tensor.shape)} {tensor.dtype}"
     )
     whole = tensor.untyped_storage().nbytes() == tensor.nbytes
     place = tensor.untyped_storage().data_ptr()
-    borrowed = any(
-        compute(item, memo, values).untyped_storage().data_ptr() == place for item in lazy.inputs
-    )
+    borrowed = any(compute(item, memo, values).untyped_storage().data_ptr() == place for item in lazy.inputs)
     return (
         tensor
         if whole and not borrowed and tensor.is_contiguous()

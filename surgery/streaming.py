@@ -1,8 +1,9 @@
-"""A sweep over a session whose weights stay in their checkpoint, and pass by while it is measured."""
+"""Evaluations and sweeps of a session whose weights stay in their checkpoint, and pass by meanwhile."""
 
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,20 @@ from surgery.checkpoint.tensors import Checkpoint
 from surgery.errors import SurgeryError
 from surgery.evaluate.bench import Asked, Bench
 from surgery.evaluate.data.examples import Examples
-from surgery.evaluate.evaluator import Progress
-from surgery.evaluate.streamed import Drawn, StreamedSweep, Weights, drawn, stored_weights
+from surgery.evaluate.evaluator import Evaluator, Progress
+from surgery.evaluate.report import Report
+from surgery.evaluate.streamed import (
+    Drawn,
+    Edited,
+    Pass,
+    StreamedSweep,
+    Weights,
+    drawn,
+    refuse_unstreamed,
+    stored_weights,
+)
 from surgery.evaluate.sweep import SweepReport, candidates
+from surgery.evaluate.tasks.register import tasks_of
 from surgery.model import Patient
 from surgery.operation import Operation
 
@@ -22,7 +34,41 @@ if TYPE_CHECKING:
     from surgery.sources import Opened
 
 
-def streamed(
+def evaluated(
+    session: Session,
+    examples: Examples,
+    device: str,
+    budget_s: float,
+    tasks: Asked,
+    stop: threading.Event | None = None,
+) -> Report:
+    """What `session.evaluate` gives of a skeleton whose checkpoint is at hand."""
+    began = time.perf_counter()
+    with session.lock:
+        opened, steps, graph, before = (
+            session.opened,
+            session.steps,
+            session.graph,
+            session.history.base.graph,
+        )
+    evaluator = Evaluator(opened.model, examples=examples, device=device)
+    weights = _weights(opened, evaluator)
+    edited = Edited(drawn(opened.model, steps, opened.inputs, opened.tokenizer, graph))
+    original = drawn(opened.model, graph=before if steps else graph)
+    asked = None if tasks is None else tasks_of(tasks)
+    refuse_unstreamed(asked or ())
+    with evaluator.at_work(stop) as check:
+        passed = Pass(evaluator, weights, original, [edited], asked, check, lambda share: None)
+        passed.run(budget_s, None)
+    if edited.refused is not None:
+        raise SurgeryError(edited.refused)
+    assert passed.meter is not None
+    batches = [edited.batches[place] for place in passed.places]
+    notes = [*examples.notes, *passed.notes, weights.said]
+    return evaluator.report(passed.meter, batches, time.perf_counter() - began, notes)
+
+
+def swept(
     session: Session,
     name: str,
     select: str,
@@ -40,24 +86,30 @@ def streamed(
     """What `session.sweep` gives of a skeleton whose checkpoint is at hand."""
     with session.lock:
         opened, steps = session.opened, session.steps
-    checkpoint = checkpoint_of(opened)
     base = drawn(opened.model, steps, opened.inputs, opened.tokenizer)
     bench = Bench(base.model, examples=examples, device=device)
-    weights = Weights(bench.device)
-    weights.add(stored_weights(opened.model, checkpoint))
+    weights = _weights(opened, bench)
     weights.add(base.tensors)
     trial = type(session)(replace(opened, model=base.model))
+    base = replace(base, graph=trial.graph)
     patient = Patient(base.model, opened.inputs, opened.tokenizer)
 
     def make(step: Operation) -> Drawn:
         """The skeleton with the step, once a preview did not refuse it."""
-        trial.preview(step)
+        graph = trial.preview(step).graph
         if step.awaits_measure:
             raise SurgeryError(f"{step.name} measures values, which a model whose weights are streamed lacks")
-        return drawn(base.model, (step,), opened.inputs, opened.tokenizer)
+        return drawn(base.model, (step,), opened.inputs, opened.tokenizer, graph)
 
     asked = candidates(patient, name, select, of=of, each=each, **fields)
-    return StreamedSweep(bench, base.model, weights, asked, make).run(budget_s, tasks, progress, stop)
+    return StreamedSweep(bench, base, weights, asked, make).run(budget_s, tasks, progress, stop)
+
+
+def _weights(opened: Opened, bench: Bench) -> Weights:
+    """The tensors of a skeleton, where they are stored."""
+    weights = Weights(bench.device)
+    weights.add(stored_weights(opened.model, checkpoint_of(opened)))
+    return weights
 
 
 def checkpoint_of(opened: Opened) -> Checkpoint:

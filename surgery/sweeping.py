@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from surgery import streaming
 from surgery.copies import settled
 from surgery.errors import SurgeryError
 from surgery.evaluate.bench import Asked, Bench
@@ -22,7 +23,6 @@ from surgery.journal import Journal
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation
 from surgery.runs import Live, carry_out
-from surgery.streaming import streamed
 
 if TYPE_CHECKING:
     from surgery.session import Session
@@ -51,7 +51,7 @@ def swept(
             raise SurgeryError(
                 "a sweep over streamed weights is one pass, which cannot be gone on with", got=str(resume)
             )
-        return streamed(
+        return streaming.swept(
             session,
             name,
             select,

@@ -83,7 +83,7 @@ class Evaluator(Bench):
         finally:
             if meter.edited is not meter.original:
                 meter.edited.release()
-        return self._report(meter, batches, time.perf_counter() - began, notes)
+        return self.report(meter, batches, time.perf_counter() - began, notes)
 
     def _batches(
         self, meter: Meter, budget_s: float, began: float, progress: Progress, notes: list[str]
@@ -131,7 +131,8 @@ class Evaluator(Bench):
                 continue
             free_memory(self.device)
 
-    def _report(self, meter: Meter, batches: list[list[Sums]], seconds: float, notes: list[str]) -> Report:
+    def report(self, meter: Meter, batches: list[list[Sums]], seconds: float, notes: list[str]) -> Report:
+        """The report of these sums, batch after batch, with these sentences."""
         done = sum(len(sums[0].after) for sums in batches)
         results, lost = self.figures(meter, batches)
         notes += lost

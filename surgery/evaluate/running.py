@@ -52,13 +52,18 @@ class Runner:
         kinds = {parameter.dtype for parameter in self.model.parameters() if parameter.is_floating_point()}
         return not self.mixed and kinds <= {torch.float32, torch.float64}
 
+    @property
+    def body(self) -> str | None:
+        """The path of the model without its head, where its class says; what makes logits is not in it."""
+        return self._base
+
     def takes(self, name: str) -> bool:
         """Whether the forward has an argument called `name`."""
         return name in self._names or self._by_name
 
-    def join(self, tape: Tape) -> None:
-        """From now on answers go over `tape`."""
-        self.tape, self.blocks = tape, tape.thread(self.model)
+    def join(self, tape: Tape, places: Mapping[str, nn.Module] | None = None) -> None:
+        """From now on answers go over `tape`, at the modules at `places` or at its usual ones."""
+        self.tape, self.blocks = tape, tape.thread(self.model, places)
 
     def release(self) -> None:
         """Lets go of the tape, which holds the model and is held by it."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from graph.nodes import ModuleGraph
 from graph.shell import alias
 from surgery.journal import Journal
 from surgery.lazy import Held, Lazy
@@ -18,11 +19,15 @@ from surgery.runs import Skeleton, carry_out
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A skeleton that `steps`, resolved, have edited, and what its tensors stand for."""
+    """A skeleton that `steps`, resolved, have edited, and what its tensors stand for.
+
+    `graph` says which calls read which of them.
+    """
 
     model: nn.Module
     steps: tuple[Operation, ...]
     tensors: tuple[tuple[Tensor, Lazy], ...]
+    graph: ModuleGraph | None = None
 
     @property
     def parameters(self) -> int:
@@ -30,7 +35,13 @@ class Drawn:
         return sum(parameter.numel() for parameter in self.model.parameters())
 
 
-def drawn(model: nn.Module, steps: Sequence[Operation], inputs: Any = None, tokenizer: Any = None) -> Drawn:
+def drawn(
+    model: nn.Module,
+    steps: Sequence[Operation] = (),
+    inputs: Any = None,
+    tokenizer: Any = None,
+    graph: ModuleGraph | None = None,
+) -> Drawn:
     """A shell of a skeleton on which the steps were carried out; the given one stays as it is.
 
     What the steps leave as it was lies in the same memory as in `model`, so that blocks can be told to be
@@ -54,4 +65,4 @@ def drawn(model: nn.Module, steps: Sequence[Operation], inputs: Any = None, toke
     # What a step took out may be what another was made from.
     tensors = {id(tensor): tensor for tensor in (*before, *run.parameters.values(), *run.buffers.values())}
     known = tuple((tensor, run.lineage[key]) for key, tensor in tensors.items())
-    return Drawn(made.eval(), resolved, known)
+    return Drawn(made.eval(), resolved, known, graph)

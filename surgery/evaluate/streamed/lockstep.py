@@ -93,9 +93,7 @@ def forward_here() -> Forward | None:
 class Lockstep:
     """Runs forwards side by side. `check` raises Stopped; `ended` is told of each that came to its end."""
 
-    def __init__(
-        self, weights: Weights, check: Callable[[], None], ended: Callable[[Forward], None]
-    ) -> None:
+    def __init__(self, weights: Weights, check: Callable[[], None], ended: Callable[[Forward], None]) -> None:
         self.weights, self.check, self.ended = weights, check, ended
         self.waiting: list[Forward] = []
         self.running: list[Forward] = []

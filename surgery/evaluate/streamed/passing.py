@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from graph.holders import map_tensors
 from surgery.errors import SurgeryError
@@ -18,6 +18,7 @@ from surgery.evaluate.device import is_out_of_memory
 from surgery.evaluate.figure import Figure
 from surgery.evaluate.measure import Kept, Meter, Sums
 from surgery.evaluate.running import Runner
+from surgery.evaluate.streamed.drawn import Drawn
 from surgery.evaluate.streamed.lockstep import Forward, Lockstep, forward_here
 from surgery.evaluate.streamed.placed import Answers, Placed
 from surgery.evaluate.streamed.probes import Probes
@@ -38,7 +39,7 @@ _PROBE: Place = (-1, -1)
 class Edited:
     """An edited model and its sums so far, batch by batch; `refused` is why there are none."""
 
-    model: nn.Module
+    drawn: Drawn
     placed: Placed | None = None
     batches: dict[Place, list[Sums]] = field(default_factory=dict)
     refused: str | None = None
@@ -55,7 +56,7 @@ class Pass:
         self,
         bench: Bench,
         weights: Weights,
-        original: nn.Module,
+        original: Drawn,
         edited: Sequence[Edited],
         tasks: tuple[Task, ...] | None,
         check: Callable[[], None],
@@ -110,8 +111,12 @@ class Pass:
         lockstep.start(list(self._asked))
         for place in self.places:
             lockstep.start(forwards[place])
-        lockstep.run()
-        self._refuse_changed()
+        try:
+            lockstep.run()
+            self._refuse_changed()
+        finally:
+            for placed in (self.original, *(item.placed for item in self.edited if item.placed)):
+                placed.release()
 
     def figures(self, item: Edited) -> tuple[list[Figure], list[str]]:
         """The figures of an edited model, and sentences on what is no number."""
@@ -127,10 +132,11 @@ class Pass:
     def _placed(self, item: Edited) -> Placed | None:
         self.check()
         try:
-            return Placed(item.model, "the edited model", self.bench, self.weights, self._passed)
+            return Placed(item.drawn, "the edited model", self.bench, self.weights, self._passed)
         except SurgeryError as error:
             item.refused = str(error)
             return None
+
     def _forwards(self, place: Place) -> list[Forward]:
         """The forwards on a batch: the original's first, whose answers the others may take."""
         batch = self.bench.batch(place)
@@ -187,7 +193,7 @@ class Pass:
 
     def _result(self, forward: Forward) -> Answer:
         """The answer that came. Raises what the forward raised; SurgeryError where memory ran out."""
-        error, forward.error = forward.error, None
+        (answer, error), forward.result, forward.error = (forward.result, forward.error), None, None
         if error is not None and is_out_of_memory(error):
             size = forward.place[1] - forward.place[0]
             raise SurgeryError(
@@ -195,7 +201,7 @@ class Pass:
             ) from error
         if error is not None:
             raise error
-        return cast(Answer, forward.result)
+        return cast(Answer, answer)
 
     def _metered(self) -> Meter:
         subject, tasks = self.probes.subject(), self.tasks
@@ -220,6 +226,8 @@ class Pass:
                     item.batches[place] = meter.measured(self.bench.batch(place), place)
                 except SurgeryError as error:
                     item.refused = str(error)
+        waited_for = {forward.place for forward in self._whose} | {place for _, place, _ in self._ours}
+        self._theirs = {place: theirs for place, theirs in self._theirs.items() if place in waited_for}
 
     def _refuse_changed(self) -> None:
         self.original.refuse_changed()

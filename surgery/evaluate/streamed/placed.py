@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from torch import nn
-
+from graph.paths import is_below
 from surgery.errors import SurgeryError
 from surgery.evaluate.answer import Answer, Wants
 from surgery.evaluate.bench import Bench
 from surgery.evaluate.data.examples import Batch
 from surgery.evaluate.running import Runner
+from surgery.evaluate.streamed.drawn import Drawn
 from surgery.evaluate.streamed.lockstep import Forward
-from surgery.evaluate.streamed.stations import Call, stations
+from surgery.evaluate.streamed.stations import Call, Station, places, read_elsewhere, slots
 from surgery.evaluate.streamed.weights import Weights
 from surgery.evaluate.tape import Place
 from surgery.evaluate.tape.signature import signature
 from surgery.evaluate.tape.values import Unsayable
+from surgery.lazy import Lazy
 
 READ = Wants(logits=True, embedding=True)
 """What is read of every answer: which tasks there are is known when the first have come."""
@@ -25,21 +26,36 @@ READ = Wants(logits=True, embedding=True)
 class Placed:
     """A model whose blocks wait for their weights; `runner` runs it. It is used for one pass."""
 
-    def __init__(self, model: nn.Module, whose: str, bench: Bench, weights: Weights, call: Call) -> None:
+    def __init__(self, drawn: Drawn, whose: str, bench: Bench, weights: Weights, call: Call) -> None:
+        model = drawn.model
         self.model, self.weights = model, weights
+        weights.add(drawn.tensors)
         for module in model.modules():
             module._buffers = {
                 name: None if buffer is None else buffer.to(bench.device)
                 for name, buffer in module._buffers.items()
             }
         self.runner = Runner(model, bench.device, exact=bench.exact, whose=whose)
-        self.runner.join(bench.tape)
-        self.stations = stations(model, weights, call)
+        waited_at = places(model, drawn.graph)
+        self.runner.join(bench.tape, waited_at)
+        self.stations = [
+            Station(path, module, weights, call)
+            for path, module in waited_at.items()
+            if any(True for _ in slots(module, weights))
+        ]
+        for station in self.stations:
+            station.module.__dict__["forward"] = station
+        self._kept = self._for_good(drawn)
         self._was = self._now()
 
     def forward(self, batch: Batch, place: Place) -> Forward:
         """A forward on a batch on the device, not begun."""
         return Forward(lambda: self.runner.answer(batch, None, READ), self.stations, place)
+
+    def release(self) -> None:
+        """Lets go of the tape, and of what was held for all of the pass."""
+        self.runner.release()
+        self.weights.done(self._kept)
 
     def refuse_changed(self) -> None:
         """SurgeryError where the model wrote into itself: its batches ran side by side."""
@@ -48,6 +64,22 @@ class Placed:
                 f"{self.runner.whose} writes into itself while it runs, so its weights cannot be streamed",
                 hint="opening it without `skeleton=True`",
             )
+
+    def _for_good(self, drawn: Drawn) -> list[Lazy]:
+        """Fills what is read outside its station; gives that, and what makes logits in the end."""
+        elsewhere = read_elsewhere(self.model, drawn.graph, [station.path for station in self.stations])
+        lazies = {self.weights.lazy(tensor): tensor for tensor in elsewhere}
+        body = self.runner.body
+        after = [] if body is None else [each for each in self.stations if not is_below(each.path, body)]
+        outside = [lazy for lazy in lazies if lazy is not None]
+        self.weights.refuse_large("(root)", outside)
+        kept = list(dict.fromkeys([*outside, *(lazy for station in after for lazy in station.lazies)]))
+        self.weights.expect(kept)
+        tensors = self.weights.get(outside)
+        for slot in slots(self.model, self.weights):
+            if slot.lazy in tensors:
+                slot.fill(tensors[slot.lazy])
+        return kept
 
     def _now(self) -> Hashable:
         try:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
+from graph.nodes import ModuleGraph
+from graph.paths import is_among, is_below
+from graph.tree import children, join
 from surgery.evaluate.streamed.weights import Weights
 from surgery.evaluate.tape.boundaries import boundaries
 from surgery.lazy import Lazy
+
+_Tensors = dict[str, Tensor | None]
 
 
 @dataclass(frozen=True)
 class Slot:
     """A place for a tensor: `held` are the parameters or the buffers of a module."""
 
-    held: dict[str, Tensor | None]
+    held: _Tensors
     name: str
     lazy: Lazy
 
@@ -70,34 +75,51 @@ class Station:
         return sum(slot.lazy.count for slot in self.slots)
 
 
+def places(model: nn.Module, graph: ModuleGraph | None) -> dict[str, nn.Module]:
+    """The modules to wait at, by path: those that are taped, and the head.
+
+    One that the graph has no call of, such as a sequence whose items a loop calls, gives way to its children.
+    """
+    found = boundaries(model)
+    asked: Any = getattr(model, "get_output_embeddings", None)
+    head = asked() if callable(asked) else None
+    if isinstance(head, nn.Module):
+        found |= {path: module for path, module in model.named_modules() if module is head}
+    if graph is None or not graph.calls:
+        return found
+    called = {call.module for call in graph.calls if call.function is None}
+    called |= {span.module for span in graph.spans}
+    hidden = [node.path for node in graph.modules if node.opaque]
+    made: dict[str, nn.Module] = {}
+    waiting = list(found.items())
+    for path, module in waiting:  # grows while it is read
+        if path in called or is_among(path, hidden):
+            made[path] = module
+        else:
+            waiting += ((join(path, name), child) for name, child in children(module))
+    return made
+
+
 def slots(module: nn.Module, weights: Weights) -> Iterator[Slot]:
     """The places at and below a module whose tensors are not there."""
     for below in module.modules():
-        for held in (below._parameters, below._buffers):
+        for held in (cast(_Tensors, below._parameters), below._buffers):
             for name, tensor in held.items():
                 lazy = None if tensor is None else weights.lazy(tensor)
                 if lazy is not None:
                     yield Slot(held, name, lazy)
 
 
-def stations(model: nn.Module, weights: Weights, call: Call) -> list[Station]:
-    """Makes the taped modules of `model` and its head wait for their weights; gives them.
-
-    What no station holds, such as parameters of the model's own, is put in its place for good.
-    """
-    asked: Any = getattr(model, "get_output_embeddings", None)
-    found = boundaries(model)
-    head = asked() if callable(asked) else None
-    places = {path: module for path, module in found.items() if any(True for _ in slots(module, weights))}
-    if isinstance(head, nn.Module):
-        places |= {path: module for path, module in model.named_modules() if module is head}
-    made = {path: Station(path, module, weights, call) for path, module in places.items()}
-    for station in made.values():
-        station.module.__dict__["forward"] = station
-    within = {id(slot.held): None for station in made.values() for slot in station.slots}
-    rest = [slot for slot in slots(model, weights) if id(slot.held) not in within]
-    for lazy, tensor in weights.get([slot.lazy for slot in rest]).items():
-        for slot in rest:
-            if slot.lazy is lazy:
-                slot.fill(tensor)
-    return list(made.values())
+def read_elsewhere(model: nn.Module, graph: ModuleGraph | None, stations: Iterable[str]) -> list[Tensor]:
+    """The tensors that some call reads outside the station that holds them, or that none holds."""
+    known: dict[str, Tensor] = {
+        **dict(model.named_parameters(remove_duplicate=False)),
+        **dict(model.named_buffers(remove_duplicate=False)),
+    }
+    held = {name: place for name in known for place in stations if is_below(name, place)}
+    found = {name: tensor for name, tensor in known.items() if name not in held}
+    for call in () if graph is None else graph.calls:
+        for name in call.reads:
+            if name in held and not is_below(call.module, held[name]):
+                found[name] = known[name]
+    return list(found.values())

@@ -6,8 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from torch import nn
-
 from graph.units import short
 from surgery.errors import SurgeryError
 from surgery.evaluate.bench import Asked, Bench
@@ -28,14 +26,14 @@ MOST = 128
 class StreamedSweep:
     """Measures `steps`, each alone on the skeleton `original`, whose tensors `weights` knows.
 
-    `make` draws the skeleton that a step makes. What is there at a time are the weights of a block or two, and
-    the hidden states of every candidate.
+    `make` draws the skeleton that a step makes. The weights of a block or two are there at a time, and the
+    hidden states of every candidate.
     """
 
     def __init__(
         self,
         bench: Bench,
-        original: nn.Module,
+        original: Drawn,
         weights: Weights,
         steps: Sequence[Operation],
         make: Callable[[Operation], Drawn],
@@ -64,17 +62,16 @@ class StreamedSweep:
 
                 def told(share: float, before: int = number) -> None:
                     if progress is not None:
-                        progress((before + share) / len(groups), f"{short(self.weights.read_bytes, 'B')} read")
+                        progress(
+                            (before + share) / len(groups), f"{short(self.weights.read_bytes, 'B')} read"
+                        )
 
                 passed, found = self._rows(group, asked, places, budget_s, check, told)
                 rows += found
                 places, notes = passed.places, (*self.bench.examples.notes, *passed.notes)
         assert places is not None
-        times = "once" if len(groups) == 1 else f"{len(groups)} times"
-        read = f"The weights were read {times}: {short(self.weights.read_bytes, 'B')}, of which "
-        read += f"{short(self.weights.most_bytes, 'B')} were there at a time."
         seconds = time.perf_counter() - began
-        return ranked(rows, self.bench, places[-1][1], seconds, notes=(*notes, read))
+        return ranked(rows, self.bench, places[-1][1], seconds, notes=(*notes, self.weights.said))
 
     def _rows(
         self,
@@ -86,28 +83,26 @@ class StreamedSweep:
         told: Callable[[float], None],
     ) -> tuple[Pass, list[Row]]:
         """A row per step, in their order, and the pass that they shared."""
-        before = sum(parameter.numel() for parameter in self.original.parameters())
+        before = self.original.parameters
         rows: dict[int, Row] = {}
         edited: dict[int, Edited] = {}
-        made: dict[int, Drawn] = {}
+        after: dict[int, int] = {}
         for number, step in enumerate(steps):
             check()
             try:
-                made[number] = self.make(step)
+                made = self.make(step)
             except SurgeryError as error:
                 rows[number] = Row(step, (before, before), refused=str(error))
             else:
-                self.weights.add(made[number].tensors)
-                edited[number] = Edited(made[number].model)
-        base = drawn(self.original, ())
-        self.weights.add(base.tensors)
-        passed = Pass(self.bench, self.weights, base.model, list(edited.values()), tasks, check, told)
+                edited[number], after[number] = Edited(made), made.parameters  # a pass takes it apart
+        base = drawn(self.original.model, graph=self.original.graph)
+        passed = Pass(self.bench, self.weights, base, list(edited.values()), tasks, check, told)
         passed.run(budget_s, places)
         for number, item in edited.items():
             figures, lost = passed.figures(item)
             refused = item.refused or (None if figures else " ".join(lost))
-            counts = before, made[number].parameters
-            rows[number] = Row(made[number].steps[-1], counts, tuple(figures), refused)
+            step = item.drawn.steps[-1]
+            rows[number] = Row(step, (before, after[number]), tuple(figures), refused)
         return passed, [rows[number] for number in range(len(steps))]
 
 

@@ -21,7 +21,8 @@ class Weights:
     """The tensors of models whose parameters are on meta: on `device` as long as somebody counts on them.
 
     Each is known by the lazy tensor it stands for in the end, which is the same one for both ends of a tie.
-    One module may need `limit_bytes` at a time, by default half the memory. `read_bytes` is what was read so far, `held_bytes` what is held, `most_bytes` the most that was.
+    One module may need `limit_bytes` at a time, by default half the memory. `read_bytes` is what was read so
+    far, `held_bytes` what is held, `most_bytes` the most that was.
     """
 
     def __init__(self, device: torch.device, limit_bytes: int | None = None) -> None:
@@ -44,6 +45,12 @@ class Weights:
             return None
         last = self._last(self._stands_for[id(tensor)][1])
         return None if isinstance(last, Held) else last
+
+    @property
+    def said(self) -> str:
+        """What was read, as a sentence for a report."""
+        read, most = short(self.read_bytes, "B"), short(self.most_bytes, "B")
+        return f"{read} of weights were read, of which at most {most} were there at a time."
 
     def refuse_large(self, path: str, lazies: Iterable[Lazy]) -> None:
         """SurgeryError where the module at `path` needs more at a time than there is room for."""
@@ -81,7 +88,7 @@ class Weights:
         return all(lazy in self._there for lazy in lazies)
 
     def get(self, lazies: Iterable[Lazy]) -> dict[Lazy, Tensor]:
-        """The tensors on the device, read and computed where they are not there. SurgeryError if one cannot be."""
+        """The tensors on the device, read and computed where they are not there."""
         found: dict[Lazy, Tensor] = {}
         memo: dict[int, Tensor] = {}
         for lazy in lazies:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from threading import local
@@ -69,10 +69,13 @@ class Tape:
             self._signed[number] = signature
         return -1 if number in self._barred else number
 
-    def thread(self, model: nn.Module) -> list[Block]:
-        """Leads the blocks of `model`, a shell that nobody else runs, over the tape; signs them."""
+    def thread(self, model: nn.Module, places: Mapping[str, nn.Module] | None = None) -> list[Block]:
+        """Leads the blocks of `model`, a shell that nobody else runs, over the tape; signs them.
+
+        `places` are modules by path, in place of the usual boundaries.
+        """
         blocks = []
-        for path, module in boundaries(model).items():
+        for path, module in (boundaries(model) if places is None else places).items():
             block = module.__dict__.get("forward")
             if not isinstance(block, Block):
                 if block is not None:
