@@ -21,6 +21,7 @@ from surgery.evaluate.figure import Figure
 from surgery.evaluate.measure import Kept, Meter, Sums
 from surgery.evaluate.placing import Placer, structural
 from surgery.evaluate.running import Runner
+from surgery.evaluate.state import state
 from surgery.evaluate.statistics import LEAST_DOCUMENTS
 from surgery.evaluate.stopping import checker
 from surgery.evaluate.subject import Subject, looked_at
@@ -78,6 +79,7 @@ class Bench:
         self._subject: Subject | None = None
         self._blocks: tuple[str, ...] | None = None
         self._marks: Hashable = None
+        self._state: Hashable = None
         self._lock = threading.Lock()
 
     def snapshot(self, model: nn.Module) -> nn.Module:
@@ -96,7 +98,7 @@ class Bench:
             check = checker(stop)
             check()
             marks = _marks(self.original)
-            if marks is None or marks != self._marks:
+            if marks is None or marks != self._marks or not self.is_as_placed():
                 self._forget()
             self._marks = marks
             self.tape.begin()
@@ -112,6 +114,17 @@ class Bench:
         finally:
             self._forget()
             self.tape.is_off = False
+
+    def is_as_placed(self) -> bool:
+        """Whether no forward since its first has written into the original's shell.
+
+        If one has, what the original gives hangs on what was measured before.
+        """
+        return (
+            self._subject is None
+            or self._runner is None
+            or state(self._runner.model.modules()) == self._state
+        )
 
     def meter(
         self,
@@ -175,6 +188,7 @@ class Bench:
             self._runner = Runner(shell, self.device, exact=self.exact, whose=whose, tape=self.tape)
         if self._subject is None:
             self._subject = looked_at(self._runner, self.examples)
+            self._state = state(self._runner.model.modules())  # a first call may settle something
             if not self._subject.sliced and self._subject.logits is not None:
                 one_bytes = 4 * self._subject.positions * self._subject.classes
                 self.batch_size = max(1, min(self.batch_size, LOGITS_BYTES // one_bytes))

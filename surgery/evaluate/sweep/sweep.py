@@ -83,7 +83,7 @@ class Sweep:
                 if not kept:
                     raise
         rows = [kept[_key(step)] for step in self.steps if _key(step) in kept]
-        return self._report(rows, places, time.perf_counter() - began, notes, stopped, sweeper.equal)
+        return self._report(rows, places, time.perf_counter() - began, notes, stopped, sweeper)
 
     # Inside -----------------------------------------------------------------------------------
 
@@ -148,14 +148,18 @@ class Sweep:
         seconds: float,
         notes: list[str],
         stopped: bool,
-        equal: bool,
+        sweeper: Sweeper,
     ) -> SweepReport:
         examples, by = self.bench.examples, _ranked_by(rows)
         found = list(notes)
         shared = sum(row.shared for row in rows)
         if shared:
-            how = "bit-equal to" if equal else "equal up to rounding to"
+            how = "bit-equal to" if sweeper.equal else "equal up to rounding to"
             found.append(f"{shared} of {len(rows)} edits shared a pass, {how} evaluations of their own.")
+        if sweeper.writes:
+            found.append(
+                "The model writes into itself, so that edits ran by themselves, on models made anew."
+            )
         if stopped:
             found.append(f"Stopped: {len(rows)} of {len(self.steps)} edits were measured.")
         measured = sorted((row for row in rows if row.refused is None), key=lambda row: row.cost(by))
@@ -167,7 +171,7 @@ class Sweep:
             seconds=seconds,
             device=str(self.bench.device),
             data=examples.label,
-            equal=equal,
+            equal=sweeper.equal,
             stopped=stopped,
             notes=tuple(found),
         )

@@ -17,6 +17,7 @@ from surgery.evaluate.data.examples import Batch
 from surgery.evaluate.device import free_memory, is_out_of_memory
 from surgery.evaluate.measure import Meter, Sums
 from surgery.evaluate.running import Runner
+from surgery.evaluate.state import state
 from surgery.evaluate.sweep.lanes import Lane, kinship, lane
 from surgery.evaluate.sweep.report import TOLD_APART, Row
 from surgery.evaluate.sweep.wave import NoWave, Wave, ending_with
@@ -40,7 +41,9 @@ Make = Callable[[Operation], tuple[Operation, nn.Module]]
 
 @dataclass(eq=False)
 class Candidate:
-    """An edited model on the device, and its sums so far; `lane` where it shares the pass."""
+    """An edited model on the device, and its sums so far; `lane` where it shares the pass; `placed` is what
+    its modules were before they were probed.
+    """
 
     step: Operation
     runner: Runner
@@ -48,6 +51,7 @@ class Candidate:
     parameters: tuple[int, int]
     blocks: list[nn.Module] = field(default_factory=list)
     lane: Lane | None = None
+    placed: Hashable = None
     batches: list[list[Sums]] = field(default_factory=list)
     refused: str | None = None
 
@@ -61,23 +65,58 @@ class Sweeper:
     def __init__(self, bench: Bench, make: Make, blocks: str | None) -> None:
         self.bench, self.make, self.blocks = bench, make, blocks
         self.equal = True
+        self.writes = False
+        """Whether a model wrote into itself, so that candidates ran by themselves."""
 
     def rows(self, steps: Sequence[Operation], places: Sequence[Place], meter: Meter) -> Iterator[Row]:
         """A row per step, in their order, measured on the batches at `places` beside the base of `meter`."""
         for start in range(0, len(steps), GROUP):
-            made = [self._made(step, meter) for step in steps[start : start + GROUP]]
-            candidates = [item for item in made if isinstance(item, Candidate)]
-            try:
-                self._lay(candidates, meter)
-                for item in candidates:
-                    if item.lane is None:
-                        item.runner.join(self.bench.tape)
-                for place in places:
-                    self._measure([item for item in candidates if item.refused is None], place, meter)
-                yield from (item if isinstance(item, Row) else self._row(item) for item in made)
-            finally:
-                for item in candidates:
-                    item.runner.release()
+            group = steps[start : start + GROUP]
+            self.writes = self.writes or not self.bench.is_as_placed()
+            rows = None if self.writes else self._group(group, places, meter)
+            if rows is not None:
+                yield from rows
+                continue
+            self.writes = True
+            for step in group:
+                yield self._alone(step, places, meter)
+
+    def _group(self, steps: Sequence[Operation], places: Sequence[Place], meter: Meter) -> list[Row] | None:
+        """The rows of candidates that are there at a time; None where a model turns out to write into itself,
+        so that what it gives hangs on what ran before.
+        """
+        made = [self._made(step, meter) for step in steps]
+        candidates = [item for item in made if isinstance(item, Candidate)]
+        try:
+            self._lay(candidates, meter)
+            for item in candidates:
+                if item.lane is None:
+                    item.runner.join(self.bench.tape)
+            for place in places:
+                self._measure([item for item in candidates if item.refused is None], place, meter)
+            probed = [item for item in candidates if item.placed is not None]
+            if not (
+                self.bench.tape.held()
+                and self.bench.is_as_placed()
+                and all(state(item.runner.model.modules()) == item.placed for item in probed)
+            ):
+                return None
+            return [item if isinstance(item, Row) else self._row(item) for item in made]
+        finally:
+            for item in candidates:
+                item.runner.release()
+
+    def _alone(self, step: Operation, places: Sequence[Place], meter: Meter) -> Row:
+        """The row of a candidate that runs, as the base beside it, on a shell made anew, without the tape."""
+        with self.bench.without_tape():
+            beside, _ = self.bench.meter(self.bench.original, tuple(meter.tasks), None, meter.check)
+            item = self._made(step, beside)
+            if isinstance(item, Row):
+                return item
+            for place in places:
+                if item.refused is None:
+                    self._measure([item], place, beside)
+            return self._row(item)
 
     def _made(self, step: Operation, meter: Meter) -> Candidate | Row:
         """The edited model on the device; a row that says why where the step is refused."""
@@ -103,6 +142,7 @@ class Sweeper:
             # What stands before the blocks runs for the base alone, and a probe sees it on a few tokens only.
             if blocks and beside is not None and _beside(item.runner.model, self.blocks) == beside:
                 item.blocks, item.lane = blocks, lane(kin, blocks)
+                item.placed = state(item.runner.model.modules())
         laid = [item for item in candidates if item.lane is not None]
         batch = self.bench.batch((0, min(_PROBED, len(self.bench.examples))))
         try:
@@ -112,8 +152,8 @@ class Sweeper:
                 item.lane = None
             return
         fills = bool(hidden) and self._fills(hidden[0])
-        for item, state in zip(laid, hidden, strict=True):
-            if fills or not self._proved(item, state, batch):
+        for item, given in zip(laid, hidden, strict=True):
+            if fills or not self._proved(item, given, batch):
                 item.lane = None
 
     def _fills(self, hidden: Tensor) -> bool:
