@@ -2,10 +2,15 @@
 
 Promises: after an edit at block k at most 1.15 × the share of the MACs from there on, + 5 %, of an evaluation
 in full, same figures; recording costs under 3 % of a forward of 50 ms or more; a sweep that removes each
-block takes at most 1.2 × the share that it cannot do without of the loop of full evaluations.
+block takes at most 1.2 × the share that it cannot do without of the loop of full evaluations; what is stopped
+answers within 0.2 s.
 """
 
 import math
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -15,7 +20,7 @@ import surgery
 from benchmarks.tables import Table, ms, ratio, side_by_side
 from graph import extract, shell
 from graph.rollup import rollup
-from surgery.evaluate import Evaluator, Examples, demo_text, token_windows
+from surgery.evaluate import Evaluator, Examples, Stopped, demo_text, token_windows
 from surgery.evaluate.bench import BATCH
 from surgery.evaluate.placing import Placer
 from surgery.evaluate.sweep import paths_of
@@ -25,6 +30,7 @@ WINDOWS = 32
 BLOCKS = 16
 WIDTH = 320
 TOKENS = 128
+STOPPED_AFTER_S = (0.05, 0.2, 0.5, 0.9, 1.4)
 CPU = torch.device("cpu")
 
 
@@ -36,6 +42,7 @@ def tables() -> list[Table]:
         *(_after_an_edit(model) for model in (small, large)),
         _recording(small),
         _sweep(small),
+        _stopping(small),
     ]
 
 
@@ -196,6 +203,45 @@ def _sweep(model: Any) -> Table:
     title = f"Removing each of {BLOCKS} blocks"
     promise = f"At most 1.2 × the MAC share of prefix, suffixes and heads, {floor:.3f}, of the loop."
     return Table(title, promise, header, tuple(rows))
+
+
+def _stopping(model: Any) -> Table:
+    """How long what runs goes on after it was asked to stop, at several moments of it."""
+    session, examples = surgery.open(model), _windows(model)
+    session.remove("model.layers[3]")
+    given: Any = {"budget_s": math.inf, "device": "cpu", "examples": examples}
+    ways: dict[str, Callable[[threading.Event], Any]] = {
+        "an evaluation": lambda stop: session.evaluate(stop=stop, tasks=["perplexity"], **given),
+        "a sweep": lambda stop: session.sweep("remove", "model.layers[*]", stop=stop, **given),
+        "a sweep, exact": lambda stop: session.sweep(
+            "remove", "model.layers[*]", stop=stop, exact=True, **given
+        ),
+        "speed": lambda stop: session.speed(60.0, "cpu", stop=stop),
+    }
+    rows = []
+    for name, way in ways.items():
+        taken = [_answer_s(way, after_s) for after_s in STOPPED_AFTER_S]
+        known = [seconds for seconds in taken if seconds is not None]
+        worst = f"stop answers within {ms(max(known))}" if known else "it ended before"
+        rows.append((name, worst, f"{len(known)} of {len(taken)}"))
+    return Table("Stopping", "At most 200 ms.", ("what runs", "longest", "stopped"), tuple(rows))
+
+
+def _answer_s(way: Callable[[threading.Event], Any], after_s: float) -> float | None:
+    """Seconds from asking to the answer; None where it had ended by itself."""
+    stop, asked = threading.Event(), list[float]()
+
+    def ask() -> None:
+        asked.append(time.perf_counter())
+        stop.set()
+
+    timer = threading.Timer(after_s, ask)
+    timer.start()
+    with suppress(Stopped):
+        way(stop)
+    timer.cancel()
+    timer.join()
+    return time.perf_counter() - asked[0] if asked else None
 
 
 def _forwards() -> Table:

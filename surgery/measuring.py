@@ -107,13 +107,17 @@ class Measuring(ABC):
         examples: Examples | None = None,
         device: str = "auto",
         tasks: Asked = None,
+        *,
+        progress: Progress | None = None,
+        stop: threading.Event | None = None,
     ) -> Report:
         """What the edits cost beside the opened model, with intervals, within about `budget_s` seconds.
 
         `device`: `auto` is CUDA where there is one, then MPS, then the CPU. `tasks`: names such as
         `"accuracy"` or `"generation:tokens=32"`, tasks of `surgery.evaluate`, or functions of a model and a
         batch that give a number per example; by default fidelity, perplexity where text can be predicted,
-        and accuracy where there are labels. Raises SurgeryError for what cannot be measured.
+        and accuracy where there are labels. `progress(fraction, label)` is called after each batch. Raises
+        SurgeryError for what cannot be measured, and Stopped once `stop` is set.
 
         Of a model opened with `skeleton=True` from a folder that holds its weights, these are read while they
         are needed: it may be larger than the memory.
@@ -122,12 +126,16 @@ class Measuring(ABC):
             from surgery.streaming import evaluated
 
             state = self.history.current
-            state.report = evaluated(cast("Session", self), self._shown(examples), device, budget_s, tasks)
+            state.report = evaluated(
+                cast("Session", self), self._shown(examples), device, budget_s, tasks, progress, stop
+            )
             return state.report
         with self.lock:
             state, model, origins = self.history.current, private_shell(self.model), self.origins
         evaluator = self.evaluator(examples, device)
-        state.report = evaluator.evaluate(model, budget_s=budget_s, tasks=tasks, origins=origins)
+        state.report = evaluator.evaluate(
+            model, budget_s, progress=progress, stop=stop, tasks=tasks, origins=origins
+        )
         return state.report
 
     def sweep(
@@ -182,12 +190,18 @@ class Measuring(ABC):
         return state.sweep
 
     def speed(
-        self, budget_s: float = 4.0, device: str = "auto", *, prompt: int = 128, batch: int = 1
+        self,
+        budget_s: float = 4.0,
+        device: str = "auto",
+        *,
+        prompt: int = 128,
+        batch: int = 1,
+        stop: threading.Event | None = None,
     ) -> SpeedReport:
         """Latency, peak memory and size beside the opened model, within about `budget_s` seconds.
 
         Models that generate are timed on `batch` prompts of `prompt` tokens and on the tokens after them,
-        others on the example inputs.
+        others on the example inputs. Raises Stopped once `stop` is set.
         """
         from surgery.evaluate.speed import measure_speed
 
@@ -197,7 +211,14 @@ class Measuring(ABC):
             model = private_shell(self.model)
         inputs = self.opened.inputs
         return measure_speed(
-            self.opened.model, model, inputs, budget_s=budget_s, device=device, prompt=prompt, batch=batch
+            self.opened.model,
+            model,
+            inputs,
+            budget_s=budget_s,
+            device=device,
+            prompt=prompt,
+            batch=batch,
+            stop=stop,
         )
 
     def touch(self) -> None:

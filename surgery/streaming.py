@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graph.units import short
 from surgery.checkpoint.tensors import Checkpoint
 from surgery.errors import SurgeryError
 from surgery.evaluate.bench import Asked, Bench
@@ -40,7 +41,8 @@ def evaluated(
     device: str,
     budget_s: float,
     tasks: Asked,
-    stop: threading.Event | None = None,
+    progress: Progress | None,
+    stop: threading.Event | None,
 ) -> Report:
     """What `session.evaluate` gives of a skeleton whose checkpoint is at hand."""
     began = time.perf_counter()
@@ -57,8 +59,13 @@ def evaluated(
     original = drawn(opened.model, graph=before if steps else graph)
     asked = None if tasks is None else tasks_of(tasks)
     refuse_unstreamed(asked or ())
+
+    def told(share: float) -> None:
+        if progress is not None:
+            progress(share, f"{short(weights.read_bytes, 'B')} read")
+
     with evaluator.at_work(stop) as check:
-        passed = Pass(evaluator, weights, original, [edited], asked, check, lambda share: None)
+        passed = Pass(evaluator, weights, original, [edited], asked, check, told)
         passed.run(budget_s, None)
     if edited.refused is not None:
         raise SurgeryError(edited.refused)

@@ -21,6 +21,7 @@ from surgery.evaluate.figure import Figure
 from surgery.evaluate.measure import Kept, Meter, Sums
 from surgery.evaluate.placing import Placer, structural
 from surgery.evaluate.running import Runner
+from surgery.evaluate.state import state
 from surgery.evaluate.statistics import LEAST_DOCUMENTS
 from surgery.evaluate.stopping import checker
 from surgery.evaluate.subject import Subject, looked_at
@@ -78,6 +79,7 @@ class Bench:
         self._subject: Subject | None = None
         self._blocks: tuple[str, ...] | None = None
         self._marks: Hashable = None
+        self._state: Hashable = None
         self._lock = threading.Lock()
 
     def snapshot(self, model: nn.Module) -> nn.Module:
@@ -96,7 +98,7 @@ class Bench:
             check = checker(stop)
             check()
             marks = _marks(self.original)
-            if marks is None or marks != self._marks:
+            if marks is None or marks != self._marks or not self.is_as_placed():
                 self._forget()
             self._marks = marks
             self.tape.begin()
@@ -113,6 +115,17 @@ class Bench:
             self._forget()
             self.tape.is_off = False
 
+    def is_as_placed(self) -> bool:
+        """Whether no forward since its first has written into the original's shell.
+
+        If one has, what the original gives hangs on what was measured before.
+        """
+        return (
+            self._subject is None
+            or self._runner is None
+            or state(self._runner.model.modules()) == self._state
+        )
+
     def meter(
         self,
         model: nn.Module,
@@ -121,13 +134,13 @@ class Bench:
         check: Callable[[], None],
     ) -> tuple[Meter, list[str]]:
         """What measures `model`, once every task is known to fit, and sentences for the report."""
-        original, subject = self._prepared()
+        original, subject = self._prepared(check)
         notes: tuple[str, ...] = ()
         if asked is None:
             asked, notes = usual_tasks(subject)
         pairs: tuple[tuple[str, str], ...] = ()
         if any(task.reads == "hidden" for task in asked):
-            called = self._called()
+            called = self._called(check)
             pairs = tuple(pair for pair in aligned(self.original, model, origins) if pair[0] in called)
             subject = replace(subject, blocks=tuple(path for path, _ in pairs))
         for task in asked:
@@ -167,25 +180,28 @@ class Bench:
             hint='smaller examples, or `device="cpu"`',
         )
 
-    def _prepared(self) -> tuple[Runner, Subject]:
+    def _prepared(self, check: Callable[[], None]) -> tuple[Runner, Subject]:
         """The original, placed, and what it says to the first example."""
         if self._runner is None:
             shell = self._placer.place(self.original, remember=True)
             whose = "the model before surgery"
             self._runner = Runner(shell, self.device, exact=self.exact, whose=whose, tape=self.tape)
         if self._subject is None:
-            self._subject = looked_at(self._runner, self.examples)
+            with self._runner.interruptible(check):
+                self._subject = looked_at(self._runner, self.examples)
+            self._state = state(self._runner.model.modules())  # a first call may settle something
             if not self._subject.sliced and self._subject.logits is not None:
                 one_bytes = 4 * self._subject.positions * self._subject.classes
                 self.batch_size = max(1, min(self.batch_size, LOGITS_BYTES // one_bytes))
         return self._runner, self._subject
 
-    def _called(self) -> Container[str]:
+    def _called(self, check: Callable[[], None]) -> Container[str]:
         """The blocks of the original that are called once, and so have hidden states of their own."""
         if self._blocks is None:
-            original, _ = self._prepared()
+            original, _ = self._prepared(check)
             wants = Wants(hidden=tuple((path, path) for path in block_paths(self.original)))
-            self._blocks = tuple(original.answer(self.batch((0, 1)), None, wants).hidden)
+            with original.interruptible(check):
+                self._blocks = tuple(original.answer(self.batch((0, 1)), None, wants).hidden)
         return self._blocks
 
     def _forget(self) -> None:

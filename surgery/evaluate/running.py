@@ -18,7 +18,7 @@ from surgery.evaluate.data.examples import MASK, Batch
 from surgery.evaluate.device import autocast, is_mixed, is_out_of_memory
 from surgery.evaluate.pooling import embedding_in, first_tensor
 from surgery.evaluate.prompts import continued
-from surgery.evaluate.stopping import Stopped
+from surgery.evaluate.stopping import Stopped, checked
 from surgery.evaluate.tape import Block, Place, Tape
 
 KEEP = "logits_to_keep"
@@ -196,15 +196,9 @@ class Runner:
         assert logits is not None and logits.shape[1] == len(places)
         return logits.float()
 
-    @contextmanager
-    def interruptible(self, check: Callable[[], None]) -> Iterator[None]:
+    def interruptible(self, check: Callable[[], None]) -> AbstractContextManager[None]:
         """Within, `check` is called before each block, so that a slow forward can be stopped."""
-        handles = [block.register_forward_pre_hook(lambda *_: check()) for block in _blocks(self.model)]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+        return checked(self.model, check)
 
 
 _BODY = ""
@@ -253,9 +247,3 @@ def _counts_from_the_left(model: nn.Module, mask: Tensor) -> bool:
 def _generates(model: nn.Module) -> bool:
     can = getattr(model, "can_generate", None)
     return bool(can and can())
-
-
-def _blocks(model: nn.Module) -> list[nn.Module]:
-    """The children of every ModuleList and Sequential, each once."""
-    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList | nn.Sequential)]
-    return list(dict.fromkeys(child for module in lists for child in module.children()))

@@ -1,7 +1,10 @@
 """How a running evaluation is stopped."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from torch import nn
 
 
 class Stopped(Exception):
@@ -16,3 +19,16 @@ def checker(stop: threading.Event | None) -> Callable[[], None]:
             raise Stopped("the evaluation was stopped")
 
     return check
+
+
+@contextmanager
+def checked(model: nn.Module, check: Callable[[], None]) -> Iterator[None]:
+    """Within, `check` is called before each block of the model, so that a slow forward can be stopped."""
+    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList | nn.Sequential)]
+    blocks = dict.fromkeys(child for module in lists for child in module.children())
+    handles = [block.register_forward_pre_hook(lambda *_: check()) for block in blocks]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -10,6 +10,7 @@ import inspect
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, Protocol
 
 import torch
@@ -21,9 +22,10 @@ from surgery.evaluate.device import autocast, is_mixed, resolve
 from surgery.evaluate.placing import Placer
 from surgery.evaluate.speed.memory import peak_bytes, stored_bytes
 from surgery.evaluate.speed.report import Pace, SpeedReport
-from surgery.evaluate.stopping import checker
+from surgery.evaluate.stopping import Stopped, checked, checker
 
 LEAST_ROUNDS = 7
+Check = Callable[[], None]
 STEPS = 8
 """Tokens decoded in a run: one alone is too short to be timed."""
 
@@ -50,13 +52,19 @@ def measure_speed(
     place, check = Placer(resolve(device)), checker(stop)
     placed = [place.place(original, remember=True), place.place(edited)]
     mixed = is_mixed(place.device, placed[0], exact=exact)
-    ways = _generating(placed, prompt, batch, place.device) or _forwards(placed, inputs, place.device)
+    with ExitStack() as stack:  # nothing is timed yet
+        for model in placed:
+            stack.enter_context(checked(model, check))
+        ways = _generating(placed, prompt, batch, place.device) or _forwards(placed, inputs, place.device)
     paces, peaks = [], (0, 0)
     with torch.no_grad(), autocast(place.device, placed[0], exact=exact):
         for name, unit, items, calls in ways:
             before, after = _rounds(calls, budget_s / len(ways), place.device, check)
             paces.append(Pace.of(name, unit, items, before, after, seed))
-            found = [peak_bytes(calls[which].once, placed[which], place.device) for which in (0, 1)]
+            found = []
+            for which in (0, 1):
+                with checked(placed[which], check):
+                    found.append(peak_bytes(calls[which].once, placed[which], place.device))
             peaks = (max(peaks[0], found[0]), max(peaks[1], found[1]))
     return SpeedReport(
         tuple(paces),
@@ -72,7 +80,7 @@ class _Call(Protocol):
     """What is timed: `once` runs it, `seconds` says how long that took."""
 
     def once(self) -> object: ...
-    def seconds(self, device: torch.device) -> float: ...
+    def seconds(self, device: torch.device, check: Check) -> float: ...
 
 
 class _Forward:
@@ -84,8 +92,12 @@ class _Forward:
     def once(self) -> object:
         return self.model(*self.values, **self.words)
 
-    def seconds(self, device: torch.device) -> float:
-        timer = Timer("call()", globals={"call": self.once}, num_threads=torch.get_num_threads())
+    def seconds(self, device: torch.device, check: Check) -> float:
+        def call() -> None:
+            check()  # the timer calls thrice, to warm up
+            self.once()
+
+        timer = Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads())
         return float(timer.timeit(1).median)
 
 
@@ -96,14 +108,16 @@ class _Decode:
         self.model, self.ids = model, ids
 
     def once(self) -> object:
-        return self.seconds(self.ids.device)
+        return self.seconds(self.ids.device, lambda: None)
 
-    def seconds(self, device: torch.device) -> float:
-        given: Any = self.model(input_ids=self.ids, use_cache=True)
+    def seconds(self, device: torch.device, check: Check) -> float:
+        with checked(self.model, check):
+            given: Any = self.model(input_ids=self.ids, use_cache=True)
         cache, last = given.past_key_values, self.ids[:, -1:]
         _wait(device)
         began = time.perf_counter()
         for _ in range(STEPS):
+            check()
             self.model(input_ids=last, past_key_values=cache, use_cache=True)
         _wait(device)
         return time.perf_counter() - began
@@ -164,25 +178,26 @@ def _forwards(models: list[nn.Module], inputs: Any, device: torch.device) -> lis
 
 
 def _rounds(
-    calls: Sequence[_Call], budget_s: float, device: torch.device, check: Callable[[], None]
+    calls: Sequence[_Call], budget_s: float, device: torch.device, check: Check
 ) -> tuple[list[float], list[float]]:
     """Seconds of each model in each round; the first round warms up and is not counted."""
     taken: tuple[list[float], list[float]] = ([], [])
     began = time.perf_counter()
     while True:
-        check()
         # Who comes first alternates, since the first finds the caches as the other left them.
         turn = (0, 1) if len(taken[0]) % 2 else (1, 0)
-        found = {which: _run(calls[which], device) for which in turn}
+        found = {which: _run(calls[which], device, check) for which in turn}
         taken[0].append(found[0])
         taken[1].append(found[1])
         if len(taken[0]) > LEAST_ROUNDS and time.perf_counter() - began >= budget_s:
             return taken[0][1:], taken[1][1:]
 
 
-def _run(call: _Call, device: torch.device) -> float:
+def _run(call: _Call, device: torch.device, check: Check) -> float:
     try:
-        return call.seconds(device)
+        return call.seconds(device, check)
+    except Stopped:
+        raise
     except Exception as error:
         raise SurgeryError(f"the model does not run: {type(error).__name__}: {error}") from error
 

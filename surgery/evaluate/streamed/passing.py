@@ -24,7 +24,7 @@ from surgery.evaluate.streamed.placed import Answers, Placed
 from surgery.evaluate.streamed.probes import Probes
 from surgery.evaluate.streamed.stations import Station
 from surgery.evaluate.streamed.weights import Weights
-from surgery.evaluate.sweep.sweeper import remembering
+from surgery.evaluate.sweep.answers import SHARED_BYTES, remembering
 from surgery.evaluate.tape import Place
 from surgery.evaluate.tasks.contract import Task
 from surgery.evaluate.tasks.usual import usual_tasks
@@ -182,7 +182,7 @@ class Pass:
             if self.probes.are_answered:
                 self.meter = self._metered()
         elif forward not in self._whose:
-            self._theirs[forward.place] = remembering(self._result(forward))
+            self._theirs[forward.place] = remembering(self._result(forward), SHARED_BYTES)
         else:
             item = self._whose.pop(forward)
             try:

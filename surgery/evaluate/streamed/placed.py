@@ -10,13 +10,12 @@ from surgery.evaluate.answer import Answer, Wants
 from surgery.evaluate.bench import Bench
 from surgery.evaluate.data.examples import Batch
 from surgery.evaluate.running import Runner
+from surgery.evaluate.state import state
 from surgery.evaluate.streamed.drawn import Drawn
 from surgery.evaluate.streamed.lockstep import Forward
 from surgery.evaluate.streamed.stations import Call, Station, places, read_elsewhere, slots
 from surgery.evaluate.streamed.weights import Weights
 from surgery.evaluate.tape import Place
-from surgery.evaluate.tape.signature import signature
-from surgery.evaluate.tape.values import Unsayable
 from surgery.lazy import Lazy
 
 READ = Wants(logits=True, embedding=True)
@@ -82,10 +81,7 @@ class Placed:
         return kept
 
     def _now(self) -> Hashable:
-        try:
-            return signature(self.model).said
-        except Unsayable:
-            return None
+        return state(self.model.modules())
 
 
 class Answers:

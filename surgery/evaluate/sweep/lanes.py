@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from graph.repeats import PLACES
-from surgery.evaluate.tape.signature import signature
-from surgery.evaluate.tape.values import Unsayable
+from surgery.evaluate.tape.signature import place_of, signature
+from surgery.evaluate.tape.values import Unsayable, digest
 
 SAME = None
 """In a lane, the very block of the base."""
@@ -34,6 +34,28 @@ class Lane:
     def calls(self) -> int:
         """How many blocks it runs from there on."""
         return sum(map(len, self.at[self.first :]))
+
+
+def items_in(model: nn.Module, path: str | None) -> list[nn.Module] | None:
+    """The blocks in the list at `path`; None where there is no list or it is empty."""
+    if path is None:
+        return None
+    try:
+        found = model.get_submodule(path)
+    except AttributeError:
+        return None
+    items = list(found) if isinstance(found, nn.ModuleList | nn.Sequential) else []
+    return items or None
+
+
+def tensors_beside(model: nn.Module, path: str | None) -> dict[str, Hashable] | None:
+    """The tensors outside the list at `path` by name, to be compared; None where one can't be."""
+    try:
+        places = {name: place_of(tensor) for name, tensor in model.named_parameters()}
+        values = {name: digest(tensor) for name, tensor in model.named_buffers()}
+    except Unsayable:
+        return None
+    return {name: said for name, said in (places | values).items() if not name.startswith(f"{path}.")}
 
 
 def kinship(blocks: Sequence[nn.Module]) -> list[Hashable | None]:

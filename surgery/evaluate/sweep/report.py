@@ -25,7 +25,8 @@ TOLD_APART = 1e-5
 class Row:
     """One candidate: its step, parameters before and after, and its figures beside the model without it.
 
-    `refused` is why it could not be made or measured; then there are no figures.
+    `refused` is why it could not be made or measured; then there are no figures. `equal`: of one that shared
+    a pass, whether a probe found its bits to be those of an evaluation of its own; None where nothing says.
     """
 
     step: Operation
@@ -33,6 +34,7 @@ class Row:
     figures: tuple[Figure, ...] = ()
     refused: str | None = None
     shared: bool = False
+    equal: bool | None = None
 
     def cost(self, name: str) -> float:
         """How much worse `name` is after the edit, in its unit; KeyError for one that was not measured."""
@@ -54,8 +56,8 @@ class Row:
 class SweepReport:
     """The rows of a sweep, best first by the figure called `by`; refused candidates last.
 
-    `shared`: how many candidates shared a pass, of which `equal` says whether the probe found them bit-equal
-    to evaluations of their own. `stopped`: it was stopped, and only what was measured is here.
+    `equal`: whether all that shared a pass are known to be bit-equal to evaluations of their own. `stopped`:
+    it was stopped, and only what was measured is here.
     """
 
     rows: tuple[Row, ...]
@@ -220,6 +222,7 @@ def row_data(row: Row) -> dict[str, Any]:
         "figures": [figure.to_dict() for figure in row.figures],
         "refused": row.refused,
         "shared": row.shared,
+        "equal": row.equal,
     }
 
 
@@ -231,4 +234,5 @@ def row_from(data: dict[str, Any]) -> Row:
         tuple(Figure.from_dict(item) for item in data["figures"]),
         data["refused"],
         bool(data["shared"]),
+        data.get("equal"),
     )

@@ -69,19 +69,29 @@ class Sweep:
             places = self._places(budget_s, meter, batches)
             left = [step for step in self.steps if _key(step) not in kept]
             sweeper = Sweeper(self.bench, self.make, self.blocks)
-            stopped = False
+            stopped, done = False, float(len(kept))
+            read = sum(row.shared for row in kept.values())
+
+            def told(rows: float) -> None:
+                nonlocal done
+                done = min(done + rows, float(len(self.steps)))
+                if progress is not None:
+                    progress(done / len(self.steps), f"{len(kept)} of {len(self.steps)} edits")
+
             try:
-                for step, row in zip(left, sweeper.rows(left, places, meter), strict=True):
+                for step, row in sweeper.rows(left, places, meter, told):
                     kept[_key(step)] = row
                     self._keep(kept, len(places))
-                    if progress is not None:
-                        progress(len(kept) / len(self.steps), f"{len(kept)} of {len(self.steps)} edits")
+                    done = max(done, len(kept))
+                    told(0)
             except Stopped:
                 stopped = True
                 if not kept:
                     raise
         rows = [kept[_key(step)] for step in self.steps if _key(step) in kept]
-        return self._report(rows, places, time.perf_counter() - began, notes, stopped, sweeper.equal)
+        if sweeper.writes:
+            notes.append("The model writes into itself: edits ran by themselves, on models made anew.")
+        return self._report(rows, places, time.perf_counter() - began, notes, stopped, read)
 
     # Inside -----------------------------------------------------------------------------------
 
@@ -93,7 +103,8 @@ class Sweep:
         place = (0, min(size, count))
         began = time.perf_counter()
         try:
-            meter.measured(self.bench.batch(place), place)
+            with meter.original.interruptible(meter.check):
+                meter.measured(self.bench.batch(place), place)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -146,18 +157,36 @@ class Sweep:
         seconds: float,
         notes: list[str],
         stopped: bool,
-        equal: bool,
+        read: int,
     ) -> SweepReport:
         found = list(notes)
-        shared = sum(row.shared for row in rows)
+        shared = [row for row in rows if row.shared]
         if shared:
-            how = "bit-equal to" if equal else "equal up to rounding to"
-            found.append(f"{shared} of {len(rows)} edits shared a pass, {how} evaluations of their own.")
+            found.append(f"{len(shared)} of {len(rows)} edits shared a pass, {_how(shared, read)}.")
         if stopped:
             found.append(f"Stopped: {len(rows)} of {len(self.steps)} edits were measured.")
         return ranked(
-            rows, self.bench, places[-1][1], seconds, notes=tuple(found), equal=equal, stopped=stopped
+            rows,
+            self.bench,
+            places[-1][1],
+            seconds,
+            notes=tuple(found),
+            equal=all(row.equal is True for row in shared),
+            stopped=stopped,
         )
+
+
+def _how(shared: list[Row], read: int) -> str:
+    """How near rows of a shared pass come to evaluations of their own, as far as their probes said;
+    `read` of them are from the file of an earlier run.
+    """
+    unknown = sum(row.equal is None for row in shared)
+    near = "equal up to rounding" if any(row.equal is False for row in shared) else "bit-equal"
+    said = f"{near} to evaluations of their own"
+    if unknown:
+        said = f"nothing says how near {unknown} of them come to evaluations of their own"
+        said += f"; the others are {near}" if unknown < len(shared) else ""
+    return f"{said} ({read} as an earlier run found)" if read > unknown else said
 
 
 def _key(step: Operation) -> str:

@@ -74,6 +74,7 @@ class Wave:
         for index in together:
             here = self.lanes[index].at[number]
             self._own(index, here[here.index(SAME) + 1 :], args, words)
+        self.check()
         out = forward(*args, **words)
         self._passed = _hidden_in(out)
         return out
@@ -87,6 +88,7 @@ class Wave:
     ) -> None:
         """Takes the hidden states of a candidate through blocks of its own."""
         for module in modules:
+            self.check()
             hidden = self.hidden[index]
             assert module is not None and hidden is not None
             given = (hidden, *args[1:]) if args else ()
@@ -97,6 +99,7 @@ class Wave:
     ) -> None:
         """Takes the hidden states of these candidates through a block of the base, many rows at a time."""
         while indices:
+            self.check()
             first = self._passed_on(self.hidden[indices[0]])
             rows, positions = first.shape[0], first.shape[:-1].numel()
             count = max(1, min(len(indices), ENOUGH_TOKENS // max(1, positions)))

@@ -106,6 +106,22 @@ def test_a_block_that_writes_into_itself_late_is_measured_without_the_tape() -> 
     assert taped.evaluate(edited, math.inf).results == full.evaluate(edited, math.inf).results
 
 
+@pytest.mark.parametrize("batch, tape_bytes", [(4, None), (4, 0), (64, None), (64, 0)])
+def test_what_a_model_writes_into_itself_is_not_there_in_the_next_evaluation(
+    batch: int, tape_bytes: int | None
+) -> None:
+    """The same evaluation gives the same figures again, whatever was measured before."""
+    torch.manual_seed(0)
+    model = nn.Sequential(Late(), nn.Linear(4, 3)).eval()
+    x = torch.randn(40, 4)
+    x[33] *= 1000
+    examples = tensors(x, torch.randint(3, (40,)))
+    evaluator = Evaluator(model, examples=examples, device="cpu", tape_bytes=tape_bytes)
+    evaluator.batch_size = batch
+    first, second = (evaluator.evaluate(changed(model, "1.weight"), math.inf) for _ in range(2))
+    assert first.results == second.results
+
+
 def test_memory_that_runs_out_takes_the_tape_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """And then the batch is as large as it was."""
     model: Any = decoder(blocks=3).eval()

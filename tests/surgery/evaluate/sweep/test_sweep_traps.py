@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from torch import Tensor, nn
 
 import surgery
 from surgery import SurgeryError
-from surgery.evaluate import token_windows
+from surgery.evaluate import Evaluator, token_windows
 from surgery.evaluate.data import tensors
 from surgery.evaluate.sweep import wave
 from tests.surgery.evaluate.conftest import decoder, tokens
+from tests.surgery.evaluate.test_taped import Late
 from widgets.scores import colours
 
 
@@ -124,3 +126,75 @@ def test_one_ruinous_edit_leaves_the_others_their_ranks_and_colours(worst: float
     assert report.ranks == (1, 2, 3, 4)
     _, found = colours(report)
     assert found is not None and all(0 <= value <= 1 for value in found.values())
+
+
+class Lists(nn.Module):
+    """Blocks that pass one state on, so that candidates share a pass."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        out: Tensor = self.head(x)
+        return out
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("batch", [4, 64])
+@pytest.mark.parametrize(
+    "make, select",
+    [
+        (lambda: nn.Sequential(Late(), nn.Linear(4, 4), nn.Linear(4, 3)), "*:Linear"),
+        (lambda: Lists(Late(), Late(), Late()), "layers.*.linear"),
+    ],
+)
+def test_a_block_that_writes_into_itself_late_is_measured_anew(
+    make: Callable[[], nn.Module], select: str, batch: int, exact: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For each candidate, as an evaluation by itself does: nothing of one is left for the next."""
+    monkeypatch.setattr("surgery.evaluate.bench.BATCH", batch)
+    monkeypatch.setattr("surgery.evaluate.bench.MOST", batch)
+    monkeypatch.setattr("surgery.evaluate.sweep.sweeper.GROUP", 2)
+    torch.manual_seed(0)
+    model, x = make().eval(), torch.randn(40, 4)
+    x[33] *= 1000
+    examples, session = tensors(x, torch.randint(3, (40,))), surgery.open(model, (x[:2],))
+    found = session.sweep(
+        "sparsify", select, ratio=0.5, examples=examples, budget_s=math.inf, device="cpu", exact=exact
+    )
+    assert "writes into itself" in str(found) and not any(row.shared for row in found)
+    for row in found:
+        session.apply(row.step)
+        alone = Evaluator(model, examples=examples, device="cpu", tape_bytes=0)
+        assert row.figures == alone.evaluate(session.model, math.inf).results
+        session.undo()
+
+
+class Growing(nn.Module):
+    """Counts the batches of which it makes large numbers, and adds the count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.count = nn.Linear(4, 4), 0
+        with torch.no_grad():
+            self.linear.weight.copy_(torch.tensor([9.0, -8.9, 9.0, -8.9]).expand(4, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.linear(x)
+        self.count += bool(out.abs().max() > 20)
+        return out + self.count
+
+
+def test_only_the_edited_block_writes_into_itself() -> None:
+    """What it counted while it was probed does not show in its figures."""
+    torch.manual_seed(0)
+    model, x = Lists(Growing(), Growing()).eval(), 3 + torch.randn(40, 4) / 100
+    examples, session = tensors(x, torch.randint(3, (40,))), surgery.open(model, (x[:2],))
+    (row,) = session.sweep("sparsify", "layers.0.linear", ratio=0.5, examples=examples, device="cpu")
+    session.apply(row.step)
+    alone = Evaluator(model, examples=examples, device="cpu", tape_bytes=0)
+    assert row.figures == alone.evaluate(session.model, math.inf).results

@@ -1,0 +1,41 @@
+"""The command `surgery`. Refusals print one sentence and exit with 2.
+
+A command is a function in a file of its own, which imports what it needs once it runs: `surgery --help` loads
+no torch.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from surgery.cli.diff import diff
+from surgery.cli.evaluate import evaluate
+from surgery.cli.inspect import inspect
+from surgery.cli.lists import operations, tasks
+from surgery.cli.replay import replay
+from surgery.cli.speed import speed
+from surgery.cli.studio import start
+from surgery.cli.sweep import sweep
+
+app = typer.Typer(
+    help="Open any PyTorch model as a graph; tie, merge, prune and adapt it; replay every edit.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (inspect, replay, evaluate, tasks, sweep, speed, diff, operations):
+    app.command()(command)
+app.command(name="app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(start)
+
+
+def main() -> None:
+    """The entry point: SurgeryError becomes a sentence and exit status 2."""
+    from surgery.errors import SurgeryError
+
+    try:
+        app()
+    except SurgeryError as error:
+        print(f"surgery: {error}", file=sys.stderr)
+        sys.exit(2)
