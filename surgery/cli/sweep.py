@@ -29,7 +29,7 @@ def sweep(
     exact: Annotated[bool, typer.Option("--exact", help="each edit by itself; none share a pass")] = False,
     streamed: Annotated[
         bool,
-        typer.Option("--streamed", help="read weights while they are needed: they may exceed the memory"),
+        typer.Option("--streamed", help="read weights as they are needed: they may exceed the memory"),
     ] = False,
     resume: Annotated[
         Path | None, typer.Option(help="keep results in this file, and go on from it if it is there")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,32 +18,57 @@ from tests.surgery.evaluate.conftest import decoder
 CPU = torch.device("cpu")
 
 
-class Sleeps(nn.Module):
-    """Takes as long as it is told."""
+class Takes(nn.Module):
+    """Takes about as long as it is told, by a clock of its own."""
+
+    passed = 0.0
+    calls = 0
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
         self.seconds, self.linear = seconds, nn.Linear(4, 4)
 
     def forward(self, x: Tensor) -> Tensor:
-        time.sleep(self.seconds)
+        Takes.calls += 1
+        Takes.passed += self.seconds * (1 + 0.01 * (Takes.calls % 7))
         y: Tensor = self.linear(x)
         return y
 
 
+class Clocked:
+    """Stands for torch's timer."""
+
+    def __init__(self, stmt: str, globals: dict[str, Callable[[], None]], num_threads: int) -> None:
+        self.call = globals["call"]
+
+    def timeit(self, number: int) -> SimpleNamespace:
+        began = Takes.passed
+        for _ in range(number):
+            self.call()
+        return SimpleNamespace(median=(Takes.passed - began) / number)
+
+
+@pytest.fixture
+def clocked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is timed goes by the clock of the models."""
+    monkeypatch.setattr("surgery.evaluate.speed.speed.Timer", Clocked)
+
+
+@pytest.mark.usefixtures("clocked")
 def test_a_model_that_takes_a_third_of_the_time_is_three_times_as_quick() -> None:
     """The interval of the speed-up holds three, and excludes one."""
-    found = measure_speed(Sleeps(0.03), Sleeps(0.01), torch.ones(2, 4), budget_s=0.5, device="cpu")
+    found = measure_speed(Takes(0.03), Takes(0.01), torch.ones(2, 4), budget_s=0, device="cpu")
     pace = found["forward"]
     assert pace.items == 2
-    assert pace.before_s == pytest.approx(0.03, rel=0.5)
-    assert 1.8 < pace.speedup < 3.6
+    assert pace.before_s == pytest.approx(0.03, rel=0.1)
+    assert pace.speedup == pytest.approx(3, rel=0.1)
     assert not pace.no_change and "×" in str(pace)
 
 
+@pytest.mark.usefixtures("clocked")
 def test_two_equal_models_have_no_measurable_change() -> None:
     """Rounds taken in turn see the same."""
-    pace = measure_speed(Sleeps(0.01), Sleeps(0.01), torch.ones(2, 4), budget_s=0.3, device="cpu")["forward"]
+    pace = measure_speed(Takes(0.01), Takes(0.01), torch.ones(2, 4), budget_s=0, device="cpu")["forward"]
     assert pace.no_change
     assert "no measurable change" in str(pace)
 
@@ -97,13 +122,13 @@ def test_a_pace_in_words(before: float, after: float, said: str) -> None:
 def test_without_inputs_there_is_nothing_to_time() -> None:
     """The sentence says what to pass."""
     with pytest.raises(SurgeryError, match="example inputs"):
-        measure_speed(Sleeps(0), Sleeps(0), None, device="cpu")
+        measure_speed(Takes(0), Takes(0), None, device="cpu")
 
 
 def test_a_model_that_fails_is_a_sentence() -> None:
     """With what it raised."""
     with pytest.raises(SurgeryError, match="does not run: RuntimeError"):
-        measure_speed(Sleeps(0), Sleeps(0), torch.ones(2, 5), device="cpu")
+        measure_speed(Takes(0), Takes(0), torch.ones(2, 5), device="cpu")
 
 
 def test_stopping() -> None:
@@ -111,14 +136,14 @@ def test_stopping() -> None:
     stop = threading.Event()
     stop.set()
     with pytest.raises(Stopped):
-        measure_speed(Sleeps(0), Sleeps(0), torch.ones(2, 4), device="cpu", stop=stop)
+        measure_speed(Takes(0), Takes(0), torch.ones(2, 4), device="cpu", stop=stop)
 
 
 def test_the_callers_threads_are_kept() -> None:
     """Timing uses as many as the user set, and leaves them set."""
     seen: list[int] = []
 
-    class Threads(Sleeps):
+    class Threads(Takes):
         def forward(self, x: Tensor) -> Tensor:
             seen.append(torch.get_num_threads())
             return x
