@@ -79,6 +79,14 @@ def _opened(name: str) -> tuple[nn.Module, Any, list[Any]]:
     return model, inputs, untouched(model)
 
 
+def _known(model: nn.Module, inputs: Any) -> Any:
+    """The inputs with the last token in place of those that a narrowed vocabulary does not have any more."""
+    if not isinstance(inputs, dict) or "input_ids" not in inputs:
+        return inputs
+    vocabulary = model.get_input_embeddings().num_embeddings
+    return {**inputs, "input_ids": inputs["input_ids"].clamp_max(vocabulary - 1)}
+
+
 # Most moves are operations; the rest walks in the history.
 MOVES = ["operate"] * 8 + ["undo", "undo", "redo", "goto", "keep_and_load"]
 
@@ -99,7 +107,8 @@ class Surgery(RuleBasedStateMachine):
 
     def now(self) -> Any:
         """Objects, key order, aliases, config and output of the present state."""
-        return snapshot(self.session.model), run(self.session.model, self.inputs).numpy().tobytes()
+        model = self.session.model
+        return snapshot(model), run(model, _known(model, self.inputs)).numpy().tobytes()
 
     def target(self, data: st.DataObject, name: str, *, one: bool = False) -> str:
         """Mostly what the operation is for: blocks, or many modules; else any module there is now."""
