@@ -1,6 +1,6 @@
 """Many forwards side by side, block by block, so that weights are read once for all of them.
 
-Each forward runs in a thread of its own, as it is written, and waits at every station; one runs at a time.
+Each forward runs in a thread of its own, as it is written, and waits at every gate; one runs at a time.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from surgery.evaluate.stopping import Stopped
-from surgery.evaluate.streamed.stations import Station
+from surgery.evaluate.streamed.gates import Gate
 from surgery.evaluate.streamed.weights import Weights
 from surgery.evaluate.tape import Place
 from surgery.lazy import Lazy
@@ -24,16 +24,16 @@ class _Left(BaseException):
 
 
 class Forward:
-    """One forward: `work` runs in a thread of its own and passes `stations`, each once as a rule.
+    """One forward: `work` runs in a thread of its own and passes `gates`, each once as a rule.
 
     `at` is where it waits; None before it began and once it ended, with a `result` or an `error`. Those of
     one `place` are of the same batch. `same` as long as it went the way of the model they were made from.
     """
 
-    def __init__(self, work: Callable[[], Any], stations: Sequence[Station], place: Place) -> None:
+    def __init__(self, work: Callable[[], Any], gates: Sequence[Gate], place: Place) -> None:
         self.work, self.place = work, place
-        self.left = dict.fromkeys(stations)
-        self.at: Station | None = None
+        self.left = dict.fromkeys(gates)
+        self.at: Gate | None = None
         self.same = True
         self.result: Any = None
         self.error: BaseException | None = None
@@ -43,7 +43,7 @@ class Forward:
         self._gone = False
 
     def advance(self) -> None:
-        """Runs it to the next station, or to its end."""
+        """Runs it to the next gate, or to its end."""
         if self._thread.ident is None:
             self._thread.start()
         else:
@@ -56,9 +56,9 @@ class Forward:
         if self._thread.ident is not None and self.at is not None:
             self.advance()
 
-    def wait(self, station: Station) -> dict[Lazy, Tensor]:
-        """In its own thread: waits until it may pass a station; gives the weights."""
-        self.at = station
+    def wait(self, gate: Gate) -> dict[Lazy, Tensor]:
+        """In its own thread: waits until it may pass a gate; gives the weights."""
+        self.at = gate
         self._came.release()
         self._go.acquire()
         if self._gone:
@@ -103,8 +103,8 @@ class Lockstep:
     def expect(self, forwards: Sequence[Forward]) -> None:
         """These will be started or dropped: until then what they need is kept."""
         for forward in forwards:
-            for station in forward.left:
-                self.weights.expect(station.lazies)
+            for gate in forward.left:
+                self.weights.expect(gate.lazies)
         self.waiting += forwards
 
     def start(self, forwards: Sequence[Forward]) -> None:
@@ -142,14 +142,14 @@ class Lockstep:
         return forward.at is not None and self.weights.has(forward.at.lazies)
 
     def _pass(self, forward: Forward) -> None:
-        station = forward.at
-        assert station is not None
-        forward.tensors = self.weights.get(station.lazies)
+        gate = forward.at
+        assert gate is not None
+        forward.tensors = self.weights.get(gate.lazies)
         self._advance(forward)
         forward.tensors = {}
-        if station in forward.left:
-            del forward.left[station]
-            self._release(forward, [station])
+        if gate in forward.left:
+            del forward.left[gate]
+            self._release(forward, [gate])
 
     def _advance(self, forward: Forward) -> None:
         forward.advance()
@@ -161,6 +161,6 @@ class Lockstep:
                 raise forward.error
             self.ended(forward)
 
-    def _release(self, forward: Forward, stations: Sequence[Station]) -> None:
-        for station in stations:
-            self.weights.done(station.lazies)
+    def _release(self, forward: Forward, gates: Sequence[Gate]) -> None:
+        for gate in gates:
+            self.weights.done(gate.lazies)

@@ -19,10 +19,10 @@ from surgery.evaluate.figure import Figure
 from surgery.evaluate.measure import Kept, Meter, Sums
 from surgery.evaluate.running import Runner
 from surgery.evaluate.streamed.drawn import Drawn
+from surgery.evaluate.streamed.gates import Gate
 from surgery.evaluate.streamed.lockstep import Forward, Lockstep, forward_here
 from surgery.evaluate.streamed.placed import Answers, Placed
 from surgery.evaluate.streamed.probes import Probes
-from surgery.evaluate.streamed.stations import Station
 from surgery.evaluate.streamed.weights import Weights
 from surgery.evaluate.sweep.answers import SHARED_BYTES, remembering
 from surgery.evaluate.tape import Place
@@ -104,7 +104,7 @@ class Pass:
 
         def moved() -> None:
             decide()
-            self.told(1 - self._left() / max(1, len(self.original.stations)))
+            self.told(1 - self._left() / max(1, len(self.original.gates)))
             self.bench.tape.forget()  # what was recorded lies behind all of them
 
         lockstep.moved = moved
@@ -153,14 +153,14 @@ class Pass:
         return most if math.isinf(budget_s) else min(most, max(LEAST_BATCHES, int(budget_s / one_s)))
 
     def _passed(
-        self, station: Station, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, gate: Gate, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """Runs a station, in the thread of the forward that came to it; without one, at once."""
+        """Runs a gate, in the thread of the forward that came to it; without one, at once."""
         here = forward_here()
         if here is None:  # the head, of answers that have come
-            with station.filled(self.weights.get(station.lazies)):
+            with gate.filled(self.weights.get(gate.lazies)):
                 return call(*args, **kwargs)
-        with station.filled(here.wait(station)):
+        with gate.filled(here.wait(gate)):
             if here in self._asked or not here.same:
                 return call(*args, **kwargs)
             began = time.perf_counter()
@@ -168,8 +168,8 @@ class Pass:
                 out = call(*args, **kwargs)
                 run = self.bench.tape.run
                 replayed = run is not None and bool(run.replayed)
-        if here is self.first and self._block_s is None and _is_block(station):
-            blocks = sum(map(_is_block, self.original.stations))
+        if here is self.first and self._block_s is None and _is_block(gate):
+            blocks = sum(map(_is_block, self.original.gates))
             self._block_s = (time.perf_counter() - began) * blocks
         if replayed:
             return map_tensors(out, Tensor.clone)  # its own: the others may write into theirs
@@ -249,6 +249,6 @@ def _every_place(bench: Bench) -> list[Place]:
     return [(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def _is_block(station: Station) -> bool:
+def _is_block(gate: Gate) -> bool:
     """Whether it is one of a list, as most of what a model computes is."""
-    return station.path.rpartition(".")[2].isdigit()
+    return gate.path.rpartition(".")[2].isdigit()

@@ -1,4 +1,4 @@
-"""A skeleton ready to run: what answers for it, its stations, and what it was before."""
+"""A skeleton ready to run: what answers for it, its gates, and what it was before."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from surgery.evaluate.data.examples import Batch
 from surgery.evaluate.running import Runner
 from surgery.evaluate.state import state
 from surgery.evaluate.streamed.drawn import Drawn
+from surgery.evaluate.streamed.gates import Call, Gate, places, read_elsewhere, slots
 from surgery.evaluate.streamed.lockstep import Forward
-from surgery.evaluate.streamed.stations import Call, Station, places, read_elsewhere, slots
 from surgery.evaluate.streamed.weights import Weights
 from surgery.evaluate.tape import Place
 from surgery.lazy import Lazy
@@ -37,19 +37,19 @@ class Placed:
         self.runner = Runner(model, bench.device, exact=bench.exact, whose=whose)
         waited_at = places(model, drawn.graph)
         self.runner.join(bench.tape, waited_at)
-        self.stations = [
-            Station(path, module, weights, call)
+        self.gates = [
+            Gate(path, module, weights, call)
             for path, module in waited_at.items()
             if any(True for _ in slots(module, weights))
         ]
-        for station in self.stations:
-            station.module.__dict__["forward"] = station
+        for gate in self.gates:
+            gate.module.__dict__["forward"] = gate
         self._kept = self._for_good(drawn)
         self._was = self._now()
 
     def forward(self, batch: Batch, place: Place) -> Forward:
         """A forward on a batch on the device, not begun."""
-        return Forward(lambda: self.runner.answer(batch, None, READ), self.stations, place)
+        return Forward(lambda: self.runner.answer(batch, None, READ), self.gates, place)
 
     def release(self) -> None:
         """Lets go of the tape, and of what was held for all of the pass."""
@@ -65,14 +65,14 @@ class Placed:
             )
 
     def _for_good(self, drawn: Drawn) -> list[Lazy]:
-        """Fills what is read outside its station; gives that, and what makes logits in the end."""
-        elsewhere = read_elsewhere(self.model, drawn.graph, [station.path for station in self.stations])
+        """Fills what is read outside its gate; gives that, and what makes logits in the end."""
+        elsewhere = read_elsewhere(self.model, drawn.graph, [gate.path for gate in self.gates])
         lazies = {self.weights.lazy(tensor): tensor for tensor in elsewhere}
         body = self.runner.body
-        after = [] if body is None else [each for each in self.stations if not is_below(each.path, body)]
+        after = [] if body is None else [each for each in self.gates if not is_below(each.path, body)]
         outside = [lazy for lazy in lazies if lazy is not None]
         self.weights.refuse_large("(root)", outside)
-        kept = list(dict.fromkeys([*outside, *(lazy for station in after for lazy in station.lazies)]))
+        kept = list(dict.fromkeys([*outside, *(lazy for gate in after for lazy in gate.lazies)]))
         self.weights.expect(kept)
         tensors = self.weights.get(outside)
         for slot in slots(self.model, self.weights):

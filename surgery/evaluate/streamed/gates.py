@@ -35,11 +35,11 @@ class Slot:
         return before
 
 
-Call = Callable[["Station", Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
-"""What runs a station: the station, the module's forward, and its arguments."""
+Call = Callable[["Gate", Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+"""What runs a gate: the gate, the module's forward, and its arguments."""
 
 
-class Station:
+class Gate:
     """Stands for the forward of `module`, at `path`, whose weights are there only while it runs.
 
     `lazies` are what its slots stand for, and what these are made from.
@@ -110,13 +110,13 @@ def slots(module: nn.Module, weights: Weights) -> Iterator[Slot]:
                     yield Slot(held, name, lazy)
 
 
-def read_elsewhere(model: nn.Module, graph: ModuleGraph | None, stations: Iterable[str]) -> list[Tensor]:
-    """The tensors that some call reads outside the station that holds them, or that none holds."""
+def read_elsewhere(model: nn.Module, graph: ModuleGraph | None, gates: Iterable[str]) -> list[Tensor]:
+    """The tensors that some call reads outside the gate that holds them, or that none holds."""
     known: dict[str, Tensor] = {
         **dict(model.named_parameters(remove_duplicate=False)),
         **dict(model.named_buffers(remove_duplicate=False)),
     }
-    held = {name: place for name in known for place in stations if is_below(name, place)}
+    held = {name: place for name in known for place in gates if is_below(name, place)}
     found = {name: tensor for name, tensor in known.items() if name not in held}
     for call in () if graph is None else graph.calls:
         for name in call.reads:
