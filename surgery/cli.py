@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from inspect import signature
-from json import dumps, loads
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -156,6 +156,10 @@ def sweep(
     budget: Annotated[float, typer.Option(help="seconds to spend in all", min=0)] = 30.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
     exact: Annotated[bool, typer.Option("--exact", help="each edit by itself; none share a pass")] = False,
+    ray: Annotated[
+        bool,
+        typer.Option("--ray", help="on workers of Ray, one thread each; of the cluster RAY_ADDRESS, or here"),
+    ] = False,
     resume: Annotated[
         Path | None, typer.Option(help="keep results in this file, and go on from it if it is there")
     ] = None,
@@ -164,11 +168,14 @@ def sweep(
     best: Annotated[int, typer.Option(help="how many edits the script has", min=1)] = 1,
 ) -> None:
     """Try an edit at every selected place and say what each costs, best first. Ctrl-C shows what is known."""
+    import torch
+
     import surgery
     from surgery.evaluate import Stopped, examples_at
     from surgery.show.progress import interruptible
+    from surgery.typed import field_in
 
-    fields = dict(_field(text) for text in field or ())
+    fields = dict(field_in(text) for text in field or ())
     for name in signature(surgery.Session.sweep).parameters.keys() & fields:
         raise surgery.SurgeryError(
             "is no field of an operation but an option of the sweep", path=name, hint=f"`--{name}`"
@@ -176,6 +183,8 @@ def sweep(
     for path in (json, script):  # a sweep is long: what stands in the way of its end is said before it
         if path is not None and not path.parent.is_dir():
             raise surgery.SurgeryError("there is no such folder", path=str(path.parent))
+    if ray:
+        torch.set_num_threads(1)  # workers have as many as this process
     session = surgery.open(model)
     examples = examples_at(data, session.opened) if data else None
     try:
@@ -190,6 +199,7 @@ def sweep(
                 device=device,
                 tasks=task,
                 exact=exact,
+                ray=ray,
                 resume=resume,
                 progress=progress,
                 stop=stop,
@@ -221,19 +231,6 @@ def speed(
 
     session = surgery.replay(script, model) if script else surgery.open(model)
     print(session.speed(budget, device, prompt=prompt, batch=batch))
-
-
-def _field(text: str) -> tuple[str, object]:
-    """A field as the command line gives it: `ratio=0.5`, `units=heads`."""
-    from surgery.errors import SurgeryError
-
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise SurgeryError("a field is given with its value", got=text, expected="name=value")
-    try:
-        return name, loads(value)
-    except ValueError:
-        return name, value
 
 
 @app.command()

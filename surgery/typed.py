@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 from typing import Any, ClassVar, Self
 
 from graph.paths import nearest
@@ -88,3 +89,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Parent):
         return {"source": value.source, "fingerprint": value.fingerprint}
     return value.data if isinstance(value, Found) else value
+
+
+def field_in(text: str) -> tuple[str, Any]:
+    """A field as a command line gives it, its value as JSON or else as text: `ratio=0.5`, `units=heads`."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise SurgeryError("a field is given with its value", got=text, expected="name=value")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value

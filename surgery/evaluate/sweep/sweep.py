@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from surgery.errors import SurgeryError
@@ -18,6 +19,7 @@ from surgery.evaluate.evaluator import Progress
 from surgery.evaluate.measure import Meter
 from surgery.evaluate.stopping import Stopped
 from surgery.evaluate.sweep.report import Row, SweepReport, row_data, row_from
+from surgery.evaluate.sweep.spread import Spread
 from surgery.evaluate.sweep.sweeper import Make, Sweeper
 from surgery.evaluate.tape import Place
 from surgery.evaluate.tasks.register import tasks_of
@@ -35,8 +37,9 @@ class Sweep:
     """Measures `steps`, each alone on the original of `bench`.
 
     `make` gives a resolved step and the model it makes; `blocks` is the list whose blocks candidates share,
-    None to run one after another. With `resume`, a file, what was measured is kept there row by row, and a
-    sweep of the same steps on the same model and examples goes on from it.
+    None to run one after another; `spread` runs them on workers of Ray. With `resume`, a file, what was
+    measured is kept there row by row, and a sweep of the same steps on the same model and examples goes on
+    from it.
     """
 
     def __init__(
@@ -46,11 +49,12 @@ class Sweep:
         make: Make,
         *,
         blocks: str | None = None,
+        spread: Spread | None = None,
         resume: Path | None = None,
         identity: str = "",
     ) -> None:
         self.bench, self.steps, self.make, self.blocks = bench, list(steps), make, blocks
-        self.resume, self.identity = resume, identity
+        self.spread, self.resume, self.identity = spread, resume, identity
 
     def run(
         self,
@@ -70,18 +74,21 @@ class Sweep:
             kept, batches = self._kept()
             places = self._places(budget_s, meter, batches)
             left = [step for step in self.steps if _key(step) not in kept]
-            sweeper = Sweeper(self.bench, self.make, self.blocks)
+            sweeper = self.spread or Sweeper(self.bench, self.make, self.blocks)
             stopped = False
             try:
-                for step, row in zip(left, sweeper.rows(left, places, meter), strict=True):
-                    kept[_key(step)] = row
-                    self._keep(kept, len(places))
-                    if progress is not None:
-                        progress(len(kept) / len(self.steps), f"{len(kept)} of {len(self.steps)} edits")
+                with closing(sweeper.rows(left, places, meter)) as rows_of_steps:
+                    for step, row in rows_of_steps:
+                        kept[_key(step)] = row
+                        self._keep(kept, len(places))
+                        if progress is not None:
+                            progress(len(kept) / len(self.steps), f"{len(kept)} of {len(self.steps)} edits")
             except Stopped:
                 stopped = True
                 if not kept:
                     raise
+        if self.spread is not None and self.spread.note:
+            notes.append(self.spread.note)
         rows = [kept[_key(step)] for step in self.steps if _key(step) in kept]
         return self._report(rows, places, time.perf_counter() - began, notes, stopped, sweeper.equal)
 
@@ -103,7 +110,8 @@ class Sweep:
                 f"a batch of {size} does not fit into the memory of {self.bench.device}",
                 hint='`evaluate` first, which finds the size that does, or `device="cpu"`',
             ) from error
-        one_s = _SHARE * max(time.perf_counter() - began, 1e-6) * max(1, len(self.steps))
+        count_each = len(self.steps) if self.spread is None else self.spread.most(len(self.steps))
+        one_s = _SHARE * max(time.perf_counter() - began, 1e-6) * max(1, count_each)
         fitting = count if math.isinf(budget_s) else int(budget_s / one_s)
         if batches is None:
             batches = min(math.ceil(count / size), max(LEAST_BATCHES, fitting))

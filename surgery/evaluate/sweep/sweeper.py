@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -62,22 +62,26 @@ class Sweeper:
         self.bench, self.make, self.blocks = bench, make, blocks
         self.equal = True
 
-    def rows(self, steps: Sequence[Operation], places: Sequence[Place], meter: Meter) -> Iterator[Row]:
-        """A row per step, in their order, measured on the batches at `places` beside the base of `meter`."""
+    def rows(
+        self, steps: Sequence[Operation], places: Sequence[Place], meter: Meter
+    ) -> Generator[tuple[Operation, Row]]:
+        """Each step and its row, in order, measured on the batches at `places` beside the base of `meter`."""
         for start in range(0, len(steps), GROUP):
-            made = [self._made(step, meter) for step in steps[start : start + GROUP]]
+            group = steps[start : start + GROUP]
+            made = [self._made(step, meter) for step in group]
             candidates = [item for item in made if isinstance(item, Candidate)]
             try:
                 self._lay(candidates, meter)
-                for item in candidates:
-                    if item.lane is None:
-                        item.runner.join(self.bench.tape)
+                for candidate in candidates:
+                    if candidate.lane is None:
+                        candidate.runner.join(self.bench.tape)
                 for place in places:
                     self._measure([item for item in candidates if item.refused is None], place, meter)
-                yield from (item if isinstance(item, Row) else self._row(item) for item in made)
+                for step, item in zip(group, made, strict=True):
+                    yield step, item if isinstance(item, Row) else self._row(item)
             finally:
-                for item in candidates:
-                    item.runner.release()
+                for candidate in candidates:
+                    candidate.runner.release()
 
     def _made(self, step: Operation, meter: Meter) -> Candidate | Row:
         """The edited model on the device; a row that says why where the step is refused."""
