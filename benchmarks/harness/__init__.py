@@ -45,9 +45,10 @@ def _figures(found: dict[str, list[dict[str, str | float]]]) -> Table:
     promise = (
         "Text: every token of each held-out topic given those before it in its window, its first given a "
         "line break; the last window of a topic reaches back until it is full. Ours are windows of 256 "
-        "tokens that overlap by one, theirs `max_length=255`. Choices: which of four endings of a sentence is "
-        "the likeliest, by its log-likelihood and by that per character; ours are functions given as tasks, "
-        "which find the four side by side in a window."
+        "tokens that overlap by one, theirs `max_length=255`. Choices: which of four endings of a sentence, "
+        "its own, two with its words in another order and another's, is the likeliest, by its log-likelihood "
+        "and by that per character; ours are functions given as tasks, which find the four side by side in a "
+        "window."
     )
     header = ("model", "figure", "ours", "theirs", "relative difference")
     return Table("Figures on the same examples", promise, header, tuple(rows))

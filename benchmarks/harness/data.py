@@ -35,7 +35,7 @@ def documents() -> tuple[str, ...]:
 
 
 def questions() -> list[Question]:
-    """Sentences of the corpus cut in two, beside endings of others; the same every time."""
+    """Sentences of the corpus cut in two, with wrong endings beside their own; the same every time."""
     found = [
         words
         for text in documents()
@@ -50,7 +50,12 @@ def questions() -> list[Question]:
     made = []
     for number, (context, ending) in enumerate(halves[:QUESTIONS]):
         others = sorted({other for place, (_, other) in enumerate(halves) if place != number} - {ending})
-        choices = drawing.sample(others, CHOICES - 1)
+        choices = [drawing.choice(others)]
+        while len(choices) < CHOICES - 1:
+            words = ending.split()
+            drawing.shuffle(words)
+            if (other := " ".join(words)) not in (ending, *choices):
+                choices.append(other)
         label = drawing.randrange(CHOICES)
         choices.insert(label, ending)
         made.append(Question(context, tuple(choices), label))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from surgery.errors import SurgeryError
@@ -42,19 +42,21 @@ def connected(where: bool | str) -> Iterator[Any]:
 
 
 def _start(ray: Any, address: str) -> None:
-    quietly = {"log_to_driver": False, "configure_logging": False}
-    if address != "local":
-        try:
-            ray.init(address=address, **quietly)
-        except (Exception, SystemExit) as error:  # Ray ends the process where nothing answers
-            ray.shutdown()
-            raise SurgeryError(
-                f"no cluster of Ray can be reached: {error}", got=address, hint="`ray=True`, on this machine"
-            ) from error
+    alone = address == "local"
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    more = {"num_cpus": count, "include_dashboard": False} if alone else {}
+    try:
+        with on_loopback() if alone else nullcontext():
+            ray.init(address=address, log_to_driver=False, configure_logging=False, **more)
+    except (Exception, SystemExit) as error:  # Ray ends the process where nothing answers
+        ray.shutdown()
+        said = f"{type(error).__name__}: {error}"
+        if alone:  # it waits no more than 30 s for its own processes
+            hint = "again, when the machine is less busy"
+            raise SurgeryError(f"Ray cannot be started: {said}", hint=hint) from error
+        raise SurgeryError(f"no cluster of Ray can be reached: {said}", got=address) from error
+    if not alone:
         return
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with on_loopback():
-        ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quietly)
     found = sorted(node["NodeManagerAddress"] for node in ray.nodes())
     if found != [LOOPBACK]:
         ray.shutdown()
