@@ -6,7 +6,7 @@ import os
 # Before transformers is imported, which reads it once.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from benchmarks import channels, edits, evaluation, graph, replay
+from benchmarks import channels, edits, evaluation, graph, harness, replay
 from benchmarks.tables import save, text
 
 BENCHMARKS = {
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "channels": channels.tables,
     "replay": replay.tables,
     "evaluation": evaluation.tables,
+    "harness": lambda: harness.tables(None),
 }
 
 
@@ -24,12 +25,18 @@ def main() -> None:
     arguments.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}")
     arguments.add_argument("--save", action="store_true", help="write benchmarks/results/<name>-<machine>.md")
     graph.add_arguments(arguments)
+    harness.add_arguments(arguments)
     given = arguments.parse_args()
     BENCHMARKS["graph"] = lambda: graph.tables(given.peers, given.vision, given.only)
+    BENCHMARKS["harness"] = lambda: harness.tables(given.harness)
+    if "harness" in given.names and given.harness is None:
+        arguments.error("harness needs --harness PYTHON, an interpreter that has lm-eval")
     if unknown := sorted(set(given.names) - BENCHMARKS.keys()):
         arguments.error(f"no benchmark is called {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
     for name in given.names or BENCHMARKS:
         tables = BENCHMARKS[name]()
+        if not tables:  # what it compares with is not here
+            continue
         print(text(tables), flush=True)
         if given.save:
             print(f"Written to {save(name, tables)}\n")

@@ -150,6 +150,7 @@ class Measuring(ABC):
         device: str = "auto",
         tasks: Asked = None,
         exact: bool = False,
+        ray: bool | str = False,
         resume: str | Path | None = None,
         progress: Progress | None = None,
         stop: threading.Event | None = None,
@@ -162,8 +163,17 @@ class Measuring(ABC):
         neighbouring pair; with `each`, `narrow` leaves out every head, neuron or expert in turn. All are
         measured beside the model as it is now, on the same examples, as many as about `budget_s` seconds
         allow, two batches at the least. Candidates share a pass where a probe proves that right; `exact`
-        runs each by itself. `resume` names a file from which a sweep that was stopped goes on. Raises
-        SurgeryError where there is nothing to sweep or to measure. The studio colours its blocks by the last.
+        runs each by itself.
+
+        `ray` spreads them over workers of Ray, each by itself, with the figures of `exact`: True takes the
+        cluster that you have initialised, else that of RAY_ADDRESS, else starts one on this machine for the
+        sweep; a text is the address of one, or `"auto"`. A worker has as many threads as this process, since
+        bits hang on that, and claims so many CPUs: `torch.set_num_threads(1)` before makes one per CPU. It
+        gets the model as it is now once, pickled, with inputs, tokenizer, data, examples and tasks; weights
+        are read only, one copy for all workers of a machine.
+
+        `resume` names a file from which a sweep that was stopped goes on. Raises SurgeryError where there is
+        nothing to sweep or to measure. The studio colours its blocks by the last.
 
         Of a model opened with `skeleton=True` from a folder that holds its weights, these are read while they
         are needed, once for all candidates: it may be larger than the memory.
@@ -182,6 +192,7 @@ class Measuring(ABC):
             budget_s=budget_s,
             tasks=tasks,
             exact=exact,
+            ray=ray,
             resume=None if resume is None else Path(resume),
             progress=progress,
             stop=stop,

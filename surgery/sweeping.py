@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from dataclasses import replace
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,8 @@ from surgery.evaluate.blocks import list_paths
 from surgery.evaluate.data.examples import Examples
 from surgery.evaluate.evaluator import Progress
 from surgery.evaluate.sweep import Sweep, SweepReport, candidates, paths_of
+from surgery.evaluate.sweep.cluster import connected
+from surgery.evaluate.sweep.spread import Spread
 from surgery.fingerprint import tensor_digest
 from surgery.journal import Journal
 from surgery.model import Patient, private_shell
@@ -26,6 +31,40 @@ from surgery.runs import Live, carry_out
 
 if TYPE_CHECKING:
     from surgery.session import Session
+    from surgery.sources.opened import Opened
+
+
+@dataclass
+class Making:
+    """Makes the edited model of a step from `base`, which stays as it is; goes to other processes too."""
+
+    base: nn.Module
+    session: type[Session]
+    opened: Opened
+    data: Sequence[Any]
+
+    def __call__(self, step: Operation) -> tuple[Operation, nn.Module]:
+        """The step resolved, and the model it makes, once a preview did not refuse it."""
+        opened = self.opened
+        self._trial.preview(step)
+        model = private_shell(self.base)
+        patient = Patient(model, opened.inputs, opened.tokenizer)
+        step = step.with_measure(patient, self.data)
+        resolved = carry_out(step, model, Journal(), Live(), opened.inputs, opened.tokenizer)
+        settled()
+        return resolved, model
+
+    def fingerprint(self) -> str:
+        """That of the base."""
+        return self._trial.fingerprint()
+
+    @cached_property
+    def _trial(self) -> Session:
+        return self.session(self.opened)
+
+    def __getstate__(self) -> dict[str, Any]:
+        opened = replace(self.opened, data=None, held_out=None)
+        return {"base": self.base, "session": self.session, "opened": opened, "data": self.data}
 
 
 def swept(
@@ -40,6 +79,7 @@ def swept(
     budget_s: float,
     tasks: Asked,
     exact: bool,
+    ray: bool | str,
     resume: Path | None,
     progress: Progress | None,
     stop: threading.Event | None,
@@ -51,6 +91,8 @@ def swept(
             raise SurgeryError(
                 "a sweep over streamed weights is one pass, which cannot be gone on with", got=str(resume)
             )
+        if ray:
+            raise SurgeryError("a sweep over streamed weights is one pass, in this process", got=f"ray={ray}")
         return streaming.swept(
             session,
             name,
@@ -67,28 +109,18 @@ def swept(
         )
     with session.lock:
         base, opened, data = private_shell(session.model), session.opened, session.data
-    trial = type(session)(replace(opened, model=base))
+    make = Making(base, type(session), replace(opened, model=base), data)
     steps = candidates(
         Patient(base, opened.inputs, opened.tokenizer), name, select, of=of, each=each, **fields
     )
-
-    def make(step: Operation) -> tuple[Operation, nn.Module]:
-        """The step resolved, and the model it makes, once a preview did not refuse it."""
-        trial.preview(step)
-        model = private_shell(base)
-        patient = Patient(model, opened.inputs, opened.tokenizer)
-        step = step.with_measure(patient, data)
-        resolved = carry_out(step, model, Journal(), Live(), opened.inputs, opened.tokenizer)
-        settled()
-        return resolved, model
-
     bench = Bench(base, examples=examples, device=device)
-    identity = (
-        "" if resume is None else f"{_identity(trial, bench, tasks)} {'alone' if exact else 'together'}"
-    )
-    blocks = None if exact else _shared_list(base, steps)
-    sweep = Sweep(bench, steps, make, blocks=blocks, resume=resume, identity=identity)
-    return sweep.run(budget_s, tasks, progress, stop)
+    alone = exact or bool(ray)
+    identity = "" if resume is None else f"{_identity(make, bench, tasks)} {'alone' if alone else 'together'}"
+    blocks = None if alone else _shared_list(base, steps)
+    with connected(ray) if ray else nullcontext() as cluster:
+        spread = Spread(cluster, bench, make) if ray else None
+        sweep = Sweep(bench, steps, make, blocks=blocks, spread=spread, resume=resume, identity=identity)
+        return sweep.run(budget_s, tasks, progress, stop)
 
 
 def _shared_list(model: nn.Module, steps: list[Operation]) -> str | None:
@@ -100,12 +132,12 @@ def _shared_list(model: nn.Module, steps: list[Operation]) -> str | None:
     return best if best is not None and within[best] else None
 
 
-def _identity(session: Session, bench: Bench, tasks: Asked) -> str:
+def _identity(make: Making, bench: Bench, tasks: Asked) -> str:
     """What a sweep must share with another to go on from it."""
     if tasks is not None and any(callable(task) and not hasattr(task, "specs") for task in tasks):
         raise SurgeryError("a sweep by a function cannot be gone on with: nothing says that it is the same")
     shown = bench.examples
     held = {**shown.inputs, "labels": shown.labels, "counted": shown.counted, "documents": shown.documents}
     examples = [f"{name} {tensor_digest(value)}" for name, value in held.items() if value is not None]
-    said = [session.fingerprint(), *examples, f"seed {shown.seed}", repr(tasks), str(bench.device)]
+    said = [make.fingerprint(), *examples, f"seed {shown.seed}", repr(tasks), str(bench.device)]
     return hashlib.sha256("\n".join(said).encode()).hexdigest()

@@ -27,6 +27,10 @@ def sweep(
     budget: Annotated[float, typer.Option(help="seconds to spend in all", min=0)] = 30.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
     exact: Annotated[bool, typer.Option("--exact", help="each edit by itself; none share a pass")] = False,
+    ray: Annotated[
+        bool,
+        typer.Option("--ray", help="on workers of Ray, one thread each; of the cluster RAY_ADDRESS, or here"),
+    ] = False,
     streamed: Annotated[
         bool,
         typer.Option("--streamed", help="read weights as they are needed: they may exceed the memory"),
@@ -39,6 +43,8 @@ def sweep(
     best: Annotated[int, typer.Option(help="how many edits the script has", min=1)] = 1,
 ) -> None:
     """Try an edit at every selected place and say what each costs, best first. Ctrl-C shows what is known."""
+    import torch
+
     import surgery
     from surgery.evaluate import Stopped, examples_at
     from surgery.show.progress import interruptible
@@ -51,6 +57,8 @@ def sweep(
     for path in (json, script):  # a sweep is long: what stands in the way of its end is said before it
         if path is not None and not path.parent.is_dir():
             raise surgery.SurgeryError("there is no such folder", path=str(path.parent))
+    if ray:
+        torch.set_num_threads(1)  # workers have as many as this process
     session = surgery.open(model, skeleton=streamed)
     examples = examples_at(data, session.opened) if data else None
     try:
@@ -65,6 +73,7 @@ def sweep(
                 device=device,
                 tasks=task,
                 exact=exact,
+                ray=ray,
                 resume=resume,
                 progress=progress,
                 stop=stop,

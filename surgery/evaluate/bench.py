@@ -71,7 +71,7 @@ class Bench:
         self.device = resolve(device)
         self.tasks = None if tasks is None else tasks_of(tasks)
         self.batch_size = _batch_size(examples)
-        limit_bytes = _tape_bytes(self.device) if tape_bytes is None else tape_bytes
+        limit_bytes = usual_tape_bytes(self.device) if tape_bytes is None else tape_bytes
         self.tape = Tape(self.device, limit_bytes, limit_bytes)
         self.kept = Kept()
         self._placer = Placer(self.device)
@@ -231,7 +231,7 @@ def _batch_size(examples: Examples) -> int:
     return max(BATCH, min(MOST, NUMBERS // one))
 
 
-def _tape_bytes(device: torch.device) -> int:
+def usual_tape_bytes(device: torch.device) -> int:
     """The usual limit of a tape: an eighth of the memory, and no more than TAPE_BYTES."""
     if device.type == "cuda":
         free_bytes, _ = torch.cuda.mem_get_info(device)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 import surgery
 from surgery.cli import main
@@ -195,6 +196,23 @@ def test_a_sweep_writes_its_results_and_the_best_edits(command: Command, tmp_pat
     assert done.returncode == 0 and "rank" in done.stdout and "accuracy" in done.stdout
     assert len(json.loads(found.read_text())["rows"]) == 3
     assert len(surgery.replay(best).model.vit.layers) == 4  # type: ignore[union-attr]
+
+
+def test_a_sweep_on_ray_has_workers_of_one_thread(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that there are as many as CPUs; a field of that name is no field."""
+    seen = []
+
+    def swept(*_: object, ray: bool, **__: object) -> None:
+        seen.append((ray, torch.get_num_threads()))
+        raise Stopped("the evaluation was stopped")
+
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(surgery.Session, "sweep", swept)
+    try:
+        command("sweep", "demo-vit", "remove", "vit.layers[*]", "--ray")
+    finally:
+        torch.set_num_threads(threads)
+    assert seen == [(True, 1)]
 
 
 def test_a_sweep_that_is_stopped_at_once_says_so(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

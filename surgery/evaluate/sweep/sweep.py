@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from surgery.errors import SurgeryError
@@ -18,6 +19,7 @@ from surgery.evaluate.evaluator import Progress
 from surgery.evaluate.measure import Meter
 from surgery.evaluate.stopping import Stopped
 from surgery.evaluate.sweep.report import Row, SweepReport, ranked, row_data, row_from
+from surgery.evaluate.sweep.spread import Spread
 from surgery.evaluate.sweep.sweeper import Make, Sweeper
 from surgery.evaluate.tape import Place
 from surgery.evaluate.tasks.register import tasks_of
@@ -33,8 +35,9 @@ class Sweep:
     """Measures `steps`, each alone on the original of `bench`.
 
     `make` gives a resolved step and the model it makes; `blocks` is the list whose blocks candidates share,
-    None to run one after another. With `resume`, a file, what was measured is kept there row by row, and a
-    sweep of the same steps on the same model and examples goes on from it.
+    None to run one after another; `spread` runs them on workers of Ray. With `resume`, a file, what was
+    measured is kept there row by row, and a sweep of the same steps on the same model and examples goes on
+    from it.
     """
 
     def __init__(
@@ -44,11 +47,12 @@ class Sweep:
         make: Make,
         *,
         blocks: str | None = None,
+        spread: Spread | None = None,
         resume: Path | None = None,
         identity: str = "",
     ) -> None:
         self.bench, self.steps, self.make, self.blocks = bench, list(steps), make, blocks
-        self.resume, self.identity = resume, identity
+        self.spread, self.resume, self.identity = spread, resume, identity
 
     def run(
         self,
@@ -68,7 +72,7 @@ class Sweep:
             kept, batches = self._kept()
             places = self._places(budget_s, meter, batches)
             left = [step for step in self.steps if _key(step) not in kept]
-            sweeper = Sweeper(self.bench, self.make, self.blocks)
+            sweeper = self.spread or Sweeper(self.bench, self.make, self.blocks)
             stopped, done = False, float(len(kept))
             read = sum(row.shared for row in kept.values())
 
@@ -79,15 +83,18 @@ class Sweep:
                     progress(done / len(self.steps), f"{len(kept)} of {len(self.steps)} edits")
 
             try:
-                for step, row in sweeper.rows(left, places, meter, told):
-                    kept[_key(step)] = row
-                    self._keep(kept, len(places))
-                    done = max(done, len(kept))
-                    told(0)
+                with closing(sweeper.rows(left, places, meter, told)) as rows_of_steps:
+                    for step, row in rows_of_steps:
+                        kept[_key(step)] = row
+                        self._keep(kept, len(places))
+                        done = max(done, len(kept))
+                        told(0)
             except Stopped:
                 stopped = True
                 if not kept:
                     raise
+        if self.spread is not None and self.spread.note:
+            notes.append(self.spread.note)
         rows = [kept[_key(step)] for step in self.steps if _key(step) in kept]
         if sweeper.writes:
             notes.append("The model writes into itself: edits ran by themselves, on models made anew.")
@@ -112,7 +119,8 @@ class Sweep:
                 f"a batch of {size} does not fit into the memory of {self.bench.device}",
                 hint='`evaluate` first, which finds the size that does, or `device="cpu"`',
             ) from error
-        one_s = _SHARE * max(time.perf_counter() - began, 1e-6) * max(1, len(self.steps))
+        count_each = len(self.steps) if self.spread is None else self.spread.most(len(self.steps))
+        one_s = _SHARE * max(time.perf_counter() - began, 1e-6) * max(1, count_each)
         fitting = count if math.isinf(budget_s) else int(budget_s / one_s)
         if batches is None:
             batches = min(math.ceil(count / size), max(LEAST_BATCHES, fitting))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -74,7 +74,7 @@ class Sweeper:
 
     def rows(
         self, steps: Sequence[Operation], places: Sequence[Place], meter: Meter, told: Told
-    ) -> Iterator[tuple[Operation, Row]]:
+    ) -> Generator[tuple[Operation, Row]]:
         """Each step with its row, measured on the batches at `places` beside the base of `meter`.
 
         A row is given as soon as it is whole, also when the sweep is stopped. `told` hears after each batch

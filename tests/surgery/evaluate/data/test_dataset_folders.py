@@ -158,7 +158,8 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 def test_the_library_itself(tmp_path: Path) -> None:
     """What `save_to_disk` wrote is read: texts with labels by name, and a folder that is broken."""
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     features = datasets.Features(
         {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["cat", "dog"])}
     )
@@ -175,9 +176,11 @@ def test_the_library_itself(tmp_path: Path) -> None:
 
 def test_images_of_the_library_itself(tmp_path: Path) -> None:
     """An Image column is decoded by Pillow."""
-    datasets, image = pytest.importorskip("datasets"), pytest.importorskip("PIL.Image")
+    import datasets
+    from PIL import Image
+
     features = datasets.Features({"picture": datasets.Image(), "label": datasets.ClassLabel(num_classes=2)})
-    pictures = [image.new("RGB", (2, 2), (value, 0, 0)) for value in (0, 255)]
+    pictures = [Image.new("RGB", (2, 2), (value, 0, 0)) for value in (0, 255)]
     datasets.Dataset.from_dict({"picture": pictures, "label": [1, 0]}, features=features).save_to_disk(
         str(tmp_path / "d")
     )

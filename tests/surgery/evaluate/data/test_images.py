@@ -186,12 +186,13 @@ def test_a_processor_of_the_model(
 
 def test_a_real_processor_and_real_images(tmp_path: Path) -> None:
     """Pillow's images through transformers' own processor of a ViT: scaled, normalised, resized."""
-    image = pytest.importorskip("PIL.Image")
-    processors = pytest.importorskip("transformers")
+    import transformers
+    from PIL import Image
+
     pixels, model = tmp_path / "pixels", tmp_path / "model"
     pixels.mkdir()
-    image.new("RGB", (30, 20), (255, 0, 0)).save(pixels / "red.png")
-    processors.ViTImageProcessor(size={"height": 8, "width": 8}).save_pretrained(model)
+    Image.new("RGB", (30, 20), (255, 0, 0)).save(pixels / "red.png")
+    transformers.ViTImageProcessor(size={"height": 8, "width": 8}).save_pretrained(model)
     found = image_folder(pixels, model).inputs["pixel_values"]
     assert found.shape == (1, 3, 8, 8)
     assert torch.allclose(found[0, :, 3, 3], torch.tensor([1.0, -1.0, -1.0]))
