@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any
@@ -39,8 +39,12 @@ _INCIDENTAL_ATTRIBUTES = {"training", "name_or_path", "loss_type", "gradient_che
 def tensor_digest(tensor: torch.Tensor) -> str:
     """`dtype shape sha256` of a tensor's values, in row-major order."""
     flat: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    shape = "x".join(str(side) for side in tensor.shape)
-    return f"{str(tensor.dtype).removeprefix('torch.')} {shape} {hashlib.sha256(flat).hexdigest()}"
+    return digest_of(tensor.dtype, tensor.shape, hashlib.sha256(flat).hexdigest())
+
+
+def digest_of(dtype: torch.dtype, shape: Sequence[int], sha256: str) -> str:
+    """The digest of a tensor whose bytes have this SHA-256."""
+    return f"{str(dtype).removeprefix('torch.')} {'x'.join(map(str, shape))} {sha256}"
 
 
 def combined(lines: Iterable[str]) -> str:
@@ -84,14 +88,15 @@ class Fingerprinter:
             sites.setdefault(id(tensor), []).append(name)
             tensors[id(tensor)] = tensor
         with ThreadPoolExecutor() as pool:
-            digests = dict(zip(tensors, pool.map(self._digest, tensors.values()), strict=True))
+            digests = dict(zip(tensors, pool.map(self.digest, tensors.values()), strict=True))
         for key, names in sites.items():
             lines.append(f"tensor {min(names)} {digests[key]}")
             if len(names) > 1:
                 lines.append(f"tie {' '.join(sorted(names))}")
         return combined(lines)
 
-    def _digest(self, tensor: torch.Tensor) -> str:
+    def digest(self, tensor: torch.Tensor) -> str:
+        """The digest of a tensor; SurgeryError for one on meta."""
         if tensor.is_meta:
             raise SurgeryError("a model without weights has no fingerprint")
         if tensor.is_inference():  # it keeps no version that would say whether it changed

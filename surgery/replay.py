@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import nn
 
-from surgery.checkpoint.save import may_write
+from surgery.checkpoint.save import may_write, save
 from surgery.errors import SurgeryError, SurgeryWarning
 from surgery.reselecting import unresolved
-from surgery.script import Script
+from surgery.script import Base, Script
 from surgery.session import Session
 from surgery.sources import open as open_model
 from surgery.sources.names import is_factory
@@ -32,6 +32,7 @@ def replay(
     plain: bool = False,
     allow_factory: str | None = None,
     reselect: bool = False,
+    memory: int | str | None = None,
 ) -> Session:
     """The session after all steps of `script`, saved to `out` if given, as an ordinary model if `plain`.
 
@@ -45,6 +46,10 @@ def replay(
     counts expected must still hold, and so must all else that the script recorded, such as the content of
     parents. The result is compared with nothing. `surgery.reselecting.reselected(script.steps,
     session.steps)` says what each selector came to.
+
+    `memory`, in bytes or as text such as "4GB", is the most that tensors may take: they are read from the
+    base's folder, edited and written to `out` piece by piece, and the session is one on a skeleton. The
+    result is that of a replay in memory, bit for bit.
     """
     if not isinstance(script, Script):
         script = Script.read(script)
@@ -55,15 +60,48 @@ def replay(
         _refuse_code(model, allow_factory)
     if out is not None:
         may_write(Path(out).expanduser(), overwrite)
+    if memory is not None:
+        if out is None:
+            raise SurgeryError("what is replayed piece by piece is written somewhere", hint="`out`, `--out`")
+        return _streamed(script, model, Path(out), inputs, overwrite, plain, reselect, memory)
     session = open_model(model, inputs)
     if reselect:
         _apply_anew(session, script)
     else:
         _same_base(session, script)
         _apply(session, script)
-        _same_result(session, script)
+        if script.result is not None:
+            _same_result(session.script, script)
     if out is not None:
         session.save(out, overwrite=overwrite, plain=plain)
+    return session
+
+
+def _streamed(
+    script: Script,
+    model: str | Path | nn.Module,
+    out: Path,
+    inputs: Any,
+    overwrite: bool,
+    plain: bool,
+    reselect: bool,
+    memory: int | str,
+) -> Session:
+    """A replay on a skeleton, its weights read and written piece by piece."""
+    session = open_model(model, inputs, skeleton=True)
+    if reselect:
+        _apply_anew(session, script)
+    else:
+        _same_class(session.base, script)
+        for step in script.steps:
+            session.apply(step)
+
+    def verify(made: Script) -> None:
+        if not reselect:
+            _same_content(made.base, script)
+            _same_result(made, script)
+
+    save(session, out.expanduser(), overwrite=overwrite, plain=plain, memory=memory, verify=verify)
     return session
 
 
@@ -110,6 +148,11 @@ def _refuse_code(source: str, allowed: str | None) -> None:
 
 def _same_base(session: Session, script: Script) -> None:
     base = session.base
+    _same_class(base, script)
+    _same_content(base, script)
+
+
+def _same_class(base: Base, script: Script) -> None:
     if base.class_name != script.base.class_name:
         raise SurgeryError(
             "this script was made on another model",
@@ -118,6 +161,9 @@ def _same_base(session: Session, script: Script) -> None:
             expected=script.base.class_name,
             hint=_OTHER_BASE,
         )
+
+
+def _same_content(base: Base, script: Script) -> None:
     if script.base.fingerprint is not None and base.fingerprint != script.base.fingerprint:
         raise SurgeryError(
             "this script was made on another model: the content differs",
@@ -128,10 +174,7 @@ def _same_base(session: Session, script: Script) -> None:
         )
 
 
-def _same_result(session: Session, script: Script) -> None:
-    if script.result is None:
-        return
-    made = session.script
+def _same_result(made: Script, script: Script) -> None:
     found, here = made.result, made.made_with
     if found == script.result:
         return

@@ -92,6 +92,8 @@ class Session(Measuring):
         """The steps from the base to the current state as data, with the fingerprints of both."""
         result = None if self.is_skeleton else self.fingerprint()
         device = next((parameter.device.type for parameter in self._model.parameters()), "cpu")
+        if self.is_skeleton:  # whoever computes its tensors does so there
+            device = "cpu"
         return Script(self.base, self.steps, result, made_with(device))
 
     @property
@@ -211,17 +213,26 @@ class Session(Measuring):
         overwrite: bool = False,
         plain: bool = False,
         max_shard_size: int | str = "5GB",
+        memory: int | str | None = None,
     ) -> Path:
         """Writes weights, config, tokenizer, script and card; see `surgery.checkpoint.save`.
 
         With `plain` a model that needs `surgery.load` is made an ordinary one for the folder: ties copied
         out, adapters folded in, uneven widths padded with zeros. The session keeps its own. Weights beyond
-        `max_shard_size` are divided into several files.
+        `max_shard_size` are divided into several files. A model opened with `skeleton=True` is read from its
+        folder and written piece by piece; `memory`, such as "4GB", is the most that its tensors may take.
         """
         from surgery.checkpoint.save import save
 
         with self.lock:
-            return save(self, Path(folder), overwrite=overwrite, plain=plain, max_shard_size=max_shard_size)
+            return save(
+                self,
+                Path(folder),
+                overwrite=overwrite,
+                plain=plain,
+                max_shard_size=max_shard_size,
+                memory=memory,
+            )
 
     def view(self) -> Any:
         """The studio on this session, for a notebook cell."""

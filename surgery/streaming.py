@@ -5,30 +5,27 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graph.units import short
-from surgery.checkpoint.tensors import Checkpoint
 from surgery.errors import SurgeryError
 from surgery.evaluate.bench import Asked, Bench
 from surgery.evaluate.data.examples import Examples
 from surgery.evaluate.evaluator import Evaluator, Progress
 from surgery.evaluate.report import Report
 from surgery.evaluate.streamed import (
-    Drawn,
     Edited,
     Pass,
     StreamedSweep,
     Weights,
-    drawn,
     refuse_unstreamed,
-    stored_weights,
 )
 from surgery.evaluate.sweep import SweepReport, candidates
 from surgery.evaluate.tasks.register import tasks_of
 from surgery.model import Patient
 from surgery.operation import Operation
+from surgery.stream.drawn import Drawn, drawn
+from surgery.stream.lineage import checkpoint_of, stored_weights
 
 if TYPE_CHECKING:
     from surgery.session import Session
@@ -117,15 +114,3 @@ def _weights(opened: Opened, bench: Bench) -> Weights:
     weights = Weights(bench.device)
     weights.add(stored_weights(opened.model, checkpoint_of(opened)))
     return weights
-
-
-def checkpoint_of(opened: Opened) -> Checkpoint:
-    """Where the weights of a skeleton lie. SurgeryError where they lie nowhere that can be read."""
-    source = opened.folder or (Path(opened.source) if opened.source else None)
-    if source is None or not (source.is_dir() or source.suffix == ".safetensors"):
-        raise SurgeryError(
-            "a model opened without weights cannot be evaluated",
-            path=opened.name,
-            hint="opening the folder that its weights lie in",
-        )
-    return Checkpoint.at(source)

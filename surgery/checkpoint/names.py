@@ -112,9 +112,7 @@ def _kept(model: nn.Module) -> dict[str, Lazy]:
 
 def held(tensor: torch.Tensor) -> Held:
     """A lazy tensor around one that is there, a parameter or a buffer."""
-    if isinstance(tensor, nn.Parameter):
-        return Held.of(tensor)
-    return Held.of(nn.Parameter(tensor, requires_grad=False))
+    return Held.of(tensor)
 
 
 class _Conversion(torch.Tensor):

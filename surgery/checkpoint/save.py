@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +18,18 @@ from surgery.checkpoint.names import on_disk
 from surgery.checkpoint.plain import Plain, made_plain
 from surgery.checkpoint.proof import cast_buffers, first_difference, why_not_cast, why_not_plain
 from surgery.checkpoint.replacing import written_whole
-from surgery.checkpoint.shards import live_tensors, size_of, write
+from surgery.checkpoint.shards import live_tensors, size_of
 from surgery.checkpoint.structure import Structure, dtype_of, rebuilt, with_steps
 from surgery.checkpoint.tensors import OWN_STEM, PLAIN_STEM
 from surgery.checkpoint.unkept import unkept
 from surgery.errors import SurgeryError, SurgeryWarning
 from surgery.fingerprint import Fingerprinter
+from surgery.lazy import Lazy
 from surgery.script import Script
+from surgery.stream.digests import Digests
+from surgery.stream.drawn import drawn
+from surgery.stream.lineage import Lineage, checkpoint_of, stored_weights
+from surgery.stream.writing import write
 
 if TYPE_CHECKING:
     from surgery.session import Session
@@ -34,12 +40,15 @@ FORMAT, VERSION = "surgery-model", 1
 NOT_BY_TRANSFORMERS = "surgery.load(folder) loads this model, transformers alone cannot"
 
 
+Verify = Callable[[Script], None]
+
+
 @dataclass(frozen=True)
 class Content:
     """What a folder is to hold: a model, the script that leads there, and how it was made `plain`, if so.
 
     `ordinary`: whether transformers alone must be able to load it. `limit` is the size of a weights file in
-    bytes.
+    bytes. `lineage`: of a skeleton, what its tensors are in files.
     """
 
     session: Session
@@ -48,6 +57,7 @@ class Content:
     plain: Plain | None
     ordinary: bool
     limit: int
+    lineage: Lineage | None = None
 
 
 def save(
@@ -57,6 +67,8 @@ def save(
     overwrite: bool = False,
     plain: bool = False,
     max_shard_size: int | str = "5GB",
+    memory: int | str | None = None,
+    verify: Verify | None = None,
 ) -> Path:
     """Writes the session's model into `folder`; returns it.
 
@@ -65,16 +77,17 @@ def save(
     Weights beyond `max_shard_size`, in bytes or as text, are divided into several files with an index.
     Everything is written beside it first and renamed at the end. Raises SurgeryError if the folder
     exists and `overwrite` is not set, if it cannot be written, or if the model cannot be made plain.
+
+    Of a skeleton whose weights lie in a folder, these are read, edited and written piece by piece. At most
+    `memory`, bytes or text, is taken by tensors that are read and computed. `verify` is told of the script
+    with the fingerprints of base and result before the folder is put in place, and may raise.
     """
-    if session.is_skeleton:
-        raise SurgeryError(
-            "a model opened without weights has none to save", path=str(folder), hint="saving its script"
-        )
     folder = folder.expanduser()
     may_write(folder, overwrite)
     content = _content(session, plain, size_of(max_shard_size))
+    limit_bytes = None if memory is None else size_of(memory, "memory")
     with written_whole(folder) as partial:
-        lost = _write(content, partial)
+        lost = _write(content, partial, limit_bytes, verify or (lambda script: None))
         may_write(folder, overwrite)  # others may have written there in the meantime
     for sentence in lost:
         warnings.warn(sentence, SurgeryWarning, stacklevel=3)
@@ -119,6 +132,8 @@ def _written(folder: Path) -> set[str]:
 
 def _content(session: Session, plain: bool, limit: int) -> Content:
     script = session.script
+    if session.is_skeleton:
+        return _streamed(session, script, plain, limit)
     if not plain or why_not_plain(session.model) is None:
         return Content(session, session.model, script, None, plain, limit)
     made = made_plain(session)
@@ -126,7 +141,31 @@ def _content(session: Session, plain: bool, limit: int) -> Content:
     return Content(session, made.model, further, made, plain, limit)
 
 
-def _write(content: Content, folder: Path) -> list[str]:
+def _streamed(session: Session, script: Script, plain: bool, limit: int) -> Content:
+    """What a skeleton comes to once its steps are carried out on what its folder holds."""
+    opened = session.opened
+    if plain:
+        raise SurgeryError(
+            "a model opened without weights cannot be made plain", hint="opening it without `skeleton=True`"
+        )
+    made = drawn(opened.model, session.steps, opened.inputs, opened.tokenizer)
+    lineage = Lineage()
+    lineage.add(stored_weights(opened.model, checkpoint_of(opened)))
+    lineage.add(made.tensors)
+    return Content(session, made.model, script, None, plain, limit, lineage)
+
+
+def _signed(content: Content, digests: dict[Lazy, str]) -> Script:
+    """The script with the fingerprints of base and result, as those of what was read and written."""
+    script, lineage = content.script, content.lineage
+    if lineage is None:
+        return script
+    fingerprint = Digests(lineage, digests)
+    base = replace(script.base, fingerprint=fingerprint(content.session.opened.model))
+    return replace(script, base=base, result=fingerprint(content.model))
+
+
+def _write(content: Content, folder: Path, memory_bytes: int | None, verify: Verify) -> list[str]:
     """Writes all there is to write; returns sentences on what cannot be kept."""
     session, model, script = content.session, content.model, content.script
     structure, reason = with_steps(session.opened.rebuild, script.steps), why_not_plain(model)
@@ -137,12 +176,16 @@ def _write(content: Content, folder: Path) -> list[str]:
             path=session.opened.name,
             hint="saving without plain, or `cast` without `buffers`",
         )
+    tensors, same = (on_disk(model), {}) if reason is None else live_tensors(model)
+    if content.lineage is not None:
+        tensors = {name: content.lineage.resolved(lazy) for name, lazy in tensors.items()}
+    stem = PLAIN_STEM if reason is None else OWN_STEM
+    digests = write(folder, stem, tensors, content.limit, same, memory_bytes=memory_bytes)
+    script = _signed(content, {lazy: digests[name] for name, lazy in tensors.items()})
+    verify(script)
     if reason is None:
-        write(folder, PLAIN_STEM, on_disk(model), content.limit)
         _save_config(model, folder)
     else:
-        tensors, same = live_tensors(model)
-        write(folder, OWN_STEM, tensors, content.limit, same)
         _keep_transformers_out(folder)
     generation: Any = getattr(model, "generation_config", None)
     if generation is not None:
@@ -151,7 +194,7 @@ def _write(content: Content, folder: Path) -> list[str]:
     carry_along(opened.folder, opened.tokenizer, folder, config_names_family=reason is None)
     script.write(folder / SCRIPT)
     lost = unkept(model, made)
-    (folder / "README.md").write_text(card(content, reason, lost), encoding="utf-8")
+    (folder / "README.md").write_text(card(replace(content, script=script), reason, lost), encoding="utf-8")
     manifest = {
         "format": FORMAT,
         "version": VERSION,

@@ -26,7 +26,7 @@ OWN_STEM = "surgery"
 SINGLE, OWN_SINGLE = f"{PLAIN_STEM}.safetensors", f"{OWN_STEM}.safetensors"
 INDEX, OWN_INDEX = f"{SINGLE}.index.json", f"{OWN_SINGLE}.index.json"
 
-_DTYPES = {
+DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
     "F16": torch.float16,
@@ -37,7 +37,14 @@ _DTYPES = {
     "I8": torch.int8,
     "U8": torch.uint8,
     "BOOL": torch.bool,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "U16": torch.uint16,
+    "U32": torch.uint32,
+    "U64": torch.uint64,
+    "C64": torch.complex64,
 }
+"""Dtypes by the names that safetensors has for them."""
 
 
 _FINGERPRINTS: dict[tuple[tuple[str, int, int], ...], str] = {}
@@ -207,6 +214,6 @@ def _header(file: Path, same: dict[str, str]) -> Iterator[Entry]:
 
 
 def _dtype(text: str, file: Path, name: str) -> torch.dtype:
-    if text not in _DTYPES:
+    if text not in DTYPES:
         raise SurgeryError(f"{name} has a dtype that is not supported", path=str(file), got=text)
-    return _DTYPES[text]
+    return DTYPES[text]

@@ -18,7 +18,6 @@ from surgery.evaluate.device import is_out_of_memory
 from surgery.evaluate.figure import Figure
 from surgery.evaluate.measure import Kept, Meter, Sums
 from surgery.evaluate.running import Runner
-from surgery.evaluate.streamed.drawn import Drawn
 from surgery.evaluate.streamed.gates import Gate
 from surgery.evaluate.streamed.lockstep import Forward, Lockstep, forward_here
 from surgery.evaluate.streamed.placed import Answers, Placed
@@ -28,6 +27,7 @@ from surgery.evaluate.sweep.answers import SHARED_BYTES, remembering
 from surgery.evaluate.tape import Place
 from surgery.evaluate.tasks.contract import Task
 from surgery.evaluate.tasks.usual import usual_tasks
+from surgery.stream.drawn import Drawn
 
 LEAST_BATCHES = 2
 SHARE = 0.6

@@ -11,12 +11,12 @@ from surgery.evaluate.bench import Bench
 from surgery.evaluate.data.examples import Batch
 from surgery.evaluate.running import Runner
 from surgery.evaluate.state import state
-from surgery.evaluate.streamed.drawn import Drawn
 from surgery.evaluate.streamed.gates import Call, Gate, places, read_elsewhere, slots
 from surgery.evaluate.streamed.lockstep import Forward
 from surgery.evaluate.streamed.weights import Weights
 from surgery.evaluate.tape import Place
 from surgery.lazy import Lazy
+from surgery.stream.drawn import Drawn
 
 READ = Wants(logits=True, embedding=True)
 """What is read of every answer: which tasks there are is known when the first have come."""

@@ -10,7 +10,6 @@ from graph.units import short
 from surgery.errors import SurgeryError
 from surgery.evaluate.bench import Asked, Bench
 from surgery.evaluate.evaluator import Progress
-from surgery.evaluate.streamed.drawn import Drawn, drawn
 from surgery.evaluate.streamed.passing import Edited, Pass
 from surgery.evaluate.streamed.weights import Weights
 from surgery.evaluate.sweep.report import Row, SweepReport, ranked
@@ -18,6 +17,7 @@ from surgery.evaluate.tape import Place
 from surgery.evaluate.tasks.contract import Task
 from surgery.evaluate.tasks.register import tasks_of
 from surgery.operation import Operation
+from surgery.stream.drawn import Drawn, drawn
 
 MOST = 128
 """Candidates of one pass; each keeps the hidden states of its batches until the end."""

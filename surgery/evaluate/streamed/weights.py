@@ -7,17 +7,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from graph.units import short
-from surgery.checkpoint.tensors import Checkpoint
 from surgery.errors import SurgeryError
-from surgery.fingerprint import stored_tensors
-from surgery.lazy import Alias, Held, Lazy, Stored, recipe
+from surgery.lazy import Held, Lazy, Stored
 from surgery.recipes import compute
+from surgery.stream.lineage import Lineage
 
 
-class Weights:
+class Weights(Lineage):
     """The tensors of models whose parameters are on meta: on `device` as long as somebody counts on them.
 
     Each is known by the lazy tensor it stands for in the end, which is the same one for both ends of a tie.
@@ -26,25 +25,13 @@ class Weights:
     """
 
     def __init__(self, device: torch.device, limit_bytes: int | None = None) -> None:
+        super().__init__()
         self.device = device
         self.limit_bytes = _room(device) if limit_bytes is None else limit_bytes
         self.read_bytes = self.held_bytes = self.most_bytes = 0
-        self._stands_for: dict[int, tuple[Tensor, Lazy]] = {}
         self._needed: dict[Lazy, tuple[Lazy, ...]] = {}
         self._there: dict[Lazy, Tensor] = {}
         self._expected: Counter[Lazy] = Counter()
-
-    def add(self, tensors: Iterable[tuple[Tensor, Lazy]]) -> None:
-        """From now on these tensors of a model stand for these lazy ones."""
-        for tensor, lazy in tensors:
-            self._stands_for[id(tensor)] = tensor, lazy  # held, so that no id is used twice
-
-    def lazy(self, tensor: Tensor) -> Lazy | None:
-        """What a tensor of a model stands for in the end; None for one that has values of its own."""
-        if id(tensor) not in self._stands_for:
-            return None
-        last = self._last(self._stands_for[id(tensor)][1])
-        return None if isinstance(last, Held) else last
 
     @property
     def said(self) -> str:
@@ -103,7 +90,7 @@ class Weights:
         if tensor is None:
 
             def values(held: Held) -> Tensor:
-                last = self._last(held)
+                last = self.last(held)
                 return held.parameter.detach() if last is held else self._get(last, found, memo)
 
             before = set(memo)
@@ -116,55 +103,14 @@ class Weights:
         found[lazy] = tensor
         return tensor
 
-    def _last(self, lazy: Lazy) -> Lazy:
-        """What is at the end of a chain of slots."""
-        while isinstance(lazy, Held | Alias):
-            if isinstance(lazy, Alias):
-                lazy = lazy.inputs[0]
-                continue
-            known = self._stands_for.get(id(lazy.parameter))
-            if known is None:
-                break
-            lazy = known[1]
-        return lazy
-
     def _below(self, lazy: Lazy) -> Iterator[Lazy]:
         for item in lazy.inputs:
-            last = self._last(item)
+            last = self.last(item)
             if last is not item or isinstance(item, Held):
                 if not isinstance(last, Held):
                     yield from self.needed(last)
             else:
                 yield from self._below(item)
-
-
-def stored_weights(model: nn.Module, checkpoint: Checkpoint) -> list[tuple[Tensor, Lazy]]:
-    """For each tensor of a skeleton that a checkpoint holds, what it is there; in the skeleton's dtype.
-
-    SurgeryError where the checkpoint lacks a parameter, or has it in another shape.
-    """
-    converted = checkpoint.for_model(model).converted or {}
-    found: dict[int, tuple[Tensor, Lazy]] = {}
-    lacking: dict[int, str] = {}
-    for name, tensor in stored_tensors(model):
-        lazy = converted.get(name)
-        if lazy is None:
-            lacking.setdefault(id(tensor), name)
-        elif id(tensor) not in found:
-            if lazy.shape != tuple(tensor.shape):
-                raise SurgeryError(
-                    "does not fit the model",
-                    path=f"{checkpoint.folder}: {name}",
-                    got=list(lazy.shape),
-                    expected=list(tensor.shape),
-                )
-            if lazy.dtype != tensor.dtype:
-                to = str(tensor.dtype).removeprefix("torch.")
-                lazy = recipe("cast", lazy, dtype=tensor.dtype, to=to)
-            found[id(tensor)] = tensor, lazy
-    for name in (name for key, name in lacking.items() if key not in found):
-        raise SurgeryError("lacks a tensor of the model", path=str(checkpoint.folder), expected=name)
-    return list(found.values())
 
 
 def _stored(lazy: Lazy) -> Iterator[Stored]:

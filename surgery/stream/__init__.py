@@ -1,0 +1,1 @@
+"""Plans carried out on tensors that lie in files, piece by piece, in bounded memory."""

@@ -1,0 +1,53 @@
+"""Fingerprints of skeletons, of what their tensors are in files: by what was written, or read once more."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any
+
+import torch
+from torch import nn
+
+from surgery.checkpoint.names import held
+from surgery.fingerprint import Fingerprinter, digest_of, tensor_digest
+from surgery.lazy import Held, Lazy
+from surgery.recipes import one_thread
+from surgery.stream.lineage import Lineage
+from surgery.stream.reading import Reader
+from surgery.stream.tiles import is_tiled, whole
+from surgery.stream.writing import pieces
+
+
+class Digests(Fingerprinter):
+    """Fingerprints of models whose tensors `lineage` knows; `known` are digests that were made already."""
+
+    def __init__(self, lineage: Lineage, known: Mapping[Lazy, str]) -> None:
+        super().__init__()
+        self.lineage, self.known = lineage, dict(known)
+        self._one = Lock()
+
+    def __call__(self, model: nn.Module) -> str:
+        """The fingerprint, as the model with its weights has it."""
+        with Reader() as self.reader, one_thread():
+            return super().__call__(model)
+
+    def digest(self, tensor: torch.Tensor) -> str:
+        """The digest of a tensor, read where it lies."""
+        lazy = self.lineage.resolved(held(tensor))
+        if isinstance(lazy, Held):
+            return tensor_digest(lazy.parameter)
+        if lazy not in self.known:
+            self.known[lazy] = self._made(lazy)
+        return self.known[lazy]
+
+    def _made(self, lazy: Lazy) -> str:
+        if not is_tiled(lazy):
+            with self._one:  # whole tensors, one at a time
+                return tensor_digest(whole(lazy, {}))
+        hashed = hashlib.sha256()
+        for piece in pieces(lazy, self.reader):
+            data: Any = piece.contiguous().reshape(-1).view(torch.uint8).numpy()
+            hashed.update(data)
+        return digest_of(lazy.dtype, lazy.shape, hashed.hexdigest())
