@@ -144,3 +144,17 @@ def test_candidates_that_go_through_the_batches_together_survive_the_last(
     )
     assert found.stopped and len(found) == 2
     assert {row.step: row.figures for row in found}.items() <= {r.step: r.figures for r in whole}.items()
+
+
+def test_stopped_after_a_refusal_alone_there_is_no_report() -> None:
+    """It is not said that no edit could be measured: the others were not tried."""
+    stop = threading.Event()
+    with pytest.raises(Stopped):
+        session().sweep(
+            "remove",
+            "head, layers[*]",
+            examples=examples(),
+            stop=stop,
+            progress=lambda *_: stop.set(),
+            **GIVEN,
+        )
