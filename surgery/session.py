@@ -29,6 +29,7 @@ from surgery.tracing import Tracing
 from surgery.whereabouts import named, recalling
 
 if TYPE_CHECKING:
+    from surgery.evaluate.bench import Asked
     from surgery.sources import Opened
 
 
@@ -234,11 +235,11 @@ class Session(Measuring):
                 memory=memory,
             )
 
-    def view(self) -> Any:
-        """The studio on this session, for a notebook cell."""
+    def view(self, tasks: Asked = None) -> Any:
+        """The studio on this session, for a notebook cell; `tasks` are what it measures, as in `evaluate`."""
         from surgery.frontends import frontend
 
-        return frontend("studio")(self)
+        return frontend("studio")(self, tasks=tasks)
 
     def __repr__(self) -> str:
         return f"<surgery.Session {type(self._model).__name__}, {len(self.steps)} steps>"

@@ -9,6 +9,7 @@ from typing import Any
 
 from surgery.errors import SurgeryError
 from surgery.evaluate import Job, Report, Stopped, Worker
+from surgery.evaluate.bench import Asked
 from surgery.session import Session
 from widgets.background import Background
 
@@ -18,7 +19,7 @@ Notice = dict[str, Any]
 
 
 class Errands:
-    """Evaluations and saves of a session.
+    """Evaluations and saves of a session; `tasks` are what is measured, None for the usual.
 
     `evaluating`, `saving` and `notice` are what the top bar shows, each by itself; `shown` draws all
     panels, `shown_on_top` that bar.
@@ -33,12 +34,14 @@ class Errands:
     ) -> None:
         self.session, self.background = session, background
         self.shown, self.shown_on_top = shown, shown_on_top
+        self.tasks: Asked = None
         self.worker: Worker | None = None
         self.job: Job | None = None
         self.evaluating: dict[str, Any] | None = None
         self.notice: Notice | None = None
         self.budget_s = 2.0
         self._asked = 0
+        self._stop: Callable[[], None] = lambda: None
         self._saves: list[str] = []
 
     @property
@@ -54,39 +57,61 @@ class Errands:
     def evaluate(self, budget_s: float) -> None:
         """Starts an evaluation of the current state in the worker's thread; a running one is stopped."""
         self.budget_s = min(max(budget_s, 0.1), 3600.0)
-        self._asked = number = self._asked + 1
         state = self.session.history.current
-        self.evaluating, self.notice = {"label": "Evaluating", "fraction": 0.0}, None
-        self.shown_on_top()
+        number = self.begin("Evaluating", lambda: self.job.stop() if self.job is not None else None)
 
-        # An evaluation that a newer one stopped still ends, later: the bar is no longer its own.
         def progress(fraction: float, label: str) -> None:
-            if number == self._asked:
-                self.evaluating = {"label": f"Evaluating, {label}", "fraction": fraction}
-                self.shown_on_top()
+            self.tell(number, fraction, f"Evaluating, {label}")
 
         def done(report: Report) -> None:
             state.report = report
-            if number == self._asked:
-                self.evaluating = None
+            self.end(number)
             self.shown()
 
         def failed(error: Exception) -> None:
-            if number == self._asked:
-                self.evaluating = None
+            if self.end(number):
                 self.say(notice_of(error))
 
         try:
             if self.worker is None:
                 self.worker = Worker(self.session.evaluator())
-            self.job = self.worker.submit(self.session.model, self.budget_s, progress, done, failed)
+            self.job = self.worker.submit(
+                self.session.model,
+                self.budget_s,
+                progress,
+                done,
+                failed,
+                tasks=self.tasks,
+                origins={node.path: node.origin for node in state.graph.modules} if state.graph else None,
+            )
         except Exception as error:
             failed(error)
 
     def stop(self) -> None:
-        """Stops the evaluation that is running, if there is one."""
-        if self.job is not None:
-            self.job.stop()
+        """Stops what is being measured, if anything is."""
+        self._stop()
+
+    # What was stopped for something newer still ends, later: the bar is no longer its own then.
+
+    def begin(self, label: str, stop: Callable[[], None]) -> int:
+        """Something begins to be measured, in place of what still is: it has the bar. Its number."""
+        self.stop()
+        self._asked, self._stop = self._asked + 1, stop
+        self.evaluating, self.notice = {"label": label, "fraction": 0.0}, None
+        self.shown_on_top()
+        return self._asked
+
+    def tell(self, number: int, fraction: float, label: str) -> None:
+        """How far it is."""
+        if number == self._asked:
+            self.evaluating = {"label": label, "fraction": fraction}
+            self.shown_on_top()
+
+    def end(self, number: int) -> bool:
+        """It has ended: the bar goes; False if something newer has it."""
+        if number == self._asked:
+            self.evaluating = None
+        return number == self._asked
 
     def save_script(self, path: str) -> None:
         """Writes the script to a file; the notice says where, and the model's fingerprint."""

@@ -10,6 +10,8 @@ import ipywidgets
 from graph.costs import costs
 from graph.nodes import ModuleGraph
 from surgery.errors import SurgeryError
+from surgery.evaluate.bench import Asked
+from surgery.evaluate.sweep import paths_of
 from surgery.preview import Preview
 from surgery.registry import operations
 from surgery.session import Session
@@ -32,6 +34,7 @@ from widgets.panels import (
 )
 from widgets.scene import scene, strips
 from widgets.search import find
+from widgets.sweeps import Sweeps, draft_of
 from widgets.timeline import points, timeline
 from widgets.topbar import topbar
 
@@ -41,7 +44,7 @@ KEYS = {"T": "tie", "U": "untie", "M": "merge", "P": "remove", "A": "attach"}
 class Studio(ipywidgets.Box):
     """The screen as one widget: display it in a notebook cell, or let `page` fill a window with it."""
 
-    def __init__(self, session: Session, *, fills_window: bool = False) -> None:
+    def __init__(self, session: Session, *, fills_window: bool = False, tasks: Asked = None) -> None:
         self.session, self.desk, self.background = session, Desk(), Background()
         self.top, self.left, self.centre, self.right = (
             TopbarPanel(),
@@ -52,6 +55,8 @@ class Studio(ipywidgets.Box):
         self.past, self.report = HistoryPanel(), ReportPanel()
         self.chart = SizeChart(self._go_to)
         self.errands = Errands(session, self.background, self.refresh, self.refresh_top)
+        self.errands.tasks = tasks
+        self.sweeps = Sweeps(session, self.background, self.errands, self.refresh)
         self._drawing = RLock()
         areas = {
             "top": self.top,
@@ -90,7 +95,8 @@ class Studio(ipywidgets.Box):
             graph, report = self.graph, self.session.history.current.report
             before = self.session.history.base.graph or graph
             self.desk.keep_known(graph)
-            self.centre.state = scene(graph, self.desk, self.session.history.current.sweep)
+            drawn = scene(graph, self.desk, self.session.history.current.sweep)
+            self.centre.state = {**drawn, "ask": self.sweeps.asked(graph)}
             self.left.state = outline(graph, self.desk)
             self.right.state = inspector(graph, self.desk)
             self.past.state = timeline(self.session)
@@ -111,6 +117,8 @@ class Studio(ipywidgets.Box):
             panel.on("select", self._select)
             panel.on("open", self._open)
             panel.on("key", lambda message: self._key(str(message.get("key", ""))))
+        self.centre.on("sweep", self._sweep)
+        self.centre.on("take_best", lambda _: self._take_best())
         self.left.on("search", self._search)
         self.right.on("operation", lambda message: self.draft(str(message.get("name", ""))))
         self.right.on("field", self._field)
@@ -145,6 +153,18 @@ class Studio(ipywidgets.Box):
         elif path in graph and graph[path].children:
             self.desk.opened = path
         self.refresh()
+
+    def _sweep(self, message: Message) -> None:
+        operation, budget_s = str(message.get("operation", "")), float(message.get("budget_s", 10.0))
+        self.sweeps.start(operation, budget_s, self.graph)
+
+    def _take_best(self) -> None:
+        """The best step of the sweep becomes the draft, with its dry run: nothing is applied yet."""
+        best = self.sweeps.best()
+        if best is not None:
+            self.desk.select(list(paths_of(best)), "set", self.graph)
+            self.desk.draft, self.desk.alert = draft_of(best), None
+            self._dry_run(self.desk.draft)
 
     def _search(self, message: Message) -> None:
         """Typing shows what matches; only `submit` (Enter) selects it."""

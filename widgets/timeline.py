@@ -10,6 +10,7 @@ from graph.units import short
 from surgery.evaluate import Figure
 from surgery.fields import Target, Targets
 from surgery.history import State
+from surgery.operation import Operation
 from surgery.script import python_of_all
 from surgery.session import Session
 
@@ -37,17 +38,20 @@ def timeline(session: Session) -> dict[str, Any]:
 
 def label(state: State) -> str:
     """What the step did, in a few words: `remove layers[3]`."""
-    if state.step is None:
-        return "Original"
-    words = [state.step.name]
-    for spec in state.step.specs:
-        value = getattr(state.step, spec.name)
+    return "Original" if state.step is None else words(state.step)
+
+
+def words(step: Operation) -> str:
+    """What a step does, in a few words."""
+    said = [step.name]
+    for spec in step.specs:
+        value = getattr(step, spec.name)
         if isinstance(value, Targets | Target):
             place = value.select.removeprefix("model.").removeprefix("transformer.")
-            words.append(f"to {place}" if isinstance(value, Target) else place)
+            said.append(f"to {place}" if isinstance(value, Target) else place)
         elif value != spec.default and spec.is_asked and spec.kind != "parents":
-            words.append(f"{spec.name} {value}")
-    return " ".join(words)
+            said.append(f"{spec.name} {value}")
+    return " ".join(said)
 
 
 def metric(state: State) -> str | None:

@@ -27,6 +27,12 @@ def block_paths(model: nn.Module) -> tuple[str, ...]:
     )
 
 
+def alike(module: nn.Module) -> bool:
+    """Whether it is a list, or a sequence, of two or more modules of one class."""
+    kinds = [type(child) for _, child in children(module)]
+    return isinstance(module, nn.ModuleList | nn.Sequential) and len(kinds) > 1 and len(set(kinds)) == 1
+
+
 def aligned(
     original: nn.Module, edited: nn.Module, origins: Mapping[str, str] | None
 ) -> tuple[tuple[str, str], ...]:
@@ -53,13 +59,7 @@ def _lists(model: nn.Module) -> list[str]:
     found: list[str] = []
     for path, module in walk(model):
         within = any(path.startswith(f"{other}.") or not other for other in found)
-        kinds = [type(child) for _, child in children(module)]
-        if (
-            isinstance(module, nn.ModuleList | nn.Sequential)
-            and not within
-            and len(kinds) > 1
-            and len(set(kinds)) == 1
-        ):
+        if not within and alike(module):
             found.append(path)
     return found
 

@@ -2,11 +2,12 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from torch import nn
 
+from surgery.evaluate.bench import Asked
 from surgery.evaluate.evaluator import Evaluator, Progress
 from surgery.evaluate.report import Report
 from surgery.evaluate.stopping import checker
@@ -22,6 +23,8 @@ class Job:
     on_progress: Progress
     on_done: Callable[[Report], None]
     on_error: Callable[[Exception], None]
+    tasks: Asked = None
+    origins: Mapping[str, str] | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -54,14 +57,17 @@ class Worker:
         on_progress: Progress = lambda fraction, label: None,
         on_done: Callable[[Report], None] = lambda report: None,
         on_error: Callable[[Exception], None] = lambda error: None,
+        *,
+        tasks: Asked = None,
+        origins: Mapping[str, str] | None = None,
     ) -> Job:
-        """Evaluates `model` as it is now; later edits to it do not show.
+        """Evaluates `model` as it is now; later edits to it do not show. `tasks` and `origins` as there.
 
         The callbacks run in the worker's thread; on_error also gets Stopped. Raises SurgeryError
         for a model that cannot be taken apart.
         """
         snapshot = self.evaluator.snapshot(model)
-        job = Job(budget_s, on_progress, on_done, on_error)
+        job = Job(budget_s, on_progress, on_done, on_error, tasks, origins)
         with self._lock:
             if self._latest is not None:
                 self._latest.stop()
@@ -85,7 +91,14 @@ class Worker:
     def _run(self, job: Job, model: nn.Module) -> None:
         try:
             try:
-                report = self.evaluator.evaluate(model, job.budget_s, job.on_progress, job.stopping)
+                report = self.evaluator.evaluate(
+                    model,
+                    job.budget_s,
+                    job.on_progress,
+                    job.stopping,
+                    tasks=job.tasks,
+                    origins=job.origins,
+                )
                 checker(job.stopping)()
             except Exception as error:
                 job.on_error(error)

@@ -115,6 +115,21 @@ def test_first_cut(studio_page: Page, studio: Studio) -> None:
         assert "9 x LlamaDecoderLayer" in printed
 
 
+def test_what_would_each_block_cost(studio_page: Page) -> None:
+    """The strip gets colours and a legend, and the cheapest edit is one click from its dry run."""
+    page = studio_page
+    page.get_by_role("textbox", name="Seconds for all blocks").fill("1")
+    page.get_by_role("button", name="What would each cost?").click()
+    legend, best = page.locator(".ms-legend"), page.get_by_role("button", name="Best: remove layers.")
+    expect(best).to_be_visible(timeout=SLOW)
+    expect(legend).to_contain_text(re.compile(r"perplexity after remove\+\d+\.\d+\+\d+\.\d+"))
+    best.click()
+    expect(page.locator(".ms-dry")).to_contain_text("−148 k (−9.8 %)", timeout=SLOW)
+    apply(page, "remove")
+    expect(page.locator(".ms-figures")).to_contain_text("1.36 M")
+    expect(page.get_by_role("button", name="What would each cost?")).to_be_visible()
+
+
 def test_refusal_is_shown_and_changes_nothing(studio_page: Page) -> None:
     """A selector that matches nothing is said in the form; Apply stays out of reach; the model stays."""
     page = studio_page

@@ -23,9 +23,12 @@ class FakeWorker:
     def __init__(self) -> None:
         self.jobs: list[SimpleNamespace] = []
 
-    def submit(self, model: object, budget_s: float, *callbacks: Callable[..., None]) -> SimpleNamespace:
+    def submit(
+        self, model: object, budget_s: float, *callbacks: Callable[..., None], **asked: object
+    ) -> SimpleNamespace:
         progress, done, failed = callbacks
-        self.jobs.append(SimpleNamespace(progress=progress, done=done, failed=failed, stop=lambda: None))
+        job = SimpleNamespace(progress=progress, done=done, failed=failed, stop=lambda: None, asked=asked)
+        self.jobs.append(job)
         return self.jobs[-1]
 
 
@@ -112,7 +115,7 @@ def test_save_that_breaks_ends_and_says_so(
 def test_evaluation_that_cannot_start_says_so(errands: Errands, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither a bar without end, nor silence."""
 
-    def broken(*values: object) -> object:
+    def broken(*values: object, **named: object) -> object:
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(errands.worker, "submit", broken)

@@ -24,8 +24,8 @@ from surgery.evaluate.speed.memory import peak_bytes, stored_bytes
 from surgery.evaluate.speed.report import Pace, SpeedReport
 from surgery.evaluate.stopping import Stopped, checked, checker
 
-LEAST_ROUNDS = 7
 Check = Callable[[], None]
+LEAST_ROUNDS = 7
 STEPS = 8
 """Tokens decoded in a run: one alone is too short to be timed."""
 

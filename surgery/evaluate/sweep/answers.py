@@ -17,18 +17,24 @@ SHARED_BYTES = 256_000_000
 
 
 class Same:
-    """A runner that answers a batch once: what it gave is kept for all candidates."""
+    """A runner that answers a batch once: what it gave is kept for all candidates.
+
+    `is_heavy`: it gave logits whole, and more of them than the limit.
+    """
 
     def __init__(self, runner: Runner, limit_bytes: int) -> None:
         self.runner, self.whose, self.limit_bytes = runner, runner.whose, limit_bytes
+        self.is_heavy = False
         self._answers: dict[Any, Answer] = {}
 
     def answer(self, batch: Batch, place: Place, wants: Wants) -> Answer:
         """The answer to this batch, its logits kept up to the limit."""
         if (place, wants) not in self._answers:
-            self._answers[place, wants] = remembering(
-                self.runner.answer(batch, place, wants), self.limit_bytes
-            )
+            found = self.runner.answer(batch, place, wants)
+            if found.shape is not None and not found.sliced:
+                size_bytes = 4 * len(batch) * found.shape[0] * found.shape[1]
+                self.is_heavy = self.is_heavy or size_bytes > self.limit_bytes
+            self._answers[place, wants] = remembering(found, self.limit_bytes)
         return self._answers[place, wants]
 
     def given(self, function: Any, batch: Batch) -> Any:

@@ -126,7 +126,7 @@ class Spread:
         try:
             problem, equal = self.ray.get(reference)
         except self.ray.exceptions.RayError as error:
-            return f"its process failed: {_said(error)}"
+            return f"its process failed: {_said(error)}."
         if problem is None:
             self.used, self.equal = self.used + 1, self.equal and equal
         return None if problem is None else str(problem)

@@ -160,10 +160,11 @@ def seen(bench: Bench, meter: Meter) -> tuple[Tensor, ...]:
 def _compared(ours: tuple[Tensor, ...], theirs: tuple[Tensor, ...], *, single: bool) -> bool:
     """Whether bit by bit alike; SurgeryError where they are no rounding apart."""
     apart = TOLD_APART if single else _MIXED_APART
-    for one, two in zip(ours, theirs, strict=True):
+    equal = all(torch.equal(one, two) for one, two in zip(ours, theirs, strict=True))
+    for one, two in () if equal else zip(ours, theirs, strict=True):
         if one.shape != two.shape or not bool((one - two).abs().max() <= apart * two.abs().max()):
             raise SurgeryError(
                 "a worker of Ray gets another answer from the model than this process does",
                 hint="the sweep without Ray; a model must not draw at random, and versions must be the same",
             )
-    return all(torch.equal(one, two) for one, two in zip(ours, theirs, strict=True))
+    return equal

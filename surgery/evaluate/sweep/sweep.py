@@ -91,7 +91,7 @@ class Sweep:
                         told(0)
             except Stopped:
                 stopped = True
-                if not kept:
+                if not any(row.figures for row in kept.values()):
                     raise
         if self.spread is not None and self.spread.note:
             notes.append(self.spread.note)
@@ -194,7 +194,7 @@ def _how(shared: list[Row], read: int) -> str:
     if unknown:
         said = f"nothing says how near {unknown} of them come to evaluations of their own"
         said += f"; the others are {near}" if unknown < len(shared) else ""
-    return f"{said} ({read} as an earlier run found)" if read > unknown else said
+    return f"{said} ({read - unknown} as an earlier run found)" if read > unknown else said
 
 
 def _key(step: Operation) -> str:

@@ -99,7 +99,7 @@ class Sweeper:
         batch to the last before the next begins; one batch of the base is on it.
         """
         store = self.bench.tape.store
-        return store.used_bytes * places * (1 + steps / 2) <= store.limit_bytes
+        return 0 < store.used_bytes * places * (1 + steps / 2) <= store.limit_bytes
 
     def _group(
         self, steps: Sequence[Operation], places: Sequence[Place], meter: Meter, told: Told
@@ -132,7 +132,7 @@ class Sweeper:
         if not self._in_turn:
             return [candidates]
         laid = [item for item in candidates if item.lane is not None]
-        return [laid, *([item] for item in candidates if item.lane is None)]
+        return [*([laid] if laid else []), *([item] for item in candidates if item.lane is None)]
 
     def _through(
         self, items: Sequence[Candidate], places: Sequence[Place], meter: Meter, told: Told
@@ -141,7 +141,7 @@ class Sweeper:
             for place in places:
                 measured = [item for item in items if item.refused is None]
                 self._measure(measured, place, meter, lambda: told(1 / len(places)))
-                if not self._in_turn:
+                if not self._in_turn or any(answers.is_heavy for answers in self._answers.values()):
                     self._answers.clear()
         except Stopped:
             items = [item for item in items if item.refused or len(item.batches) == len(places)]

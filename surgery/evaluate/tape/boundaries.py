@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from graph.tree import children, join
+from surgery.evaluate.blocks import alike
 
 _LISTS_DEEP = 2
 """Stages have blocks; what is a list further in (experts, the two halves of a block) is part of the block."""
@@ -54,7 +55,5 @@ def _opens(module: nn.Module, lists: int) -> bool:
 
 
 def _has_blocks(module: nn.Module) -> bool:
-    """Whether it is a sequence of two or more modules of one class that have children."""
-    if not isinstance(module, nn.ModuleList | nn.Sequential) or len(module) < 2:
-        return False
-    return len({type(item) for item in module}) == 1 and any(True for _ in children(module[0]))
+    """Whether it is a sequence of modules of one class that have children."""
+    return alike(module) and any(True for _, child in children(module) for _ in children(child))

@@ -115,6 +115,18 @@ def test_every_candidate_that_was_finished_survives(kept: int) -> None:
     assert all(row in whole.rows for row in found)
 
 
+@pytest.mark.parametrize("bytes_kept", [0, 100_000])
+def test_a_candidate_at_a_time_costs_what_all_together_cost(
+    bytes_kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much of what the base gave is kept."""
+    monkeypatch.setattr("surgery.evaluate.sweep.sweeper._SHARED_BYTES", bytes_kept)
+    found = WAYS["sweep, exact"](session(), threading.Event())
+    monkeypatch.setattr("surgery.evaluate.sweep.sweeper.Sweeper._has_room", lambda *_: False)
+    together = WAYS["sweep, exact"](session(), threading.Event())
+    assert found.rows == together.rows
+
+
 @pytest.mark.parametrize("exact", [False, True])
 def test_candidates_that_go_through_the_batches_together_survive_the_last(
     exact: bool, monkeypatch: pytest.MonkeyPatch
@@ -132,3 +144,17 @@ def test_candidates_that_go_through_the_batches_together_survive_the_last(
     )
     assert found.stopped and len(found) == 2
     assert {row.step: row.figures for row in found}.items() <= {r.step: r.figures for r in whole}.items()
+
+
+def test_stopped_after_a_refusal_alone_there_is_no_report() -> None:
+    """It is not said that no edit could be measured: the others were not tried."""
+    stop = threading.Event()
+    with pytest.raises(Stopped):
+        session().sweep(
+            "remove",
+            "head, layers[*]",
+            examples=examples(),
+            stop=stop,
+            progress=lambda *_: stop.set(),
+            **GIVEN,
+        )

@@ -4,6 +4,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -68,6 +69,18 @@ def test_report_arrives(model: nn.Module, examples: Examples, scale: Scale) -> N
     expected = evaluator.evaluate(scale(model, 0.7), math.inf)
     assert expected["perplexity"] == heard.reports[0]["perplexity"]
     assert all(each.daemon for each in threading.enumerate() if each.name == "surgery-evaluate")
+
+
+def test_chosen_tasks_and_where_blocks_came_from(model: nn.Module, examples: Examples) -> None:
+    """What is asked of the worker is what the evaluator would be asked."""
+    evaluator, heard, edited = Evaluator(model, examples=examples), Heard(), shell(model).model
+    del edited.model.layers[0]
+    edited.config.num_hidden_layers = 1
+    asked: Any = {"tasks": ["layers"], "origins": {"model.layers.0": "model.layers.1"}}
+    assert Worker(evaluator).submit(edited, math.inf, *heard.callbacks, **asked).wait(10)
+    assert heard.errors == []
+    assert heard.reports[0].results == evaluator.evaluate(edited, math.inf, **asked).results
+    assert [figure.task for figure in heard.reports[0].results] == ["layers"]
 
 
 def test_stop_is_quick(slow: Worker) -> None:

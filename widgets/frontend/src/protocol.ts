@@ -132,6 +132,16 @@ export const canvasState = object({
   alert: maybe(object({ path: text, text, hint: text })),
   legend: maybe(object({ title: text, low: text, high: text })),
   scores: maybe(record(number())),
+  /** What each block would cost: what may be tried at each, and the best of the last sweep in words. */
+  ask: maybe(
+    object({
+      operations: list(object({ name: text, title: text })),
+      operation: text,
+      budget_s: number(10),
+      running: flag,
+      best: maybe(text),
+    }),
+  ),
   empty: maybe(text),
 });
 export type CanvasState = Infer<typeof canvasState>;
@@ -140,9 +150,15 @@ export type Cell = OverviewNode["cells"][number];
 export type OpenBlock = NonNullable<CanvasState["open"]>;
 export type OpenNode = OpenBlock["nodes"][number];
 export type FlowEdge = OpenBlock["edges"][number];
+export type Ask = NonNullable<CanvasState["ask"]>;
 export type TieState = CanvasState["ties"][number];
 /** `open` with null folds the opened block. */
-export type CanvasMessage = SelectMessage | KeyMessage | { type: "open"; path: string | null };
+export type CanvasMessage =
+  | SelectMessage
+  | KeyMessage
+  | { type: "open"; path: string | null }
+  | { type: "sweep"; operation: string; budget_s: number }
+  | { type: "take_best" };
 
 // ---------------------------------------------------------------- inspector
 

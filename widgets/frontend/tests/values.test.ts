@@ -3,8 +3,8 @@ import { placeStates } from "../src/history/lanes";
 import { parsed, shown, sliderOf } from "../src/inspector/values";
 import { historyState, inspectorState } from "../src/protocol";
 import { shortcut } from "../src/shared/keys";
+import { readSeconds } from "../src/shared/seconds";
 import { debounce } from "../src/shared/ui";
-import { readSeconds } from "../src/topbar/evaluate";
 
 const field = (more: object) =>
   inspectorState({ form: { fields: [{ name: "x", ...more }] } }).form?.fields[0] as never;

@@ -1,7 +1,7 @@
 // What lies over the canvas as ordinary elements: breadcrumb, legend, hints, tooltip, alert. Text only.
 import type { CanvasMessage, CanvasState } from "../protocol";
-import { CIVIDIS } from "../shared/palette";
 import { Said } from "../shared/ui";
+import { Costs } from "./costs";
 import type { Hit } from "./hit";
 import type { Box } from "./scene";
 
@@ -33,7 +33,7 @@ export function Chrome(props: Props) {
     <>
       <div class="ms-over-top">
         <Breadcrumb state={state} send={props.send} />
-        <Legend state={state} />
+        <Costs state={state} send={props.send} />
       </div>
       {state.empty !== null && state.overview.nodes.length === 0 && (
         <p class="ms-canvas-empty">{state.empty}</p>
@@ -76,19 +76,6 @@ function Breadcrumb({ state, send }: Pick<Props, "state" | "send">) {
         </span>
       ))}
     </nav>
-  );
-}
-
-function Legend({ state }: Pick<Props, "state">) {
-  const { legend } = state;
-  if (!legend) return null;
-  return (
-    <div class="ms-legend">
-      <b>{legend.title}</b>
-      <span>{legend.low}</span>
-      <i style={{ background: `linear-gradient(90deg, ${CIVIDIS.join(", ")})` }} />
-      <span>{legend.high}</span>
-    </div>
   );
 }
 

@@ -1,4 +1,5 @@
 import type { TopbarMessage } from "../protocol";
+import { readSeconds } from "../shared/seconds";
 import { useDraft } from "../shared/ui";
 
 interface Props {
@@ -39,11 +40,4 @@ export function Evaluate({ budget_s, busy, send }: Props) {
       </label>
     </form>
   );
-}
-
-/** Seconds as typed (a comma will do for a point), or null where they are none. */
-export function readSeconds(text: string): number | null {
-  const trimmed = text.trim().replace(",", ".");
-  const value = Number(trimmed);
-  return trimmed !== "" && Number.isFinite(value) && value > 0 && value <= 86_400 ? value : null;
 }
