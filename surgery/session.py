@@ -92,9 +92,8 @@ class Session(Measuring):
     def script(self) -> Script:
         """The steps from the base to the current state as data, with the fingerprints of both."""
         result = None if self.is_skeleton else self.fingerprint()
-        device = next((parameter.device.type for parameter in self._model.parameters()), "cpu")
-        if self.is_skeleton:  # whoever computes its tensors does so there
-            device = "cpu"
+        held = (parameter for parameter in self._model.parameters() if not parameter.is_meta)
+        device = next((parameter.device.type for parameter in held), "cpu")
         return Script(self.base, self.steps, result, made_with(device))
 
     @property
@@ -219,21 +218,15 @@ class Session(Measuring):
         """Writes weights, config, tokenizer, script and card; see `surgery.checkpoint.save`.
 
         With `plain` a model that needs `surgery.load` is made an ordinary one for the folder: ties copied
-        out, adapters folded in, uneven widths padded with zeros. The session keeps its own. Weights beyond
-        `max_shard_size` are divided into several files. A model opened with `skeleton=True` is read from its
-        folder and written piece by piece; `memory`, such as "4GB", is the most that its tensors may take.
+        out, adapters folded in, uneven widths padded. Weights beyond `max_shard_size` go into several files.
+        A model opened with `skeleton=True` is read from its folder and written piece by piece; `memory`, such
+        as "4GB", is the most that its tensors may take.
         """
         from surgery.checkpoint.save import save
 
         with self.lock:
-            return save(
-                self,
-                Path(folder),
-                overwrite=overwrite,
-                plain=plain,
-                max_shard_size=max_shard_size,
-                memory=memory,
-            )
+            options: Any = {"overwrite": overwrite, "plain": plain, "max_shard_size": max_shard_size}
+            return save(self, Path(folder), **options, memory=memory)
 
     def view(self, tasks: Asked = None) -> Any:
         """The studio on this session, for a notebook cell; `tasks` are what it measures, as in `evaluate`."""

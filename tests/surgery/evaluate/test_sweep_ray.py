@@ -89,7 +89,7 @@ def test_a_sweep_starts_ray_on_loopback_and_ends_it(
     whole = session.sweep(
         "remove", "model.layers[*]", exact=True, progress=lambda part, label: told.append(part), **sweep
     )
-    assert told == [count / BLOCKS for count in range(len(first) + 1, BLOCKS + 1)]
+    assert told == sorted(told) and len(first) / BLOCKS < told[0] and told[-1] == 1
     del sweep["resume"]
     assert whole.rows == session.sweep("remove", "model.layers[*]", exact=True, **sweep).rows
 

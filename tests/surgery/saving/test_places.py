@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import safetensors.torch
 import torch
 from torch import nn
 
@@ -18,6 +17,7 @@ import surgery
 from surgery import Session, SurgeryError
 from surgery.cli import main
 from surgery.fingerprint import Fingerprinter
+from surgery.stream.writing import write
 from tests.surgery.saving.folders import content, module
 
 
@@ -115,13 +115,13 @@ def test_what_came_in_the_meantime_is_kept(
     session: Session, old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody else's file that appears while the save runs is not swept away."""
-    write = safetensors.torch.save_file
 
-    def and_meanwhile(*words: Any, **more: Any) -> None:
-        write(*words, **more)
+    def and_meanwhile(*words: Any, **more: Any) -> dict[str, str]:
+        digests = write(*words, **more)
         (old / "notes.txt").write_text("mine")
+        return digests
 
-    monkeypatch.setattr(safetensors.torch, "save_file", and_meanwhile)
+    monkeypatch.setattr("surgery.checkpoint.save.write", and_meanwhile)
     with pytest.raises(SurgeryError, match=r"no save of a model wrote; got notes\.txt"):
         session.save(old, overwrite=True)
     assert (old / "notes.txt").read_text() == "mine"

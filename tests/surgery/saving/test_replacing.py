@@ -13,7 +13,6 @@ from types import FrameType
 from typing import Any
 
 import pytest
-import safetensors.torch
 from safetensors import SafetensorError
 
 import surgery
@@ -25,7 +24,7 @@ from tests.surgery.saving.folders import content, module
 FULL = OSError(errno.ENOSPC, "No space left on device")
 STEPS = {
     "making the folder": "pathlib.Path.mkdir",
-    "weights": "safetensors.torch.save_file",
+    "weights": "os.pwrite",
     "text": "pathlib.Path.write_text",
     "manifest": "pathlib.Path.write_text",
     "flushing": "os.fsync",
@@ -73,7 +72,7 @@ def test_what_safetensors_says_is_a_sentence(
     def fails(*_: object, **__: object) -> None:
         raise SafetensorError("I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr(safetensors.torch, "save_file", fails)
+    monkeypatch.setattr("surgery.checkpoint.save.write", fails)
     with pytest.raises(SurgeryError, match=r"nothing was changed: I/O error: No space left"):
         session.save(tmp_path / "a" / "b" / "model")
     assert list(tmp_path.iterdir()) == []
@@ -202,9 +201,9 @@ def test_killed_half_way(old: Path) -> None:
     """A process that is killed while it writes leaves the old folder whole."""
     before = content(old)
     code = (
-        "import os, sys, torch, surgery, safetensors.torch\n"
+        "import os, sys, torch, surgery\n"
         "from torch import nn\n"
-        "safetensors.torch.save_file = lambda *a, **k: os._exit(9)\n"
+        "os.pwrite = lambda *a, **k: os._exit(9)\n"
         "s = surgery.open(nn.Sequential(nn.Linear(4, 4)), (torch.zeros(1, 4),))\n"
         f"s.save({str(old)!r}, overwrite=True)\n"
     )

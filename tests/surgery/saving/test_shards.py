@@ -8,7 +8,6 @@ from typing import Any
 from weakref import ref
 
 import pytest
-import safetensors.torch
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -18,7 +17,9 @@ import surgery
 from surgery import SurgeryError
 from surgery.checkpoint.shards import size_of
 from surgery.fingerprint import Fingerprinter
+from surgery.lazy import Lazy
 from surgery.quiet import quiet
+from surgery.stream import writing
 from tests.surgery.contract import loaded_alone, run
 from tests.zoo import ATLAS
 from tests.zoo.families import DECODERS, ENCODERS
@@ -97,20 +98,21 @@ def test_ties_hold_across_files(tmp_path: Path) -> None:
     )
 
 
-def test_one_file_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mixtral's experts are cut out of one tensor for each file; of the file before nothing is left."""
+def test_one_tensor_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mixtral's experts are cut out of one tensor, each by itself; of the one before nothing is left."""
     before: list[Any] = []
     sizes: list[int] = []
-    write = safetensors.torch.save_file
+    plain = writing.whole
 
-    def save_file(tensors: dict[str, torch.Tensor], *words: Any, **more: Any) -> None:
+    def whole(lazy: Lazy, memo: dict[int, torch.Tensor]) -> torch.Tensor:
         assert not any(tensor() is not None for tensor in before)
-        own = [tensor for name, tensor in tensors.items() if "experts" in name]
-        before[:] = [ref(tensor) for tensor in own]
-        sizes.append(sum(tensor.untyped_storage().nbytes() for tensor in own))
-        write(tensors, *words, **more)
+        made = plain(lazy, memo)
+        before[:] = [ref(made)]
+        sizes.append(made.untyped_storage().nbytes())
+        return made
 
-    monkeypatch.setattr(safetensors.torch, "save_file", save_file)
+    monkeypatch.setattr(writing, "whole", whole)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
     session = surgery.open(*SMALL["mixtral"]())
     session.save(tmp_path / "out", max_shard_size=20_000)
     assert len(sizes) > 4 and 0 < max(sizes) <= 20_000

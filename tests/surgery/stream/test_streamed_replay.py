@@ -44,7 +44,7 @@ EDITS: list[tuple[str, Edit]] = [
     ("llama", lambda s: s.sparsify("**:Linear", ratio=0.3, scope="global")),
     ("llama", lambda s: s.narrow("model.layers", "heads", ratio=0.5)),
     ("llama", lambda s: (s.attach("**.q_proj", rank=2), s.fold("**.q_proj"))),
-    ("llama", lambda s: s.cast("model.layers", "bfloat16")),
+    ("llama", lambda s: s.cast("**", "bfloat16")),
     ("gpt2", lambda s: s.narrow("transformer.h.0", "neurons", ratio=0.5)),
     ("mixtral", lambda s: s.remove("model.layers.0")),
     ("mixtral", lambda s: s.narrow("model.layers", "experts", count=2)),
