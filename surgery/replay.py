@@ -99,7 +99,8 @@ def _streamed(
     def verify(made: Script) -> None:
         if not reselect:
             _same_content(made.base, script)
-            _same_result(made, script)
+            if script.result is not None:
+                _same_result(made, script)
 
     save(session, out.expanduser(), overwrite=overwrite, plain=plain, memory=memory, verify=verify)
     return session

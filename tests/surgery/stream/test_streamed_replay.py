@@ -86,6 +86,18 @@ def test_a_skeleton_is_saved_from_its_folder(tmp_path: Path) -> None:
     assert surgery.open(out).fingerprint() == expected.fingerprint() == read_manifest(out)["fingerprint"]
 
 
+def test_a_script_made_without_weights_is_replayed_where_they_are(tmp_path: Path) -> None:
+    """It has no fingerprints to compare with; the folder that comes of it has."""
+    base = saved("llama", tmp_path / "base")
+    session = surgery.open(base, skeleton=True)
+    session.remove("model.layers.1")
+    session.script.write(tmp_path / "edits.json")
+    surgery.replay(tmp_path / "edits.json", base, tmp_path / "out", memory="50MB")
+    live = surgery.replay(tmp_path / "edits.json", base)
+    found = read_manifest(tmp_path / "out")["fingerprint"]
+    assert found == live.fingerprint() == surgery.load(tmp_path / "out").fingerprint()
+
+
 def test_another_base_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     """Its content is compared as it is read, that of removed blocks too."""
     base = saved("llama", tmp_path / "base")
