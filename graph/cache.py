@@ -92,8 +92,8 @@ def _seen_widths(graph: ModuleGraph) -> dict[str, int]:
     """By path, the width of the last tensor made below it: an adapted projection ends in a function."""
     seen: dict[str, int] = {}
     for call in reversed(graph.calls):
-        if call.outputs and call.outputs[0].shape:
-            path = call.module
+        path = call.module
+        if path not in seen and call.outputs and call.outputs[0].shape:
             while path and path not in seen:  # what is around one that was seen was seen as well
                 seen[path] = call.outputs[0].shape[-1]
                 path = path.rpartition(".")[0]
@@ -114,7 +114,7 @@ def _kv_bytes(
     graph: ModuleGraph, node: ModuleNode, widths: Mapping[str, int], call: CallNode | None
 ) -> int | None:
     said = dict(node.attributes)
-    if not _may_cache(node) or not ("is_causal" in said or "layer_idx" in said):
+    if not ("is_causal" in said or "layer_idx" in said) or not _may_cache(node):
         return None
     if _keeps_a_state(node):
         return 0

@@ -9,7 +9,9 @@ from math import prod
 import torch
 from torch import nn
 
+from graph.layouts import layout_of
 from graph.nodes import ModuleGraph, ModuleNode, ParameterNode, Tie
+from graph.records import maker_of
 from graph.repeats import Attributes, attributes, structures
 from graph.shell import Shell
 from graph.ties import tie_of_module, tie_of_tensor, ties
@@ -17,6 +19,7 @@ from graph.tracing import Inputs, Trace, trace
 from graph.tracing.shared import uncollected
 from graph.tree import Site, own_tensors, shape_of, sites, size_bytes, unwrapped
 
+_module, _tensor = maker_of(ModuleNode), maker_of(ParameterNode)
 _CONTAINERS = (nn.ModuleList, nn.Sequential, nn.ModuleDict)
 
 
@@ -63,14 +66,15 @@ def _extracted(
     spent: Container[nn.Module],
 ) -> ModuleGraph:
     places = sites(model)
-    described = {module: attributes(module) for module in dict.fromkeys([site[1] for site in places])}
+    layouts = {module: layout_of(module) for module in dict.fromkeys([site[1] for site in places])}
+    described = {module: attributes(module, layout) for module, layout in layouts.items()}
     alike = structures(model, described, places)
     tied = ties(model, places)
     modules = _modules(places, tied, origins, described, alike)  # before a trace that may use them up
     seen = (
         Trace()
         if inputs is None
-        else trace(model, inputs, real=real, alike=alike, spent=spent, places=places)
+        else trace(model, inputs, real=real, alike=alike, spent=spent, places=places, layouts=layouts)
     )
     return ModuleGraph(
         class_name=type(model).__name__,
@@ -100,19 +104,19 @@ def _modules(
         # Tensors inside a reused module are shared too, though the tie lists only the module.
         tie = of_module.get(path)
         within = inherited[path] = tie if tie is not None or not path else inherited[around]
-        prefix = f"{path}." if path else ""
+        prefix, held = f"{path}." if path else "", module._modules
         tensors = []
         for name, tensor, kind in own_tensors(module) if module._parameters or module._buffers else ():
             place = prefix + name
             index = of_tensor.get(place, within)
             dtype = _name_of(tensor.dtype)
-            tensors.append(ParameterNode(place, shape_of(tensor), dtype, size_bytes(tensor), kind, index))
+            tensors.append(_tensor(place, shape_of(tensor), dtype, size_bytes(tensor), kind, index))
         nodes.append(
-            ModuleNode(
+            _module(
                 path,
                 type(module).__name__,
                 origins.get(module, path),
-                tuple([name for name, child in module._modules.items() if child is not None]),
+                tuple([name for name, child in held.items() if child is not None]) if held else (),
                 tuple(tensors),
                 described[module],
                 alike[module],

@@ -2,15 +2,17 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from types import BuiltinFunctionType, FunctionType
+from typing import Any
 from weakref import ProxyTypes
 
 from torch import nn
 
 from graph.configs import is_config_class
-from graph.layouts import layout_of
+from graph.layouts import Layout, layout_of
 from graph.nodes import ModuleGraph, Scalar
 from graph.tree import Site, bottom_up, children, join, own_tensors, shape_of, unwrapped
 
@@ -24,6 +26,11 @@ PLACES = frozenset(
 SCHEDULES = frozenset({"drop_path", "drop_path_rate", "drop_prob"})
 
 _LEFT_OUT = PLACES | SCHEDULES
+
+
+def drops(module: nn.Module) -> bool:
+    """Whether `module` itself is what leaves out samples by such a schedule."""
+    return type(module).__name__.endswith(("DropPath", "StochasticDepth"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,26 +92,99 @@ def structures(
 
 
 def _structure(module: nn.Module, described: Attributes, known: Mapping[nn.Module, str]) -> str:
-    cls = type(module)
+    held = module._parameters or module._buffers
+    tensors = [(kind, name, shape_of(t), t.dtype) for name, t, kind in own_tensors(module)] if held else ()
+    # A child that isn't known yet is an ancestor: the module holds what holds it.
+    below = [(name, known.get(child, "cycle")) for name, child in children(module)] if module._modules else ()
+    if _descriptions.get(id(described)) is not described:
+        return _hashed(type(module), described, tensors, below)
+    key = type(module), id(described), *tensors, *below
+    found = _hashes.get(key)
+    if found is None or found[0] is not described:
+        if len(_hashes) >= MOST:
+            _hashes.clear()
+        found = _hashes[key] = described, _hashed(type(module), described, tensors, below)
+    return found[1]
+
+
+def _hashed(
+    cls: type, described: Attributes, tensors: Iterable[tuple[Any, ...]], below: Iterable[tuple[str, str]]
+) -> str:
     said = [cls.__module__, cls.__qualname__]
     said += [f"{name}={value!r}" for name, value in described if name not in _LEFT_OUT]
-    if module._parameters or module._buffers:
-        said += [f"{kind} {name} {shape_of(t)} {t.dtype}" for name, t, kind in own_tensors(module)]
-    if module._modules:
-        # A child that isn't known yet is an ancestor: the module holds what holds it.
-        said += [f"{name}:{known.get(child, 'cycle')}" for name, child in children(module)]
+    said += [f"{kind} {name} {shape} {dtype}" for kind, name, shape, dtype in tensors]
+    said += [f"{name}:{child}" for name, child in below]
     return hashlib.sha256("\n".join(said).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def attributes(module: nn.Module) -> Attributes:
+def attributes(module: nn.Module, layout: Layout | None = None) -> Attributes:
     """Scalars of the module's `__dict__` by name, sorted: numbers, texts, flags, None.
 
     Tuples of them (`stride`) are written as text, plain functions (`activation`) by their name,
     and numbers that JSON has no word for (inf, nan) as text. Private names and `training` are
-    left out.
+    left out. `layout` is that of the module, if known.
     """
-    held, found = module.__dict__, []
-    for name in layout_of(module).public:
+    held, layout = module.__dict__, layout_of(module) if layout is None else layout
+    reader = _readers.get(id(layout))
+    if reader is None or reader.layout is not layout:
+        if len(_readers) >= MOST:
+            _readers.clear()
+        reader = _readers[id(layout)] = _reader(layout, held)
+    if not reader.simple:
+        return _described(held, layout.public)
+    key = id(layout), reader.values(held), *[repr(held[name]) for name in reader.floats]
+    found = _known.get(key)
+    if found is None or found[0] is not layout:
+        if len(_known) >= MOST:
+            _known.clear()
+            _descriptions.clear()
+        found = _known[key] = layout, _described(held, reader.names)
+        _descriptions[id(found[1])] = found[1]
+    return found[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Of modules with a layout the names of scalars; where it is `simple`, their `values` say what they are.
+
+    Those of `floats` are told by how they are written: 0.0 and -0.0 are equal.
+    """
+
+    layout: Layout
+    simple: bool
+    names: tuple[str, ...]
+    floats: tuple[str, ...]
+    values: Callable[[dict[str, Any]], Any]
+
+
+MOST = 10_000
+"""So many descriptions are remembered; then all are forgotten."""
+
+_readers: dict[int, _Reader] = {}
+_known: dict[Any, tuple[Layout, Attributes]] = {}
+_descriptions: dict[int, Attributes] = {}
+_hashes: dict[Any, tuple[Attributes, str]] = {}
+
+_WORDS = frozenset({int, str, bool, type(None)})
+_PERHAPS = (float, bool, int, str, FunctionType, BuiltinFunctionType, list, tuple)
+
+
+def _reader(layout: Layout, held: Mapping[str, Any]) -> _Reader:
+    kinds = {name: type(held[name]) for name in layout.public}
+    simple = all(kind in _WORDS or kind is float or not issubclass(kind, _PERHAPS) for kind in kinds.values())
+    names = tuple(name for name, kind in kinds.items() if issubclass(kind, (*_PERHAPS, type(None))))
+    floats = tuple(name for name in names if kinds[name] is float)
+    others = [name for name in names if kinds[name] is not float]
+    return _Reader(layout, simple, names, floats, itemgetter(*others) if others else _nothing)
+
+
+def _nothing(_: Mapping[str, Any]) -> None:
+    """The values of a module without any."""
+
+
+def _described(held: Mapping[str, Any], names: Iterable[str]) -> Attributes:
+    found = []
+    for name in names:
         value = held[name]
         scalar = _scalar(value)
         if scalar is not None or value is None:

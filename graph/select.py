@@ -8,6 +8,7 @@ from torch import nn
 
 from graph.nodes import ModuleGraph
 from graph.paths import Branch, Deep, Index, Segment, parse
+from graph.records import quickly_made
 from graph.tree import children, join, own_tensors, unwrapped, walk
 
 
@@ -22,6 +23,7 @@ class TreeNode(Protocol):
     def children(self) -> tuple[str, ...]: ...
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A tree node made from a live module or a tensor."""
@@ -113,7 +115,9 @@ def module_tree(source: ModuleGraph | nn.Module) -> Sequence[TreeNode]:
 
 
 def _children(module: nn.Module) -> tuple[str, ...]:
-    return tuple(name for name, child in module._modules.items() if child is not None)
+    if not module._modules:  # most
+        return ()
+    return tuple([name for name, child in module._modules.items() if child is not None])
 
 
 def _tensor_tree(source: ModuleGraph | nn.Module) -> tuple[list[Entry], set[str]]:
@@ -159,15 +163,20 @@ def _step(path: str, segment: Segment, nodes: Mapping[str, TreeNode]) -> list[st
     if isinstance(segment, Deep):
         below = [path]
         for known in below:  # grows while it is read: breadth first
-            if known in nodes:
-                below.extend(join(known, name) for name in nodes[known].children)
+            node = nodes.get(known)
+            if node is not None and node.children:
+                prefix = f"{known}." if known else ""
+                below.extend([prefix + name for name in node.children])
         return below
+    if not node.children:
+        return []
     if isinstance(segment, Index):
         # Only containers numbered by torch have an order that an index may mean.
-        if not node.children or not all(name.isdigit() for name in node.children):
+        if not all(name.isdigit() for name in node.children):
             return []
         if isinstance(segment.index, slice):
             return [join(path, name) for name in node.children[segment.index]]
         inside = -len(node.children) <= segment.index < len(node.children)
         return [join(path, node.children[segment.index])] if inside else []
-    return [join(path, name) for name in node.children if segment.pattern.fullmatch(name)]
+    fits = segment.pattern.fullmatch
+    return [join(path, name) for name in node.children if fits(name)]

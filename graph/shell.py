@@ -9,7 +9,7 @@ that its modules hold are the opened model's too.
 import contextlib
 import types
 from collections import OrderedDict
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 from weakref import ProxyTypes
@@ -81,7 +81,7 @@ def shell(
     Modules that are `spent` become what their copies would be, instead of being copied. They must be of a
     shell that nobody looks at any more.
     """
-    return _Maker(model, parameter or alias, buffer or _clone, private_config, seal, spent).shell()
+    return Maker(model, parameter or alias, buffer or _clone, private_config, seal, spent).shell()
 
 
 def lazy_like(old: torch.Tensor, device: torch.device) -> torch.Tensor:
@@ -110,7 +110,9 @@ def _clone(old: torch.Tensor) -> torch.Tensor:
     return lazy_like(old, old.device) if is_lazy(old) else old.clone()
 
 
-class _Maker:
+class Maker:
+    """Makes one shell; see `shell` for what it is given."""
+
     def __init__(
         self,
         model: nn.Module,
@@ -129,16 +131,14 @@ class _Maker:
         self.slotted: dict[type, bool] = {}
 
     def shell(self) -> Shell:
-        for path, module in walk(self.model):
+        for path, module in self.walk():
             if id(module) not in self.memo:
-                new = module if module in self.spent else self.blank(path, module)
-                self.memo[id(module)] = new
-                self.source_of[new] = module
+                self.begin(path, module)
         for module in self.source_of.values():
             for child in module._modules.values():
-                if child is not None:  # a compiled wrapper is what it wraps
-                    self.memo[id(child)] = self.memo[id(unwrapped(child))]
-        for new, old in self.source_of.items():
+                if child is not None and (inner := unwrapped(child)) is not child:
+                    self.memo[id(child)] = self.memo[id(inner)]  # a compiled wrapper is what it wraps
+        for new, old in list(self.source_of.items()):
             try:
                 self.fill(new, old)
             except Exception as error:
@@ -147,10 +147,21 @@ class _Maker:
                 raise NotShellable(path, why) from error
         return Shell(self.memo[id(self.model)], self.source_of)
 
+    def walk(self) -> Iterable[tuple[str, nn.Module]]:
+        """(path, module) of what is to be made."""
+        return walk(self.model)
+
+    def begin(self, path: str, module: nn.Module) -> nn.Module:
+        """What `module` becomes, to be filled."""
+        new = module if module in self.spent else self.blank(path, module)
+        self.memo[id(module)] = new
+        self.source_of[new] = module
+        return new
+
     def blank(self, path: str, module: nn.Module) -> nn.Module:
         """A new object for `module`, nothing in it yet."""
-        reason = _foreign(module)
-        if reason is None and not self.seal and any(is_lazy(tensor) for _, tensor, _ in own_tensors(module)):
+        reason = foreign(module)
+        if reason is None and not self.seal and _has_no_shape(module):
             raise NotShellable(path, "its parameters have no shape before it is called for the first time")
         if reason is None:
             try:
@@ -173,10 +184,9 @@ class _Maker:
             for name, kind in layout.hollow.items():
                 if name not in filled:
                     held[name] = kind()  # nobody else's
-        for name in (*layout.others, *filled):
+        for name in layout.others + tuple(filled) if filled else layout.others:
             value = held[name]
-            empty = name in TREE and type(value) is dict and not value
-            held[name] = {} if empty else self.remap(value)
+            held[name] = {} if type(value) is dict and not value and name in TREE else self.remap(value)
         if type(old) not in self.slotted:
             self.slotted[type(old)] = bool(slots_of(type(old)))
         if self.slotted[type(old)]:
@@ -197,10 +207,12 @@ class _Maker:
         if known is not None:
             return known
         if kind is dict or kind is OrderedDict:  # most of what a module has
-            made = self.memo[id(value)] = kind()
+            memo = self.memo
+            made = memo[id(value)] = kind()
             self.kept.append(value)
             for key, item in value.items():
-                made[key] = self.remap(item)
+                known = memo.get(id(item))
+                made[key] = self.remap(item) if known is None else known
             return made
         made = self._made(value)
         if made is not value:
@@ -227,13 +239,17 @@ class _Maker:
             self.memo[id(value)] = value  # it may lead to itself
             return redirected(value, self.remap)
         if type(value) not in _CONTAINERS and is_config(value):
-            return config_like(value, self.memo) if self.private_config else value
+            return self.config(value) if self.private_config else value
         if not is_holder(value):
             return value
         try:
             return copied(value, self.remap, lambda made: self.note(value, made))
         except NotCopied:
             return value
+
+    def config(self, value: Any) -> Any:
+        """A config of the shell's own."""
+        return config_like(value, self.memo)
 
     def handle(self, old: RemovableHandle) -> RemovableHandle:
         """The handle of a hook, removing it from the shell and not from the model."""
@@ -244,7 +260,16 @@ class _Maker:
         return new
 
 
-def _foreign(module: nn.Module) -> str | None:
+def _has_no_shape(module: nn.Module) -> bool:
+    """Whether a parameter or buffer of `module` itself has no shape yet."""
+    for tensors in (module._parameters, module._buffers):
+        for tensor in tensors.values() if tensors else ():
+            if tensor is not None and is_lazy(tensor):
+                return True
+    return False
+
+
+def foreign(module: nn.Module) -> str | None:
     """Why `module` can't be taken apart; None if it can."""
     if isinstance(module, torch.jit.ScriptModule):
         return "a scripted module cannot be taken apart"

@@ -12,6 +12,7 @@ from torch import nn
 from graph.costs import Costs, costs
 from graph.nodes import ModuleGraph
 from graph.shell import Shell, shell
+from graph.tree import walk
 from surgery.errors import SurgeryError
 from surgery.lazy import Held, Lazy, Recipe, Reduction
 from surgery.operation import Operation
@@ -79,7 +80,12 @@ class Sketch:
 
     def tensors(self) -> list[tuple[Lazy | None, nn.Parameter]]:
         """Its parameters, each once, with what they stand for."""
-        return [(self.run.lineage.get(id(parameter)), parameter) for parameter in self.model.parameters()]
+        found: dict[int, nn.Parameter] = {}
+        for _, module in walk(self.model):  # `parameters()` looks at each through a pile of generators
+            for parameter in module._parameters.values() if module._parameters else ():
+                if parameter is not None:
+                    found.setdefault(id(parameter), parameter)
+        return [(self.run.lineage.get(key), parameter) for key, parameter in found.items()]
 
 
 def sketch(model: nn.Module, origins: Mapping[nn.Module, str] = MappingProxyType({})) -> Sketch:

@@ -22,6 +22,8 @@ from surgery.operation import Operation
 from surgery.recipes import compute
 from surgery.sealed import refuse_sealed
 
+_META = torch.device("meta")
+
 
 class Live:
     """Computes each lazy tensor once; a node set at several sites becomes one Parameter, a tie."""
@@ -76,8 +78,8 @@ class Skeleton:
         if isinstance(lazy, Held):
             return _parameter(lazy)
         if id(lazy) not in self.parameters:
-            empty = torch.empty(lazy.shape, dtype=lazy.dtype, device="meta")
-            made = nn.Parameter(empty, requires_grad=trainable)
+            empty = torch.empty(lazy.shape, dtype=lazy.dtype, device=_META)
+            made = _around(empty, trainable)
             self.parameters[id(lazy)] = made
             self.lineage[id(made)] = self._stands_for(lazy)
         return self.parameters[id(lazy)]
@@ -129,7 +131,13 @@ def carry_out(
 def on_meta(parameter: nn.Parameter) -> nn.Parameter:
     """A parameter like this one, without values."""
     if parameter.layout == torch.strided and not parameter.is_nested and not is_lazy(parameter):
-        empty = torch.empty_strided(parameter.shape, parameter.stride(), dtype=parameter.dtype, device="meta")
-    else:
-        empty = torch.empty_like(parameter, device="meta")  # ten times as long
+        shape, strides = parameter.shape, parameter.stride()
+        empty = torch.empty_strided(shape, strides, dtype=parameter.dtype, device=_META)
+        return _around(empty, parameter.requires_grad)
+    empty = torch.empty_like(parameter, device=_META)  # ten times as long
     return nn.Parameter(empty, requires_grad=parameter.requires_grad)
+
+
+def _around(plain: torch.Tensor, trainable: bool) -> nn.Parameter:
+    """What nn.Parameter makes of a plain tensor, less the questions that it asks."""
+    return torch.Tensor._make_subclass(nn.Parameter, plain, trainable)

@@ -36,7 +36,7 @@ _EIGHT_BITS = {torch.int8, torch.uint8} | {
 def refuse_sealed(edits: Sequence[Edit], model: nn.Module) -> None:
     """SurgeryError if an edit would change something inside a scripted or quantised module."""
     replaced: set[str] = set()
-    proved: set[str] = set()
+    proved: dict[str, nn.Module | None] = {}
     for edit in edits:
         for owner in _owners(edit):
             if owner not in proved and (not replaced or replaced.isdisjoint(_around(owner))):
@@ -74,23 +74,21 @@ def _around(path: str) -> Iterator[str]:
         yield path
 
 
-def _refuse_inside(model: nn.Module, path: str, proved: set[str]) -> None:
+def _refuse_inside(model: nn.Module, path: str, proved: dict[str, nn.Module | None]) -> None:
     """Refuses if `path`, or a module around it, is sealed; a path that an edit is yet to make ends early.
 
-    Paths that are `proved` not to be are not asked again; those that are found not to be are put there.
+    Paths that are `proved` not to be are not asked again; those that are found not to be are put there, with
+    the module there, None for one that is yet to be made.
     """
-    module, place = model, ""
-    for name in ["", *(path.split(".") if path else [])]:
-        place = f"{place}.{name}" if place else name
-        child = module if name == "" else module._modules.get(name)
-        if child is None:
-            proved.add(path)
-            return
-        module = child
-        if place in proved:
-            continue
-        proved.add(place)
-        if why := why_sealed(module):
+    open_ = [path]
+    while open_[-1] and (around := open_[-1].rpartition(".")[0]) not in proved:
+        open_.append(around)
+    for place in reversed(open_):
+        around, _, name = place.rpartition(".")
+        outer = proved[around] if place else None
+        module = model if not place else None if outer is None else outer._modules.get(name)
+        proved[place] = module
+        if module is not None and (why := why_sealed(module)):
             raise SurgeryError(
                 f"{why}, and nothing inside it can be edited",
                 path=place or "(root)",

@@ -162,7 +162,9 @@ class Session(Measuring):
                 resolved = tuple(
                     carry_out(step, drawn.model, Journal(), drawn.run, *along) for step in planned
                 )
-            return figures(drawn, resolved, before, self.tracing)
+            found = figures(drawn, resolved, before, self.tracing)
+            del drawn  # so that the collector, once it is back, finds only what is kept
+        return found
 
     def retrace(self, inputs: Any = None, *, real: bool = True) -> ModuleGraph:
         """The graph traced anew, and from now on so: on other `inputs`, and run on real weights.

@@ -11,6 +11,7 @@ from torch import nn
 
 from graph.configs import is_config, is_config_class
 from graph.layouts import Layout, layout_of
+from graph.tracing.unmade import Unmade
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 _ITEMS = (list, set, deque)
@@ -31,10 +32,28 @@ class _Held(NamedTuple):
 class Contents:
     """The objects that modules hold, and those in the plain holders and the configs that they hold."""
 
-    def __init__(self, modules: Iterable[nn.Module]) -> None:
+    def __init__(self, modules: Iterable[nn.Module], configs: Iterable[Any]) -> None:
         self.kinds: dict[type, str] = {}
         self.configs: dict[int, tuple[dict[str, Any], list[Any]]] = {}
-        self.held = {module: self.of(module) for module in modules}
+        self.held: dict[nn.Module, _Held] = {}
+        for config in configs:
+            self.note(config)
+        self.add(modules)
+
+    def add(self, modules: Iterable[nn.Module]) -> None:
+        """Take what these modules hold now for what they held before."""
+        self.held.update((module, self.of(module)) for module in modules)
+
+    def fill(self, block: nn.Module) -> None:
+        """Take the children of a block that had none made for those that it has now."""
+        children = block.__dict__["_modules"]
+        if block in self.held:
+            self.held[block].filled.append((children, list(children.values())))
+
+    def note(self, config: Any) -> None:
+        if id(config) not in self.configs:
+            inside = object.__getattribute__(config, "__dict__")
+            self.configs[id(config)] = inside, list(inside.values())
 
     def of(self, module: nn.Module) -> _Held:
         held, layout = module.__dict__, layout_of(module)
@@ -49,14 +68,14 @@ class Contents:
             if said == "plain":
                 continue
             if said == "mapping":
+                if kind is Unmade and value.make is not None:
+                    continue
                 filled.append((value, list(value.values())))
             elif said == "items":
                 filled.append((value, list(value)))
             elif said == "config" or is_config(value):
                 configs.append(id(value))
-                if id(value) not in self.configs:
-                    inside = object.__getattribute__(value, "__dict__")
-                    self.configs[id(value)] = inside, list(inside.values())
+                self.note(value)
         return _Held(list(held.values()), layout, names, filled, configs)
 
     def said_of(self, kind: type) -> str:
@@ -72,9 +91,12 @@ class Contents:
         self.kinds[kind] = said
         return said
 
-    def are_those_of(self, modules: Sequence[nn.Module]) -> bool:
-        """Whether these modules are known and hold the very objects that they held then."""
-        configs: dict[int, None] = {}
+    def are_those_of(self, modules: Sequence[nn.Module], others: Iterable[Any] = ()) -> bool:
+        """Whether these modules are known and hold the very objects that they held then.
+
+        So do, besides the configs that they hold, the `others`.
+        """
+        configs: dict[int, None] = dict.fromkeys(map(id, others))
         for module in modules:
             held = self.held.get(module)
             if held is None:

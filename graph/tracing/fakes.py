@@ -4,7 +4,7 @@ Meta tensors won't do: models ask for values while they build masks, and a plain
 """
 
 import dataclasses
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -37,7 +37,16 @@ def fake_shell(model: nn.Module, mode: FakeTensorMode, spent: Container[nn.Modul
     `materialised`); modules that can't be taken apart are sealed. What has no fake stays real: an operator
     on it raises. Modules that are `spent` become part of the shell themselves.
     """
-    used_up = bool(spent)
+    parameter, buffer = stand_ins(mode, bool(spent))
+    made = shell(model, parameter, buffer, seal=True, spent=spent)
+    resting(made.source_of)
+    return made
+
+
+def stand_ins(
+    mode: FakeTensorMode, used_up: bool
+) -> tuple[Callable[[nn.Parameter], nn.Parameter], Callable[[torch.Tensor], torch.Tensor]]:
+    """What makes the fakes of parameters and of buffers; of parameters that are `used_up` in their place."""
 
     def parameter(old: nn.Parameter) -> nn.Parameter:
         if used_up and type(old) is nn.Parameter and old.is_meta and old.layout == torch.strided:
@@ -53,7 +62,7 @@ def fake_shell(model: nn.Module, mode: FakeTensorMode, spent: Container[nn.Modul
             return old.detach()
         return known(old, mode) if _is_structure(old) else fake(old, mode)
 
-    return resting(shell(model, parameter, buffer, seal=True, spent=spent))
+    return parameter, buffer
 
 
 def has_no_fake(tensor: torch.Tensor) -> bool:
@@ -85,14 +94,13 @@ def known(tensor: torch.Tensor, mode: FakeTensorMode) -> torch.Tensor:
     return FakeTensor(mode, value.to(_META), _CPU, constant=value)
 
 
-def resting(made: Shell) -> Shell:
-    """The shell with each module in eval mode."""
-    for module in made.source_of:  # `eval()` recurses, and deep trees have no limit here
+def resting(modules: Iterable[nn.Module]) -> None:
+    """Put each module in eval mode."""
+    for module in modules:  # `eval()` recurses, and deep trees have no limit here
         if "training" in module.__dict__:
             module.__dict__["training"] = False
         else:
             module.training = False
-    return made
 
 
 def materialised(module: Any, mode: FakeTensorMode) -> None:

@@ -1,8 +1,8 @@
 """The forwards of a shell's modules, each wrapped to report to the recorder of a trace."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -12,11 +12,13 @@ from graph.nodes import Span
 from graph.shell import Sealed
 from graph.tracing.fakes import materialised, tensors_in
 from graph.tracing.guesses import looks_like, why_unseen
+from graph.tracing.keys import Keys
 from graph.tracing.layers import Layers
 from graph.tracing.memo import Memo, Start
 from graph.tracing.places import Places
 from graph.tracing.recorder import Recorder, Watched
-from graph.tree import Site, is_lazy, join, own_tensors, walk
+from graph.tracing.unmade import Late, Pairs, Unmade
+from graph.tree import is_lazy, join, own_tensors, walk
 
 
 @dataclass(slots=True)
@@ -30,19 +32,14 @@ class _Frame:
 
 
 class Forwards:
-    """Wraps every forward of a shell nobody else uses; `places` are the sites of its modules.
+    """Wraps every forward of a shell nobody else uses, whose modules have these `paths`.
 
-    `mode` is the one its fake tensors live in; None if they are real. `alike` gives the structural hash of
-    each module. `opaque` says which modules were
+    `mode` is the one its fake tensors live in; None if they are real. `opaque` says which modules were
     not looked into and why, `shapes` what lazy tensors turned out to be, `where` which module failed.
     """
 
     def __init__(
-        self,
-        places: Sequence[Site],
-        recorder: Recorder,
-        mode: FakeTensorMode | None,
-        alike: Mapping[nn.Module, str],
+        self, paths: Mapping[nn.Module, list[str]], recorder: Recorder, mode: FakeTensorMode | None
     ) -> None:
         self.recorder, self.mode = recorder, mode
         self.opaque: dict[str, str] = {}
@@ -53,16 +50,38 @@ class Forwards:
         self.paths: dict[int, list[str]] = {}
         self.places = Places()
         self.wrapped: list[nn.Module] = []
-        for path, module, _, _ in places:
-            self.paths.setdefault(id(module), []).append(path)
-            if len(self.paths[id(module)]) == 1:
-                self.wrapped.append(module)
-                self.wrap(module)
+        self.late: Late | None = None
         self.memo: Memo | None = None
-        self.layers: Layers | None = None
-        if mode is not None:
-            self.memo = Memo(alike, recorder, places, self.paths, self.places.unwatched, mode)
-            self.layers = Layers(recorder, mode)
+        self.layers = None if mode is None else Layers(recorder, mode)
+        for module, known in paths.items():
+            self.add(module, known)
+
+    @classmethod
+    def of_fakes(
+        cls, late: Late, alike: Mapping[nn.Module, str], recorder: Recorder, mode: FakeTensorMode
+    ) -> Self:
+        """Those of a shell of fakes; `alike` are the structural hashes of what it was made from."""
+        run = cls({}, recorder, mode)
+        run.late, late.take = late, run.take
+        for old, paths in late.census.paths.items():
+            if late.has_made(old) and id(late.memo[id(old)]) not in run.paths:
+                run.add(late.memo[id(old)], paths)
+        run.memo = Memo(Keys(late, alike, recorder, run.paths, run.places.unwatched), recorder, mode)
+        return run
+
+    def add(self, module: nn.Module, paths: list[str]) -> None:
+        """Wrap `module`, which has these paths."""
+        self.paths[id(module)] = paths
+        self.wrapped.append(module)
+        self.wrap(module)
+
+    def take(self, block: nn.Module, made: Pairs) -> None:
+        """Wrap what was made in a block on the way, as if it had been there from the first."""
+        assert self.late is not None, "it is what tells of them"
+        for new, old in made:
+            self.add(new, self.late.census.paths[old])
+        if self.memo is not None:
+            self.memo.keys.take(block, made)
 
     def let_go(self) -> None:
         """Empties the model and forgets what alike blocks did: afterwards nobody can call it.
@@ -72,7 +91,9 @@ class Forwards:
         """
         for module in self.wrapped:
             module.__dict__.clear()
-        self.memo = None
+        if self.late is not None:
+            self.late.let_go()
+        self.memo = self.late = None
 
     def wrap(self, module: nn.Module) -> None:
         if self.mode is not None:
@@ -138,8 +159,13 @@ class Forwards:
                 out = self.guess(path, module, error, (args, kwargs))
                 if out is None:
                     raise
-            self.recorder.opaque_call(path, out, watched)
+            self.opaque_call(path, out, watched)
             return out
+
+    def opaque_call(self, path: str, out: Any, watched: Watched) -> None:
+        if self.late is not None:
+            self.late.make_below(path)
+        self.recorder.opaque_call(path, out, watched)
 
     def layer(self, module: nn.Module, forward: Any, args: Any, kwargs: Any, watched: Watched) -> Any:
         """Run a leaf, or make what another of its kind returned."""
@@ -194,6 +220,8 @@ class Forwards:
         frame = _Frame(path, len(self.recorder.calls), len(self.opaque))
         self.frames.append(frame)
         self.recorder.module = path
+        if type(module._modules) is Unmade:
+            module._modules.ready()
         try:
             out = forward(*args, **kwargs)
             self.recorder.spans.append(Span(path, frame.start, len(self.recorder.calls)))
@@ -203,7 +231,7 @@ class Forwards:
                 raise
             self.recorder.forget(frame.start)
             with self.recorder.watching((args, kwargs)) as watched:
-                self.recorder.opaque_call(path, out, watched)
+                self.opaque_call(path, out, watched)
         finally:
             self.frames.pop()
             self.recorder.module = self.frames[-1].path if self.frames else ""

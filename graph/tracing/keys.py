@@ -8,7 +8,7 @@ which come from the same call. What can't be said in these words has no key.
 import enum
 import functools
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping
 from types import BuiltinFunctionType, FunctionType
 from typing import Any
 from weakref import ProxyTypes
@@ -18,12 +18,13 @@ from torch import nn
 
 from graph.configs import is_config, is_config_class
 from graph.layouts import Layout
-from graph.repeats import SCHEDULES
+from graph.repeats import SCHEDULES, drops
 from graph.tracing.contents import Contents
 from graph.tracing.fakes import tensors_in
 from graph.tracing.functions import surroundings
 from graph.tracing.recorder import Made, Recorder
-from graph.tree import Site, children
+from graph.tracing.unmade import Late, Pairs
+from graph.tree import children
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 _SIMPLE = frozenset(_PLAIN)
@@ -36,67 +37,70 @@ class Unsayable(Exception):
 
 
 class Keys:
-    """Keys of modules with the given structural hashes; `places` are the sites of the model.
+    """Keys of the modules of a shell; `alike` are the structural hashes of what they were made from.
 
     `paths` are all paths of each module by id. Modules that are `unwatched`, by id, have no key.
     """
 
     def __init__(
         self,
-        structures: Mapping[nn.Module, str],
+        late: Late,
+        alike: Mapping[nn.Module, str],
         recorder: Recorder,
-        places: Sequence[Site],
         paths: dict[int, list[str]],
         unwatched: Container[int],
     ) -> None:
-        self.structures, self.recorder, self.paths, self.unwatched = structures, recorder, paths, unwatched
-        self.places = places
-        self.first = {site[1]: index for index, site in reversed(list(enumerate(places)))}
+        self.late, self.structures, self.recorder = late, alike, recorder
+        self.paths, self.unwatched = paths, unwatched
+        self.source_of, self.census = late.source_of, late.census
         self.names: dict[int, tuple[str, ...]] = {}
-        self.alike = Counter(structures.values())
+        self.alike = Counter(map(alike.__getitem__, self.census.paths))
+        self.numbers: dict[Any, int] = late.numbers
         self.foreign: dict[nn.Module, int | None] = {}
-        self.numbers: dict[Any, int] = {}
+        for inside in late.insides.values():
+            self.foreign.update(inside.numbers)
         self.trees: dict[nn.Module, tuple[nn.Module, ...]] = {}
-        self.at_first = Contents(module for module, made in structures.items() if self.alike[made] > 1)
+        known = (new for new, old in self.source_of.items() if self.alike[alike[old]] > 1)
+        self.at_first = Contents(known, late.configs())
+
+    def take(self, block: nn.Module, made: Pairs) -> None:
+        """Know what was made in a block on the way: it is as it was at first."""
+        self.at_first.add(new for new, old in made if self.alike[self.structures[old]] > 1)
+        self.at_first.fill(self.late.memo[id(block)])
 
     def key(self, module: nn.Module, given: Any) -> Any:
         """What the run of `module` on `given` can depend on; None if that can't be said."""
-        made_like = self.structures.get(module, "")
+        made_like = self.structures[self.source_of[module]]
         if self.alike[made_like] < 2:
             return None
         try:
             around = surroundings()
             if around is None or not self.is_as_at_first(module):
                 return None
-            return made_like, self.objects(module), self.tied_within(module), around, self.arguments(given)
+            tied = self.census.tied_within(self.tree(module))
+            return made_like, self.objects(module), tied, around, self.arguments(given)
         except Unsayable:
             return None
 
     def tree(self, module: nn.Module) -> tuple[nn.Module, ...]:
-        """The modules that were at and below it before the trace, each once, parents first."""
-        if module not in self.trees:
-            below, index = {module: None}, self.first[module] + 1
-            while index < len(self.places) and self.places[index][3] in below:
-                below[self.places[index][1]] = None
-                index += 1
-            self.trees[module] = tuple(below)
-        return self.trees[module]
+        """What the modules at and below it before the trace were made from, each once, parents first."""
+        source = self.source_of[module]
+        if source not in self.trees:
+            self.trees[source] = self.census.tree(source)
+        return self.trees[source]
 
     def is_as_at_first(self, module: nn.Module) -> bool:
         """Whether the modules of the tree hold the very objects that they held before the trace."""
-        return self.at_first.are_those_of(self.tree(module))
-
-    def tied_within(self, module: nn.Module) -> tuple[int, ...]:
-        """Which tensors of the tree are the same one: per tensor the place of its first; () if all differ."""
-        first: dict[int, int] = {}
-        places = [
-            first.setdefault(id(tensor), len(first))
-            for below in self.tree(module)
-            for tensors in (below._parameters, below._buffers)
-            for tensor in (tensors.values() if tensors else ())
-            if tensor is not None
-        ]
-        return tuple(places) if len(first) < len(places) else ()
+        late, source = self.late, self.source_of[module]
+        if source in late.unmade:
+            return self.at_first.are_those_of([module], late.insides[source].configs)
+        made, configs = [], []
+        for below in self.tree(module):
+            if below in late.unmade:
+                configs += late.insides[below].configs
+            if late.has_made(below):
+                made.append(late.memo[id(below)])
+        return self.at_first.are_those_of(made, configs)
 
     def objects(self, module: nn.Module) -> int:
         """A number for what the tree of `module` holds besides modules, tensors and public scalars.
@@ -107,18 +111,23 @@ class Keys:
             if below in self.foreign:
                 continue
             try:
-                held = tuple(self.held(below)), tuple(self.objects_below(below)) if below._modules else ()
+                new = self.late.memo[id(below)]
+                held = tuple(self.held(new)), tuple(self.objects_below(new)) if new._modules else ()
                 self.foreign[below] = self.numbers.setdefault(held, len(self.numbers))
             except Unsayable:
                 self.foreign[below] = None
-        number = self.foreign[module]
+        number = self.foreign[self.source_of[module]]
         if number is None:
             raise Unsayable
         return number
 
     def objects_below(self, module: nn.Module) -> Iterator[int]:
+        source = self.source_of[module]
+        if source in self.late.insides:
+            yield from self.late.insides[source].below
+            return
         for _, child in children(module):
-            number = self.foreign.get(child)
+            number = self.foreign.get(self.source_of[child]) if child in self.source_of else None
             if number is None:
                 raise Unsayable
             yield number
@@ -128,12 +137,17 @@ class Keys:
             raise Unsayable
         if id(module) in self.unwatched:
             raise Unsayable
-        drops = type(module).__name__.endswith(("DropPath", "StochasticDepth"))
+        forward = module.__dict__["forward"].__wrapped__
+        if getattr(forward, "__self__", None) is not module:  # a method of another one, put there
+            raise Unsayable
+        if (function := getattr(forward, "__func__", None)) is not type(module).forward:
+            yield "forward", id(function)
+        dropping = drops(module)
         for name in self.names_of(self.at_first.held[module].layout):
             value = module.__dict__[name]
             if type(value) not in _SIMPLE and not isinstance(value, _PLAIN):
                 yield name, said_of(value)
-            elif name.startswith("_") or (name in SCHEDULES and not drops):
+            elif name.startswith("_") or (name in SCHEDULES and not dropping):
                 yield name, type(value), value
 
     def names_of(self, layout: Layout) -> tuple[str, ...]:

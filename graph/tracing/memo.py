@@ -7,7 +7,7 @@ nobody looks, such as in a class or a global, isn't seen.
 """
 
 import operator
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import _disable_current_modes
 
 from graph.nodes import CallNode, Edge, Span
+from graph.records import maker_of
 from graph.tracing.fakes import empty_fake, tensors_in
 from graph.tracing.keys import Keys, Unsayable
 from graph.tracing.recorder import Made, Recorder
 from graph.tracing.storages import storage_of
-from graph.tree import Site
+
+_call, _edge = maker_of(CallNode), maker_of(Edge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +49,10 @@ class Start:
 
 
 class Memo:
-    """Runs by key, of modules with the structural hashes `alike`; `places` are the sites of the model.
+    """Runs by the `keys` of blocks."""
 
-    `paths` are all paths of each module by id. Blocks with a module in them that is in `unwatched`, by id,
-    are not copied.
-    """
-
-    def __init__(
-        self,
-        alike: Mapping[nn.Module, str],
-        recorder: Recorder,
-        places: Sequence[Site],
-        paths: dict[int, list[str]],
-        unwatched: Container[int],
-        mode: FakeTensorMode,
-    ) -> None:
-        self.recorder, self.mode = recorder, mode
-        self.keys = Keys(alike, recorder, places, paths, unwatched)
+    def __init__(self, keys: Keys, recorder: Recorder, mode: FakeTensorMode) -> None:
+        self.keys, self.recorder, self.mode = keys, recorder, mode
         self.runs: dict[Any, _Run] = {}
         self.trusted: dict[Any, bool] = {}
 
@@ -162,13 +151,15 @@ class Memo:
             return found
 
         prefix = f"{path}." if path else ""
+        add = recorder.calls.append
         for call in run.calls:
             place = prefix + call.module if call.module else path
             reads = tuple([prefix + read for read in call.reads]) if call.reads else ()
-            recorder.calls.append(_moved(call, call.id + start, place, reads))
+            add(_moved(call, call.id + start, place, reads))
+        add_edge = recorder.edges.append
         for edge in run.edges:
             index, output = (edge.source + start, edge.output) if edge.source >= 0 else origin(edge.source)
-            recorder.edges.append(Edge(index, edge.target + start, edge.argument, edge.tensor, output))
+            add_edge(_edge(index, edge.target + start, edge.argument, edge.tensor, output))
         for span in run.spans:
             place = prefix + span.module if span.module else path
             recorder.spans.append(Span(place, span.start + start, span.stop + start))
@@ -191,8 +182,8 @@ class Memo:
 
 
 def _moved(call: CallNode, index: int, module: str, reads: tuple[str, ...]) -> CallNode:
-    """`call` at another place; `dataclasses.replace` takes five times as long."""
-    return CallNode(
+    """`call` at another place; `dataclasses.replace` takes ten times as long."""
+    return _call(
         index, module, call.function, call.inputs, call.outputs, call.macs, reads, call.activation_bytes
     )
 

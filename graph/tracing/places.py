@@ -29,7 +29,7 @@ class Places:
         if not any(map(module.__dict__.__contains__, PLACES)):
             return
         names = set(PLACES & module.__dict__.keys())
-        if _looks_elsewhere(type(module), names):
+        if looks_elsewhere(type(module), names):
             self.unwatched.add(id(module))
             return
         places = {name: module.__dict__.pop(name) for name in names}
@@ -54,7 +54,7 @@ class _Watched(dict[str, Any]):
         return self.places[name]
 
 
-def _looks_elsewhere(kind: Any, names: set[str]) -> bool:
+def looks_elsewhere(kind: Any, names: set[str]) -> bool:
     """Whether an attribute of these names that an instance lacks is found in another way than torch's."""
     own = (
         kind.__getattr__ is not nn.Module.__getattr__ or kind.__getattribute__ is not object.__getattribute__

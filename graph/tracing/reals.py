@@ -18,7 +18,9 @@ def real_shell(model: nn.Module) -> Shell:
     All of them, though few forwards write into their weights: a view taken before could not be told from
     the weight. So a run takes the memory of the weights once more. What shared memory shares a clone of it.
     """
-    return resting(shell(model, _Clones(model).parameter, seal=True))
+    made = shell(model, _Clones(model).parameter, seal=True)
+    resting(made.source_of)
+    return made
 
 
 def given_clone(inputs: Any) -> Any:

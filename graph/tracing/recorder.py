@@ -1,5 +1,7 @@
 """The notebook of a trace: calls in order, and the producer of every tensor that is alive."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Self
 
 import torch
@@ -61,12 +63,18 @@ class Watched:
 class Recorder:
     """Collects calls, edges and spans; `module` is the path whose forward is running.
 
-    `state` maps the id of a parameter or buffer to itself and its paths. `written` are the storages that
-    calls wrote into, in order.
+    `state` maps the id of a parameter or buffer to itself and its paths; `ranks` gives its place among all
+    where they did not come in the order of the model. `written` are the storages that calls wrote into, in
+    order.
     """
 
-    def __init__(self, state: dict[int, tuple[torch.Tensor, list[str]]], inputs: object) -> None:
-        self.state = state
+    def __init__(
+        self,
+        state: dict[int, tuple[torch.Tensor, list[str]]],
+        inputs: object,
+        ranks: Mapping[int, int] = MappingProxyType({}),
+    ) -> None:
+        self.state, self.ranks = state, ranks
         self.calls: list[CallNode] = []
         self.edges: list[Edge] = []
         self.spans: list[Span] = []
@@ -111,7 +119,9 @@ class Recorder:
         """Record a module that couldn't be looked into: it may use all it was given and holds."""
         watched.touch_all()
         below = path + "."
-        watched.state = {key: None for key, (_, paths) in self.state.items() if _any_below(paths, below)}
+        held = [key for key, (_, paths) in self.state.items() if _any_below(paths, below)]
+        last = len(self.state)  # what was told later stays behind
+        watched.state = dict.fromkeys(sorted(held, key=lambda key: self.ranks.get(key, last)))
         watched.macs = 0
         self.call(path, None, out, watched)
 

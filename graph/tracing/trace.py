@@ -21,17 +21,20 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from graph.layouts import Layout
 from graph.nodes import CallNode, Edge, Problem, Span
 from graph.repeats import structures
 from graph.shell import NotShellable
+from graph.tracing.census import Census
 from graph.tracing.deep import with_room
-from graph.tracing.fakes import fake_mode, fake_shell, given_fake, tensors_in
+from graph.tracing.fakes import fake_mode, given_fake, stand_ins, tensors_in
 from graph.tracing.forwards import Forwards
 from graph.tracing.reals import given_clone, real_shell
 from graph.tracing.recorder import Recorder
 from graph.tracing.shared import Shared
+from graph.tracing.unmade import Late
 from graph.tracing.watch import Functions, Operators
-from graph.tree import Site, join, own_tensors, sites
+from graph.tree import Site, sites
 
 Inputs = torch.Tensor | tuple[Any, ...] | Mapping[str, Any]
 Unit = Literal["token", "example"]
@@ -69,6 +72,7 @@ def trace(
     alike: Mapping[nn.Module, str] | None = None,
     spent: Container[nn.Module] = (),
     places: Sequence[Site] | None = None,
+    layouts: Mapping[nn.Module, Layout] | None = None,
 ) -> Trace:
     """Run `model` once on fakes of `inputs`, or with `real` on values, and record it.
 
@@ -83,39 +87,50 @@ def trace(
     exception ends the trace: what was seen until then comes with a Problem. So does one before the first
     call, such as inputs of which there are no fakes. `alike` are the structural hashes of the modules, if
     known. Modules that are `spent` are used up: on fakes they are run themselves, and are empty afterwards.
-    `places` are the sites of the model, if known.
+    `places` are the sites of the model and `layouts` those of its modules, if known.
     """
-    levels = max(site[0].count(".") for site in (sites(model) if places is None else places)) + 1
+    places = sites(model) if places is None else places
+    levels = max([site[0].count(".") for site in places]) + 1
     casts, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
     def run() -> Trace:
         # Another thread would not know what this one casts.
         with torch.autocast("cpu", dtype) if casts else contextlib.nullcontext():
             known = structures(model) if alike is None else alike
-            return _trace(model, inputs, None if real else fake_mode(), known, spent)
+            census = Census(places, layouts)
+            return _trace(census, inputs, None if real else fake_mode(), known, spent)
 
     return with_room(levels, run)
 
 
 def _trace(
-    model: nn.Module,
+    census: Census,
     inputs: Inputs,
     mode: FakeTensorMode | None,
     alike: Mapping[nn.Module, str],
     spent: Container[nn.Module],
 ) -> Trace:
     with as_before(), uncompiled(), torch.inference_mode(False), torch.no_grad():
+        late: Late | None = None
         try:
             tokens, unit = positions(inputs)
-            made = real_shell(model) if mode is None else fake_shell(model, mode, spent)
-            copied = made.model
-            given = given_clone(inputs) if mode is None else given_fake(inputs, mode)
+            if mode is None:
+                copied, given = real_shell(census.root).model, given_clone(inputs)
+            else:
+                late = Late(census, *stand_ins(mode, bool(spent)), alike, spent)
+                copied, given = late.root, given_fake(inputs, mode)
             args, kwargs = arguments(copied, given)
             names = tuple(_names(copied, args, kwargs))
-            places = sites(copied)
-            recorder = Recorder(_state(places), (args, kwargs))
-            run = Forwards(places, recorder, mode, {new: alike[old] for new, old in made.source_of.items()})
+            if late is None or mode is None:
+                own = Census(sites(copied))
+                recorder = Recorder(own.state(), (args, kwargs))
+                run = Forwards(own.paths, recorder, mode)
+            else:
+                recorder = Recorder(late.state, (args, kwargs), late.ranks)
+                run = Forwards.of_fakes(late, alike, recorder, mode)
         except Exception as error:  # before the first call: there is a tree, and no more
+            if late is not None:
+                late.let_go()
             return Trace(problem=_problem(error, ""))
         problem = None
         with mode or contextlib.nullcontext(), Operators(recorder, mode), Functions(recorder, mode):
@@ -236,13 +251,3 @@ def _named(name: str, value: Any) -> Iterator[str]:
         yield name
     else:
         yield from (f"{name}.{index}" for index in range(len(tensors)))
-
-
-def _state(places: Sequence[Site]) -> dict[int, tuple[torch.Tensor, list[str]]]:
-    """Parameters and buffers by id, with all their paths; the tensor is held so that the id stays."""
-    found: dict[int, tuple[torch.Tensor, list[str]]] = {}
-    for path, module, _, _ in places:
-        if module._parameters or module._buffers:  # most have none
-            for name, tensor, _ in own_tensors(module):
-                found.setdefault(id(tensor), (tensor, []))[1].append(join(path, name))
-    return found

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+_META = torch.device("meta")
+
 
 def is_transposed(module: nn.Module) -> bool:
     """Whether a linear module stores its weight as inputs × outputs, as GPT-2's Conv1D does."""
@@ -19,11 +21,12 @@ def is_linear(module: nn.Module) -> bool:
 
 def widths(module: nn.Module) -> tuple[int, int]:
     """(inputs, outputs) of a linear module."""
-    first, second = _weight_of(module).shape
+    first, second = weight_of(module).shape
     return (first, second) if is_transposed(module) else (second, first)
 
 
-def _weight_of(module: nn.Module) -> nn.Parameter:
+def weight_of(module: nn.Module) -> nn.Parameter:
+    """The weight of a linear module."""
     found = module._parameters.get("weight")
     return module.get_parameter("weight") if found is None else found
 
@@ -36,13 +39,13 @@ class LoraLinear(nn.Module):
 
     def __init__(self, base: nn.Module, rank: int, alpha: float) -> None:
         super().__init__()
-        weight = _weight_of(base)
+        weight = weight_of(base)
         inputs, outputs = widths(base)
         self.base = base
         self.rank, self.alpha, self.scale = rank, alpha, alpha / rank
         self.in_features, self.out_features = inputs, outputs
-        self.lora_A = nn.Parameter(torch.empty(rank, inputs, dtype=weight.dtype, device="meta"))
-        self.lora_B = nn.Parameter(torch.empty(outputs, rank, dtype=weight.dtype, device="meta"))
+        self.lora_A = nn.Parameter(torch.empty(rank, inputs, dtype=weight.dtype, device=_META))
+        self.lora_B = nn.Parameter(torch.empty(outputs, rank, dtype=weight.dtype, device=_META))
         self.training = base.training
 
     @property

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import nn
 
-from surgery.adapters.lora import LoraLinear, is_linear, widths
+from surgery.adapters.lora import LoraLinear, is_linear, weight_of, widths
 from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
@@ -40,7 +40,7 @@ class Attach(Operation):
             rank, alpha = self.rank, self.alpha if self.alpha is not None else 2.0 * self.rank
             inputs, outputs = widths(module)
             yield SetModule(path, lambda base, rank=rank, alpha=alpha: LoraLinear(base, rank, alpha))  # type: ignore[misc]
-            bound, dtype = inputs**-0.5, module.get_parameter("weight").dtype
+            bound, dtype = inputs**-0.5, weight_of(module).dtype
             name, shape_a, shape_b = f"{path}.lora_A", (rank, inputs), (outputs, rank)
             yield SetTensor(
                 name,

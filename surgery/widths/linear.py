@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from surgery.adapters.lora import LoraLinear, is_linear, is_transposed
+from surgery.adapters.lora import LoraLinear, is_linear, is_transposed, weight_of
 from surgery.widths.part import Cut, Follow
 
 Section = tuple[int, int]
@@ -32,11 +32,11 @@ class Linear:
 
     @property
     def outputs(self) -> int:
-        return int(self.module.get_parameter("weight").shape[self._output_dim])
+        return int(weight_of(self.module).shape[self._output_dim])
 
     @property
     def inputs(self) -> int:
-        return int(self.module.get_parameter("weight").shape[1 - self._output_dim])
+        return int(weight_of(self.module).shape[1 - self._output_dim])
 
     @property
     def _output_dim(self) -> int:

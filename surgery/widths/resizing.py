@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
 
+from graph.tree import join
 from surgery.edits import Edit, SetAttribute, SetBuffer, SetTensor
 from surgery.errors import SurgeryError
 from surgery.lazy import Held, Lazy
@@ -67,7 +68,7 @@ class Resizing(ABC):
 
     def _refuse_ties_outwards(self, made: dict[str, Lazy]) -> None:
         """Every path of a tensor must have been cut, and in the same way, or a tie would break unseen."""
-        for places in [*self.patient.sites().values(), *self.patient.buffer_sites().values()]:
+        for places in self._sites_of({id(self.tensor(path).parameter) for path in made}):
             inside = [place for place in places if place in made]
             if len({id(made[place]) for place in inside}) > 1 or len(inside) not in (0, len(places)):
                 outside = next((place for place in places if place not in inside), places[-1])
@@ -77,6 +78,17 @@ class Resizing(ABC):
                     got=outside,
                     hint=f'`untie("{outside.rpartition(".")[0]}")` first, or both among the targets',
                 )
+
+    def _sites_of(self, wanted: set[int]) -> list[list[str]]:
+        """All paths of each of these tensors, by their ids; parameters first, in the order of the tree."""
+        found: dict[tuple[str, int], list[str]] = {}
+        for kind in ("_parameters", "_buffers"):
+            for around, module, _, _ in self.patient.places:
+                tensors = getattr(module, kind)
+                for name, tensor in tensors.items() if tensors else ():
+                    if id(tensor) in wanted:
+                        found.setdefault((kind, id(tensor)), []).append(join(around, name))
+        return list(found.values())
 
 
 def node_of(tensor: Lazy) -> int:

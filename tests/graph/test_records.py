@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from graph.nodes import CallNode, Edge, ModuleNode, ParameterNode, Span, TensorSpec
-from graph.records import quickly_made
+from graph.records import maker_of, quickly_made
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,3 +58,17 @@ def test_records_stay_frozen_and_travel() -> None:
         edge.target = 4  # type: ignore[misc]
     assert pickle.loads(pickle.dumps(edge)) == edge
     assert hash(edge) == hash(Edge(0, 1, 0, TensorSpec((2, 3), "float32"), output=0))
+
+
+def test_a_maker_makes_records_of_the_class() -> None:
+    """They are equal to those of the constructor, of its very class, frozen, and travel."""
+    make, spec = maker_of(Edge), TensorSpec((2, 3), "float32")
+    made = make(0, 1, 2, spec, 3)
+    assert (
+        made == Edge(0, 1, 2, spec, 3) and type(made) is Edge and hash(made) == hash(Edge(0, 1, 2, spec, 3))
+    )
+    assert repr(made) == repr(Edge(0, 1, 2, spec, 3)) and pickle.loads(pickle.dumps(made)) == made
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.target = 4  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        make(0, 1, 2)

@@ -1,10 +1,15 @@
 """Structural hashes and runs of alike blocks."""
 
+from typing import Any
+
+import pytest
 import torch
 from torch import nn
 
-from graph import extract, runs, structure
-from tests.zoo import llama
+from graph import extract, repeats, runs, structure
+from graph.repeats import attributes, structures
+from tests.graph.traced import traced
+from tests.zoo import ATLAS, llama
 
 
 def test_blocks_differing_in_place_are_alike() -> None:
@@ -42,3 +47,36 @@ def test_structure_ignores_values_and_mode() -> None:
     with torch.no_grad():
         two.weight.zero_()
     assert structure(one) == structure(two)
+
+
+class Said(nn.Module):
+    """A module that holds one value."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self.value = value
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [(0.0, -0.0), (1, True), (1, 1.0), ((1, 2), (True, 2)), ("None", None), ([1.0], [1])],
+    ids=["zeros", "flag", "number", "in a tuple", "nothing", "in a list"],
+)
+def test_what_is_equal_and_not_written_alike_is_told_apart(one: Any, two: Any) -> None:
+    """Whichever came first, each is described by its own value, and the hashes differ."""
+    made = [Said(value) for value in (one, two, one, two)]
+    said = [repr(attributes(module)) for module in made]
+    assert said[:2] == said[2:] and said[0] != said[1]
+    assert structure(made[0]) == structure(made[2]) != structure(made[1])
+
+
+@pytest.mark.parametrize("name", ATLAS)
+def test_what_is_remembered_changes_no_hash(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes are the same where nothing was remembered, and where all is forgotten again and again."""
+    model = traced(name).model
+    known = structures(model)
+    for kept in ("_readers", "_known", "_descriptions", "_hashes"):
+        monkeypatch.setattr(repeats, kept, {})
+    monkeypatch.setattr(repeats, "MOST", 2)
+    assert structures(model) == known
+    assert max(len(repeats._known), len(repeats._hashes), len(repeats._readers)) <= 2
