@@ -28,6 +28,8 @@ from graph.tree import children
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
 _SIMPLE = frozenset(_PLAIN)
+_TOLD = (bool, int, float, str, type(None))
+"""What structural hashes tell of public attributes."""
 BARE = frozenset(nn.Module().__dict__)
 _STEADY = (FunctionType, BuiltinFunctionType, type, enum.Enum)
 
@@ -147,7 +149,7 @@ class Keys:
             value = module.__dict__[name]
             if type(value) not in _SIMPLE and not isinstance(value, _PLAIN):
                 yield name, said_of(value)
-            elif name.startswith("_") or (name in SCHEDULES and not dropping):
+            elif name.startswith("_") or not isinstance(value, _TOLD) or (name in SCHEDULES and not dropping):
                 yield name, type(value), value
 
     def names_of(self, layout: Layout) -> tuple[str, ...]:

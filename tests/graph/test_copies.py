@@ -95,6 +95,16 @@ class ByDtype(Block):
         return x.dtype == torch.float32
 
 
+class Kinds(Block):
+    """Holds a dtype in public, which no structural hash tells, and goes by it."""
+
+    def prepare(self, number: int) -> None:
+        self.kind = torch.float16 if number % 2 else torch.float32
+
+    def first(self, x: Tensor) -> bool:
+        return self.kind == torch.float32
+
+
 class Overlapping(Block):
     """Returns a view of its argument."""
 
@@ -204,6 +214,7 @@ MODELS: dict[str, tuple[Callable[[int], nn.Module], Callable[..., Tensor]]] = {
     "a private number": (Private, in_turn),
     "a private number, set on the way": (lambda _: Private(0), told_on_the_way),
     "a schedule": (Schedule, in_turn),
+    "a dtype": (Kinds, in_turn),
     "a shared object": (OwnSettings, in_turn),
     "a count": (Counting, all_twice),
     "a list": (Listing, all_twice),

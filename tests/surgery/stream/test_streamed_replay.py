@@ -95,7 +95,7 @@ def test_a_script_made_without_weights_is_replayed_where_they_are(tmp_path: Path
     surgery.replay(tmp_path / "edits.json", base, tmp_path / "out", memory="50MB")
     live = surgery.replay(tmp_path / "edits.json", base)
     found = read_manifest(tmp_path / "out")["fingerprint"]
-    assert found == live.fingerprint() == surgery.load(tmp_path / "out").fingerprint()
+    assert found == live.fingerprint() == surgery.open(tmp_path / "out").fingerprint()
 
 
 def test_another_base_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
