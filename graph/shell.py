@@ -19,6 +19,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from graph.configs import config_like, is_config
+from graph.dispatched import is_dispatched, unwrapped_names
 from graph.holders import NotCopied, copied, fill_slots, is_holder, slots_of
 from graph.layouts import PLAIN, TREE, layout_of
 from graph.references import is_reference, redirected
@@ -67,6 +68,7 @@ def shell(
     private_config: bool = True,
     seal: bool = False,
     spent: Container[nn.Module] = (),
+    dispatched: bool = True,
 ) -> Shell:
     """A structural copy of `model`; compiled wrappers are left out.
 
@@ -76,12 +78,15 @@ def shell(
     ties and reused modules stay what they are. Raises NotShellable for scripted modules, for
     forwards replaced on the instance by something that is not a method of a module, for modules whose
     parameters have no shape yet, and for modules that hold what can't be copied. With `seal` the first
-    two are replaced by a Sealed, and the third is left to `parameter` and `buffer`.
+    two are replaced by a Sealed, the third is left to `parameter` and `buffer`. Accelerate's wraps of
+    forwards are left out then, and where the shell is not to be `dispatched` over devices as the model is.
 
     Modules that are `spent` become what their copies would be, instead of being copied. They must be of a
     shell that nobody looks at any more.
     """
-    return Maker(model, parameter or alias, buffer or _clone, private_config, seal, spent).shell()
+    maker = Maker(model, parameter or alias, buffer or _clone, private_config, seal, spent)
+    maker.dispatched = dispatched and not seal
+    return maker.shell()
 
 
 def lazy_like(old: torch.Tensor, device: torch.device) -> torch.Tensor:
@@ -125,6 +130,7 @@ class Maker:
         self.spent = spent
         self.model, self.parameter, self.buffer = unwrapped(model), parameter, buffer
         self.private_config, self.seal = private_config, seal
+        self.dispatched = not seal
         self.memo: dict[int, Any] = {}
         self.kept: list[Any] = []
         self.source_of: dict[nn.Module, nn.Module] = {}
@@ -179,6 +185,7 @@ class Maker:
         held = new.__dict__
         layout = layout_of(old)
         filled = layout.filled(old)
+        left_out = () if self.dispatched else unwrapped_names(old)
         if new is not old:
             held.update(old.__dict__)
             for name, kind in layout.hollow.items():
@@ -187,6 +194,8 @@ class Maker:
         for name in layout.others + tuple(filled) if filled else layout.others:
             value = held[name]
             held[name] = {} if type(value) is dict and not value and name in TREE else self.remap(value)
+        for name in left_out:
+            del held[name]
         if type(old) not in self.slotted:
             self.slotted[type(old)] = bool(slots_of(type(old)))
         if self.slotted[type(old)]:
@@ -274,8 +283,8 @@ def foreign(module: nn.Module) -> str | None:
     if isinstance(module, torch.jit.ScriptModule):
         return "a scripted module cannot be taken apart"
     patched = module.__dict__.get("forward")
-    if patched is not None and not (
-        isinstance(patched, types.MethodType) and isinstance(patched.__self__, nn.Module)
-    ):
+    if patched is None or is_dispatched(module):
+        return None
+    if not (isinstance(patched, types.MethodType) and isinstance(patched.__self__, nn.Module)):
         return "its forward was replaced by a closure"
     return None

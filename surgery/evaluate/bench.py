@@ -16,10 +16,9 @@ from surgery.errors import SurgeryError
 from surgery.evaluate.answer import Wants
 from surgery.evaluate.blocks import aligned, block_paths
 from surgery.evaluate.data.examples import Batch, Examples
-from surgery.evaluate.device import resolve
 from surgery.evaluate.figure import Figure
 from surgery.evaluate.measure import Kept, Meter, Sums
-from surgery.evaluate.placing import Placer, structural
+from surgery.evaluate.placing import placer, structural
 from surgery.evaluate.running import Runner
 from surgery.evaluate.state import state
 from surgery.evaluate.statistics import LEAST_DOCUMENTS
@@ -68,13 +67,13 @@ class Bench:
         tape_bytes: int | None = None,
     ) -> None:
         self.original, self.examples, self.seed, self.exact = original, examples, seed, exact
-        self.device = resolve(device)
+        self._placer = placer(device, original)
+        self.device = self._placer.device
         self.tasks = None if tasks is None else tasks_of(tasks)
         self.batch_size = _batch_size(examples)
         limit_bytes = usual_tape_bytes(self.device) if tape_bytes is None else tape_bytes
         self.tape = Tape(self.device, limit_bytes, limit_bytes)
         self.kept = Kept()
-        self._placer = Placer(self.device)
         self._runner: Runner | None = None
         self._subject: Subject | None = None
         self._blocks: tuple[str, ...] | None = None
@@ -208,7 +207,7 @@ class Bench:
         if self._runner is not None:
             self._runner.release()
         self._runner = self._subject = self._blocks = None
-        self._placer = Placer(self.device)
+        self._placer = self._placer.anew()
         self.kept.sums.clear()
         self.tape.forget()
 

@@ -1,5 +1,7 @@
 """Shells of models on the evaluation's device, sharing there what the models share here."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Hashable
 
 import torch
@@ -7,14 +9,17 @@ from torch import Tensor, nn
 
 from graph.shell import NotShellable, shell
 from surgery.errors import SurgeryError
-from surgery.evaluate.device import is_out_of_memory
+from surgery.evaluate.device import is_out_of_memory, resolve
 
 
 class Placer:
-    """Puts shells on `device`; a tensor that the first model brought there is not brought again."""
+    """Puts shells on `device`; a tensor that the first model brought there is not brought again.
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    With `spread` tensors stay where they lie, on several devices, and accelerate moves what goes between.
+    """
+
+    def __init__(self, device: torch.device, *, spread: bool = False) -> None:
+        self.device, self.spread = device, spread
         self._there: dict[Hashable, Tensor] = {}
 
     def place(self, model: nn.Module, *, remember: bool = False) -> nn.Module:
@@ -37,7 +42,7 @@ class Placer:
             return new
 
         try:
-            return structural(model, moved, lambda old: old.detach().clone().to(self.device)).eval()
+            return structural(model, moved, self._buffer, dispatched=self.spread).eval()
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -45,8 +50,16 @@ class Placer:
                 f"the model does not fit into the memory of {self.device}", hint='`device="cpu"`'
             ) from error
 
+    def anew(self) -> Placer:
+        """One that has brought nothing yet."""
+        return Placer(self.device, spread=self.spread)
+
+    def _buffer(self, old: Tensor) -> Tensor:
+        made = old.detach().clone()
+        return made if self.spread else made.to(self.device)
+
     def _bring(self, tensor: Tensor, remember: bool) -> Tensor:
-        if tensor.device == self.device:
+        if self.spread or tensor.device == self.device:
             return tensor
         key = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device)
         there = self._there.get(key)
@@ -57,13 +70,31 @@ class Placer:
         return there
 
 
+def placer(device: str | torch.device, model: nn.Module) -> Placer:
+    """What puts shells of `model` on the device meant: `auto` leaves one that is on several where it is."""
+    devices = devices_of(model)
+    if device == "auto" and len(devices) > 1:
+        return Placer(devices[0], spread=True)
+    return Placer(resolve(device))
+
+
+def devices_of(model: nn.Module) -> list[torch.device]:
+    """The devices that parameters of a model lie on, each once, that of the first before all others."""
+    return list(dict.fromkeys(parameter.device for parameter in model.parameters()))
+
+
 def structural(
     model: nn.Module,
     parameter: Callable[[nn.Parameter], nn.Parameter] | None = None,
     buffer: Callable[[Tensor], Tensor] | None = None,
+    *,
+    dispatched: bool = True,
 ) -> nn.Module:
-    """A shell of `model`. Raises SurgeryError, with the path, for what cannot be taken apart."""
+    """A shell of `model`, `dispatched` over devices as that is, or not at all.
+
+    Raises SurgeryError, with the path, for what cannot be taken apart.
+    """
     try:
-        return shell(model, parameter, buffer).model
+        return shell(model, parameter, buffer, dispatched=dispatched).model
     except NotShellable as error:
         raise SurgeryError(error.reason, path=error.path or "(root)") from error

@@ -18,8 +18,8 @@ from torch import nn
 from torch.utils.benchmark import Timer
 
 from surgery.errors import SurgeryError
-from surgery.evaluate.device import autocast, is_mixed, resolve
-from surgery.evaluate.placing import Placer
+from surgery.evaluate.device import autocast, is_mixed
+from surgery.evaluate.placing import placer
 from surgery.evaluate.speed.memory import peak_bytes, stored_bytes
 from surgery.evaluate.speed.report import Pace, SpeedReport
 from surgery.evaluate.stopping import Stopped, checked, checker
@@ -49,7 +49,7 @@ def measure_speed(
     them, "decode" a token after them with the cache. Others run "forward" on the example `inputs`. Raises
     SurgeryError for a model without weights or one that does not run, Stopped once `stop` is set.
     """
-    place, check = Placer(resolve(device)), checker(stop)
+    place, check = placer(device, original), checker(stop)
     placed = [place.place(original, remember=True), place.place(edited)]
     mixed = is_mixed(place.device, placed[0], exact=exact)
     with ExitStack() as stack:  # nothing is timed yet
