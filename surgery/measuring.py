@@ -123,7 +123,7 @@ class Measuring(ABC):
         are needed: it may be larger than the memory.
         """
         if self.is_skeleton:
-            from surgery.streaming import evaluated
+            from surgery.measuring_streamed import evaluated
 
             state = self.history.current
             state.report = evaluated(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from surgery import streaming
+from surgery import measuring_streamed
 from surgery.copies import settled
 from surgery.errors import SurgeryError
 from surgery.evaluate.bench import Asked, Bench
@@ -93,7 +93,7 @@ def swept(
             )
         if ray:
             raise SurgeryError("a sweep over streamed weights is one pass, in this process", got=f"ray={ray}")
-        return streaming.swept(
+        return measuring_streamed.swept(
             session,
             name,
             select,

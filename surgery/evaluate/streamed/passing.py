@@ -32,6 +32,8 @@ from surgery.stream.drawn import Drawn
 LEAST_BATCHES = 2
 SHARE = 0.6
 """Of a forward, what an edited model costs on average where its edit lies anywhere."""
+MOST_BATCHES = 64
+"""Of one pass within a budget: each keeps a thread and its hidden states until the end."""
 _PROBE: Place = (-1, -1)
 
 
@@ -78,7 +80,7 @@ class Pass:
 
     def run(self, budget_s: float, places: Sequence[Place] | None) -> None:
         """Runs it: afterwards the sums of every edited model are there, or why it has none."""
-        every = _every_place(self.bench) if places is None else list(places)
+        every = _every_place(self.bench, budget_s) if places is None else list(places)
         lockstep = Lockstep(self.weights, self.check, self._ended)
         for item in self.edited:
             item.placed = self._placed(item)
@@ -244,8 +246,11 @@ class Pass:
             )
 
 
-def _every_place(bench: Bench) -> list[Place]:
+def _every_place(bench: Bench, budget_s: float) -> list[Place]:
+    """The batches that there may be time for."""
     size, count = bench.batch_size, len(bench.examples)
+    if not math.isinf(budget_s):
+        count = min(count, MOST_BATCHES * size)
     return [(start, min(start + size, count)) for start in range(0, count, size)]
 
 
