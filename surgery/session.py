@@ -221,8 +221,7 @@ class Session(Measuring):
 
         With `plain` a model that needs `surgery.load` is made an ordinary one for the folder: ties copied
         out, adapters folded in, uneven widths padded. Weights beyond `max_shard_size` go into several files.
-        A model opened with `skeleton=True` is read from its folder and written piece by piece; `memory`, such
-        as "4GB", is the most that its tensors may take.
+        A skeleton is read from its folder piece by piece; its tensors take `memory` ("4GB") at the most.
         """
         from surgery.checkpoint.save import save
 

@@ -124,21 +124,18 @@ def test_a_saved_folder_opens_for_more_surgery(tmp_path: Path) -> None:
     assert surgery.replay(script).fingerprint() == second.fingerprint()
 
 
-def test_skeleton_has_structure_and_no_weights(tmp_path: Path) -> None:
-    """Opened without weights, a model shows the same graph, previews and records steps, and saves none."""
+def test_a_skeleton_has_the_structure_and_its_folder_the_weights(tmp_path: Path) -> None:
+    """Opened without weights, a model shows the same graph, records steps, and is saved from its folder."""
     session, whole = surgery.open("demo", skeleton=True), surgery.open("demo")
     assert session.is_skeleton
     seen = [costs(opened.graph) for opened in (session, whole)]
     assert seen[0] == seen[1] and session.graph.calls == whole.graph.calls
     session.remove("model.layers[3]")
     assert session.script.base.fingerprint is None
-    with pytest.raises(surgery.SurgeryError, match="without weights has none to save"):
-        session.save(tmp_path / "out")
-    with pytest.raises(surgery.SurgeryError, match="cannot be evaluated"):
-        session.evaluate()
     replayed = surgery.replay(surgery.Script.from_json(session.script.to_json()), DECODER)
     whole.remove("model.layers[3]")
     assert replayed.fingerprint() == whole.fingerprint()
+    assert surgery.open(session.save(tmp_path / "out")).fingerprint() == whole.fingerprint()
 
 
 def test_merging_with_parents(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_a_candidate_at_a_time_costs_what_all_together_cost(
     bytes_kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However much of what the base gave is kept."""
-    monkeypatch.setattr("surgery.evaluate.sweep.sweeper._SHARED_BYTES", bytes_kept)
+    monkeypatch.setattr("surgery.evaluate.sweep.sweeper.SHARED_BYTES", bytes_kept)
     found = WAYS["sweep, exact"](session(), threading.Event())
     monkeypatch.setattr("surgery.evaluate.sweep.sweeper.Sweeper._has_room", lambda *_: False)
     together = WAYS["sweep, exact"](session(), threading.Event())

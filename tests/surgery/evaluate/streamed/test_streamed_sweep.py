@@ -20,6 +20,7 @@ from surgery.evaluate import Stopped, token_windows
 from surgery.evaluate.streamed import Weights
 from surgery.evaluate.streamed import weights as weights_module
 from surgery.evaluate.sweep import SweepReport
+from surgery.stream.lineage import stored_weights
 from tests.surgery.evaluate.conftest import decoder, tokens
 from tests.zoo import ATLAS
 
@@ -283,7 +284,7 @@ def test_weights_are_let_go_of_when_nobody_counts_on_them(folder: Path) -> None:
     """A tensor that two count on is read once, and gone after the second is done."""
     known = Weights(torch.device("cpu"))
     model = surgery.open(folder, skeleton=True).opened.model
-    known.add(weights_module.stored_weights(model, tensors.Checkpoint.at(folder)))
+    known.add(stored_weights(model, tensors.Checkpoint.at(folder)))
     lazy = known.lazy(model.lm_head.weight)
     assert lazy is not None
     known.expect([lazy])
