@@ -188,7 +188,7 @@ def _sweep(model: Any) -> Table:
     expected = loop()
     equal = [swept(exact) == expected for exact in (False, True)]
     found = side_by_side(
-        {"loop": loop, "sweep": lambda: swept(False), "sweep, exact": lambda: swept(True)}, rounds=1
+        {"loop": loop, "sweep": lambda: swept(False), "sweep, exact": lambda: swept(True)}, rounds=3
     )
     whole = BLOCKS * (block * (BLOCKS - 1) + head)
     needed = block * BLOCKS + head + sum(block * (BLOCKS - 1 - number) + head for number in range(BLOCKS))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from surgery.errors import SurgeryError
 from surgery.evaluate.answer import Wants
 from surgery.evaluate.bench import Bench
-from surgery.evaluate.data.examples import Batch
+from surgery.evaluate.data.examples import IDS, Batch
 from surgery.evaluate.device import free_memory, is_out_of_memory
 from surgery.evaluate.measure import Meter, Sums
 from surgery.evaluate.running import Runner
@@ -80,6 +80,9 @@ class Sweeper:
         A row is given as soon as it is whole, also when the sweep is stopped. `told` hears after each batch
         how much of a row that was.
         """
+        ids = self.bench.examples.inputs.get(IDS)
+        if ids is not None and self._fills(ids.shape[1]):
+            self.blocks = None  # without asking each candidate
         self._in_turn = self._has_room(len(steps), len(places))
         self._kept_bytes = SHARED_BYTES // (len(places) if self._in_turn else 1)
         size = 1 if self.blocks is None and self._in_turn else GROUP
@@ -210,15 +213,14 @@ class Sweeper:
             for item in laid:
                 item.lane = None
             return
-        fills = bool(hidden) and self._fills(hidden[0])
+        fills = bool(hidden) and self._fills(hidden[0].shape[1:-1].numel())
         for item, given in zip(laid, hidden, strict=True):
             if fills or not self._proved(item, given, batch):
                 item.lane = None
 
-    def _fills(self, hidden: Tensor) -> bool:
-        """Whether a batch of one candidate keeps a processor busy: more rows make it no quicker then."""
-        positions = self.bench.batch_size * hidden.shape[1:-1].numel()
-        return self.bench.device.type == "cpu" and positions >= FILLS_CPU
+    def _fills(self, positions: int) -> bool:
+        """Whether a batch of so many positions each keeps a processor busy: more rows gain nothing then."""
+        return self.bench.device.type == "cpu" and self.bench.batch_size * positions >= FILLS_CPU
 
     def _wave(
         self, base: list[nn.Module], laid: list[Candidate], batch: Batch, place: Place | None, meter: Meter
