@@ -84,7 +84,7 @@ def save(
     """
     folder = folder.expanduser()
     may_write(folder, overwrite)
-    content = _content(session, plain, size_of(max_shard_size))
+    content = _content(session, folder, plain, size_of(max_shard_size))
     limit_bytes = None if memory is None else size_of(memory, "memory")
     with written_whole(folder) as partial:
         lost = _write(content, partial, limit_bytes, verify or (lambda script: None))
@@ -130,10 +130,10 @@ def _written(folder: Path) -> set[str]:
         return set()
 
 
-def _content(session: Session, plain: bool, limit: int) -> Content:
+def _content(session: Session, folder: Path, plain: bool, limit: int) -> Content:
     script = session.script
     if session.is_skeleton:
-        return _streamed(session, script, plain, limit)
+        return _streamed(session, folder, script, plain, limit)
     if not plain or why_not_plain(session.model) is None:
         return Content(session, session.model, script, None, plain, limit)
     made = made_plain(session)
@@ -141,12 +141,16 @@ def _content(session: Session, plain: bool, limit: int) -> Content:
     return Content(session, made.model, further, made, plain, limit)
 
 
-def _streamed(session: Session, script: Script, plain: bool, limit: int) -> Content:
+def _streamed(session: Session, folder: Path, script: Script, plain: bool, limit: int) -> Content:
     """What a skeleton comes to once its steps are carried out on what its folder holds."""
     opened = session.opened
     if plain:
         raise SurgeryError(
             "a model opened without weights cannot be made plain", hint="opening it without `skeleton=True`"
+        )
+    if opened.folder is not None and folder.resolve() == opened.folder.resolve():
+        raise SurgeryError(
+            "is the folder that the weights are read from", path=str(folder), hint="another folder"
         )
     made = drawn(opened.model, session.steps, opened.inputs, opened.tokenizer)
     lineage = Lineage()

@@ -62,7 +62,7 @@ class Subject:
 def looked_at(runner: Runner, examples: Examples) -> Subject:
     """What the original says to one example. Raises SurgeryError where it cannot be shown these examples."""
     model = runner.model
-    _check_tokens(model, examples)
+    check_tokens(model, examples)
     one = examples.batch(0, 1).to(runner.device)
     answer = runner.answer(one, None, Wants(logits=True, embedding=True))
     ids = one.ids
@@ -118,7 +118,8 @@ def changed_later(one: Batch) -> tuple[Batch, Tensor] | None:
     return Batch({**one.inputs, IDS: other}), known[known < half][-_COMPARED:]
 
 
-def _check_tokens(model: nn.Module, examples: Examples) -> None:
+def check_tokens(model: nn.Module, examples: Examples) -> None:
+    """SurgeryError where the examples hold tokens or windows that the model has no room for."""
     ids, vocabulary = examples.inputs.get(IDS), vocabulary_size(model)
     if ids is None:
         return

@@ -13,6 +13,7 @@ from surgery.checkpoint.tensors import Checkpoint
 from surgery.errors import SurgeryError
 from surgery.fingerprint import stored_tensors
 from surgery.lazy import Alias, Held, Lazy, recipe
+from surgery.stream.views import narrowed
 
 if TYPE_CHECKING:
     from surgery.sources.opened import Opened
@@ -28,6 +29,8 @@ class Lineage:
     def add(self, tensors: Iterable[tuple[Tensor, Lazy]]) -> None:
         """From now on these tensors of a model stand for these lazy ones."""
         for tensor, lazy in tensors:
+            if isinstance(lazy, Held) and lazy.parameter is tensor:
+                continue
             self._stands_for[id(tensor)] = tensor, lazy  # held, so that no id is used twice
 
     def lazy(self, tensor: Tensor) -> Lazy | None:
@@ -55,7 +58,7 @@ class Lineage:
         if last not in self._resolved:
             inputs = tuple(map(self.resolved, last.inputs))
             same = all(one is other for one, other in zip(inputs, last.inputs, strict=True))
-            self._resolved[last] = last if same else replace(last, inputs=inputs)
+            self._resolved[last] = narrowed(last if same else replace(last, inputs=inputs))
         return self._resolved[last]
 
 

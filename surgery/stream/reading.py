@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from surgery.errors import SurgeryError
-from surgery.lazy import Stored
+from surgery.lazy import Lazy, Stored
 
 
 @dataclass
@@ -56,6 +56,13 @@ class Reader:
         opened = self._opened(stored.file)
         return self._read(stored, opened, 0, stored.count * stored.dtype.itemsize).view(stored.shape)
 
+    def note(self, lazy: Lazy) -> None:
+        """Whoever reads what this is made from by another way wants it to stay as it is, too."""
+        if isinstance(lazy, Stored):
+            self._opened(lazy.file)
+        for item in lazy.inputs:
+            self.note(item)
+
     def refuse_changed(self) -> None:
         """SurgeryError for a file that was written into since it was opened."""
         for file, opened in self._files.items():
@@ -94,15 +101,18 @@ class Reader:
 
 
 def _open(file: Path) -> _Opened:
+    handle = -1
     try:
         handle = os.open(file, os.O_RDONLY)
         length = int.from_bytes(os.pread(handle, 8, 0), "little")
         said = json.loads(os.pread(handle, length, 8))
         offsets = {name: tuple(at["data_offsets"]) for name, at in said.items() if name != "__metadata__"}
         return _Opened(handle, 8 + length, offsets, _stamp(os.fstat(handle)))
-    except OSError as error:
-        raise SurgeryError(f"cannot be read: {error.strerror}", path=str(file)) from None
-    except (ValueError, KeyError, TypeError, AttributeError, MemoryError):
+    except Exception as error:
+        if handle >= 0:
+            os.close(handle)
+        if isinstance(error, OSError):
+            raise SurgeryError(f"cannot be read: {error.strerror}", path=str(file)) from None
         raise SurgeryError("is no safetensors file", path=str(file)) from None
 
 

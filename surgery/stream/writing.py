@@ -22,6 +22,7 @@ from surgery.recipes import one_thread
 from surgery.stream.layout import Shard, Span, index_of, shards, size_of
 from surgery.stream.reading import Reader
 from surgery.stream.tiles import is_tiled, room_for, rows, whole
+from surgery.stream.views import is_joined
 
 PIECE_BYTES = 8_000_000
 """What is made of a tensor at a time, of what can be cut into rows."""
@@ -72,7 +73,7 @@ def _refuse_large(shard: Shard, memory_bytes: int) -> None:
 def _room(lazy: Lazy) -> int:
     """Bytes that a tensor takes while it is made: a piece of it and of what that is made from, or all."""
     if not is_tiled(lazy):
-        return room_for(lazy)
+        return max(map(_room, lazy.inputs)) if is_joined(lazy) else room_for(lazy)
     share = min(1.0, _rows_at_once(lazy) / max(1, lazy.shape[0]))
     return int(share * (room_for(lazy) + size_of(lazy)))
 
@@ -172,6 +173,11 @@ class _Writer:
 def pieces(lazy: Lazy, reader: Reader) -> Iterator[Tensor]:
     """A tensor piece by piece along its first dimension; whole where it cannot be cut."""
     if not is_tiled(lazy):
+        if is_joined(lazy):
+            for item in lazy.inputs:
+                yield from pieces(item, reader)
+            return
+        reader.note(lazy)
         yield whole(lazy, {})
         return
     step = _rows_at_once(lazy)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from surgery.errors import SurgeryError
 from surgery.evaluate.stopping import Stopped
 from surgery.evaluate.streamed.gates import Gate
 from surgery.evaluate.streamed.weights import Weights
@@ -40,20 +41,31 @@ class Forward:
         self.tensors: dict[Lazy, Tensor] = {}
         self._go, self._came = threading.Semaphore(0), threading.Semaphore(0)
         self._thread = threading.Thread(target=self._run, daemon=True, name="surgery-forward")
-        self._gone = False
+        self._gone = self._away = self._over = False
 
     def advance(self) -> None:
-        """Runs it to the next gate, or to its end."""
+        """Runs it to the next gate, or to its end. SurgeryError where there is no room for its thread."""
         if self._thread.ident is None:
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError as error:
+                raise SurgeryError(
+                    "there are more batches and candidates than threads can be had for",
+                    hint="a smaller budget",
+                ) from error
         else:
             self._go.release()
+        self._away = True
         self._came.acquire()
+        self._away = False
 
     def leave(self) -> None:
         """Ends it where it is."""
         self._gone = True
-        if self._thread.ident is not None and self.at is not None:
+        if self._away:  # whoever waited for it was interrupted
+            self._came.acquire()
+            self._away = False
+        if self._thread.ident is not None and not self._over:
             self.advance()
 
     def wait(self, gate: Gate) -> dict[Lazy, Tensor]:
@@ -73,7 +85,7 @@ class Forward:
         except BaseException as error:  # it is the one who waits that is to know
             self.error = error
         finally:
-            self.at = None
+            self.at, self._over = None, True
             _here.forward = None
             self._came.release()
 

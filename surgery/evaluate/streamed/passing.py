@@ -23,8 +23,10 @@ from surgery.evaluate.streamed.lockstep import Forward, Lockstep, forward_here
 from surgery.evaluate.streamed.placed import Answers, Placed
 from surgery.evaluate.streamed.probes import Probes
 from surgery.evaluate.streamed.weights import Weights
+from surgery.evaluate.subject import check_tokens
 from surgery.evaluate.sweep.answers import SHARED_BYTES, remembering
 from surgery.evaluate.tape import Place
+from surgery.evaluate.tape.run import state_of_chance
 from surgery.evaluate.tasks.contract import Task
 from surgery.evaluate.tasks.usual import usual_tasks
 from surgery.stream.drawn import Drawn
@@ -32,8 +34,8 @@ from surgery.stream.drawn import Drawn
 LEAST_BATCHES = 2
 SHARE = 0.6
 """Of a forward, what an edited model costs on average where its edit lies anywhere."""
-MOST_BATCHES = 64
-"""Of one pass within a budget: each keeps a thread and its hidden states until the end."""
+MOST_FORWARDS = 1024
+"""Of one pass: each has a thread, and keeps its hidden states until the end."""
 _PROBE: Place = (-1, -1)
 
 
@@ -77,13 +79,19 @@ class Pass:
         self._theirs: dict[Place, Answer] = {}
         self._ours: list[tuple[Edited, Place, Answer]] = []
         self._block_s: float | None = None
+        gates = self.original.gates
+        self._alike = [gate for gate in gates if _is_block(gate)] or gates
 
     def run(self, budget_s: float, places: Sequence[Place] | None) -> None:
         """Runs it: afterwards the sums of every edited model are there, or why it has none."""
-        every = _every_place(self.bench, budget_s) if places is None else list(places)
+        if not budget_s >= 0:
+            raise SurgeryError("a budget is a time", got=f"{budget_s} s", expected="0 s or more")
+        check_tokens(self.original.model, self.bench.examples)
+        chance = state_of_chance(self.bench.device)
         lockstep = Lockstep(self.weights, self.check, self._ended)
         for item in self.edited:
             item.placed = self._placed(item)
+        every = self._every_place() if places is None else list(places)
         self.runnable = [item for item in self.edited if item.placed is not None]
         self._asked = {self.original.forward(batch, _PROBE): n for n, batch in enumerate(self.probes.batches)}
         lockstep.expect(list(self._asked))
@@ -91,7 +99,8 @@ class Pass:
         for made in forwards.values():
             lockstep.expect(made)
         self.first = forwards[every[0]][0]
-        self.places = every[:LEAST_BATCHES] if places is None else every
+        decided = places is not None or math.isinf(budget_s) or not self.original.gates
+        self.places = every if decided else every[:LEAST_BATCHES]
 
         def decide() -> None:
             """Once the first block was passed, it is known how many batches there is time for."""
@@ -110,13 +119,19 @@ class Pass:
             self.bench.tape.forget()  # what was recorded lies behind all of them
 
         lockstep.moved = moved
-        lockstep.start(list(self._asked))
-        for place in self.places:
-            lockstep.start(forwards[place])
         try:
+            lockstep.start(list(self._asked))
+            for place in self.places:
+                lockstep.start(forwards[place])
             lockstep.run()
             self._refuse_changed()
+            if state_of_chance(self.bench.device) != chance:
+                raise SurgeryError(
+                    "the model draws random numbers as it runs, so its weights cannot be streamed",
+                    hint="opening it without `skeleton=True`",
+                )
         finally:
+            lockstep.drop([*lockstep.running, *lockstep.waiting])
             for placed in (self.original, *(item.placed for item in self.edited if item.placed)):
                 placed.release()
 
@@ -127,6 +142,14 @@ class Pass:
         return self.bench.figures(self.meter, [item.batches[place] for place in self.places])
 
     # Inside -----------------------------------------------------------------------------------
+
+    def _every_place(self) -> list[Place]:
+        """The batches that a pass has room for."""
+        size, count = self.bench.batch_size, len(self.bench.examples)
+        most = size * max(LEAST_BATCHES, MOST_FORWARDS // (1 + len(self.edited)))
+        if count > most:
+            self.notes += (f"A pass has room for {most:,} of {count:,} {self.bench.examples.noun}s.",)
+        return [(start, min(start + size, count)) for start in range(0, min(count, most), size)]
 
     def _left(self) -> int:
         return 0 if self.first is None else len(self.first.left)
@@ -170,9 +193,8 @@ class Pass:
                 out = call(*args, **kwargs)
                 run = self.bench.tape.run
                 replayed = run is not None and bool(run.replayed)
-        if here is self.first and self._block_s is None and _is_block(gate):
-            blocks = sum(map(_is_block, self.original.gates))
-            self._block_s = (time.perf_counter() - began) * blocks
+        if here is self.first and self._block_s is None and gate in self._alike:
+            self._block_s = (time.perf_counter() - began) * len(self._alike)
         if replayed:
             return map_tensors(out, Tensor.clone)  # its own: the others may write into theirs
         here.same = here not in self._whose
@@ -208,7 +230,8 @@ class Pass:
     def _metered(self) -> Meter:
         subject, tasks = self.probes.subject(), self.tasks
         if tasks is None:
-            tasks, self.notes = usual_tasks(subject)
+            tasks, notes = usual_tasks(subject)
+            self.notes += notes
         for task in tasks:
             task.fits(subject)
         runner = self.original.runner
@@ -232,6 +255,7 @@ class Pass:
         self._theirs = {place: theirs for place, theirs in self._theirs.items() if place in waited_for}
 
     def _refuse_changed(self) -> None:
+        self.weights.refuse_changed()
         self.original.refuse_changed()
         for item in self.edited:
             if item.placed is not None and item.refused is None:
@@ -244,14 +268,6 @@ class Pass:
                 "a block writes into itself while it runs, so its weights cannot be streamed",
                 hint="opening the model without `skeleton=True`",
             )
-
-
-def _every_place(bench: Bench, budget_s: float) -> list[Place]:
-    """The batches that there may be time for."""
-    size, count = bench.batch_size, len(bench.examples)
-    if not math.isinf(budget_s):
-        count = min(count, MOST_BATCHES * size)
-    return [(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def _is_block(gate: Gate) -> bool:

@@ -15,7 +15,7 @@ from surgery.evaluate.streamed.gates import Call, Gate, places, read_elsewhere, 
 from surgery.evaluate.streamed.lockstep import Forward
 from surgery.evaluate.streamed.weights import Weights
 from surgery.evaluate.tape import Place
-from surgery.lazy import Lazy
+from surgery.lazy import Held, Lazy
 from surgery.stream.drawn import Drawn
 
 READ = Wants(logits=True, embedding=True)
@@ -29,11 +29,12 @@ class Placed:
         model = drawn.model
         self.model, self.weights = model, weights
         weights.add(drawn.tensors)
+        moved = {id(buffer): buffer.to(bench.device) for buffer in model.buffers()}
+        weights.add((moved[id(buffer)], Held.of(buffer)) for buffer in list(model.buffers()))
         for module in model.modules():
-            module._buffers = {
-                name: None if buffer is None else buffer.to(bench.device)
-                for name, buffer in module._buffers.items()
-            }
+            for name, buffer in module._buffers.items():
+                if buffer is not None:
+                    module._buffers[name] = moved[id(buffer)]
         self.runner = Runner(model, bench.device, exact=bench.exact, whose=whose)
         waited_at = places(model, drawn.graph)
         self.runner.join(bench.tape, waited_at)

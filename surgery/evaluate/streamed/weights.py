@@ -14,6 +14,7 @@ from surgery.errors import SurgeryError
 from surgery.lazy import Held, Lazy, Stored
 from surgery.recipes import compute
 from surgery.stream.lineage import Lineage
+from surgery.stream.reading import Reader
 
 
 class Weights(Lineage):
@@ -32,12 +33,18 @@ class Weights(Lineage):
         self._needed: dict[Lazy, tuple[Lazy, ...]] = {}
         self._there: dict[Lazy, Tensor] = {}
         self._expected: Counter[Lazy] = Counter()
+        self._files = Reader()
 
     @property
     def said(self) -> str:
         """What was read, as a sentence for a report."""
         read, most = short(self.read_bytes, "B"), short(self.most_bytes, "B")
         return f"{read} of weights were read, of which at most {most} were there at a time."
+
+    def refuse_changed(self) -> None:
+        """SurgeryError for a file that was written into since it was first read. Closes the files."""
+        with self._files as files:
+            files.refuse_changed()
 
     def refuse_large(self, path: str, lazies: Iterable[Lazy]) -> None:
         """SurgeryError where the module at `path` needs more at a time than there is room for."""
@@ -94,6 +101,7 @@ class Weights(Lineage):
                 return held.parameter.detach() if last is held else self._get(last, found, memo)
 
             before = set(memo)
+            self._files.note(lazy)
             tensor = compute(lazy, memo, values).to(self.device)
             self.read_bytes += sum(_size(node) for node in _stored(lazy) if id(node) not in before)
             if self._expected[lazy] > 0:

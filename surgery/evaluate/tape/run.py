@@ -45,7 +45,7 @@ class Run:
         self.recorded: list[_Recorded] = []
         self.replayed: list[tuple[Entry, tuple[Tensor, ...]]] = []
         self._known: dict[int, tuple[Tensor, int, Hashable]] = {}
-        self._chance = _state_of_chance(tape.device)
+        self._chance = state_of_chance(tape.device)
 
     def call(self, block: Block, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What the block gives for these arguments, from the tape or computed."""
@@ -69,7 +69,7 @@ class Run:
 
     def finish(self) -> None:
         """Keeps what was recorded, if the forward left it as it was."""
-        drew = self._chance != _state_of_chance(self.tape.device)
+        drew = self._chance != state_of_chance(self.tape.device)
         self._drop_written()
         for made in self.recorded:
             if drew or _versions(made.outputs) != made.versions or not self.tape.proved(made.block):
@@ -255,7 +255,7 @@ def _same(one: Tensor, two: Tensor) -> bool:
     return alike and one.device == two.device and same_bits(one, two)
 
 
-def _state_of_chance(device: torch.device) -> Hashable:
+def state_of_chance(device: torch.device) -> Hashable:
     """The states of the generators that a forward may draw from."""
     states: list[Hashable] = [bytes(torch.default_generator.get_state().numpy()), random.getstate()]
     if device.type == "cuda":

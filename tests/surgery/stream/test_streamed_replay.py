@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from surgery import SurgeryError
 from surgery.checkpoint.load import read_manifest
 from surgery.fingerprint import tensor_digest
 from surgery.quiet import quiet
+from surgery.stream import writing
 from tests.zoo import ATLAS
 from tests.zoo.families import DECODERS, ENCODERS
 
@@ -124,6 +127,39 @@ def test_another_result_is_refused(tmp_path: Path) -> None:
     script.write_text(script.read_text().replace(found, "sha256:" + "0" * 64))
     with pytest.raises(SurgeryError, match="the result is not the one recorded"):
         surgery.replay(script, base, tmp_path / "out", memory="50MB")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_folder_that_is_read_is_not_written_over(tmp_path: Path) -> None:
+    """Its steps would be applied to their own result the next time."""
+    base = saved("llama", tmp_path / "base")
+    session = surgery.open(surgery.open(base).save(tmp_path / "ours"), skeleton=True)
+    session.remove("model.layers.0")
+    with pytest.raises(SurgeryError, match="is the folder that the weights are read from"):
+        session.save(tmp_path / "ours", overwrite=True)
+
+
+def test_a_parent_that_is_replaced_meanwhile_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where its tensors are read whole."""
+    base, parent = saved("llama", tmp_path / "base"), saved("llama", tmp_path / "parent")
+    session = surgery.open(base, skeleton=True)
+    session.merge("**.mlp.up_proj", parents=[str(parent)], weights=(0.5, 0.5))
+    session.sparsify("**.mlp.up_proj", ratio=0.3)
+    plain, file = writing.whole, parent / "model.safetensors"
+
+    def whole(*words: Any) -> torch.Tensor:
+        made = plain(*words)
+        if not (tmp_path / "moved").exists():
+            shutil.copy(file, tmp_path / "moved")
+            os.utime(tmp_path / "moved", ns=(1, 1))
+            os.replace(shutil.copy(tmp_path / "moved", tmp_path / "other"), file)
+        return made
+
+    monkeypatch.setattr(writing, "whole", whole)
+    with pytest.raises(SurgeryError, match=r"parent.*was changed while it was read"):
+        session.save(tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
