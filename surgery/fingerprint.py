@@ -38,8 +38,12 @@ _INCIDENTAL_ATTRIBUTES = {"training", "name_or_path", "loss_type", "gradient_che
 
 def tensor_digest(tensor: torch.Tensor) -> str:
     """`dtype shape sha256` of a tensor's values, in row-major order."""
-    flat: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return digest_of(tensor.dtype, tensor.shape, hashlib.sha256(flat).hexdigest())
+    return digest_of(tensor.dtype, tensor.shape, hashlib.sha256(bytes_of(tensor)).hexdigest())
+
+
+def bytes_of(tensor: torch.Tensor) -> Any:
+    """The bytes of a tensor's values in row-major order, an array (n,) uint8."""
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
 
 
 def digest_of(dtype: torch.dtype, shape: Sequence[int], sha256: str) -> str:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import nullcontext
 from threading import Lock
-from typing import Any
 
 import torch
 from torch import nn
 
 from surgery.checkpoint.names import held
-from surgery.fingerprint import Fingerprinter, digest_of, tensor_digest
+from surgery.fingerprint import Fingerprinter, bytes_of, digest_of, tensor_digest
 from surgery.lazy import Held, Lazy
 from surgery.recipes import one_thread
 from surgery.stream.lineage import Lineage
 from surgery.stream.reading import Reader
-from surgery.stream.tiles import is_tiled, whole
+from surgery.stream.tiles import is_tiled
 from surgery.stream.writing import pieces
 
 
@@ -43,11 +43,8 @@ class Digests(Fingerprinter):
         return self.known[lazy]
 
     def _made(self, lazy: Lazy) -> str:
-        if not is_tiled(lazy):
-            with self._one:  # whole tensors, one at a time
-                return tensor_digest(whole(lazy, {}))
         hashed = hashlib.sha256()
-        for piece in pieces(lazy, self.reader):
-            data: Any = piece.contiguous().reshape(-1).view(torch.uint8).numpy()
-            hashed.update(data)
+        with nullcontext() if is_tiled(lazy) else self._one:  # whole tensors, one at a time
+            for piece in pieces(lazy, self.reader):
+                hashed.update(bytes_of(piece))
         return digest_of(lazy.dtype, lazy.shape, hashed.hexdigest())

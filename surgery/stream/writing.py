@@ -9,14 +9,13 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from graph.units import short
 from surgery.errors import SurgeryError
-from surgery.fingerprint import digest_of
+from surgery.fingerprint import bytes_of, digest_of
 from surgery.lazy import Lazy
 from surgery.recipes import one_thread
 from surgery.stream.layout import Shard, Span, index_of, shards, size_of
@@ -161,7 +160,7 @@ class _Writer:
             for piece in pieces(span.lazy, self.reader):
                 if self.stopped:
                     return 0
-                data: Any = piece.contiguous().reshape(-1).view(torch.uint8).numpy()
+                data = bytes_of(piece)
                 hashed.update(data)
                 _put(self.handles[shard.file], memoryview(data), at)
                 at += data.nbytes

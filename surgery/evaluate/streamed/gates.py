@@ -69,11 +69,6 @@ class Gate:
             for slot, was in before:
                 slot.held[slot.name] = was
 
-    @property
-    def count(self) -> int:
-        """How many elements its weights have."""
-        return sum(slot.lazy.count for slot in self.slots)
-
 
 def places(model: nn.Module, graph: ModuleGraph | None) -> dict[str, nn.Module]:
     """The modules to wait at, by path: those that are taped, and the head.

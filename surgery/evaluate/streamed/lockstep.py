@@ -136,17 +136,14 @@ class Lockstep:
             self._release(forward, list(forward.left))
 
     def run(self) -> None:
-        """Runs all that were started to their end. Whatever is raised, no thread is left behind."""
-        try:
-            while self.running:
-                self.check()
-                ready = next((item for item in self.running if self._is_ready(item)), None)
-                if ready is None:
-                    self.moved()
-                    ready = max(self.running, key=lambda item: len(item.left))
-                self._pass(ready)
-        finally:
-            self.drop([*self.running, *self.waiting])
+        """Runs all that were started to their end. What is left if something is raised is to be dropped."""
+        while self.running:
+            self.check()
+            ready = next((item for item in self.running if self._is_ready(item)), None)
+            if ready is None:
+                self.moved()
+                ready = max(self.running, key=lambda item: len(item.left))
+            self._pass(ready)
 
     # Inside -----------------------------------------------------------------------------------
 

@@ -25,15 +25,13 @@ from surgery.evaluate.streamed.probes import Probes
 from surgery.evaluate.streamed.weights import Weights
 from surgery.evaluate.subject import check_tokens
 from surgery.evaluate.sweep.answers import SHARED_BYTES, remembering
+from surgery.evaluate.sweep.sweep import LEAST_BATCHES, SHARE
 from surgery.evaluate.tape import Place
 from surgery.evaluate.tape.run import state_of_chance
 from surgery.evaluate.tasks.contract import Task
 from surgery.evaluate.tasks.usual import usual_tasks
 from surgery.stream.drawn import Drawn
 
-LEAST_BATCHES = 2
-SHARE = 0.6
-"""Of a forward, what an edited model costs on average where its edit lies anywhere."""
 MOST_FORWARDS = 1024
 """Of one pass: each has a thread, and keeps its hidden states until the end."""
 _PROBE: Place = (-1, -1)
@@ -175,7 +173,7 @@ class Pass:
     def _affordable(self, budget_s: float, most: int) -> int:
         assert self._block_s is not None
         one_s = self._block_s * (1 + SHARE * len(self.runnable))
-        return most if math.isinf(budget_s) else min(most, max(LEAST_BATCHES, int(budget_s / one_s)))
+        return min(most, max(LEAST_BATCHES, int(budget_s / one_s)))
 
     def _passed(
         self, gate: Gate, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -27,7 +27,7 @@ from surgery.operation import Operation
 from surgery.script import step_data
 
 LEAST_BATCHES = 2
-_SHARE = 0.6
+SHARE = 0.6
 """Of a forward, what a candidate costs on average where its edit lies anywhere in the model."""
 
 
@@ -120,7 +120,7 @@ class Sweep:
                 hint='`evaluate` first, which finds the size that does, or `device="cpu"`',
             ) from error
         count_each = len(self.steps) if self.spread is None else self.spread.most(len(self.steps))
-        one_s = _SHARE * max(time.perf_counter() - began, 1e-6) * max(1, count_each)
+        one_s = SHARE * max(time.perf_counter() - began, 1e-6) * max(1, count_each)
         fitting = count if math.isinf(budget_s) else int(budget_s / one_s)
         if batches is None:
             batches = min(math.ceil(count / size), max(LEAST_BATCHES, fitting))
