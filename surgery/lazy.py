@@ -96,3 +96,8 @@ def recipe(
         dtype=inputs[0].dtype if dtype is None else dtype,
         arguments=arguments,
     )
+
+
+def recipe_like(like: Lazy, function: str, *inputs: Lazy, **arguments: Plain) -> Recipe:
+    """A Recipe of the shape and dtype of `like`."""
+    return recipe(function, *inputs, shape=like.shape, dtype=like.dtype, **arguments)

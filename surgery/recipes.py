@@ -1,8 +1,9 @@
 """The register of functions that recipes name, and how a lazy tensor is computed from them.
 
 Every function is pure, takes tensors and plain values, and declares how it may be cut: `whole` (all of
-each input at once) or `rows` (each slice along the first dimension alone gives the same bits). All run
-on one intra-op thread, since the thread count changes the bits of sums and factorisations.
+each input at once), `rows` (each slice along the first dimension alone gives the same bits) or `slices`
+(the same, of tensors of two dimensions or more). All run on one intra-op thread, since the thread count
+changes the bits of sums and factorisations.
 """
 
 from __future__ import annotations
@@ -11,43 +12,43 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 
 from surgery.lazy import Alias, Held, Known, Lazy, Recipe, Reduction, Stored
+from surgery.reductions import reduced, tiles_of
 
-Tiling = Literal["whole", "rows"]
+Tiling = Literal["whole", "rows", "slices"]
 
 
 @dataclass(frozen=True)
 class Function:
-    """A registered recipe function and how its inputs may be cut."""
+    """A registered recipe function and how its inputs may be cut.
+
+    Of one that may be cut, the first `whole` inputs are not: small tensors, such as statistics of the others.
+    One that is `placed` is told in `at` how many elements lie before what it gets. `workspace` is the most it
+    holds besides inputs and result, in bytes per element of the largest of them.
+    """
 
     name: str
     call: Callable[..., torch.Tensor]
     tiling: Tiling
-
-
-class ReductionRun(Protocol):
-    """The state of one reduction: `passes` passes of `update` over the inputs, then `finish`."""
-
-    passes: int
-
-    def update(self, number: int, index: int, tensor: torch.Tensor) -> None: ...
-    def end_pass(self, number: int) -> None: ...
-    def finish(self) -> torch.Tensor: ...
+    whole: int = 0
+    placed: bool = False
+    workspace: int = 0
 
 
 FUNCTIONS: dict[str, Function] = {}
-REDUCTIONS: dict[str, Callable[..., ReductionRun]] = {}
 
 
-def function(*, tiling: Tiling) -> Callable[[Callable[..., torch.Tensor]], Callable[..., torch.Tensor]]:
-    """Registers a recipe function under its own name."""
+def function(
+    *, tiling: Tiling, whole: int = 0, placed: bool = False, workspace: int = 0
+) -> Callable[[Callable[..., torch.Tensor]], Callable[..., torch.Tensor]]:
+    """Registers a recipe function under its own name; see `Function`."""
 
     def register(call: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-        FUNCTIONS[call.__name__] = Function(call.__name__, call, tiling)
+        FUNCTIONS[call.__name__] = Function(call.__name__, call, tiling, whole, placed, workspace)
         return call
 
     return register
@@ -114,12 +115,7 @@ def _computed(lazy: Lazy, memo: dict[int, torch.Tensor], values: Values) -> torc
             arguments |= {"shape": lazy.shape, "dtype": lazy.dtype}
         return FUNCTIONS[lazy.function].call(*inputs, **arguments)
     if isinstance(lazy, Reduction):
-        run = REDUCTIONS[lazy.function](len(lazy.inputs), **lazy.arguments)
-        for number in range(run.passes):
-            for index, item in enumerate(lazy.inputs):
-                run.update(number, index, compute(item, memo, values))
-            run.end_pass(number)
-        return run.finish()
+        return reduced(lazy, lambda item: tiles_of(compute(item, memo, values)))
     raise TypeError(f"{type(lazy).__name__} is no lazy tensor that can be computed")
 
 

@@ -23,6 +23,7 @@ from surgery.recipes import compute
 from surgery.sealed import refuse_sealed
 
 _META = torch.device("meta")
+_SMALL = 4096  # elements: statistics of tensors, and no tensors
 
 
 class Live:
@@ -31,7 +32,7 @@ class Live:
     computes = True
 
     def __init__(self) -> None:
-        self.tensors: dict[int, torch.Tensor] = {}
+        self.small: dict[int, torch.Tensor] = {}
         self.parameters: dict[int, nn.Parameter] = {}
         self.buffers: dict[int, torch.Tensor] = {}
         self.outside: dict[nn.Module, list[tuple[str, nn.Module]]] = {}
@@ -50,7 +51,7 @@ class Live:
             return lazy.parameter
         if id(lazy) not in self.buffers:
             self.kept.append(lazy)
-            self.buffers[id(lazy)] = compute(lazy, self.tensors).to(device)
+            self.buffers[id(lazy)] = self._computed(lazy).to(device)
         return self.buffers[id(lazy)]
 
     def _made(self, lazy: Lazy, trainable: bool, device: torch.device) -> nn.Parameter:
@@ -60,7 +61,14 @@ class Live:
                 return copy_of(source, trainable=trainable)
         if isinstance(lazy, Alias):
             settled()  # a copy under way still lies in the memory of its source
-        return nn.Parameter(compute(lazy, self.tensors).to(device), requires_grad=trainable)
+        return nn.Parameter(self._computed(lazy).to(device), requires_grad=trainable)
+
+    def _computed(self, lazy: Lazy) -> torch.Tensor:
+        """The tensor; what it was made from is let go of, but for what is small and may serve others."""
+        memo = dict(self.small)
+        made = compute(lazy, memo)
+        self.small = {key: tensor for key, tensor in memo.items() if tensor.numel() <= _SMALL}
+        return made
 
 
 class Skeleton:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from typing import Any, ClassVar, Self
 
 from graph.paths import nearest
+from surgery.coercion import coerce
 from surgery.errors import SurgeryError
-from surgery.fields import FieldSpec, Found, Parent, Target, Targets, coerce, field_specs
+from surgery.fields import FieldSpec, Found, Parent, Target, Targets, field_specs
 from surgery.measures import Measured
 
 
@@ -63,9 +65,10 @@ class Typed:
 
 
 def declared(cls: type[Any], *, title: str, source: str) -> Any:
-    """`cls` as a frozen keyword-only dataclass with its name in lower case, title, source and field specs."""
+    """`cls` as a frozen keyword-only dataclass with its name in snake case, title, source and field specs."""
     made: Any = dataclasses.dataclass(frozen=True, kw_only=True)(cls)
-    made.name, made.title, made.source = cls.__name__.lower(), title, source
+    made.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+    made.title, made.source = title, source
     made.specs = field_specs(made)
     return made
 

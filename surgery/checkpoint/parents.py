@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graph.paths import is_among
 from surgery.checkpoint.tensors import Checkpoint
 from surgery.errors import SurgeryError
-from surgery.fields import Parent
+from surgery.fields import Parent, Targets
 from surgery.model import Patient
 
 
@@ -27,15 +28,43 @@ def fingerprinted(parents: Sequence[Parent]) -> tuple[Parent, ...]:
     return tuple(found)
 
 
-def refuse_statistics(patient: Patient, paths: Sequence[str]) -> None:
-    """Refuses running statistics: they belong to the weights they were taken with, and are not read."""
+def that_fit(patient: Patient, parents: Sequence[Parent], targets: Targets) -> list[Checkpoint]:
+    """The checkpoints of the parents, with names as in this model's memory; none has more under the targets.
+
+    SurgeryError names a tensor that would be lost.
+    """
+    found = [Checkpoint.at(parent.source).for_model(patient.root) for parent in parents]
+    mine = {name for name, _ in patient.root.named_parameters(remove_duplicate=False)}
+    mine |= {name for name, _ in patient.root.named_buffers(remove_duplicate=False)}
+    for checkpoint in found:
+        for name in checkpoint.names():
+            if name not in mine and is_among(name, targets.paths):
+                raise SurgeryError(
+                    "this parent has a tensor that the model lacks",
+                    path=name,
+                    got=str(checkpoint.folder),
+                    hint="a parent of the same architecture and depth",
+                )
+    return found
+
+
+def running_statistics(patient: Patient, paths: Sequence[str]) -> list[str]:
+    """Paths of the floating-point buffers that checkpoints hold, at or under the paths."""
+    found = []
     for path in paths:
         for place, module in patient.module(path).named_modules(prefix=path):
             for name, buffer in module._buffers.items():
                 kept = buffer is not None and name not in module._non_persistent_buffers_set
                 if kept and buffer is not None and buffer.is_floating_point():
-                    raise SurgeryError(
-                        "holds running statistics, which belong to the weights they were taken with",
-                        path=f"{place}.{name}".lstrip("."),
-                        hint="targets that leave such modules out, and `recalibrate` afterwards",
-                    )
+                    found.append(f"{place}.{name}".lstrip("."))
+    return list(dict.fromkeys(found))
+
+
+def refuse_statistics(patient: Patient, paths: Sequence[str]) -> None:
+    """Refuses running statistics: they belong to the weights they were taken with, and are not read."""
+    for path in running_statistics(patient, paths):
+        raise SurgeryError(
+            "holds running statistics, which belong to the weights they were taken with",
+            path=path,
+            hint="targets that leave such modules out, and `recalibrate` afterwards",
+        )

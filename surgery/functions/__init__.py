@@ -1,5 +1,29 @@
 """The functions that recipes name. Importing this package registers them all."""
 
-from surgery.functions import arithmetic, initial, layout, magnitude, units
+from surgery.functions import (
+    arithmetic,
+    drawn,
+    initial,
+    layout,
+    magnitude,
+    ranks,
+    row_spheres,
+    selections,
+    spheres,
+    task_vectors,
+    units,
+)
 
-__all__ = ["arithmetic", "initial", "layout", "magnitude", "units"]
+__all__ = [
+    "arithmetic",
+    "drawn",
+    "initial",
+    "layout",
+    "magnitude",
+    "ranks",
+    "row_spheres",
+    "selections",
+    "spheres",
+    "task_vectors",
+    "units",
+]

@@ -20,7 +20,7 @@ def cast(source: torch.Tensor, *, to: str) -> torch.Tensor:
     return source.to(dtype)
 
 
-@function(tiling="rows")
+@function(tiling="rows", workspace=16)
 def weighted_sum(*sources: torch.Tensor, weights: tuple[float, ...]) -> torch.Tensor:
     """Σ wᵢ θᵢ, added from the first to the last in float32 (float64 for float64), in the first's dtype."""
     wide = torch.promote_types(sources[0].dtype, torch.float32)
@@ -30,7 +30,7 @@ def weighted_sum(*sources: torch.Tensor, weights: tuple[float, ...]) -> torch.Te
     return total.to(sources[0].dtype)
 
 
-@function(tiling="whole")
+@function(tiling="whole", workspace=16)
 def fold_low_rank(
     weight: torch.Tensor, down: torch.Tensor, up: torch.Tensor, *, scale: float, transposed: bool
 ) -> torch.Tensor:

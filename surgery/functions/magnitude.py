@@ -12,15 +12,12 @@ from __future__ import annotations
 
 import torch
 
-from surgery.recipes import REDUCTIONS, function
+from surgery.functions.ranks import magnitude_bits
+from surgery.recipes import function
+from surgery.reductions import reduction
 
 
-def _bits(tensor: torch.Tensor, bits: int) -> torch.Tensor:
-    """|x| as bit patterns of float32, or of float64 for 64 `bits`, flat int64; NaN sorts above everything."""
-    wide, integers = (torch.float64, torch.int64) if bits == 64 else (torch.float32, torch.int32)
-    return tensor.detach().to(wide).abs().flatten().contiguous().view(integers).long()
-
-
+@reduction("smallest_magnitudes", workspace=40)
 class SmallestMagnitudes:
     """Over all inputs the `k` smallest magnitudes: a (1 + inputs,) int64 tensor.
 
@@ -37,7 +34,7 @@ class SmallestMagnitudes:
         self.equal = [0] * inputs
 
     def update(self, number: int, index: int, tensor: torch.Tensor) -> None:
-        bits = _bits(tensor, self.bits)
+        bits = magnitude_bits(tensor, self.bits)
         if number == self.chunks:
             self.equal[index] += int((bits == self.threshold).sum())
             return
@@ -63,13 +60,10 @@ class SmallestMagnitudes:
         return torch.tensor([self.threshold, *taken])
 
 
-REDUCTIONS["smallest_magnitudes"] = SmallestMagnitudes
-
-
-@function(tiling="whole")
+@function(tiling="whole", workspace=40)
 def zero_smallest(weight: torch.Tensor, smallest: torch.Tensor, *, index: int, bits: int) -> torch.Tensor:
     """`weight` with its part of the k smallest set to zero; `index` is its place among the inputs."""
-    ranked = _bits(weight, bits)
+    ranked = magnitude_bits(weight, bits)
     threshold, quota = int(smallest[0]), int(smallest[1 + index])
     drop = ranked < threshold
     at_threshold = (ranked == threshold).nonzero().flatten()[:quota]

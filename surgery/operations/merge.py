@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from graph.paths import is_among
 from surgery.adapters.lora import LoraLinear
 from surgery.checkpoint.parents import refuse_statistics
-from surgery.checkpoint.tensors import Checkpoint
 from surgery.depth import by_list, without
 from surgery.edits import Edit, SetTensor
 from surgery.errors import SurgeryError
-from surgery.fields import Parent, Targets, option
+from surgery.fields import Parent, Schedule, Targets, option
 from surgery.lazy import Held, Recipe, recipe
+from surgery.merging.depths import Depths, at
+from surgery.merging.merging import Statistics, averaged, matched
 from surgery.model import Patient
 from surgery.operation import Operation, operation
 
@@ -24,8 +25,9 @@ class Merge(Operation):
     Fields: `targets`: two blocks or more of one list, counted in the order of the model; or, with `parents`,
     the modules whose tensors are merged. `parents`: folders of further checkpoints, whose tensors are
     matched by the paths they would have in memory; config, tokenizer and dtype stay this model's. `weights`:
-    one per block, or one for this model and one per parent; not normalised; equal parts if not given. Sums
-    are made in float32 or wider.
+    one per block, or one for this model and one per parent, each may go over depth; divided by their sum if
+    `normalize`; equal parts if not given. `only` and `statistics` as in all merges with parents. Sums are
+    made in float32 or wider.
     Refused: blocks that do not fit, a tie that leads out of the blocks, tensors that one checkpoint lacks,
     shapes that differ, running statistics.
     """
@@ -34,8 +36,13 @@ class Merge(Operation):
         help="the blocks to merge into the first, or the modules to merge with the parents'"
     )
     parents: tuple[Parent, ...] = option((), help="folders of other checkpoints")
-    weights: tuple[float, ...] = option(
+    weights: tuple[Schedule, ...] = option(
         (), help="one weight per block, in the model's order, or per model; equal if empty"
+    )
+    normalize: bool = option(False, help="divide the weights by their sum")
+    only: str = option("", help="with parents: only tensors whose path contains these words, none with !")
+    statistics: Statistics = option(
+        "refuse", help="with parents: running statistics are refused, kept, or averaged over all models"
     )
 
     def keeps_structure(self) -> bool:
@@ -44,12 +51,16 @@ class Merge(Operation):
     def plan(self, patient: Patient) -> Iterator[Edit]:
         return self._with_parents(patient) if self.parents else self._blocks(patient)
 
-    def _shares_of(self, count: int) -> tuple[float, ...]:
-        if self.weights and len(self.weights) != count:
-            raise SurgeryError(
-                "merge needs one weight each", got=f"{len(self.weights)} weights", expected=count
-            )
-        return self.weights or tuple(1 / count for _ in range(count))
+    def _shares_of_blocks(self, count: int) -> tuple[float, ...]:
+        weights = tuple(weight for weight in self.weights if not isinstance(weight, tuple))
+        if len(weights) < len(self.weights):
+            raise SurgeryError("blocks that become one have one depth", got="a weight that goes over depth")
+        if weights and len(weights) != count:
+            raise _one_each(len(weights), count)
+        total = sum(weights)
+        if weights and self.normalize and total:
+            return tuple(weight / total for weight in weights)
+        return weights or (1 / count,) * count
 
     def _blocks(self, patient: Patient) -> Iterator[Edit]:
         paths = self.targets.paths
@@ -69,7 +80,7 @@ class Merge(Operation):
                     hint=f'`fold("{path}")` or `detach("{path}")` first',
                 )
         refuse_statistics(patient, self.targets.paths)
-        weights, sites = self._shares_of(len(paths)), patient.sites()
+        weights, sites = self._shares_of_blocks(len(paths)), patient.sites()
         members = [dict(patient.own_tensors(path)) for path in paths]
         for path, tensors in zip(paths, members, strict=True):
             _fits(paths[0], members[0], path, tensors)
@@ -84,21 +95,25 @@ class Merge(Operation):
         yield from without(patient, by_list(patient, paths[1:], "merge"), "merge")
 
     def _with_parents(self, patient: Patient) -> Iterator[Edit]:
-        weights = self._shares_of(1 + len(self.parents))
-        checkpoints = [Checkpoint.at(parent.source).for_model(patient.root) for parent in self.parents]
-        for checkpoint in checkpoints:
-            _nothing_is_lost(patient, checkpoint, self.targets)
-        refuse_statistics(patient, self.targets.paths)
-        chosen: dict[int, Held] = {}
-        for path in self.targets.paths:
-            for _, lazy in patient.tensors(path):
-                chosen.setdefault(id(lazy.parameter), lazy)
-        sites = patient.sites()
-        for key, lazy in chosen.items():
-            others = [checkpoint.tensor(sites[key], lazy) for checkpoint in checkpoints]
-            tensor = recipe("weighted_sum", lazy, *others, weights=weights)
-            for place in sites[key]:
+        count = 1 + len(self.parents)
+        if self.weights and len(self.weights) != count:
+            raise _one_each(len(self.weights), count)
+        depths = Depths(patient)
+        for places, lazy, others in matched(patient, self.targets, self.parents, self.only):
+            depth = depths.of(places[0])
+            weights = tuple(at(weight, depth) for weight in self.weights) or (1 / count,) * count
+            total = sum(weights)
+            if self.normalize and total == 0:
+                raise SurgeryError("the weights sum up to zero", path=places[0], got=list(weights))
+            shares = tuple(weight / total for weight in weights) if self.normalize else weights
+            tensor = recipe("weighted_sum", lazy, *others, weights=shares)
+            for place in places:
                 yield SetTensor(place, tensor)
+        yield from averaged(patient, self.targets, self.parents, self.statistics)
+
+
+def _one_each(got: int, expected: int) -> SurgeryError:
+    return SurgeryError("merge needs one weight each", got=f"{got} weights", expected=expected)
 
 
 def _fits(first: str, mine: dict[str, Held], path: str, theirs: dict[str, Held]) -> None:
@@ -125,18 +140,3 @@ def _inside(places: list[str], paths: tuple[str, ...], at: str) -> None:
             got=outside[0],
             hint=f'`untie("{at.rpartition(".")[0]}")` first',
         )
-
-
-def _nothing_is_lost(patient: Patient, checkpoint: Checkpoint, targets: Targets) -> None:
-    """Refuses a parent with tensors under the targets that this model does not have."""
-    mine = {name for name, _ in patient.root.named_parameters(remove_duplicate=False)}
-    mine |= {name for name, _ in patient.root.named_buffers(remove_duplicate=False)}
-    for name in checkpoint.names():
-        under = is_among(name, targets.paths)
-        if under and name not in mine:
-            raise SurgeryError(
-                "this parent has a tensor that the model lacks",
-                path=name,
-                got=str(checkpoint.folder),
-                hint="a parent of the same architecture and depth",
-            )

@@ -16,8 +16,7 @@ from surgery.lazy import Held, Lazy
 from surgery.recipes import one_thread
 from surgery.stream.lineage import Lineage
 from surgery.stream.reading import Reader
-from surgery.stream.tiles import is_tiled
-from surgery.stream.writing import pieces
+from surgery.stream.tiles import Maker, is_tiled
 
 
 class Digests(Fingerprinter):
@@ -30,7 +29,8 @@ class Digests(Fingerprinter):
 
     def __call__(self, model: nn.Module) -> str:
         """The fingerprint, as the model with its weights has it."""
-        with Reader() as self.reader, one_thread():
+        with Reader() as reader, one_thread():
+            self.maker = Maker(reader)
             return super().__call__(model)
 
     def digest(self, tensor: torch.Tensor) -> str:
@@ -45,6 +45,6 @@ class Digests(Fingerprinter):
     def _made(self, lazy: Lazy) -> str:
         hashed = hashlib.sha256()
         with nullcontext() if is_tiled(lazy) else self._one:  # whole tensors, one at a time
-            for piece in pieces(lazy, self.reader):
+            for piece in self.maker.pieces(lazy):
                 hashed.update(bytes_of(piece))
         return digest_of(lazy.dtype, lazy.shape, hashed.hexdigest())

@@ -11,20 +11,15 @@ from pathlib import Path
 from threading import Condition
 
 import torch
-from torch import Tensor
 
 from graph.units import short
 from surgery.errors import SurgeryError
 from surgery.fingerprint import bytes_of, digest_of
 from surgery.lazy import Lazy
 from surgery.recipes import one_thread
-from surgery.stream.layout import Shard, Span, index_of, shards, size_of
+from surgery.stream.layout import Shard, Span, index_of, shards
 from surgery.stream.reading import Reader
-from surgery.stream.tiles import is_tiled, room_for, rows, whole
-from surgery.stream.views import is_joined
-
-PIECE_BYTES = 8_000_000
-"""What is made of a tensor at a time, of what can be cut into rows."""
+from surgery.stream.tiles import Maker, room
 
 Told = Callable[[int, int], None]
 """Hears of bytes written, of how many."""
@@ -60,26 +55,13 @@ def write(
 
 def _refuse_large(shard: Shard, memory_bytes: int) -> None:
     for span in shard.spans:
-        if (needed := _room(span.lazy)) > memory_bytes:
+        if (needed := room(span.lazy)) > memory_bytes:
             raise SurgeryError(
                 "cannot be made in so little memory",
                 path=span.name,
                 got=short(memory_bytes, "B"),
                 expected=f"{short(needed, 'B')} or more",
             )
-
-
-def _room(lazy: Lazy) -> int:
-    """Bytes that a tensor takes while it is made: a piece of it and of what that is made from, or all."""
-    if not is_tiled(lazy):
-        return max(map(_room, lazy.inputs)) if is_joined(lazy) else room_for(lazy)
-    share = min(1.0, _rows_at_once(lazy) / max(1, lazy.shape[0]))
-    return int(share * (room_for(lazy) + size_of(lazy)))
-
-
-def _rows_at_once(lazy: Lazy) -> int:
-    one = size_of(lazy) // max(1, lazy.shape[0])
-    return max(1, PIECE_BYTES // max(1, one))
 
 
 class _Room:
@@ -113,7 +95,7 @@ class _Writer:
     def __init__(
         self, folder: Path, made: list[Shard], reader: Reader, memory_bytes: int | None, told: Told
     ) -> None:
-        self.folder, self.shards, self.reader, self.told = folder, made, reader, told
+        self.folder, self.shards, self.maker, self.told = folder, made, Maker(reader), told
         self.room = _Room(memory_bytes)
         self.handles: dict[str, int] = {}
         self.digests: dict[str, str] = {}
@@ -156,8 +138,8 @@ class _Writer:
     def _write(self, shard: Shard, span: Span) -> int:
         """Makes a tensor and writes it; its size in bytes."""
         hashed, at = hashlib.sha256(), span.start
-        with self.room.of(_room(span.lazy)), torch.no_grad():
-            for piece in pieces(span.lazy, self.reader):
+        with self.room.of(room(span.lazy)), torch.no_grad():
+            for piece in self.maker.pieces(span.lazy):
                 if self.stopped:
                     return 0
                 data = bytes_of(piece)
@@ -167,21 +149,6 @@ class _Writer:
         assert at == span.stop, f"{span.name} was declared {span.stop - span.start} bytes"
         self.digests[span.name] = digest_of(span.lazy.dtype, span.lazy.shape, hashed.hexdigest())
         return span.stop - span.start
-
-
-def pieces(lazy: Lazy, reader: Reader) -> Iterator[Tensor]:
-    """A tensor piece by piece along its first dimension; whole where it cannot be cut."""
-    if not is_tiled(lazy):
-        if is_joined(lazy):
-            for item in lazy.inputs:
-                yield from pieces(item, reader)
-            return
-        reader.note(lazy)
-        yield whole(lazy, {})
-        return
-    step = _rows_at_once(lazy)
-    for start in range(0, lazy.shape[0], step):
-        yield rows(lazy, start, min(start + step, lazy.shape[0]), reader)
 
 
 def _put(handle: int, data: memoryview, at: int) -> None:

@@ -5,15 +5,15 @@ from typing import Any, Literal
 
 import pytest
 
+from surgery.coercion import coerce
 from surgery.errors import SurgeryError
-from surgery.fields import Found, Parent, Target, Targets, coerce, field_specs, option
+from surgery.fields import Found, Parent, Target, Targets, field_specs, option
 
 
 @dataclasses.dataclass
 class Every:
     """A field of each kind."""
 
-    # ruff: noqa: RUF009  `option` gives a dataclass field, as `dataclasses.field` does
     paths: Targets = option(help="some modules")
     path: Target = option(help="one module")
     number: float = option(0.5, help="a part", minimum=0.0, maximum=1.0)

@@ -18,7 +18,7 @@ from surgery import SurgeryError
 from surgery.checkpoint.load import read_manifest
 from surgery.fingerprint import tensor_digest
 from surgery.quiet import quiet
-from surgery.stream import writing
+from surgery.stream import tiles
 from tests.zoo import ATLAS
 from tests.zoo.families import DECODERS, ENCODERS
 
@@ -147,7 +147,7 @@ def test_a_parent_that_is_replaced_meanwhile_is_noticed(
     session = surgery.open(base, skeleton=True)
     session.merge("**.mlp.up_proj", parents=[str(parent)], weights=(0.5, 0.5))
     session.sparsify("**.mlp.up_proj", ratio=0.3)
-    plain, file = writing.whole, parent / "model.safetensors"
+    plain, file = tiles.compute, parent / "model.safetensors"
 
     def whole(*words: Any) -> torch.Tensor:
         made = plain(*words)
@@ -157,7 +157,7 @@ def test_a_parent_that_is_replaced_meanwhile_is_noticed(
             os.replace(shutil.copy(tmp_path / "moved", tmp_path / "other"), file)
         return made
 
-    monkeypatch.setattr(writing, "whole", whole)
+    monkeypatch.setattr(tiles, "compute", whole)
     with pytest.raises(SurgeryError, match=r"parent.*was changed while it was read"):
         session.save(tmp_path / "out")
     assert not (tmp_path / "out").exists()

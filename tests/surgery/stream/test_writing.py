@@ -15,7 +15,7 @@ from surgery.checkpoint.tensors import Checkpoint
 from surgery.fingerprint import tensor_digest
 from surgery.lazy import Held, Known, Lazy, Stored, recipe
 from surgery.recipes import compute
-from surgery.stream import writing
+from surgery.stream import tiles, writing
 from surgery.stream.reading import Reader
 from surgery.stream.tiles import is_tiled
 from surgery.stream.writing import write
@@ -39,7 +39,7 @@ def stored(file: Path, name: str) -> Stored:
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few rows at a time."""
-    monkeypatch.setattr(writing, "PIECE_BYTES", 100)
+    monkeypatch.setattr(tiles, "PIECE_BYTES", 100)
 
 
 @pytest.mark.usefixtures("small_pieces")

@@ -1,0 +1,6 @@
+"""Merging with other checkpoints: what all such operations have in common."""
+
+from surgery.merging.merging import Here, Merging
+from surgery.merging.task_vectors import TaskVectors
+
+__all__ = ["Here", "Merging", "TaskVectors"]

@@ -1,0 +1,170 @@
+"""What operations that merge this model with other checkpoints have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from surgery.checkpoint.parents import running_statistics, that_fit
+from surgery.edits import Edit, SetBuffer, SetTensor
+from surgery.errors import SurgeryError
+from surgery.fields import Parent, Schedule, Targets, option
+from surgery.lazy import Held, Lazy, recipe
+from surgery.merging.depths import Depths, at
+from surgery.model import Patient
+from surgery.operation import Operation
+
+Statistics = Literal["refuse", "keep", "average"]
+
+
+@dataclass(frozen=True)
+class Here:
+    """A tensor that is merged: `path` names it, `base` is this model's, `others` those of the parents."""
+
+    path: str
+    base: Held
+    others: tuple[Lazy, ...]
+    depth: float
+
+    def value(self, schedule: Schedule) -> float:
+        """What a schedule comes to here."""
+        return at(schedule, self.depth)
+
+    def values(self, schedules: Sequence[Schedule], count: int, default: float) -> tuple[float, ...]:
+        """One value each: of as many schedules, of the only one for all, or the default."""
+        if not schedules:
+            return (default,) * count
+        found = tuple(map(self.value, schedules))
+        return found * count if len(found) == 1 else found
+
+    def vectors(self) -> list[Lazy]:
+        """The task vectors: what each of the others differs in from the base, in float32 or wider."""
+        from surgery.functions.task_vectors import wide
+
+        return [
+            recipe("difference", other, self.base, dtype=wide(other.dtype, self.base.dtype))
+            for other in self.others
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merging(Operation):
+    """An operation that makes each tensor of the targets from this model's and those of other checkpoints.
+
+    Parents' tensors are matched by the paths they would have in this model's memory, whatever their files
+    call them, and may have another dtype; the result has this model's. A tied tensor is merged once, at all
+    its paths. `only` names tensors by parts of their paths: each word must be in it, and none with `!`.
+    Integers stay this model's.
+    """
+
+    group = "merge"
+    least: ClassVar[int] = 1
+    most: ClassVar[int | None] = None
+
+    targets: Targets = option(help="the modules whose tensors are merged; empty for the whole model")
+    parents: tuple[Parent, ...] = option(help="the other models: folders, or names that the script has")
+    only: str = option("", help="only tensors whose path contains these words, and none with ! before it")
+    statistics: Statistics = option(
+        "refuse", help="running statistics: refuse, keep this model's, or average all models'"
+    )
+
+    @abstractmethod
+    def merged(self, here: Here) -> Lazy:
+        """The tensor in this one's place; shape and dtype are those of `here.base`."""
+
+    def keeps_structure(self) -> bool:
+        return True
+
+    def plan(self, patient: Patient) -> Iterator[Edit]:
+        count = len(self.parents)
+        if count < self.least or (self.most is not None and count > self.most):
+            expected = f"{self.least}" if self.most == self.least else f"{self.least} or more"
+            raise SurgeryError(f"{self.name} merges with {expected} parents", got=count)
+        self._one_each(count)
+        depths = Depths(patient)
+        for places, lazy, others in matched(patient, self.targets, self.parents, self.only):
+            tensor = self.merged(Here(places[0], lazy, others, depths.of(places[0])))
+            for place in places:
+                yield SetTensor(place, tensor)
+        yield from averaged(patient, self.targets, self.parents, self.statistics)
+
+    def _one_each(self, count: int) -> None:
+        """SurgeryError for a list of values that is neither one per parent nor one for all."""
+        for spec in self.specs:
+            given = getattr(self, spec.name)
+            if spec.kind == "schedules" and len(given) not in (0, 1, self.shares(count)):
+                raise SurgeryError(
+                    f"{self.name}.{spec.name} needs one value each, or one for all",
+                    got=f"{len(given)} values",
+                    expected=self.shares(count),
+                )
+
+    def shares(self, count: int) -> int:
+        """How many values a list of them has with this many parents: one each, this model not counted."""
+        return count
+
+
+Matched = tuple[list[str], Held, tuple[Lazy, ...]]
+
+
+def matched(
+    patient: Patient, targets: Targets, parents: Sequence[Parent], only: str = ""
+) -> Iterator[Matched]:
+    """Each floating-point tensor of the targets once, with its paths and the parents' tensors.
+
+    SurgeryError for a parent that lacks one of them or has more under the targets, and where shapes differ.
+    """
+    checkpoints = that_fit(patient, parents, targets)
+    sites, seen, found = patient.sites(), set[int](), False
+    for path in targets.paths:
+        for _, lazy in patient.tensors(path):
+            key = id(lazy.parameter)
+            if key in seen or not lazy.dtype.is_floating_point or not _named(sites[key], only):
+                continue
+            seen.add(key)
+            found = True
+            yield sites[key], lazy, tuple(item.tensor(sites[key], lazy) for item in checkpoints)
+    if not found:
+        raise SurgeryError(
+            "holds no tensor to merge", path=targets.select, got=f"only {only!r}" if only else None
+        )
+
+
+def averaged(
+    patient: Patient, targets: Targets, parents: Sequence[Parent], statistics: Statistics
+) -> Iterator[Edit]:
+    """Running statistics under the targets: the mean over all models, or none, as it was said."""
+    held = running_statistics(patient, targets.paths)
+    if not held or statistics == "keep":
+        return
+    if statistics == "refuse":
+        raise SurgeryError(
+            "holds running statistics, which belong to the weights they were taken with",
+            path=held[0],
+            hint='`statistics="average"` and `recalibrate` then, or targets that leave such modules out',
+        )
+    checkpoints = that_fit(patient, parents, targets)
+    sites, done = patient.buffer_sites(), set[int]()
+    for path in held:
+        own = patient.buffer(path)
+        assert own is not None
+        key = id(own.parameter)
+        if key not in done:
+            done.add(key)
+            tensors = (own, *(item.tensor(sites[key], own) for item in checkpoints))
+            mean = recipe("weighted_sum", *tensors, weights=(1 / len(tensors),) * len(tensors))
+            for place in sites[key]:
+                yield SetBuffer(place, mean)
+
+
+def _named(places: Sequence[str], only: str) -> bool:
+    """Whether one of the paths of a tensor has every word of `only` in it, and none of those with `!`."""
+    words = only.split()
+    wanted = [word for word in words if not word.startswith("!")]
+    refused = [word[1:] for word in words if word.startswith("!")]
+    return any(
+        all(word in place for word in wanted) and not any(word in place for word in refused)
+        for place in places
+    )

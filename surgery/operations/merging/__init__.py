@@ -1,0 +1,1 @@
+"""The operations that merge this model with other checkpoints, one per file."""
