@@ -62,15 +62,15 @@ def repeated() -> tuple[nn.Module, Any]:
 
 MODELS: dict[str, Callable[[], tuple[nn.Module, Any]]] = ZOO | CHANNELS | {"half": half, "repeated": repeated}
 
-PARENT = "<parent>"
+PARENT, PARENTS = "<parent>", "<parents>"
 
 
 @cache
-def parent_of(model: str) -> str:
+def parent_of(model: str, ratio: float = 0.3) -> str:
     """A folder with a sparsified copy of a model, to merge with."""
     made, inputs = MODELS[model]()
     session = surgery.open(made, inputs)
-    session.sparsify("**", 0.3)
+    session.sparsify("**", ratio)
     return str(session.save(Path(tempfile.mkdtemp(prefix="surgery-parent-")) / "parent"))
 
 
@@ -104,6 +104,8 @@ class Case:
         fields = dict(self.fields)
         if fields.get("parents") == PARENT:
             fields["parents"] = [parent_of(self.model)]
+        elif fields.get("parents") == PARENTS:
+            fields["parents"] = [parent_of(self.model), parent_of(self.model, 0.5)]
         return operation_named(self.operation).from_fields(fields)
 
 

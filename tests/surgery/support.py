@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from graph.costs import costs
 from surgery import Session, SurgeryError
 from surgery.registry import operation_named
 from tests.surgery.by_hand import block_lists, heard
-from tests.surgery.contract import generated, snapshot
+from tests.surgery.contract import PARENT, PARENTS, generated, snapshot
 from tests.zoo import ATLAS
 from tests.zoo.families import DECODERS, ENCODERS, STAGES, TOWERS, TRANSLATORS
 
@@ -62,6 +64,11 @@ class Column:
 
 _ATTACH = ("attach", {"targets": "{0}.**:Linear, {0}.**:Conv1D"})
 _TIE = ("tie", {"targets": "{0}[2]", "to": "{0}[1]"})
+_KEPT = {"statistics": "keep"}
+_MERGES = (
+    ("slerp", {"targets": "", "parents": PARENT, "t": [0.2, 0.8]} | _KEPT),
+    ("dare", {"targets": "", "parents": PARENTS} | _KEPT),
+)
 COLUMNS = (
     Column("remove", "remove", {"targets": "{0}[1]"}),
     Column("keep", "keep", {"targets": "{0}[::2]"}),
@@ -71,6 +78,7 @@ COLUMNS = (
     Column("tie", *_TIE),
     Column("untie", "untie", {"targets": "{0}[2]"}, (_TIE,)),
     Column("merge", "merge", {"targets": "{0}[1:3]"}),
+    Column("with parents", "ties", {"targets": "", "parents": PARENTS} | _KEPT, _MERGES),
     Column("insert", "insert", {"to": "{0}[1]", "module": "identity"}),
     Column("replace", "replace", {"targets": "{0}[2]", "by": "{0}[1]"}),
     Column("wrap", "wrap", {"targets": "{0}[1]"}),
@@ -122,7 +130,7 @@ def _cell(name: str, session: Session, column: Column, blocks: str) -> str:
     before = snapshot(session.model)
     try:
         for operation, fields in (*column.first, (column.operation, column.fields)):
-            step = operation_named(operation).from_fields(_filled(fields, blocks))
+            step = operation_named(operation).from_fields(_filled(fields, blocks) | _parents(name, fields))
             expected = session.preview(step).after
             session.apply(step)
         assert costs(session.graph) == expected
@@ -144,6 +152,20 @@ def _cell(name: str, session: Session, column: Column, blocks: str) -> str:
 
 def _filled(fields: Fields, blocks: str) -> Fields:
     return {key: value.format(blocks) if isinstance(value, str) else value for key, value in fields.items()}
+
+
+def _parents(name: str, fields: Fields) -> Fields:
+    """Folders of models tuned from this one, where the operation merges with such."""
+    counts = {PARENT: 1, PARENTS: 2}
+    wanted = counts.get(str(fields.get("parents")), 0)
+    return {"parents": [_parent(name, ratio) for ratio in (0.3, 0.5)[:wanted]]} if wanted else {}
+
+
+@cache
+def _parent(name: str, ratio: float) -> str:
+    session = surgery.open(*MODELS[name]())
+    session.sparsify("**", ratio)
+    return str(session.save(Path(tempfile.mkdtemp(prefix="surgery-support-")) / "parent"))
 
 
 def _runs(session: Session) -> None:

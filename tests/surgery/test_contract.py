@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from surgery.registry import operations
-from tests.surgery.contract import CHECKS, PARENT, Case, generates_with_its_cache, survives_saving
+from tests.surgery.contract import CHECKS, PARENT, PARENTS, Case, generates_with_its_cache, survives_saving
 
 BLOCKS = {"llama": "model.layers", "qwen2": "model.layers", "gpt2": "transformer.h"}
 LINEARS = {"llama": "**.{q,v}_proj", "qwen2": "**.{q,v}_proj", "gpt2": "**.c_attn"}
@@ -157,17 +157,43 @@ INSIDE = [
     Case("llama", "freeze", {"targets": "model.layers[0:2]"}, lossless=True),
 ]
 
+MERGES = [
+    Case("llama", "ties", {"targets": "", "parents": PARENTS, "weights": [1.0, [0.2, 0.8]], "rescale": True}),
+    Case("cnn", "ties", {"targets": "", "parents": PARENT, "statistics": "average"}),
+    Case("llama", "task_arithmetic", {"targets": "", "parents": PARENTS, "weights": [-1.0, 0.5]}),
+    Case("half", "task_arithmetic", {"targets": "model.layers[1]", "parents": PARENT, "scale": 0.5}),
+    Case("llama", "dare", {"targets": "", "parents": PARENTS, "elect": "sum", "rescale": "l1"}),
+    Case("gpt2", "dare", {"targets": "**.attn", "parents": PARENT, "seed": 3}),
+    Case("llama", "della", {"targets": "", "parents": PARENT, "only": "weight !norm"}),
+    Case("llama", "breadcrumbs", {"targets": "", "parents": PARENTS, "elect": "count"}),
+    Case("llama", "sce", {"targets": "", "parents": PARENTS, "density": 0.3}),
+    Case("llama", "ram", {"targets": "", "parents": PARENTS, "rate": 0.1}),
+    Case("llama", "model_stock", {"targets": "", "parents": PARENTS}),
+    Case("tied_head", "model_stock", {"targets": "", "parents": PARENTS, "filter_wise": True}),
+    Case("llama", "slerp", {"targets": "", "parents": PARENT, "t": [0.0, 0.5, 1.0]}),
+    Case("cnn", "slerp", {"targets": "", "parents": PARENT, "statistics": "keep"}),
+    Case("llama", "nuslerp", {"targets": "", "parents": PARENTS, "weights": [0.3, 0.7]}),
+    Case("gpt2", "nuslerp", {"targets": "", "parents": PARENT, "vectors": "columns"}),
+    Case("llama", "multislerp", {"targets": "", "parents": PARENTS, "around": True}),
+    Case("llama", "karcher", {"targets": "", "parents": PARENTS}),
+    Case("llama", "nearswap", {"targets": "", "parents": PARENT, "t": 0.01}),
+    Case("llama", "arcee_fusion", {"targets": "", "parents": PARENT}),
+    Case("llama", "soup", {"targets": "", "parents": PARENTS, "t": 0.7}),
+    Case("cnn", "merge", {"targets": "", "parents": PARENT, "statistics": "average", "normalize": True}),
+    Case("llama", "scale", {"targets": "**.down_proj", "factor": [1.0, 0.5]}),
+]
+
 DECODERS = [case for model in BLOCKS for case in _decoder_cases(model)] + INSIDE
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("case", DECODERS + PLAIN, ids=str)
+@pytest.mark.parametrize("case", DECODERS + PLAIN + MERGES, ids=str)
 def test_contract(check: Callable[[Case], None], case: Case) -> None:
     """The check holds for the operation on this model."""
     check(case)
 
 
-@pytest.mark.parametrize("case", DECODERS + PLAIN, ids=str)
+@pytest.mark.parametrize("case", DECODERS + PLAIN + MERGES, ids=str)
 def test_survives_saving(case: Case, tmp_path: Path) -> None:
     """Save and load give the same model."""
     survives_saving(case, tmp_path)
@@ -181,5 +207,5 @@ def test_generates_with_its_cache(case: Case) -> None:
 
 def test_every_operation_is_under_contract() -> None:
     """No operation of the registry is left out of the harness."""
-    covered: set[Any] = {case.operation for case in DECODERS + PLAIN}
+    covered: set[Any] = {case.operation for case in DECODERS + PLAIN + MERGES}
     assert set(operations()) == covered

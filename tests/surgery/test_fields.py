@@ -7,7 +7,7 @@ import pytest
 
 from surgery.coercion import coerce
 from surgery.errors import SurgeryError
-from surgery.fields import Found, Parent, Target, Targets, field_specs, option
+from surgery.fields import Found, Parent, Schedule, Target, Targets, field_specs, option
 
 
 @dataclasses.dataclass
@@ -22,6 +22,8 @@ class Every:
     flag: bool = option(False, help="whether")
     text: str = option("", help="words")
     numbers: tuple[float, ...] = option((), help="weights")
+    schedule: Schedule = option(0.5, help="a value over depth", minimum=0.0)
+    schedules: tuple[Schedule, ...] = option((), help="values over depth", maximum=2.0)
     parents: tuple[Parent, ...] = option((), help="folders")
     found: Found = option(Found([]), help="what a run showed")
     perhaps: float | None = option(None, help="a scale, or none", minimum=0.0)
@@ -54,6 +56,10 @@ FITS: list[tuple[str, Any, Any]] = [
     ("numbers", [], ()),
     ("numbers", [1, 0.5], (1.0, 0.5)),
     ("numbers", (-1.0,), (-1.0,)),
+    ("schedule", 1, 1.0),
+    ("schedule", [0, 0.5], (0.0, 0.5)),
+    ("schedules", [], ()),
+    ("schedules", [1, [0, 0.5]], (1.0, (0.0, 0.5))),
     ("parents", "one", (Parent("one"),)),
     ("parents", ["one", Parent("two")], (Parent("one"), Parent("two"))),
     ("parents", [{"source": "one", "fingerprint": "sha256:0"}], (Parent("one", "sha256:0"),)),
@@ -77,6 +83,8 @@ REFUSED: dict[str, list[Any]] = {
     "flag": [None, 0, 1, "true"],
     "text": [None, 7, ["a"], b"a"],
     "numbers": [None, 1.0, "12", [None], [True], [float("nan")], [float("inf")], ["1"], {}, [LARGE]],
+    "schedule": [None, "1", True, [], ["1"], [[1.0]], -0.1, [0.5, -0.1], {}],
+    "schedules": [None, 1.0, "1", ["1"], [None], [[]], [[1.0, [2.0]]], [3.0], [1.0, [0.0, 3.0]], {}],
     "parents": [None, 7, [7], [None], [{"fingerprint": "sha256:0"}], [{"source": "a", "name": "b"}], {}],
     "found": [None, 7, "a", True],
     "perhaps": ["none", float("nan"), False, LARGE],
@@ -87,7 +95,8 @@ def test_every_kind_is_read_from_its_annotation() -> None:
     """The annotation is the kind, `| None` makes it optional, no default makes it required."""
     assert {name: spec.kind for name, spec in SPECS.items()} == {
         "paths": "paths", "path": "path", "number": "number", "integer": "integer", "choice": "choice",
-        "flag": "flag", "text": "text", "numbers": "numbers", "parents": "parents", "found": "found",
+        "flag": "flag", "text": "text", "numbers": "numbers",
+        "schedule": "schedule", "schedules": "schedules", "parents": "parents", "found": "found",
         "perhaps": "number",
     }  # fmt: skip
     assert [name for name, spec in SPECS.items() if spec.required] == ["paths", "path"]

@@ -65,8 +65,10 @@ def package(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_ours_are_there_by_name() -> None:
-    """Each built-in operation under the name of its class in lower case."""
-    assert list(operations())[: len(BUILT_IN)] == [cls.__name__.lower() for cls in BUILT_IN]
+    """Each built-in operation under the name of its class in snake case."""
+    names = [cls.__name__.lower() for cls in BUILT_IN]
+    assert [name.replace("_", "") for name in operations()][: len(BUILT_IN)] == names
+    assert operations()["model_stock"].__name__ == "ModelStock"
     assert operation_named("remove") is operations()["remove"]
 
 

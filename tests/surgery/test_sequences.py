@@ -23,7 +23,7 @@ from surgery.fingerprint import Fingerprinter
 from surgery.operation import Operation
 from surgery.recipes import one_thread
 from surgery.registry import operation_named, operations
-from tests.surgery.contract import run, snapshot, untouched
+from tests.surgery.contract import parent_of, run, snapshot, untouched
 from tests.zoo import ZOO
 
 EXAMPLES = os.environ.get("SURGERY_EXAMPLES")
@@ -127,6 +127,10 @@ class Surgery(RuleBasedStateMachine):
         for spec in cls.specs:
             if spec.kind in ("path", "paths"):
                 fields[spec.name] = self.target(data, cls.name, one=spec.kind == "path")
+            elif spec.kind == "parents" and spec.required:
+                fields[spec.name] = [parent_of(self.model_name), parent_of(self.model_name, 0.5)][
+                    : data.draw(st.integers(1, 2))
+                ]
             elif spec.kind not in ("parents", "measured"):
                 fields[spec.name] = data.draw(_values(spec, cls.name))
         if cls.name == "replace" and fields["module"]:
