@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from math import prod
 
-import networkx as nx
 from torch import nn
 
 from graph.nodes import CallNode, Edge, ModuleGraph
@@ -159,6 +158,8 @@ class _Contractor:
 
     def residuals(self) -> dict[tuple[str, str], bool]:
         """Each link, and whether it joins something that is also reached by a longer way."""
+        import networkx as nx
+
         net = nx.DiGraph(list(self.links))
         flags = {}
         for source, target in self.links:

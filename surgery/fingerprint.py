@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 import torch
+from blake3 import blake3
 from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
 
@@ -37,8 +37,13 @@ _INCIDENTAL_ATTRIBUTES = {"training", "name_or_path", "loss_type", "gradient_che
 
 
 def tensor_digest(tensor: torch.Tensor) -> str:
-    """`dtype shape sha256` of a tensor's values, in row-major order."""
-    return digest_of(tensor.dtype, tensor.shape, hashlib.sha256(bytes_of(tensor)).hexdigest())
+    """`dtype shape blake3` of a tensor's values, in row-major order."""
+    return digest_of(tensor.dtype, tensor.shape, hashed(bytes_of(tensor)).hexdigest())
+
+
+def hashed(data: Any = b"") -> Any:
+    """The BLAKE3 hash of some bytes, to be updated with more."""
+    return blake3(data)
 
 
 def bytes_of(tensor: torch.Tensor) -> Any:
@@ -46,14 +51,14 @@ def bytes_of(tensor: torch.Tensor) -> Any:
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
 
 
-def digest_of(dtype: torch.dtype, shape: Sequence[int], sha256: str) -> str:
-    """The digest of a tensor whose bytes have this SHA-256."""
-    return f"{str(dtype).removeprefix('torch.')} {'x'.join(map(str, shape))} {sha256}"
+def digest_of(dtype: torch.dtype, shape: Sequence[int], digest: str) -> str:
+    """The digest of a tensor whose bytes have this hash, in hexadecimal."""
+    return f"{str(dtype).removeprefix('torch.')} {'x'.join(map(str, shape))} {digest}"
 
 
 def combined(lines: Iterable[str]) -> str:
     """The fingerprint of a set of lines: order does not matter."""
-    return "sha256:" + hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+    return f"blake3:{hashed(chr(10).join(sorted(lines)).encode()).hexdigest()}"
 
 
 def config_line(config: Any) -> str:

@@ -8,7 +8,6 @@ lie in its sidecar, a safetensors file beside it, under their digest.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from surgery.errors import SurgeryError
-from surgery.fingerprint import tensor_digest
+from surgery.fingerprint import combined, tensor_digest
 from surgery.lazy import Known
 
 SMALL = 64
@@ -105,7 +104,7 @@ class Measured:
 
 def _digest(tensors: Mapping[str, torch.Tensor]) -> str:
     lines = [f"{name} {tensor_digest(tensor)}" for name, tensor in sorted(tensors.items())]
-    return "sha256:" + hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return combined(lines)
 
 
 def sidecar_of(script: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -14,7 +13,7 @@ import torch
 
 from graph.units import short
 from surgery.errors import SurgeryError
-from surgery.fingerprint import bytes_of, digest_of
+from surgery.fingerprint import bytes_of, digest_of, hashed
 from surgery.lazy import Lazy
 from surgery.recipes import one_thread
 from surgery.stream.layout import Shard, Span, index_of, shards
@@ -137,17 +136,17 @@ class _Writer:
 
     def _write(self, shard: Shard, span: Span) -> int:
         """Makes a tensor and writes it; its size in bytes."""
-        hashed, at = hashlib.sha256(), span.start
+        made, at = hashed(), span.start
         with self.room.of(room(span.lazy)), torch.no_grad():
             for piece in self.maker.pieces(span.lazy):
                 if self.stopped:
                     return 0
                 data = bytes_of(piece)
-                hashed.update(data)
+                made.update(data)
                 _put(self.handles[shard.file], memoryview(data), at)
                 at += data.nbytes
         assert at == span.stop, f"{span.name} was declared {span.stop - span.start} bytes"
-        self.digests[span.name] = digest_of(span.lazy.dtype, span.lazy.shape, hashed.hexdigest())
+        self.digests[span.name] = digest_of(span.lazy.dtype, span.lazy.shape, made.hexdigest())
         return span.stop - span.start
 
 

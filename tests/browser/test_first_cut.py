@@ -89,9 +89,9 @@ def test_first_cut(studio_page: Page, studio: Studio) -> None:
 
     # Save both into the server's folder, and read the fingerprint the page shows.
     save(page, "Save script")
-    script = page.locator(".ms-topbar").get_by_text("fingerprint sha256:")
+    script = page.locator(".ms-topbar").get_by_text("fingerprint blake3:")
     expect(script).to_be_visible(timeout=SLOW)
-    shown = re.search(r"sha256:[0-9a-f]{64}", script.inner_text())
+    shown = re.search(r"blake3:[0-9a-f]{64}", script.inner_text())
     assert shown is not None
     page.get_by_role("button", name="Dismiss").click()
     save(page, "Save model")
