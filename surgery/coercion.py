@@ -102,6 +102,9 @@ def _integers(value: Any) -> tuple[int, ...] | None:
     return tuple(whole) if len(whole) == len(value) else None
 
 
+_PARENT = {"source", "fingerprint", "alias"}
+
+
 def _parents(value: Any) -> tuple[Parent, ...] | None:
     if isinstance(value, str):
         value = [value]
@@ -112,9 +115,9 @@ def _parents(value: Any) -> tuple[Parent, ...] | None:
         if isinstance(item, Parent):
             parents.append(item)
         elif isinstance(item, str):
-            parents.append(Parent(item))
-        elif isinstance(item, dict) and set(item) <= {"source", "fingerprint"} and "source" in item:
-            parents.append(Parent(str(item["source"]), item.get("fingerprint")))
+            parents.append(Parent.of(item))
+        elif isinstance(item, dict) and set(item) <= _PARENT and isinstance(item.get("source"), str):
+            parents.append(Parent(item["source"], item.get("fingerprint"), item.get("alias")))
         else:
             return None
     return tuple(parents)

@@ -76,10 +76,23 @@ class Target:
 
 @dataclass(frozen=True)
 class Parent:
-    """Another checkpoint: where it lies, and its fingerprint once it was read."""
+    """Another checkpoint: where it lies, its fingerprint once it was read, and what a script calls it.
+
+    As text it is the place, or `name=place`.
+    """
 
     source: str
     fingerprint: str | None = None
+    alias: str | None = None
+
+    @classmethod
+    def of(cls, text: str) -> Parent:
+        """The parent that a text names."""
+        alias, equals, place = text.partition("=")
+        return cls(place, alias=alias) if equals and alias.isidentifier() and place else cls(text)
+
+    def __str__(self) -> str:
+        return self.source if self.alias is None else f"{self.alias}={self.source}"
 
 
 @dataclass(frozen=True)

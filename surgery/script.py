@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from surgery.aliased import by_alias, elsewhere, models_of, read_models, with_models
 from surgery.errors import SurgeryError
 from surgery.fields import Target, Targets
 from surgery.measures import Measured, read_sidecar, write_sidecar
@@ -41,14 +42,19 @@ class Script:
 
     def to_json(self) -> str:
         """The script as JSON text, a step per line."""
-        steps = ",\n".join(f"    {json.dumps(step_data(step))}" for step in self.steps)
+        steps = ",\n".join(f"    {json.dumps(by_alias(step_data(step)))}" for step in self.steps)
         base = {
             "source": self.base.source,
             "class": self.base.class_name,
             "fingerprint": self.base.fingerprint,
         }
+        models = {
+            alias: {"source": place, "fingerprint": mark} for alias, place, mark in models_of(self.steps)
+        }
+        told = f'  "models": {json.dumps(models)},\n' if models else ""
         return (
             f'{{\n  "format": "{FORMAT}", "version": {VERSION},\n  "base": {json.dumps(base)},\n'
+            f"{told}"
             f'  "steps": [{chr(10) + steps + chr(10) + "  " if steps else ""}],\n'
             f'  "result": {json.dumps({"fingerprint": self.result})},\n'
             f'  "made_with": {json.dumps(self.made_with)}\n}}\n'
@@ -57,6 +63,13 @@ class Script:
     def to_python(self) -> str:
         """The steps as the Python that does the same on a session called `s`."""
         return python_of_all(self.steps)
+
+    def with_models(self, places: Mapping[str, str]) -> Script:
+        """The script with further models at other places, by the names that it has for them.
+
+        They must hold what was recorded. SurgeryError for a name that the script does not have.
+        """
+        return dataclasses.replace(self, steps=elsewhere(self.steps, places))
 
     def write(self, path: str | Path) -> Path:
         """Writes the JSON, whole or not at all; returns the path.
@@ -110,7 +123,7 @@ class Script:
             data = json.loads(text, object_pairs_hook=_once)
         except (ValueError, RecursionError):
             raise SurgeryError("is not JSON", expected="an edit script") from None
-        _keys(data, {"format", "version", "base", "steps"}, {"result", "made_with"}, "the script")
+        _keys(data, {"format", "version", "base", "steps"}, {"models", "result", "made_with"}, "the script")
         if data["format"] != FORMAT:
             raise SurgeryError("is no edit script", got=data["format"], expected=FORMAT)
         if data["version"] != VERSION or type(data["version"]) is not int:
@@ -130,7 +143,11 @@ class Script:
             _text(data["base"]["class"], "base.class") or "",
             _text(data["base"]["fingerprint"], "base.fingerprint"),
         )
-        steps = tuple(step_from(item, f"steps[{index}]") for index, item in enumerate(data["steps"]))
+        models = read_models(data.get("models", {}))
+        steps = tuple(
+            step_from(with_models(item, models, f"steps[{index}]"), f"steps[{index}]")
+            for index, item in enumerate(data["steps"])
+        )
         circumstances = data.get("made_with") or {}
         _keys(circumstances, set(), {"model-surgery", "torch", "cpu_capability", "device"}, "made_with")
         return cls(base, steps, _text(result["fingerprint"], "result.fingerprint"), dict(circumstances))
@@ -182,7 +199,7 @@ def python_of(step: Operation) -> str:
         if isinstance(value, Targets | Target):
             value = value.select
         elif spec.kind == "parents":
-            value = [parent.source for parent in value]
+            value = [str(parent) for parent in value]
         text = json.dumps(value) if isinstance(value, str | list) else repr(value)
         if count is not None:
             text = f"surgery.select({text}).expect({count})"

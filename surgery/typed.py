@@ -89,5 +89,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if isinstance(value, Parent):
-        return {"source": value.source, "fingerprint": value.fingerprint}
+        called = {} if value.alias is None else {"alias": value.alias}
+        return {"source": value.source, "fingerprint": value.fingerprint} | called
     return value.data if isinstance(value, Found) else value

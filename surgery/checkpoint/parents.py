@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from graph.paths import is_among
 from surgery.checkpoint.tensors import Checkpoint
@@ -24,7 +25,7 @@ def fingerprinted(parents: Sequence[Parent]) -> tuple[Parent, ...]:
                 got=fingerprint,
                 expected=parent.fingerprint,
             )
-        found.append(Parent(str(checkpoint.folder), fingerprint))
+        found.append(replace(parent, source=checkpoint.source, fingerprint=fingerprint))
     return tuple(found)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from surgery.checkpoint.hub import fetched, is_on_hub
 from surgery.errors import SurgeryError
 from surgery.fingerprint import combined, tensor_digest
 from surgery.lazy import Stored
@@ -75,10 +76,21 @@ class Checkpoint:
     entries: dict[str, Entry]
     same: dict[str, str]
     converted: dict[str, Lazy] | None = None
+    hub: str | None = None
+
+    @property
+    def source(self) -> str:
+        """Where it lies, as a script says it: the folder, or its place on the hub."""
+        return self.hub or str(self.folder)
 
     @classmethod
     def at(cls, source: str | Path) -> Checkpoint:
-        """The checkpoint in a folder or file; SurgeryError if it is not there, truncated or foreign."""
+        """The checkpoint in a folder or file; SurgeryError if it is not there, truncated or foreign.
+
+        `hf://OWNER/NAME`, with `@REVISION` behind it or not, is fetched from the Hugging Face hub.
+        """
+        if is_on_hub(source):
+            return replace(cls.at(fetched(str(source))), hub=str(source))
         try:
             place = Path(source).expanduser().resolve()
             files = [place] if place.is_file() else _files(place)

@@ -90,10 +90,13 @@ def _named(source: str, inputs: Any, skeleton: bool) -> Opened | None:
 
 def _placed(source: str | Path, inputs: Any, skeleton: bool) -> Opened:
     """What lies in a folder or file, or on the hub."""
+    from surgery.checkpoint.hub import fetched, is_on_hub
     from surgery.sources.config import from_config_file, is_config_file
     from surgery.sources.refused import no_model_file
     from surgery.sources.transformers import from_folder, from_hub
 
+    if is_on_hub(source):
+        return from_folder(fetched(str(source)), inputs, skeleton=skeleton, source=str(source))
     try:
         place = Path(source).expanduser()
         if place.is_dir():
