@@ -33,6 +33,8 @@ class Patient:
     def __init__(self, root: nn.Module, inputs: Any = None, tokenizer: Any = None) -> None:
         self.root, self.inputs, self.tokenizer = root, inputs, tokenizer
         self.asked = 0
+        self.signs = True
+        """Whether further models that a step reads get their fingerprints."""
         self.known: dict[str, object] = {}
         """What was found out about the model that is dear to find, by name."""
         self._modules: dict[str, nn.Module] = {}

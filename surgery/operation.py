@@ -94,7 +94,7 @@ class Operation(Typed, ABC):
                     raise _differs(self.name, value.select, (value.path,), paths)
                 changes[spec.name] = Target(value.select, paths[0])
             elif spec.kind == "parents":
-                changes[spec.name] = fingerprinted(value)
+                changes[spec.name] = fingerprinted(value) if patient.signs else value
         return dataclasses.replace(self, **changes)
 
 

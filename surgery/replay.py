@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from surgery.checkpoint.save import may_write, save
+from surgery.checkpoint.manifest import may_write
+from surgery.checkpoint.save import save
 from surgery.errors import SurgeryError, SurgeryWarning
 from surgery.reselecting import unresolved
 from surgery.script import Base, Script

@@ -118,14 +118,23 @@ def _parameter(held: Held) -> nn.Parameter:
 
 
 def carry_out(
-    step: Operation, model: nn.Module, journal: Journal, run: Run, inputs: Any = None, tokenizer: Any = None
+    step: Operation,
+    model: nn.Module,
+    journal: Journal,
+    run: Run,
+    inputs: Any = None,
+    tokenizer: Any = None,
+    *,
+    signs: bool = True,
 ) -> Operation:
     """Resolves, plans and applies one step; returns it resolved. Only the journal can take it back.
 
     `inputs` and `tokenizer` are the session's, if it has any; a step resolved before needs none. The plan is
-    complete before the first edit, so a refusal has changed nothing.
+    complete before the first edit, so a refusal has changed nothing. Further models that it reads get their
+    fingerprints if it `signs`, for which all of their tensors are read.
     """
     patient = Patient(model, inputs, tokenizer)
+    patient.signs = signs
     resolved = step.resolved(patient)
     edits = list(resolved.plan(patient))
     refuse_sealed(edits, model)

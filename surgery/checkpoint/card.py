@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from graph.costs import costs
 from graph.extract import extract
 from surgery.families import model_type
-from surgery.script import python_of
+from surgery.script import Script, python_of
 
 if TYPE_CHECKING:
     from surgery.checkpoint.plain import Plain
@@ -19,15 +20,36 @@ def card(content: Content, reason: str | None, unkept: list[str]) -> str:
 
     `reason`: why not with transformers alone; `unkept`: sentences on what a reload has not.
     """
-    session, script, plain = content.session, content.script, content.plain
+    session, plain = content.session, content.plain
     figures = costs(session.graph if plain is None else extract(content.model))
     report = session.history.current.report
+    measured = ["Before it was made an ordinary model:", ""] if report and plain else []
+    measured.append(str(report) if report else NOT_MEASURED)
+    loading = [*_loading(content, reason), *(line for sentence in unkept for line in (sentence, ""))]
+    return written(
+        session.opened.name, figures.parameters, figures.size_bytes, content.script, measured, loading
+    )
+
+
+NOT_MEASURED = "Not evaluated."
+ORDINARY = "An ordinary transformers model: `from_pretrained` loads it."
+
+
+def written(
+    name: str,
+    parameters: int,
+    size_bytes: int,
+    script: Script,
+    measured: Sequence[str] = (NOT_MEASURED,),
+    loading: Sequence[str] = (ORDINARY, ""),
+) -> str:
+    """The card with these figures and paragraphs."""
     return "\n".join(
         [
-            f"# {session.opened.name}, edited",
+            f"# {name}, edited",
             "",
-            f"{figures.parameters:,} parameters, {figures.size_bytes:,} bytes. Edited with model-surgery "
-            f"from `{script.base.source or script.base.class_name}`.",
+            f"{parameters:,} parameters, {size_bytes:,} bytes. Edited with model-surgery from "
+            f"`{script.base.source or script.base.class_name}`.",
             "",
             "## Edits",
             "",
@@ -37,13 +59,11 @@ def card(content: Content, reason: str | None, unkept: list[str]) -> str:
             "",
             "## Measured",
             "",
-            *(["Before it was made an ordinary model:", ""] if report and plain else []),
-            str(report) if report else "Not evaluated.",
+            *measured,
             "",
             "## Loading",
             "",
-            *_loading(content, reason),
-            *(line for sentence in unkept for line in (sentence, "")),
+            *loading,
         ]
     )
 
@@ -60,7 +80,7 @@ def _loading(content: Content, reason: str | None) -> list[str]:
             "`surgery.open(folder).save(other, plain=True)` makes an ordinary one of it where it can be."
         )
         return [f"With `surgery.load(folder)`, since {reason}.", "", further, ""]
-    lines = ["An ordinary transformers model: `from_pretrained` loads it.", ""]
+    lines = [ORDINARY, ""]
     if plain is not None:
         steps = " and ".join(f"`{python_of(step)}`" for step in plain.steps)
         lines += [

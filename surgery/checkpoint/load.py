@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from surgery.checkpoint.manifest import read_manifest
 from surgery.checkpoint.pretrained import pretrained
-from surgery.checkpoint.save import FORMAT, MANIFEST, VERSION
 from surgery.checkpoint.structure import rebuilt
 from surgery.checkpoint.tensors import Checkpoint, read_tensor
 from surgery.errors import SurgeryError
 from surgery.fingerprint import Fingerprinter
-
-
-def is_saved(folder: Path) -> bool:
-    """Whether `s.save` wrote this folder."""
-    return (folder / MANIFEST).is_file()
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The folder's `surgery.json`; SurgeryError if it is none or of another version."""
-    file = folder / MANIFEST
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise SurgeryError(
-            "holds no model that surgery saved",
-            path=str(folder),
-            expected=MANIFEST,
-            hint="`surgery.open(folder)`",
-        ) from None
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise SurgeryError("is no manifest of a saved model", path=str(file))
-    if data.get("version") != VERSION:
-        raise SurgeryError(
-            "has a version this release cannot read",
-            path=str(file),
-            got=data.get("version"),
-            expected=VERSION,
-        )
-    if missing := sorted({"structure", "fingerprint", "class"} - data.keys()):
-        raise SurgeryError(f"lacks {missing[0]!r}", path=str(file))
-    structure = data["structure"]
-    if not isinstance(structure, dict) or not {"class", "config", "steps"} <= structure.keys():
-        raise SurgeryError("does not say how its structure is made", path=str(file))
-    return data
 
 
 def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
@@ -71,6 +36,9 @@ def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
         raise SurgeryError(
             "its content is not what was saved", path=str(place), got=found, expected=manifest["fingerprint"]
         )
+    told = manifest.get("tensors")
+    if manifest["fingerprint"] is None and told not in (None, Checkpoint.at(place).fingerprint()):
+        raise SurgeryError("its tensors are not those that were saved", path=str(place), expected=told)
     _generation(model, place)
     frozen = set(manifest.get("frozen", []))
     for name, parameter in model.named_parameters():

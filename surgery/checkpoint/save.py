@@ -14,6 +14,7 @@ from torch import nn
 
 from surgery.checkpoint.card import card
 from surgery.checkpoint.companions import carry_along
+from surgery.checkpoint.manifest import FORMAT, MANIFEST, SCRIPT, VERSION, may_write
 from surgery.checkpoint.names import on_disk
 from surgery.checkpoint.plain import Plain, made_plain
 from surgery.checkpoint.proof import cast_buffers, first_difference, why_not_cast, why_not_plain
@@ -34,9 +35,6 @@ from surgery.stream.writing import write
 if TYPE_CHECKING:
     from surgery.session import Session
 
-MANIFEST = "surgery.json"
-SCRIPT = "edits.surgery.json"
-FORMAT, VERSION = "surgery-model", 1
 NOT_BY_TRANSFORMERS = "surgery.load(folder) loads this model, transformers alone cannot"
 
 
@@ -92,42 +90,6 @@ def save(
     for sentence in lost:
         warnings.warn(sentence, SurgeryWarning, stacklevel=3)
     return folder
-
-
-def may_write(folder: Path, overwrite: bool) -> None:
-    """SurgeryError unless `folder` is free, or holds what a save wrote and may be replaced."""
-    try:
-        if not folder.exists():
-            return
-        if not folder.is_dir():
-            raise SurgeryError("is a file", path=str(folder), expected="a folder")
-        present = {entry.name for entry in folder.iterdir()}
-    except OSError as error:
-        raise SurgeryError(f"cannot be looked into: {error.strerror}", path=str(folder)) from None
-    if not present:
-        return
-    if not overwrite:
-        raise SurgeryError(
-            "exists and is not empty",
-            path=str(folder),
-            hint="another folder, or `overwrite=True` (`--overwrite` in the command)",
-        )
-    if strangers := sorted(present - _written(folder)):
-        raise SurgeryError(
-            "holds something that no save of a model wrote",
-            path=str(folder),
-            got=strangers[0],
-            hint="another folder",
-        )
-
-
-def _written(folder: Path) -> set[str]:
-    """The names a save wrote into this folder, as its manifest says."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return set(manifest["files"]) if manifest["format"] == FORMAT else set()
-    except (OSError, ValueError, KeyError, TypeError):
-        return set()
 
 
 def _content(session: Session, folder: Path, plain: bool, limit: int) -> Content:

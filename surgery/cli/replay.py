@@ -33,7 +33,7 @@ def replay(
 ) -> None:
     """Apply a script's steps to its model, check the fingerprints, save the result."""
     import surgery
-    from surgery.checkpoint.load import read_manifest
+    from surgery.checkpoint.manifest import read_manifest
     from surgery.reselecting import reselected
 
     if plain and out is None:

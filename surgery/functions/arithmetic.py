@@ -20,13 +20,13 @@ def cast(source: torch.Tensor, *, to: str) -> torch.Tensor:
     return source.to(dtype)
 
 
-@function(tiling="rows", workspace=16)
+@function(tiling="rows", workspace=8)
 def weighted_sum(*sources: torch.Tensor, weights: tuple[float, ...]) -> torch.Tensor:
     """Σ wᵢ θᵢ, added from the first to the last in float32 (float64 for float64), in the first's dtype."""
     wide = torch.promote_types(sources[0].dtype, torch.float32)
-    total = sources[0].to(wide) * weights[0]
+    total = sources[0].to(wide, copy=True).mul_(weights[0])
     for source, weight in zip(sources[1:], weights[1:], strict=True):
-        total = total + source.to(total.device, wide) * weight
+        total.add_(source.to(total.device, wide, copy=True).mul_(weight))
     return total.to(sources[0].dtype)
 
 

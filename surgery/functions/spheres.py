@@ -40,7 +40,7 @@ def combined(weights: torch.Tensor, *sources: torch.Tensor) -> torch.Tensor:
     dtype = wide(*(source.dtype for source in sources))
     total = torch.zeros_like(sources[0], dtype=dtype)
     for source, weight in zip(sources, weights.tolist(), strict=True):
-        total += source.to(total.device, dtype) * weight
+        total.add_(source.to(total.device, dtype, copy=True).mul_(weight))
     return total.to(sources[0].dtype)
 
 

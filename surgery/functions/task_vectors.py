@@ -25,7 +25,7 @@ def wide(*dtypes: torch.dtype) -> torch.dtype:
 def difference(model: torch.Tensor, base: torch.Tensor) -> torch.Tensor:
     """θᵢ − θ₀."""
     dtype = wide(model.dtype, base.dtype)
-    return model.to(base.device, dtype) - base.to(dtype)
+    return model.to(base.device, dtype, copy=True).sub_(base.to(dtype))
 
 
 @function(tiling="rows", whole=1, workspace=10)
@@ -84,7 +84,7 @@ def added(
     mixed = torch.zeros_like(base, dtype=dtype)
     if elect == "none":
         for vector, weight in zip(vectors, weights, strict=True):
-            mixed += vector.to(base.device, dtype) * weight
+            mixed.add_(vector.to(base.device, dtype, copy=True).mul_(weight))
         total = sum(weights)
         if normalize and abs(total) >= 1e-8:
             mixed /= total
@@ -102,4 +102,4 @@ def added(
             counted += agrees * weight
         if normalize:
             mixed /= torch.where(counted == 0, 1.0, counted)
-    return (base.to(dtype) + mixed * scale).to(base.dtype)
+    return mixed.mul_(scale).add_(base.to(dtype)).to(base.dtype)

@@ -28,7 +28,8 @@ def from_folder(
 
     With `bare`, a config without any file of weights is opened as a skeleton, with a note.
     """
-    from surgery.checkpoint.load import is_saved, load, read_manifest
+    from surgery.checkpoint.load import load
+    from surgery.checkpoint.manifest import is_saved, read_manifest
     from surgery.checkpoint.pretrained import pretrained
 
     told = None

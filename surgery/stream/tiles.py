@@ -16,8 +16,8 @@ from surgery.stream.layout import size_of
 from surgery.stream.reading import Reader
 from surgery.stream.views import is_joined
 
-PIECE_BYTES = 8_000_000
-"""What is made of a tensor at a time, of what can be cut into rows."""
+PIECE_BYTES = 1_000_000
+"""What is made of a tensor at a time, of what can be cut into rows: little enough for a processor's cache."""
 
 
 def is_tiled(lazy: Lazy) -> bool:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 import surgery
 from graph.coupling import couple
 from surgery import SurgeryError
-from surgery.checkpoint.load import read_manifest
+from surgery.checkpoint.manifest import read_manifest
 from surgery.demo.classifiers import DigitsCnn, example_images
 from tests.surgery.contract import CHECKS, MODELS, Case, loads_again, run, untouched
 from tests.zoo import ATLAS

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import surgery
 from surgery import SurgeryError
-from surgery.checkpoint.load import read_manifest
+from surgery.checkpoint.manifest import read_manifest
 from tests.surgery.contract import (
     CHECKS,
     MODELS,

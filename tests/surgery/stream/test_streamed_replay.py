@@ -15,7 +15,7 @@ from torch import nn
 
 import surgery
 from surgery import SurgeryError
-from surgery.checkpoint.load import read_manifest
+from surgery.checkpoint.manifest import read_manifest
 from surgery.fingerprint import tensor_digest
 from surgery.quiet import quiet
 from surgery.stream import tiles

@@ -1,0 +1,212 @@
+"""Replays that need no model: where only values change, the names and shapes in a checkpoint are enough.
+
+Opening a model takes its class, and the library that has it seconds to load. A merge of whole checkpoints
+asks for neither: the tree of modules is the tree of names. This is done for scripts that record no
+fingerprints, since those are of models, and for families whose names on disk are those in memory.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from graph.paths import parse
+from surgery.checkpoint.card import written
+from surgery.checkpoint.companions import carry_along
+from surgery.checkpoint.hub import fetched, is_on_hub
+from surgery.checkpoint.manifest import FORMAT, MANIFEST, SCRIPT, VERSION
+from surgery.checkpoint.replacing import written_whole
+from surgery.checkpoint.tensors import PLAIN_STEM, Checkpoint
+from surgery.fields import Parent, Targets
+from surgery.fingerprint import combined
+from surgery.journal import Journal
+from surgery.lazy import Held, Lazy
+from surgery.merging import Merging
+from surgery.operation import Operation
+from surgery.operations.cast import Cast
+from surgery.operations.merge import Merge
+from surgery.operations.scale import Scale
+from surgery.operations.sparsify import Sparsify
+from surgery.runs import Skeleton, carry_out
+from surgery.script import Script
+from surgery.stream.lineage import Lineage
+from surgery.stream.writing import Told, write
+
+AS_ON_DISK = frozenset({"gpt_neox", "llama", "mistral", "phi", "phi3", "qwen2", "qwen3"})
+"""Families of transformers whose tensors have in a file the names they have in memory."""
+
+_FIRST = ("embed_tokens", "embed_in")  # what stands before the blocks
+
+
+class Named(nn.Module):
+    """A module of which the name is known, and no more."""
+
+
+@dataclass(frozen=True)
+class Unopened:
+    """A base that is known by its checkpoint and config alone, and the script to be carried out on it."""
+
+    folder: Path
+    checkpoint: Checkpoint
+    config: dict[str, Any]
+    script: Script
+
+
+def unopened(script: Script, model: str | Path | None) -> Unopened | None:
+    """The base as a checkpoint, where names are enough for this script; None where a model is needed.
+
+    SurgeryError for a base or a parent that cannot be read.
+    """
+    source = model or script.base.source
+    if source is None or script.base.fingerprint or script.result or not script.steps:
+        return None
+    if not all(map(_needs_names_only, script.steps)):
+        return None
+    folder = fetched(str(source)) if is_on_hub(source) else Path(source).expanduser()
+    config = _config(folder)
+    if config is None or config.get("model_type") not in AS_ON_DISK or config.get("auto_map"):
+        return None
+    checkpoint = Checkpoint.at(folder)
+    if _tied(config) is not False and any("lm_head" in name for name in checkpoint.entries):
+        return None  # perhaps one tensor under two names
+    for parent in _parents(script.steps):
+        other = Checkpoint.at(parent.source)
+        like = _config(other.folder) or {}
+        if _described(other) != _described(checkpoint) or _tied(like) != _tied(config):
+            return None
+    return Unopened(folder, checkpoint, config, script)
+
+
+def carried_out(
+    base: Unopened, out: Path, *, limit: int, memory_bytes: int | None = None, told: Told | None = None
+) -> tuple[Script, str]:
+    """Writes the folder; gives the script as it was resolved, and the fingerprint of the tensors.
+
+    The folder must be free: see `surgery.checkpoint.manifest.may_write`. Files of at most `limit` bytes are
+    written as by any streamed save.
+    """
+    steps, tensors = _planned(base)
+    name = (base.config.get("architectures") or [""])[0]
+    script = replace(base.script, base=replace(base.script.base, class_name=name), steps=steps)
+    with written_whole(out) as partial:
+        digests = write(
+            partial, PLAIN_STEM, tensors, limit, base.checkpoint.same, memory_bytes=memory_bytes, told=told
+        )
+        found = combined(f"tensor {name} {digest}" for name, digest in digests.items())
+        _beside(base, script, tensors, found, partial)
+    return script, found
+
+
+def _planned(base: Unopened) -> tuple[tuple[Operation, ...], dict[str, Lazy]]:
+    """The steps as they were resolved, and what each tensor comes to, by the names in the checkpoint."""
+    stored: dict[str, Lazy] = {name: entry.lazy() for name, entry in base.checkpoint.entries.items()}
+    root, run = _tree(stored), Skeleton()
+    before = dict(root.named_parameters())
+    steps = tuple(carry_out(step, root, Journal(), run, signs=False) for step in base.script.steps)
+    lineage = Lineage()
+    lineage.add((parameter, stored[name]) for name, parameter in before.items())
+    lineage.add((parameter, run.lineage[id(parameter)]) for parameter in run.parameters.values())
+    after = dict(root.named_parameters(remove_duplicate=False))
+    return steps, {name: lineage.resolved(Held.of(after[name])) for name in stored}
+
+
+def _tree(stored: Mapping[str, Lazy]) -> nn.Module:
+    """Modules and parameters on meta by the names of tensors; what is numbered from 0 is a list."""
+    root = Named()
+    ordered = sorted(stored, key=_order)
+    for name in ordered:
+        *path, last = name.split(".")
+        module: nn.Module = root
+        for part, inner in zip(path, [*path[1:], last], strict=True):
+            if part not in module._modules:
+                module._modules[part] = nn.ModuleList() if inner.isdigit() else Named()
+            found = module._modules[part]
+            assert found is not None
+            module = found
+        lazy = stored[name]
+        empty = torch.empty(lazy.shape, dtype=lazy.dtype, device="meta")
+        module._parameters[last] = nn.Parameter(empty, requires_grad=False)
+    for module in root.modules():
+        if isinstance(module, nn.ModuleList):
+            module._modules = dict(sorted(module._modules.items(), key=lambda item: int(item[0])))
+    return root
+
+
+def _order(name: str) -> int:
+    """What stands before the blocks, the blocks, what stands behind: files are in the order of the alphabet."""
+    if any(part in _FIRST for part in name.split(".")):
+        return 0
+    return 1 if any(part.isdigit() for part in name.split(".")) else 2
+
+
+def _beside(base: Unopened, script: Script, tensors: Mapping[str, Lazy], found: str, folder: Path) -> None:
+    """Writes config, tokenizer, script, card and manifest."""
+    dtypes = {lazy.dtype for lazy in tensors.values() if lazy.dtype.is_floating_point}
+    config = dict(base.config)
+    if len(dtypes) == 1:
+        config.pop("torch_dtype", None)  # as it was called before
+        config["dtype"] = str(dtypes.pop()).removeprefix("torch.")
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    generation = base.folder / "generation_config.json"
+    if generation.is_file():
+        shutil.copyfile(generation, folder / generation.name)
+    carry_along(base.folder, None, folder, config_names_family=True)
+    script.write(folder / SCRIPT)
+    size = sum(lazy.count * lazy.dtype.itemsize for lazy in tensors.values())
+    count = sum(lazy.count for lazy in tensors.values())
+    (folder / "README.md").write_text(written(base.folder.name, count, size, script), encoding="utf-8")
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "loads_with": "transformers",
+        "because": None,
+        "class": script.base.class_name,
+        "fingerprint": None,
+        "tensors": found,
+        "structure": {"class": script.base.class_name, "config": config, "steps": []},
+        "cast_buffers": {},
+        "frozen": [],
+        "files": sorted([*(entry.name for entry in folder.iterdir()), MANIFEST]),
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _needs_names_only(step: Operation) -> bool:
+    """Whether a step changes values alone, of modules that are selected by their names."""
+    if not isinstance(step, Merging | Merge | Scale | Cast | Sparsify):
+        return False
+    selectors = [
+        value.select for spec in step.specs if isinstance(value := getattr(step, spec.name), Targets)
+    ]
+    classes = any(branch.class_name for text in selectors for branch in parse(text))
+    return not classes and (step.keeps_structure() or isinstance(step, Cast))
+
+
+def _config(folder: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _parents(steps: Iterable[Operation]) -> Iterator[Parent]:
+    for step in steps:
+        for spec in step.specs:
+            if spec.kind == "parents":
+                yield from getattr(step, spec.name)
+
+
+def _described(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
+    return {name: entry.shape for name, entry in checkpoint.entries.items()}
+
+
+def _tied(config: Mapping[str, Any]) -> object:
+    return config.get("tie_word_embeddings")
