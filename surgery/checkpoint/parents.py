@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from graph.paths import is_among
+from surgery.checkpoint.adapter import Adapter, parent_at
 from surgery.checkpoint.tensors import Checkpoint
 from surgery.errors import SurgeryError
 from surgery.fields import Parent, Targets
@@ -16,7 +17,7 @@ def fingerprinted(parents: Sequence[Parent]) -> tuple[Parent, ...]:
     """Each parent with its place and fingerprint; refused if it is not the one that was recorded."""
     found = []
     for parent in parents:
-        checkpoint = Checkpoint.at(parent.source)
+        checkpoint = parent_at(parent.source)
         fingerprint = checkpoint.fingerprint()
         if parent.fingerprint not in (None, fingerprint):
             raise SurgeryError(
@@ -29,12 +30,12 @@ def fingerprinted(parents: Sequence[Parent]) -> tuple[Parent, ...]:
     return tuple(found)
 
 
-def that_fit(patient: Patient, parents: Sequence[Parent], targets: Targets) -> list[Checkpoint]:
+def that_fit(patient: Patient, parents: Sequence[Parent], targets: Targets) -> list[Checkpoint | Adapter]:
     """The checkpoints of the parents, with names as in this model's memory; none has more under the targets.
 
     SurgeryError names a tensor that would be lost.
     """
-    found = [Checkpoint.at(parent.source).for_model(patient.root) for parent in parents]
+    found = [parent_at(parent.source).for_model(patient.root) for parent in parents]
     mine = {name for name, _ in patient.root.named_parameters(remove_duplicate=False)}
     mine |= {name for name, _ in patient.root.named_buffers(remove_duplicate=False)}
     for checkpoint in found:

@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from surgery.checkpoint.hub import fetched, is_on_hub
 from surgery.errors import SurgeryError
+from surgery.families import declared_ties
 from surgery.fingerprint import combined, tensor_digest
 from surgery.lazy import Stored
 
@@ -111,7 +112,23 @@ class Checkpoint:
 
         stored = {name: entry.lazy() for name, entry in self.entries.items()}
         converted = in_memory(model, stored | {name: stored[kept] for name, kept in self.same.items()})
+        for target, source in self._declared_ties(model).items():
+            if source in converted:
+                converted[target] = converted[source]
         return replace(self, converted=converted)
+
+    def _declared_ties(self, model: nn.Module) -> dict[str, str]:
+        """Ties that the class makes where the config beside the checkpoint says so: target → source."""
+        file = self.folder / "config.json"
+        config_class: Any = type(getattr(model, "config", None))
+        ends = declared_ties(model)
+        if not ends or not file.is_file():
+            return {}
+        try:
+            config = config_class.from_dict(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}
+        return ends if getattr(config, "tie_word_embeddings", False) else {}
 
     def names(self) -> list[str]:
         """Every name the checkpoint has, those of ties included, sorted."""

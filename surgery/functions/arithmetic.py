@@ -38,3 +38,26 @@ def fold_low_rank(
     wide = torch.promote_types(weight.dtype, torch.float32)
     delta = scale * (up.to(wide) @ down.to(wide))
     return (weight.to(wide) + (delta.T if transposed else delta)).to(weight.dtype)
+
+
+@function(tiling="whole", workspace=24)
+def fold_dora(
+    weight: torch.Tensor,
+    down: torch.Tensor,
+    up: torch.Tensor,
+    magnitude: torch.Tensor,
+    *,
+    scale: float,
+    transposed: bool,
+) -> torch.Tensor:
+    """V = W + scale · B A with each output's vector at its `magnitude` (outputs,): m V / |V|, over inputs.
+
+    In float32 or wider; `transposed` for weights stored as inputs × outputs.
+    """
+    wide = torch.promote_types(weight.dtype, torch.float32)
+    delta = scale * (up.to(wide) @ down.to(wide))
+    moved = weight.to(wide) + (delta.T if transposed else delta)
+    dim = 0 if transposed else 1
+    lengths: torch.Tensor = moved.norm(dim=dim, keepdim=True)
+    made: torch.Tensor = moved * (magnitude.to(wide).reshape(lengths.shape) / lengths)
+    return made.to(weight.dtype)

@@ -80,8 +80,9 @@ class Merging(Operation):
     def plan(self, patient: Patient) -> Iterator[Edit]:
         count = len(self.parents)
         if count < self.least or (self.most is not None and count > self.most):
-            expected = f"{self.least}" if self.most == self.least else f"{self.least} or more"
-            raise SurgeryError(f"{self.name} merges with {expected} parents", got=count)
+            expected = "one parent" if self.least == 1 else f"{self.least} parents"
+            more = "" if self.most == self.least else " or two" if self.most == 2 else " or more"
+            raise SurgeryError(f"{self.name} merges with {expected}{more}", got=count)
         self._one_each(count)
         depths = Depths(patient)
         for places, lazy, others in matched(patient, self.targets, self.parents, self.only):

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from graph.paths import parse
+from surgery.checkpoint.adapter import Adapter, parent_at
 from surgery.checkpoint.card import written
 from surgery.checkpoint.companions import carry_along
 from surgery.checkpoint.hub import fetched, is_on_hub
@@ -39,10 +40,10 @@ from surgery.script import Script
 from surgery.stream.lineage import Lineage
 from surgery.stream.writing import Told, write
 
-AS_ON_DISK = frozenset({"gpt_neox", "llama", "mistral", "phi", "phi3", "qwen2", "qwen3"})
+AS_ON_DISK = frozenset({"llama", "mistral", "phi", "phi3", "qwen2", "qwen3"})
 """Families of transformers whose tensors have in a file the names they have in memory."""
 
-_FIRST = ("embed_tokens", "embed_in")  # what stands before the blocks
+_FIRST = ("embed_tokens",)  # what stands before the blocks
 
 
 class Named(nn.Module):
@@ -77,7 +78,9 @@ def unopened(script: Script, model: str | Path | None) -> Unopened | None:
     if _tied(config) is not False and any("lm_head" in name for name in checkpoint.entries):
         return None  # perhaps one tensor under two names
     for parent in _parents(script.steps):
-        other = Checkpoint.at(parent.source)
+        other = parent_at(parent.source)
+        if isinstance(other, Adapter):
+            return None
         like = _config(other.folder) or {}
         if _described(other) != _described(checkpoint) or _tied(like) != _tied(config):
             return None
@@ -140,7 +143,7 @@ def _tree(stored: Mapping[str, Lazy]) -> nn.Module:
 
 
 def _order(name: str) -> int:
-    """What stands before the blocks, the blocks, what stands behind: files are in the order of the alphabet."""
+    """What stands before the blocks, the blocks, the rest: files have them by the alphabet."""
     if any(part in _FIRST for part in name.split(".")):
         return 0
     return 1 if any(part.isdigit() for part in name.split(".")) else 2
