@@ -3,6 +3,7 @@ own.
 """
 
 from surgery.operation import Operation
+from surgery.operations.adopt import Adopt
 from surgery.operations.attach import Attach
 from surgery.operations.cast import Cast
 from surgery.operations.detach import Detach
@@ -43,7 +44,7 @@ from surgery.operations.wrap import Wrap
 
 BUILT_IN: tuple[type[Operation], ...] = (
     *(Remove, Keep, Move, Swap, Duplicate),
-    *(Tie, Untie, Merge, Sparsify, Narrow, Pad, Attach, Detach, Fold),
+    *(Tie, Untie, Merge, Sparsify, Narrow, Pad, Attach, Adopt, Detach, Fold),
     *(Soup, TaskArithmetic, Ties, Dare, Della, Breadcrumbs, Sce, Ram, ModelStock),
     *(Slerp, Nuslerp, Multislerp, Karcher, Nearswap, ArceeFusion),
     *(Scale, Cast, Freeze, Skip, Insert, Replace, Wrap, Recalibrate),

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from torch import nn
-
-from surgery.adapters.lora import LoraLinear, is_linear, weight_of, widths
+from surgery.adapters.fitting import free, refuse_unfit
+from surgery.adapters.lora import LoraLinear, weight_of, widths
 from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
 from surgery.lazy import recipe
-from surgery.model import Patient, reads_weights_directly, refuse_reused
+from surgery.model import Patient
 from surgery.operation import Operation, operation
 
 
@@ -36,7 +35,7 @@ class Attach(Operation):
     def plan(self, patient: Patient) -> Iterator[Edit]:
         for path in _outside_adapters(patient, self.targets):
             module = patient.module(path)
-            self._check(patient, path, module)
+            refuse_unfit(patient, path)
             rank, alpha = self.rank, self.alpha if self.alpha is not None else 2.0 * self.rank
             inputs, outputs = widths(module)
             yield SetModule(path, lambda base, rank=rank, alpha=alpha: LoraLinear(base, rank, alpha))  # type: ignore[misc]
@@ -50,41 +49,12 @@ class Attach(Operation):
             )
             yield SetTensor(f"{path}.lora_B", recipe("zeros", shape=shape_b, dtype=dtype))
 
-    def _check(self, patient: Patient, path: str, module: nn.Module) -> None:
-        kind = type(module).__name__
-        if not is_linear(module):
-            raise SurgeryError(
-                "is no linear module", path=path, got=kind, expected="Linear or Conv1D", hint="`**:Linear`"
-            )
-        if not path:
-            raise SurgeryError(
-                "the whole model is one linear module, which nothing could hold in its place",
-                hint="opening it inside an nn.Sequential",
-            )
-        if patient.config_ties(f"{path}.weight"):
-            raise SurgeryError(
-                "its weight is tied by the model's config, which knows it by the name it has without adapter",
-                path=path,
-                hint=f'`untie("{path}")` first',
-            )
-        if around := reads_weights_directly(patient, path):
-            raise SurgeryError(
-                f"{around} reads this weight on its fast path without calling the module, "
-                "so an adapter here would have no effect",
-                path=path,
-            )
-        refuse_reused(patient, path)
-
 
 def _outside_adapters(patient: Patient, targets: Targets) -> list[str]:
     """The targets that carry no adapter yet; refused if all of them do."""
-    free = []
-    for path in targets.paths:
-        around = patient.module(path.rpartition(".")[0])
-        if not isinstance(patient.module(path), LoraLinear) and not isinstance(around, LoraLinear):
-            free.append(path)
-    if not free:
+    found = free(patient, targets.paths)
+    if not found:
         raise SurgeryError(
             "carries an adapter already", path=targets.select, hint="detach it, or fold it in, first"
         )
-    return free
+    return found

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 import surgery
 from graph.costs import costs, kv_cache_bytes_per_token
+from surgery.adapters.export import export
+from surgery.checkpoint.adapter import WEIGHTS
 from surgery.edits import Site
 from surgery.fingerprint import Fingerprinter
 from surgery.journal import Journal
@@ -62,7 +65,7 @@ def repeated() -> tuple[nn.Module, Any]:
 
 MODELS: dict[str, Callable[[], tuple[nn.Module, Any]]] = ZOO | CHANNELS | {"half": half, "repeated": repeated}
 
-PARENT, PARENTS = "<parent>", "<parents>"
+PARENT, PARENTS, ADAPTER = "<parent>", "<parents>", "<adapter>"
 
 
 @cache
@@ -72,6 +75,19 @@ def parent_of(model: str, ratio: float = 0.3) -> str:
     session = surgery.open(made, inputs)
     session.sparsify("**", ratio)
     return str(session.save(Path(tempfile.mkdtemp(prefix="surgery-parent-")) / "parent"))
+
+
+@cache
+def adapter_of(model: str) -> str:
+    """A folder with an adapter for a model's queries, in PEFT's format."""
+    made, inputs = MODELS[model]()
+    session = surgery.open(made, inputs)
+    session.attach("**.q_proj", rank=2)
+    folder = export(session, Path(tempfile.mkdtemp(prefix="surgery-adapter-")) / "adapter")
+    torch.manual_seed(2)
+    tensors = load_file(folder / WEIGHTS)
+    save_file({name: torch.randn_like(tensor) * 0.1 for name, tensor in tensors.items()}, folder / WEIGHTS)
+    return str(folder)
 
 
 @dataclass(frozen=True)
@@ -104,6 +120,8 @@ class Case:
         fields = dict(self.fields)
         if fields.get("parents") == PARENT:
             fields["parents"] = [parent_of(self.model)]
+        elif fields.get("parents") == ADAPTER:
+            fields["parents"] = [adapter_of(self.model)]
         elif fields.get("parents") == PARENTS:
             fields["parents"] = [parent_of(self.model), parent_of(self.model, 0.5)]
         return operation_named(self.operation).from_fields(fields)

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from surgery.registry import operations
-from tests.surgery.contract import CHECKS, PARENT, PARENTS, Case, generates_with_its_cache, survives_saving
+from tests.surgery.contract import (
+    ADAPTER,
+    CHECKS,
+    PARENT,
+    PARENTS,
+    Case,
+    generates_with_its_cache,
+    survives_saving,
+)
 
 BLOCKS = {"llama": "model.layers", "qwen2": "model.layers", "gpt2": "transformer.h"}
 LINEARS = {"llama": "**.{q,v}_proj", "qwen2": "**.{q,v}_proj", "gpt2": "**.c_attn"}
@@ -180,6 +188,14 @@ MERGES = [
     Case("llama", "arcee_fusion", {"targets": "", "parents": PARENT}),
     Case("llama", "soup", {"targets": "", "parents": PARENTS, "t": 0.7}),
     Case("cnn", "merge", {"targets": "", "parents": PARENT, "statistics": "average", "normalize": True}),
+    Case("llama", "adopt", {"parents": ADAPTER, "weights": [0.5]}),
+    Case(
+        "llama",
+        "adopt",
+        {"parents": ADAPTER, "targets": "model.layers[1]"},
+        (("attach", {"targets": "**.v_proj"}),),
+    ),
+    Case("llama", "ties", {"targets": "", "parents": ADAPTER}),
     Case("llama", "scale", {"targets": "**.down_proj", "factor": [1.0, 0.5]}),
 ]
 

@@ -28,6 +28,6 @@ def test_the_table_is_whole() -> None:
     assert set(FAMILIES) <= set(support.MODELS)
     merging = {name for name, cls in operations().items() if issubclass(cls, Merging)}
     used = {name for column in support.COLUMNS for name in (column.operation, *dict(column.first))}
-    assert used | merging | {"scale"} == set(operations()) and used & merging
+    assert used | merging | {"adopt", "scale"} == set(operations()) and used & merging
     for name in support.MODELS:
         assert len(support.written_row(name)) == len(support.COLUMNS)

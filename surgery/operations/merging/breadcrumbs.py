@@ -11,11 +11,11 @@ from surgery.operation import operation
 
 @operation(title="Breadcrumbs", group="merge", source="Davari and Belilovsky 2023, arXiv:2312.06795")
 class Breadcrumbs(TaskVectors):
-    """Each tensor is θ₀ + λ Σ wᵢτ̂ᵢ, where τ̂ᵢ lacks the largest `gammas` part and as many of the smallest as
-    leave `densities`.
+    """Each tensor is θ₀ + λ Σ wᵢτ̂ᵢ, where τ̂ᵢ lacks its largest elements and its smallest.
 
-    Where both leave less than that, fewer of the largest are taken away. Elements of equal magnitude at a
-    threshold all stay. `elect`, `normalize`, `rescale` as in TIES.
+    The largest `gammas` part goes, and as many of the smallest as leave `densities`. Where both leave less
+    than that, fewer of the largest are taken away. Elements of equal magnitude at a threshold all stay.
+    `elect`, `normalize`, `rescale` as in TIES.
     """
 
     densities: tuple[Schedule, ...] = option(
