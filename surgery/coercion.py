@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from surgery.errors import SurgeryError
@@ -16,7 +16,7 @@ def coerce(spec: FieldSpec, value: Any, operation: str) -> Any:
         return None
     converted = _CONVERTERS[spec.kind](value)
     if converted is None or (spec.choices and converted not in spec.choices):
-        expected = f"one of {', '.join(spec.choices)}" if spec.choices else _EXPECTED[spec.kind]
+        expected = f"one of {', '.join(spec.choices)}" if spec.choices else EXPECTED[spec.kind]
         raise SurgeryError(f"{operation}.{spec.name} does not fit", got=repr(value), expected=expected)
     low, high = spec.minimum, spec.maximum
     for number in _flat(converted) if (low, high) != (None, None) else ():
@@ -102,6 +102,14 @@ def _integers(value: Any) -> tuple[int, ...] | None:
     return tuple(whole) if len(whole) == len(value) else None
 
 
+def parents_of(value: str | Sequence[str]) -> tuple[Parent, ...]:
+    """Further models as text names them; SurgeryError for anything else."""
+    found = _parents(value)
+    if not found:
+        raise SurgeryError("names no models", got=repr(value), expected=EXPECTED["parents"])
+    return found
+
+
 _PARENT = {"source", "fingerprint", "alias"}
 
 
@@ -148,7 +156,7 @@ _CONVERTERS: dict[Kind, Any] = {
     "found": _found,
 }
 
-_EXPECTED: dict[Kind, str] = {
+EXPECTED: dict[Kind, str] = {
     "paths": "a selector, as text",
     "path": "a selector of one module, as text",
     "number": "a finite number",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from surgery.evaluate.speed import SpeedReport
     from surgery.evaluate.sweep import SweepReport
     from surgery.history import History
+    from surgery.merging.kinship import Kinship
     from surgery.session import Session
     from surgery.sources import Opened
 
@@ -100,6 +101,23 @@ class Measuring(ABC):
         return examples or default_examples(
             opened.model, opened.tokenizer, inputs=opened.inputs, held_out=opened.held_out
         )
+
+    def kinship(
+        self,
+        parents: str | Sequence[str],
+        targets: str = "",
+        only: str = "",
+        progress: Progress | None = None,
+    ) -> Kinship:
+        """How far other checkpoints moved from this model, and how they agree: what to know before a merge.
+
+        `parents`: folders, adapters, `hf://` places, or `name=place`; `targets` and `only` choose tensors as
+        in merges. Printed it is a table, in a notebook a heat map. SurgeryError for parents that do not fit.
+        """
+        from surgery.coercion import parents_of
+        from surgery.merging.kinship import kinship
+
+        return kinship(cast("Session", self), parents_of(parents), targets, only, progress)
 
     def evaluate(
         self,

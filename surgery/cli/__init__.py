@@ -13,6 +13,7 @@ import typer
 from surgery.cli.diff import diff
 from surgery.cli.evaluate import evaluate
 from surgery.cli.inspect import inspect
+from surgery.cli.kinship import kinship
 from surgery.cli.lists import operations, tasks
 from surgery.cli.replay import replay
 from surgery.cli.speed import speed
@@ -25,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (inspect, replay, evaluate, tasks, sweep, speed, diff, operations):
+for command in (inspect, replay, evaluate, tasks, sweep, speed, diff, kinship, operations):
     app.command()(command)
 app.command(name="app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(start)
 

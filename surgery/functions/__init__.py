@@ -1,6 +1,7 @@
 """The functions that recipes name. Importing this package registers them all."""
 
 from surgery.functions import (
+    agreement,
     arithmetic,
     drawn,
     initial,
@@ -15,6 +16,7 @@ from surgery.functions import (
 )
 
 __all__ = [
+    "agreement",
     "arithmetic",
     "drawn",
     "initial",

@@ -17,7 +17,8 @@ from surgery.operation import Operation, operation
 class Scale(Operation):
     """Each parameter of the targets is multiplied by `factor`, in float32 or wider.
 
-    A tied one is multiplied once, at all its paths.     A list of factors goes from the first block to the last. Refused: targets without parameters.
+    A tied one is multiplied once, at all its paths. A list of factors goes from the first block to the last.
+    Refused: targets without parameters.
     """
 
     targets: Targets = option(help="the modules whose parameters are multiplied")

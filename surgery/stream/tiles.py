@@ -11,7 +11,8 @@ from torch import Tensor
 
 from surgery.lazy import Alias, Held, Known, Lazy, Recipe, Reduction, Stored
 from surgery.recipes import FUNCTIONS, compute
-from surgery.reductions import REDUCTIONS, TILE, reduced, retiled, tiles_of
+from surgery.reductions import REDUCTIONS, TILE, retiled, tiles_of
+from surgery.reductions import reduced as run_of
 from surgery.stream.layout import size_of
 from surgery.stream.reading import Reader
 from surgery.stream.views import is_joined
@@ -79,19 +80,20 @@ class Maker:
     def _small(self, lazy: Lazy) -> Tensor:
         """A tensor that is given whole to every piece."""
         if isinstance(lazy, Reduction):
-            return self._reduced(lazy)
+            return self.reduced(lazy)
         return compute(lazy, self._known(lazy))
 
     def _known(self, lazy: Lazy) -> dict[int, Tensor]:
         """The reductions that a tensor is made from, by id of the node."""
-        return {id(node): self._reduced(node) for node in _below(lazy) if isinstance(node, Reduction)}
+        return {id(node): self.reduced(node) for node in _below(lazy) if isinstance(node, Reduction)}
 
-    def _reduced(self, lazy: Reduction) -> Tensor:
+    def reduced(self, lazy: Reduction) -> Tensor:
+        """What a reduction comes to, made once."""
         with self._lock:
             lock = self._locks.setdefault(id(lazy), Lock())
         with lock:  # the others that need it wait for it
             if id(lazy) not in self._made:
-                self._made[id(lazy)] = lazy, reduced(lazy, self._tiles)
+                self._made[id(lazy)] = lazy, run_of(lazy, self._tiles)
         return self._made[id(lazy)][1]
 
     def _tiles(self, lazy: Lazy) -> Iterator[Tensor]:

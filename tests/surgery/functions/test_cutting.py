@@ -123,6 +123,7 @@ REDUCED: list[tuple[str, int, Arguments]] = [
     ("gram", 3, {}),
     ("variance_at", 3, {"density": 0.3, "bits": 32}),
     ("overlaps", 3, {"epsilon": 0.5}),
+    ("agreement", 3, {}),
 ]
 
 
@@ -147,7 +148,7 @@ def test_a_reduction_has_the_same_bits_however_it_is_read(
     live = reduced(lazy, lambda item: tiles_of(compute(item, {})))
     with Reader() as reader:
         maker = Maker(reader)
-        assert torch.equal(maker._reduced(lazy), live) and maker._reduced(lazy) is maker._reduced(lazy)
+        assert torch.equal(maker.reduced(lazy), live) and maker.reduced(lazy) is maker.reduced(lazy)
 
 
 @pytest.mark.parametrize("name, count, arguments", REDUCED, ids=lambda item: str(item)[:20])
