@@ -33,6 +33,9 @@ STYLE = """<style>
 }
 .surgery-kin td { min-width: 30px; height: 20px; padding: 0 4px; border-radius: 3px; text-align: right;
   font-size: 11px; font-variant-numeric: tabular-nums; }
+body > .surgery-kin { min-height: 100vh; box-sizing: border-box; }
+.surgery-kin th + th { text-align: right; }
+.surgery-kin h3 { margin: 2px 0 6px; font-weight: 600; font-size: 17px; }
 .surgery-kin h4 { margin: 6px 0 2px; font-weight: 600; font-size: 13px; }
 .surgery-kin p { margin: 2px 0; color: var(--soft); }
 </style>"""
@@ -81,10 +84,10 @@ def heat_map(kinship: Kinship) -> str:
 
 def page(kinship: Kinship, title: str) -> str:
     """The heat map as a page of its own."""
+    shown = heat_map(kinship).replace(STYLE, f"{STYLE}<h3>{escape(title)}</h3>", 1)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<body style="margin:0"><h1 style="font:600 18px system-ui;margin:12px 12px 0">{escape(title)}</h1>'
-        f"{heat_map(kinship)}</body></html>\n"
+        f'<body style="margin:0">{shown}</body></html>\n'
     )
 
 
