@@ -36,9 +36,9 @@ types: install
 frontend: install
 	cd widgets/frontend && $(RUN) npm run check
 
-bench: install .venv-peers/.installed .venv-vision/.installed .venv-harness/.installed  ## measured figures; ARGS=--save keeps them in benchmarks/results
+bench: install .venv-peers/.installed .venv-vision/.installed .venv-harness/.installed .venv-merge/.installed  ## measured figures; ARGS=--save keeps them in benchmarks/results
 	$(PY) -m benchmarks --peers .venv-peers/bin/python --vision .venv-vision/bin/python \
-	  --harness .venv-harness/bin/python $(ARGS)
+	  --harness .venv-harness/bin/python --mergekit .venv-merge/bin/python $(ARGS)
 
 support: install  ## docs/support.md, from what the models of the tests do; read the diff
 	$(PY) -m tests.surgery.support
@@ -56,7 +56,7 @@ fresh:  ## clone what is committed to an empty home, start the app, draw, stop, 
 	$(PYTHON) -m tools.fresh
 
 clean:
-	rm -rf $(VENV) .venv-peers .venv-vision .venv-harness build dist widgets/static widgets/frontend/node_modules test-results
+	rm -rf $(VENV) .venv-peers .venv-vision .venv-harness .venv-merge build dist widgets/static widgets/frontend/node_modules test-results
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 install: $(VENV)/.installed

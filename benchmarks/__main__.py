@@ -6,7 +6,7 @@ import os
 # Before transformers is imported, which reads it once.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from benchmarks import channels, edits, evaluation, graph, harness, replay
+from benchmarks import channels, edits, evaluation, graph, harness, merge, replay
 from benchmarks.tables import save, text
 
 BENCHMARKS = {
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "replay": replay.tables,
     "evaluation": evaluation.tables,
     "harness": lambda: harness.tables(None),
+    "merge": lambda: merge.tables(None),
 }
 
 
@@ -26,9 +27,11 @@ def main() -> None:
     arguments.add_argument("--save", action="store_true", help="write benchmarks/results/<name>-<machine>.md")
     graph.add_arguments(arguments)
     harness.add_arguments(arguments)
+    merge.add_arguments(arguments)
     given = arguments.parse_args()
     BENCHMARKS["graph"] = lambda: graph.tables(given.peers, given.vision, given.only)
     BENCHMARKS["harness"] = lambda: harness.tables(given.harness)
+    BENCHMARKS["merge"] = lambda: merge.tables(given.mergekit)
     if "harness" in given.names and given.harness is None:
         arguments.error("harness needs --harness PYTHON, an interpreter that has lm-eval")
     if unknown := sorted(set(given.names) - BENCHMARKS.keys()):
