@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,12 @@ def replay(
         str | None,
         typer.Option(help='read and write piece by piece; tensors take no more than this, such as "4GB"'),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="with --memory: go on with a run that was killed or stopped")
+    ] = False,
+    shard_size: Annotated[
+        str | None, typer.Option(help='divide the weights into files of at most this size; by default "5GB"')
+    ] = None,
     allow_factory: Annotated[
         str | None, typer.Option(metavar="NAME", help="run this factory if the script names it as its base")
     ] = None,
@@ -35,20 +42,30 @@ def replay(
     import surgery
     from surgery.checkpoint.load import read_manifest
     from surgery.reselecting import reselected
+    from surgery.show.progress import bytes_shown
 
-    if plain and out is None:
-        raise surgery.SurgeryError("--plain says how a model is saved, and --out is not given")
+    for option, given in {"--plain": plain, "--shard-size": shard_size, "--resume": resume}.items():
+        if given and out is None:
+            raise surgery.SurgeryError(f"{option} says how a model is saved, and --out is not given")
     steps = surgery.Script.read(script)
-    session = surgery.replay(
-        steps,
-        model,
-        out,
-        overwrite=overwrite,
-        plain=plain,
-        allow_factory=allow_factory,
-        reselect=reselect,
-        memory=memory,
-    )
+    try:
+        with bytes_shown(out is not None and memory is not None) as told:
+            session = surgery.replay(
+                steps,
+                model,
+                out,
+                overwrite=overwrite,
+                plain=plain,
+                allow_factory=allow_factory,
+                reselect=reselect,
+                memory=memory,
+                max_shard_size=shard_size or "5GB",
+                resume=resume,
+                progress=told,
+            )
+    except KeyboardInterrupt as stopped:
+        print(f"surgery: {stopped or 'stopped, and nothing was written.'}", file=sys.stderr)
+        raise typer.Exit(130) from None
     count = len(session.steps)
     print(f"{count} step{'' if count == 1 else 's'} replayed on {session.opened.name}")
     if reselect:
