@@ -84,14 +84,14 @@ class _Lines:
     def __init__(self, every_s: float = _LINE_EVERY_S, clock: Callable[[], float] = time.monotonic) -> None:
         self.every_s, self.clock = every_s, clock
         self.began: tuple[float, int] | None = None
-        self.last_s = 0.0
+        self.last_s, self.last = 0.0, -1
 
     def __call__(self, done: int, of: int) -> None:
         now_s, first = self.clock(), self.began is None
         if self.began is None:
             self.began = now_s, done
-        if first or done == of or now_s - self.last_s >= self.every_s:
-            self.last_s = now_s
+        if done != self.last and (first or done == of or now_s - self.last_s >= self.every_s):
+            self.last_s, self.last = now_s, done
             print(f"{short(done, 'B')} of {short(of, 'B')}{self._left(now_s, done, of)}", file=sys.stderr)
 
     def _left(self, now_s: float, done: int, of: int) -> str:
