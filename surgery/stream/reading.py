@@ -61,6 +61,10 @@ class Reader:
             raise SurgeryError("holds no tensor of this name", path=str(file), got=name)
         return self.whole(Stored(shape=place.shape, dtype=place.dtype, file=file, name=name))
 
+    def everything(self, file: Path) -> dict[str, Tensor]:
+        """All tensors of a file by name."""
+        return {name: self.named(file, name) for name in self._opened(file).header.tensors}
+
     def stamp(self, file: Path) -> Stamp:
         """What a file was when it was opened, by its size and the time of its last change."""
         return self._opened(file).stamp
