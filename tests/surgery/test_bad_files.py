@@ -1,4 +1,4 @@
-"""Weights that are not what they should be are one sentence, whichever way they are read; nothing is written."""
+"""Weights that are not what they should be are one sentence, however they are read; nothing is written."""
 
 from __future__ import annotations
 
