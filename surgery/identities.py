@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
+
+from torch import nn
 
 from surgery.errors import SurgeryError, SurgeryWarning
 from surgery.script import Base, Script
@@ -14,7 +17,23 @@ _OTHER_BASE = (
 )
 
 
-def refuse_code(source: str, allowed: str | None) -> None:
+def base_of(
+    script: Script, model: str | Path | nn.Module | None, allow_factory: str | None
+) -> str | Path | nn.Module:
+    """What a script is replayed on: the `model` given, or else what the script says.
+
+    SurgeryError if it says nothing, or a factory, which is code, that is not called `allow_factory`.
+    """
+    if model is not None:
+        return model
+    source = script.base.source
+    if source is None:
+        raise SurgeryError("the script does not say where its model lies", hint="`--model FOLDER`")
+    _refuse_code(source, allow_factory)
+    return source
+
+
+def _refuse_code(source: str, allowed: str | None) -> None:
     """SurgeryError if a script's base is a factory and nobody allowed this one."""
     if is_factory(source) and source != allowed:
         raise SurgeryError(

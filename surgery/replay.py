@@ -11,8 +11,8 @@ from surgery.checkpoint.resuming import forget_finished
 from surgery.checkpoint.save import may_write, save
 from surgery.checkpoint.shards import size_of
 from surgery.errors import SurgeryError
-from surgery.identities import refuse_code, same_base, same_class, same_content, same_result
-from surgery.reselecting import unresolved
+from surgery.identities import base_of, same_base, same_class, same_content, same_result
+from surgery.reselecting import apply_anew
 from surgery.script import Script
 from surgery.session import Session
 from surgery.sources import open as open_model
@@ -58,11 +58,7 @@ def replay(
     """
     if not isinstance(script, Script):
         script = Script.read(script)
-    if model is None:
-        model = script.base.source
-        if model is None:
-            raise SurgeryError("the script does not say where its model lies", hint="`--model FOLDER`")
-        refuse_code(model, allow_factory)
+    model = base_of(script, model, allow_factory)
     if memory is None and resume:
         raise SurgeryError("only a replay piece by piece is gone on with", hint="`memory`, such as 4GB")
     if out is None and memory is not None:
@@ -79,7 +75,7 @@ def replay(
         return _streamed(script, model, out, inputs, reselect, saving)
     session = open_model(model, inputs)
     if reselect:
-        _apply_anew(session, script)
+        apply_anew(script, session.apply)
     else:
         same_base(session.base, script)
         _apply(session, script)
@@ -101,7 +97,7 @@ def _streamed(
     """A replay on a skeleton, its weights read and written piece by piece."""
     session = open_model(model, inputs, skeleton=True)
     if reselect:
-        _apply_anew(session, script)
+        apply_anew(script, session.apply)
     else:
         same_class(session.base, script)
         for step in script.steps:
@@ -133,15 +129,3 @@ def _apply(session: Session, script: Script) -> None:
     known = script.result is not None and session.fingerprint() == script.result
     if not known or session.graph.problem is not None:
         session.check()
-
-
-def _apply_anew(session: Session, script: Script) -> None:
-    """Applies every step to whatever its selectors match here; an error names the step."""
-    for index, step in enumerate(script.steps):
-        try:
-            session.apply(unresolved(step))
-        except SurgeryError as error:
-            place = f"steps[{index}]: {error.path}" if error.path else f"steps[{index}]"
-            raise SurgeryError(
-                error.problem, path=place, got=error.got, expected=error.expected, hint=error.hint
-            ) from None

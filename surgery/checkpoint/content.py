@@ -59,8 +59,11 @@ class Weights:
     made: nn.Module
 
 
-def content_of(session: Session, folder: Path, plain: bool, limit: int) -> Content:
-    """What a save of the session into `folder` would write; SurgeryError if it cannot be made `plain`."""
+def content_of(session: Session, folder: Path | None, plain: bool, limit: int) -> Content:
+    """What a save of the session would write, into `folder` if that is known already.
+
+    SurgeryError if it cannot be made `plain`, or if the folder is the one that is read.
+    """
     script = session.script
     if session.is_skeleton:
         return _streamed(session, folder, script, plain, limit)
@@ -71,14 +74,14 @@ def content_of(session: Session, folder: Path, plain: bool, limit: int) -> Conte
     return Content(session, made.model, further, made, plain, limit)
 
 
-def _streamed(session: Session, folder: Path, script: Script, plain: bool, limit: int) -> Content:
+def _streamed(session: Session, folder: Path | None, script: Script, plain: bool, limit: int) -> Content:
     """What a skeleton comes to once its steps are carried out on what its folder holds."""
     opened = session.opened
     if plain:
         raise SurgeryError(
             "a model opened without weights cannot be made plain", hint="opening it without `skeleton=True`"
         )
-    if opened.folder is not None and folder.resolve() == opened.folder.resolve():
+    if folder is not None and opened.folder is not None and folder.resolve() == opened.folder.resolve():
         raise SurgeryError(
             "is the folder that the weights are read from", path=str(folder), hint="another folder"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -58,9 +58,7 @@ def write(
     soon as that is whole and on the disk; they become so one after another.
     """
     made = shards(stem, tensors, limit, same or {})
-    if memory_bytes is not None:
-        for shard in made:
-            _refuse_large(shard, memory_bytes)
+    refuse_large(made, memory_bytes)
     with ExitStack() as stack:
         stack.enter_context(one_thread())
         source = stack.enter_context(Reader()) if reader is None else reader
@@ -74,9 +72,10 @@ def write(
     return digests | {name: digest for found in whole.values() for name, digest in found.items()}
 
 
-def _refuse_large(shard: Shard, memory_bytes: int) -> None:
-    for span in shard.spans:
-        if (needed := room_of(span.lazy)) > memory_bytes:
+def refuse_large(made: Iterable[Shard], memory_bytes: int | None) -> None:
+    """SurgeryError for a tensor that alone needs more memory than there is; None is any."""
+    for span in (span for shard in made for span in shard.spans):
+        if memory_bytes is not None and (needed := room_of(span.lazy)) > memory_bytes:
             raise SurgeryError(
                 "cannot be made in so little memory",
                 path=span.name,
