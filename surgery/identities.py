@@ -90,5 +90,5 @@ def same_result(made: Script, script: Script) -> None:
         "the result is not bit for bit the one recorded: equal bits are promised for one build and device "
         f"only, and here it is {', '.join(differ)}",
         SurgeryWarning,
-        stacklevel=4,
+        stacklevel=3,
     )

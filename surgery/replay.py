@@ -32,7 +32,7 @@ def replay(
     memory: int | str | None = None,
     max_shard_size: int | str = "5GB",
     resume: bool = False,
-    progress: Told | None = None,
+    progress: Told | bool | None = None,
 ) -> Session:
     """The session after all steps of `script`, saved to `out` if given, as an ordinary model if `plain`.
 
@@ -49,13 +49,15 @@ def replay(
 
     `memory`, in bytes or as text such as "4GB", is the most that tensors may take: they are read from the
     base's folder, edited and written to `out` piece by piece, and the session is one on a skeleton. The
-    result is that of a replay in memory, bit for bit. `progress` is called with the bytes of weights that are
-    written and how many there are. A replay that was killed, or stopped by Ctrl-C, is gone on with by
-    `resume`: files of weights that were whole by then are read once more, and are not made again. That takes
-    the same script, base, options, torch build and CPU capability; SurgeryError says what is different.
+    result is that of a replay in memory, bit for bit. A replay that was killed, or stopped by Ctrl-C, is gone
+    on with by `resume`: files of weights that were whole by then are read once more, and are not made again.
+    That takes the same script, base, options, torch build and CPU capability; SurgeryError says what differs.
 
-    `max_shard_size`, in bytes or as text, is the most that a file of weights in `out` has.
+    `max_shard_size`, in bytes or as text, is the most a file of weights in `out` has. `progress` is called
+    with the bytes of weights that are written and how many there are; True shows a bar.
     """
+    from surgery.show.progress import telling
+
     if not isinstance(script, Script):
         script = Script.read(script)
     model = base_of(script, model, allow_factory)
@@ -71,8 +73,9 @@ def replay(
         size_of(max_shard_size)  # a replay is long: what is no size is said before it
     if out is not None and memory is not None:
         size_of(memory, "memory")
-        saving |= {"memory": memory, "resume": resume, "told": progress}
-        return _streamed(script, model, out, inputs, reselect, saving)
+        with telling(progress) as told:
+            saving |= {"memory": memory, "resume": resume, "told": told}
+            return _streamed(script, model, out, inputs, reselect, saving)
     session = open_model(model, inputs)
     if reselect:
         apply_anew(script, session.apply)
@@ -82,7 +85,8 @@ def replay(
         if script.result is not None:
             same_result(session.script, script)
     if out is not None:
-        save(session, Path(out), told=progress, **saving)
+        with telling(progress) as told:
+            save(session, Path(out), told=told, **saving)
     return session
 
 

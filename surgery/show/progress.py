@@ -73,6 +73,13 @@ def bytes_shown(wanted: bool = True) -> Iterator[TellBytes | None]:
         yield _Lines()
 
 
+@contextmanager
+def telling(progress: TellBytes | bool | None) -> Iterator[TellBytes | None]:
+    """Within, whom to tell: the function given, or what `bytes_shown` shows it by if it is True."""
+    with bytes_shown(progress is True) as shown:
+        yield shown if isinstance(progress, bool) else progress
+
+
 def _bar(*columns: ProgressColumn) -> Progress:
     """A bar on a terminal, nothing elsewhere."""
     return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())

@@ -22,7 +22,7 @@ _NAMED = 4
 class Written:
     """A tensor that would be written to `file`, and where it comes `source` in words.
 
-    `read_bytes` are those of the tensors in files that it is made from, `memory_bytes` what it takes meanwhile.
+    `read_bytes` are those of the tensors in files it is made from, `memory_bytes` what it takes meanwhile.
     """
 
     name: str

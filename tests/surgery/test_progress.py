@@ -62,6 +62,16 @@ def test_nothing_unasked(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("", "")
 
 
+def test_python_shows_it_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    """By True; a function of one's own is told instead, and by default nobody is."""
+    told: list[tuple[int, int]] = []
+    for progress_asked in (True, lambda done, of: told.append((done, of)), None, False):
+        with progress.telling(progress_asked) as tell:
+            if tell is not None:
+                tell(0, 2000)
+    assert told == [(0, 2000)] and capsys.readouterr().err == "0 B of 2.00 kB\n"
+
+
 @pytest.fixture
 def words(tmp_path: Path) -> list[str]:
     """A streamed replay on the command line, into files of 8 KB."""
