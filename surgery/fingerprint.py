@@ -38,7 +38,12 @@ _INCIDENTAL_ATTRIBUTES = {"training", "name_or_path", "loss_type", "gradient_che
 
 def tensor_digest(tensor: torch.Tensor) -> str:
     """`dtype shape sha256` of a tensor's values, in row-major order."""
-    return digest_of(tensor.dtype, tensor.shape, hashlib.sha256(bytes_of(tensor)).hexdigest())
+    return digest_of(tensor.dtype, tensor.shape, hashed(bytes_of(tensor)).hexdigest())
+
+
+def hashed(data: Any = b"") -> Any:
+    """The hash of some bytes that digests are made with, to be updated with more."""
+    return hashlib.sha256(data)
 
 
 def bytes_of(tensor: torch.Tensor) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from contextlib import nullcontext
 from threading import Lock
@@ -11,7 +10,7 @@ import torch
 from torch import nn
 
 from surgery.checkpoint.names import held
-from surgery.fingerprint import Fingerprinter, bytes_of, digest_of, tensor_digest
+from surgery.fingerprint import Fingerprinter, bytes_of, digest_of, hashed, tensor_digest
 from surgery.lazy import Held, Lazy
 from surgery.recipes import one_thread
 from surgery.stream.lineage import Lineage
@@ -43,8 +42,8 @@ class Digests(Fingerprinter):
         return self.known[lazy]
 
     def _made(self, lazy: Lazy) -> str:
-        hashed = hashlib.sha256()
+        made = hashed()
         with nullcontext() if is_tiled(lazy) else self._one:  # whole tensors, one at a time
             for piece in pieces(lazy, self.reader):
-                hashed.update(bytes_of(piece))
-        return digest_of(lazy.dtype, lazy.shape, hashed.hexdigest())
+                made.update(bytes_of(piece))
+        return digest_of(lazy.dtype, lazy.shape, made.hexdigest())

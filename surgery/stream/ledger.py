@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,7 +13,7 @@ from threading import Lock
 from typing import Any
 
 from surgery.errors import SurgeryError
-from surgery.fingerprint import digest_of
+from surgery.fingerprint import digest_of, hashed
 from surgery.stream.identity import Identity, difference
 from surgery.stream.layout import Shard
 
@@ -121,11 +120,11 @@ def _holds(shard: Shard, noted: Whole, folder: Path) -> bool:
             if opened.read(len(shard.header)) != shard.header:
                 return False
             for span in shard.spans:
-                hashed, left = hashlib.sha256(), span.stop - span.start
+                found, left = hashed(), span.stop - span.start
                 while left and (data := opened.read(min(left, _PIECE_BYTES))):
-                    hashed.update(data)
+                    found.update(data)
                     left -= len(data)
-                digest = digest_of(span.lazy.dtype, span.lazy.shape, hashed.hexdigest())
+                digest = digest_of(span.lazy.dtype, span.lazy.shape, found.hexdigest())
                 if left or digest != noted[shard.file].get(span.name):
                     return False
             return not opened.read(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +16,7 @@ from torch import Tensor
 from graph.units import short
 from surgery.checkpoint.replacing import sync
 from surgery.errors import SurgeryError
-from surgery.fingerprint import bytes_of, digest_of
+from surgery.fingerprint import bytes_of, digest_of, hashed
 from surgery.lazy import Lazy
 from surgery.recipes import one_thread
 from surgery.stream.identity import identity_of
@@ -221,19 +220,19 @@ class _Writer:
 
     def _write(self, shard: Shard, span: Span) -> None:
         """Makes a tensor and writes it."""
-        hashed, at = hashlib.sha256(), span.start
+        made, at = hashed(), span.start
         with self.room.of(room_of(span.lazy)), torch.no_grad():
             file = self._file(shard)
             for piece in pieces(span.lazy, self.reader):
                 if self.stopped:
                     return
                 data = bytes_of(piece)
-                hashed.update(data)
+                made.update(data)
                 _put(file.handle, memoryview(data), at)
                 at += data.nbytes
                 self.progress.add(data.nbytes)
         assert at == span.stop, f"{span.name} was declared {span.stop - span.start} bytes"
-        digest = digest_of(span.lazy.dtype, span.lazy.shape, hashed.hexdigest())
+        digest = digest_of(span.lazy.dtype, span.lazy.shape, made.hexdigest())
         with self.lock:
             file.digests[span.name] = self.digests[span.name] = digest
             file.left -= 1
