@@ -48,7 +48,7 @@ def written_resumably(folder: Path, resume: bool) -> Iterator[tuple[Path, Ledger
     except OSError as error:
         raise _not_written(folder, error) from None
     except KeyboardInterrupt:
-        keeps = bool(ledger.whole)
+        keeps = bool(ledger.whole) and partial.is_dir()
         if keeps:
             raise KeyboardInterrupt(_stopped(folder, len(ledger.whole))) from None
         raise

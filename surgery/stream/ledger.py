@@ -55,7 +55,7 @@ class Ledger:
                     hint="the same without `--resume` (`resume=True`), which starts anew",
                 )
         found = _verified(noted, shards, folder, told)
-        self.begun = True
+        self.whole, self.begun = dict(found), True
         for entry in folder.iterdir():
             if entry.name not in found:
                 shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
@@ -64,7 +64,6 @@ class Ledger:
         fresh = self.file.with_name(f"{self.file.name}.new")
         _put(fresh, lines, os.O_TRUNC)
         os.replace(fresh, self.file)
-        self.whole = dict(found)
         return found
 
     def note(self, name: str, digests: Mapping[str, str]) -> None:

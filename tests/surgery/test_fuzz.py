@@ -28,7 +28,7 @@ GOOD = safetensors.torch.save(TENSORS, {"format": "pt", "d": "a"})
 LONGEST_S = 5.0
 """What a refusal may take, on a machine that does other things too."""
 
-often = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+often = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 anything = st.recursive(
     plain,
@@ -231,7 +231,7 @@ def test_scripts_changed_anywhere(good: dict[str, Any], data: st.DataObject) -> 
     check_text(json.dumps(data.draw(mutated(good))))
 
 
-@settings(often, max_examples=60)
+@settings(often, max_examples=30)
 @given(st.data())
 def test_steps_changed_anywhere_are_replayed(
     good: dict[str, Any], base: Path, tmp_path: Path, data: st.DataObject

@@ -18,7 +18,7 @@ from surgery import SurgeryError
 from surgery.checkpoint import resuming
 from surgery.checkpoint.load import read_manifest
 from surgery.lazy import Known, recipe
-from surgery.stream import identity, writing
+from surgery.stream import identity, ledger, writing
 from tests.surgery.stream.test_streamed_replay import saved, tensors_in
 
 Options = dict[str, Any]
@@ -114,6 +114,25 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_files_that_are_whole_are_not_made_again(stopped: Made, written: list[str]) -> None:
     """The others are, and the result is that of a replay that nobody stopped."""
+    index = json.loads((stopped.whole / "model.safetensors.index.json").read_text())["weight_map"]
+    first = sorted(set(index.values()))[:3]
+    stopped.replay(resume=True)
+    assert set(written) == {name for name, file in index.items() if file not in first}
+    stopped.check()
+
+
+@pytest.mark.parametrize("moment", ["_verified", "_put"])
+def test_ctrl_c_before_it_writes_loses_nothing(
+    moment: str, stopped: Made, written: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While files are read again, or the notes are begun."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(ledger, moment, interrupted)
+        stopped.replay(resume=True)
     index = json.loads((stopped.whole / "model.safetensors.index.json").read_text())["weight_map"]
     first = sorted(set(index.values()))[:3]
     stopped.replay(resume=True)
