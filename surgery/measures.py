@@ -15,11 +15,12 @@ from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from surgery.errors import SurgeryError
 from surgery.fingerprint import combined, tensor_digest
 from surgery.lazy import Known
+from surgery.stream.reading import Reader
 
 SMALL = 64
 """Numbers that a script says itself."""
@@ -130,7 +131,7 @@ def read_sidecar(script: Path) -> dict[str, torch.Tensor]:
     place = sidecar_of(script)
     if not place.is_file():
         return {}
-    try:
-        return load_file(place)
-    except (OSError, SafetensorError) as error:
-        raise SurgeryError(f"cannot be read: {error}", path=str(place)) from None
+    with Reader() as reader:
+        found = reader.everything(place)
+        reader.refuse_changed()
+    return found

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from surgery.checkpoint.manifest import may_write
+from surgery.checkpoint.resuming import forget_finished
 from surgery.checkpoint.save import save
-from surgery.errors import SurgeryError, SurgeryWarning
-from surgery.reselecting import unresolved
-from surgery.script import Base, Script
+from surgery.checkpoint.shards import size_of
+from surgery.errors import SurgeryError
+from surgery.identities import base_of, same_base, same_class, same_content, same_result
+from surgery.reselecting import apply_anew
+from surgery.script import Script
 from surgery.session import Session
 from surgery.sources import open as open_model
-from surgery.sources.names import is_factory
-
-_OTHER_BASE = (
-    "`--model` with the model the script was made on, or `--reselect` (`reselect=True`), which resolves its "
-    "selectors anew on this one"
-)
+from surgery.stream.writing import Told
 
 
 def replay(
@@ -34,6 +31,9 @@ def replay(
     allow_factory: str | None = None,
     reselect: bool = False,
     memory: int | str | None = None,
+    max_shard_size: int | str = "5GB",
+    resume: bool = False,
+    progress: Told | bool | None = None,
 ) -> Session:
     """The session after all steps of `script`, saved to `out` if given, as an ordinary model if `plain`.
 
@@ -50,31 +50,44 @@ def replay(
 
     `memory`, in bytes or as text such as "4GB", is the most that tensors may take: they are read from the
     base's folder, edited and written to `out` piece by piece, and the session is one on a skeleton. The
-    result is that of a replay in memory, bit for bit.
+    result is that of a replay in memory, bit for bit. A replay that was killed, or stopped by Ctrl-C, is gone
+    on with by `resume`: files of weights that were whole by then are read once more, and are not made again.
+    That takes the same script, base, options, torch build and CPU capability; SurgeryError says what differs.
+
+    `max_shard_size`, in bytes or as text, is the most a file of weights in `out` has. `progress` is called
+    with the bytes of weights that are written and how many there are; True shows a bar.
     """
+    from surgery.show.progress import telling
+
     if not isinstance(script, Script):
         script = Script.read(script)
-    if model is None:
-        model = script.base.source
-        if model is None:
-            raise SurgeryError("the script does not say where its model lies", hint="`--model FOLDER`")
-        _refuse_code(model, allow_factory)
+    model = base_of(script, model, allow_factory)
+    if memory is None and resume:
+        raise SurgeryError("only a replay piece by piece is gone on with", hint="`memory`, such as 4GB")
+    if out is None and memory is not None:
+        raise SurgeryError("what is replayed piece by piece is written somewhere", hint="`out`, `--out`")
+    saving: dict[str, Any] = {"overwrite": overwrite, "plain": plain, "max_shard_size": max_shard_size}
     if out is not None:
-        may_write(Path(out).expanduser(), overwrite)
-    if memory is not None:
-        if out is None:
-            raise SurgeryError("what is replayed piece by piece is written somewhere", hint="`out`, `--out`")
-        return _streamed(script, model, Path(out), inputs, overwrite, plain, reselect, memory)
+        out = Path(out).expanduser()
+        forget_finished(out)
+        may_write(out, overwrite)
+        size_of(max_shard_size)  # a replay is long: what is no size is said before it
+    if out is not None and memory is not None:
+        size_of(memory, "memory")
+        with telling(progress) as told:
+            saving |= {"memory": memory, "resume": resume, "told": told}
+            return _streamed(script, model, out, inputs, reselect, saving)
     session = open_model(model, inputs)
     if reselect:
-        _apply_anew(session, script)
+        apply_anew(script, session.apply)
     else:
-        _same_base(session, script)
+        same_base(session.base, script)
         _apply(session, script)
         if script.result is not None:
-            _same_result(session.script, script)
+            same_result(session.script, script)
     if out is not None:
-        session.save(out, overwrite=overwrite, plain=plain)
+        with telling(progress) as told:
+            save(session, Path(out), told=told, **saving)
     return session
 
 
@@ -83,27 +96,25 @@ def _streamed(
     model: str | Path | nn.Module,
     out: Path,
     inputs: Any,
-    overwrite: bool,
-    plain: bool,
     reselect: bool,
-    memory: int | str,
+    saving: dict[str, Any],
 ) -> Session:
     """A replay on a skeleton, its weights read and written piece by piece."""
     session = open_model(model, inputs, skeleton=True)
     if reselect:
-        _apply_anew(session, script)
+        apply_anew(script, session.apply)
     else:
-        _same_class(session.base, script)
+        same_class(session.base, script)
         for step in script.steps:
             session.apply(step)
 
     def verify(made: Script) -> None:
         if not reselect:
-            _same_content(made.base, script)
+            same_content(made.base, script)
             if script.result is not None:
-                _same_result(made, script)
+                same_result(made, script)
 
-    save(session, out.expanduser(), overwrite=overwrite, plain=plain, memory=memory, verify=verify)
+    save(session, out, verify=verify, **saving)
     return session
 
 
@@ -123,73 +134,3 @@ def _apply(session: Session, script: Script) -> None:
     known = script.result is not None and session.fingerprint() == script.result
     if not known or session.graph.problem is not None:
         session.check()
-
-
-def _apply_anew(session: Session, script: Script) -> None:
-    """Applies every step to whatever its selectors match here; an error names the step."""
-    for index, step in enumerate(script.steps):
-        try:
-            session.apply(unresolved(step))
-        except SurgeryError as error:
-            place = f"steps[{index}]: {error.path}" if error.path else f"steps[{index}]"
-            raise SurgeryError(
-                error.problem, path=place, got=error.got, expected=error.expected, hint=error.hint
-            ) from None
-
-
-def _refuse_code(source: str, allowed: str | None) -> None:
-    """SurgeryError if a script's base is a factory and nobody allowed this one."""
-    if is_factory(source) and source != allowed:
-        raise SurgeryError(
-            "the script names a factory, which is code, and a script runs none unasked",
-            path=source,
-            got=f"leave for {allowed}" if allowed else None,
-            hint=f"`--allow-factory {source}`, or `surgery.replay(script, allow_factory={source!r})`",
-        )
-
-
-def _same_base(session: Session, script: Script) -> None:
-    base = session.base
-    _same_class(base, script)
-    _same_content(base, script)
-
-
-def _same_class(base: Base, script: Script) -> None:
-    if base.class_name != script.base.class_name:
-        raise SurgeryError(
-            "this script was made on another model",
-            path=base.source or "the model given",
-            got=base.class_name,
-            expected=script.base.class_name,
-            hint=_OTHER_BASE,
-        )
-
-
-def _same_content(base: Base, script: Script) -> None:
-    if script.base.fingerprint is not None and base.fingerprint != script.base.fingerprint:
-        raise SurgeryError(
-            "this script was made on another model: the content differs",
-            path=base.source or "the model given",
-            got=base.fingerprint,
-            expected=script.base.fingerprint,
-            hint=_OTHER_BASE,
-        )
-
-
-def _same_result(made: Script, script: Script) -> None:
-    found, here = made.result, made.made_with
-    if found == script.result:
-        return
-    differ = [
-        f"{key} {here[key]} instead of {script.made_with[key]}"
-        for key in ("torch", "cpu_capability", "device")
-        if key in script.made_with and script.made_with[key] != here[key]
-    ]
-    if not differ:
-        raise SurgeryError("the result is not the one recorded", got=found, expected=script.result)
-    warnings.warn(
-        "the result is not bit for bit the one recorded: equal bits are promised for one build and device "
-        f"only, and here it is {', '.join(differ)}",
-        SurgeryWarning,
-        stacklevel=3,
-    )

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
+from surgery.errors import SurgeryError
 from surgery.fields import Target, Targets
 from surgery.operation import Operation
 from surgery.selecting import listed
+
+if TYPE_CHECKING:
+    from surgery.script import Script
 
 
 def unresolved(step: Operation) -> Operation:
@@ -58,3 +62,15 @@ def _said(old: tuple[str, ...], new: tuple[str, ...]) -> str:
     if len(new) == len(old):
         return f"{count}, others than recorded: {listed(new)}"
     return f"{count}, {len(old)} recorded: {listed(new)}"
+
+
+def apply_anew(script: Script, apply: Callable[[Operation], Any]) -> None:
+    """Applies every step to whatever its selectors match here; an error names the step."""
+    for index, step in enumerate(script.steps):
+        try:
+            apply(unresolved(step))
+        except SurgeryError as error:
+            place = f"steps[{index}]: {error.path}" if error.path else f"steps[{index}]"
+            raise SurgeryError(
+                error.problem, path=place, got=error.got, expected=error.expected, hint=error.hint
+            ) from None

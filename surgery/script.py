@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from surgery.registry import operation_named
 from surgery.typed import plain_fields
 
 FORMAT, VERSION = "surgery-script", 1
+
+MOST_STEPS, MOST_BYTES = 10_000, 100_000_000
+"""Of one script; beyond that it is none that somebody made."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,10 @@ class Script:
     def read(cls, path: str | Path) -> Script:
         """The script in a file; SurgeryError if it is not there, no script, or of another version."""
         try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            with Path(path).open("rb") as file:
+                found = file.read(MOST_BYTES + 1)
+            text = found.decode() if len(found) <= MOST_BYTES else " " * len(found)
+        except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "it is not text"
             raise SurgeryError(f"cannot read the script: {reason}", path=str(path)) from None
         try:
@@ -118,24 +124,35 @@ class Script:
 
     @classmethod
     def from_json(cls, text: str) -> Script:
-        """A script from JSON text; unknown keys, versions, operations and fields are refused."""
+        """A script from JSON text; unknown keys, versions, operations and fields are refused.
+
+        So are texts of more than `MOST_BYTES`, and more than `MOST_STEPS` steps.
+        """
+        if len(text) > MOST_BYTES:
+            raise SurgeryError("is longer than any edit script", expected=f"at most {MOST_BYTES:,} bytes")
         try:
             data = json.loads(text, object_pairs_hook=_once)
+            if "\\ud" in text.lower() or not text.isascii():
+                json.dumps(data, ensure_ascii=False).encode()  # halves of characters, which no name can have
         except (ValueError, RecursionError):
             raise SurgeryError("is not JSON", expected="an edit script") from None
         _keys(data, {"format", "version", "base", "steps"}, {"models", "result", "made_with"}, "the script")
         if data["format"] != FORMAT:
-            raise SurgeryError("is no edit script", got=data["format"], expected=FORMAT)
+            raise SurgeryError("is no edit script", got=_clipped(data["format"]), expected=FORMAT)
         if data["version"] != VERSION or type(data["version"]) is not int:
             raise SurgeryError(
                 "has a version this release cannot read",
-                got=data["version"],
+                got=_clipped(data["version"]),
                 expected=VERSION,
                 hint="a newer model-surgery",
             )
         _keys(data["base"], {"class", "fingerprint"}, {"source"}, "base")
         if not isinstance(data["steps"], list):
             raise SurgeryError("steps is no list")
+        if len(data["steps"]) > MOST_STEPS:
+            raise SurgeryError(
+                "has too many steps", got=f"{len(data['steps']):,}", expected=f"at most {MOST_STEPS:,}"
+            )
         result = data.get("result") or {"fingerprint": None}
         _keys(result, {"fingerprint"}, set(), "result")
         base = Base(
@@ -228,14 +245,14 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object; a key given twice is refused, since readers differ on which one counts."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        twice = next(key for key, _ in pairs if [other for other, _ in pairs].count(key) > 1)
-        raise SurgeryError("gives a key twice", got=repr(twice))
+        count = Counter(key for key, _ in pairs)
+        raise SurgeryError("gives a key twice", got=_clipped(repr(count.most_common(1)[0][0])))
     return found
 
 
 def _text(value: Any, where: str) -> str | None:
     if value is not None and not isinstance(value, str):
-        raise SurgeryError(f"{where} is no text", got=repr(value))
+        raise SurgeryError(f"{where} is no text", got=_clipped(repr(value)))
     return value
 
 
@@ -247,6 +264,12 @@ def _keys(data: Any, needed: set[str], allowed: set[str], where: str) -> None:
     if unknown := sorted(data.keys() - needed - allowed):
         raise SurgeryError(
             f"{where} has an unknown key",
-            got=repr(unknown[0]),
+            got=_clipped(repr(unknown[0])),
             expected=f"{', '.join(sorted(needed | allowed))}",
         )
+
+
+def _clipped(value: object) -> str:
+    """What a sentence can hold of it."""
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"

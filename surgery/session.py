@@ -216,18 +216,18 @@ class Session(Measuring):
         plain: bool = False,
         max_shard_size: int | str = "5GB",
         memory: int | str | None = None,
+        resume: bool = False,
     ) -> Path:
         """Writes weights, config, tokenizer, script and card; see `surgery.checkpoint.save`.
 
-        With `plain` a model that needs `surgery.load` is made an ordinary one for the folder: ties copied
-        out, adapters folded in, uneven widths padded. Weights beyond `max_shard_size` go into several files.
-        A skeleton is read from its folder piece by piece; its tensors take `memory` ("4GB") at the most.
+        `plain`: for transformers alone, if it can be. Weights beyond `max_shard_size` go into several files.
+        A skeleton's are read piece by piece, in `memory` ("4GB"); `resume` goes on where such a save stopped.
         """
         from surgery.checkpoint.save import save
 
+        options: Any = {"plain": plain, "max_shard_size": max_shard_size, "memory": memory, "resume": resume}
         with self.lock:
-            options: Any = {"overwrite": overwrite, "plain": plain, "max_shard_size": max_shard_size}
-            return save(self, Path(folder), **options, memory=memory)
+            return save(self, Path(folder), overwrite=overwrite, **options)
 
     def view(self, tasks: Asked = None) -> Any:
         """The studio on this session, for a notebook cell; `tasks` are what it measures, as in `evaluate`."""

@@ -16,6 +16,9 @@ LARGE = 2**26
 
 _MAKERS = (torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn)
 
+_FILLERS = {"normal_", "uniform_", "kaiming_uniform_", "xavier_uniform_", "trunc_normal_", "zeros_", "ones_"}
+"""Of `torch.nn.init`, whose names transformers gives to functions of its own as it builds."""
+
 
 @contextlib.contextmanager
 def weightless() -> Iterator[None]:
@@ -54,6 +57,9 @@ class _LargeOnMeta(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
+        filled = args[0] if args else kwargs.get("tensor")
+        if getattr(func, "__name__", "") in _FILLERS and isinstance(filled, torch.Tensor) and filled.is_meta:
+            return filled  # there are no values to draw, and a model has thousands of such calls
         if func in _MAKERS and kwargs.get("device") is None and _elements(args, kwargs) >= LARGE:
             kwargs = {**kwargs, "device": "meta"}
         return func(*args, **kwargs)

@@ -11,8 +11,8 @@ from surgery.families import model_type
 from surgery.script import Script, python_of
 
 if TYPE_CHECKING:
+    from surgery.checkpoint.content import Content
     from surgery.checkpoint.plain import Plain
-    from surgery.checkpoint.save import Content
 
 
 def card(content: Content, reason: str | None, unkept: list[str]) -> str:

@@ -64,6 +64,6 @@ def _is_whole(folder: Path, config_names_family: bool) -> bool:
         return False
     try:
         told = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         told = {}
-    return config_names_family or bool(told.get("tokenizer_class"))
+    return config_names_family or (isinstance(told, dict) and bool(told.get("tokenizer_class")))

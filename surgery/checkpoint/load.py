@@ -14,6 +14,7 @@ from surgery.checkpoint.structure import rebuilt
 from surgery.checkpoint.tensors import Checkpoint, read_tensor
 from surgery.errors import SurgeryError
 from surgery.fingerprint import Fingerprinter
+from surgery.sources.notes import in_one_line
 
 
 def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
@@ -51,7 +52,12 @@ def _generation(model: Any, folder: Path) -> None:
     if (folder / "generation_config.json").is_file() and hasattr(model, "generation_config"):
         from transformers import GenerationConfig
 
-        model.generation_config = GenerationConfig.from_pretrained(folder)
+        try:
+            model.generation_config = GenerationConfig.from_pretrained(folder)
+        except Exception as error:
+            raise SurgeryError(
+                f"cannot be read: {in_one_line(error)}", path=str(folder / "generation_config.json")
+            ) from None
 
 
 def fill(model: nn.Module, checkpoint: Checkpoint) -> None:

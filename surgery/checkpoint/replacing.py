@@ -23,7 +23,7 @@ def written_whole(folder: Path) -> Iterator[Path]:
     Whatever happens before leaves what was there, folders above that were not there included; a link is
     followed. An error of the disk is a SurgeryError that names `folder`.
     """
-    place = _resolved(folder)
+    place = resolved(folder)
     above = [parent for parent in place.parents if not parent.exists()]
     partial = place.with_name(f".surgery-{secrets.token_hex(6)}")
     aside = partial.with_name(f"{partial.name}-old")
@@ -31,8 +31,8 @@ def written_whole(folder: Path) -> Iterator[Path]:
         place.parent.mkdir(parents=True, exist_ok=True)
         partial.mkdir()
         yield partial
-        _flush(partial)
-        _put_in_place(partial, place, aside)
+        flush(partial)
+        put_in_place(partial, place, aside)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SurgeryError(
@@ -42,7 +42,8 @@ def written_whole(folder: Path) -> Iterator[Path]:
         _clear([partial, aside], place, above)
 
 
-def _resolved(folder: Path) -> Path:
+def resolved(folder: Path) -> Path:
+    """Where a folder is written to; SurgeryError if that can be no place for one."""
     try:
         place = folder.resolve()
     except (OSError, ValueError, RuntimeError) as error:  # a loop of links, a name no file can have
@@ -56,7 +57,7 @@ def _resolved(folder: Path) -> Path:
     return place
 
 
-def _put_in_place(partial: Path, place: Path, aside: Path) -> None:
+def put_in_place(partial: Path, place: Path, aside: Path) -> None:
     """`place` is what `partial` was; if there was something, that is at `partial` or `aside` then."""
     if not place.exists():
         os.rename(partial, place)
@@ -69,7 +70,7 @@ def _put_in_place(partial: Path, place: Path, aside: Path) -> None:
                 _put_back(aside, place)
             raise
     with suppress(OSError):  # it is there, whether the disk says so or not
-        _sync(place.parent)
+        sync(place.parent)
 
 
 def _put_back(aside: Path, place: Path) -> None:
@@ -94,13 +95,14 @@ def _exchanged(one: Path, other: Path) -> bool:
     return bool(rename(at, os.fsencode(one), at, os.fsencode(other), ctypes.c_uint(2)) == 0)
 
 
-def _flush(folder: Path) -> None:
+def flush(folder: Path) -> None:
     """Has the disk keep every file and the lists of them."""
     for entry in [*sorted(folder.rglob("*")), folder]:
-        _sync(entry)
+        sync(entry)
 
 
-def _sync(entry: Path) -> None:
+def sync(entry: Path) -> None:
+    """Has the disk keep a file, or the list of those in a folder."""
     if os.name == "nt" and entry.is_dir():  # cannot be opened there
         return
     handle = os.open(entry, os.O_RDONLY)

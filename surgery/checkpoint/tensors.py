@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from surgery.checkpoint.headers import header_of
 from surgery.checkpoint.hub import fetched, is_on_hub
+from surgery.checkpoint.index import refuse_other, weight_map
 from surgery.errors import SurgeryError
 from surgery.families import declared_ties
 from surgery.fingerprint import combined, tensor_digest
 from surgery.lazy import Stored
+from surgery.stream.reading import Reader
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,27 +30,6 @@ OWN_STEM = "surgery"
 
 SINGLE, OWN_SINGLE = f"{PLAIN_STEM}.safetensors", f"{OWN_STEM}.safetensors"
 INDEX, OWN_INDEX = f"{SINGLE}.index.json", f"{OWN_SINGLE}.index.json"
-
-DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-    "F8_E4M3": torch.float8_e4m3fn,
-    "F8_E5M2": torch.float8_e5m2,
-    "U16": torch.uint16,
-    "U32": torch.uint32,
-    "U64": torch.uint64,
-    "C64": torch.complex64,
-}
-"""Dtypes by the names that safetensors has for them."""
-
 
 _FINGERPRINTS: dict[tuple[tuple[str, int, int], ...], str] = {}
 
@@ -94,7 +76,7 @@ class Checkpoint:
             return replace(cls.at(fetched(str(source))), hub=str(source))
         try:
             place = Path(source).expanduser().resolve()
-            files = [place] if place.is_file() else _files(place)
+            index, said, files = (None, {}, [place]) if place.is_file() else _files(place)
         except (OSError, ValueError):  # a name that no file can have
             raise SurgeryError("there is no such folder", path=f"{str(source)[:80]!r}") from None
         entries: dict[str, Entry] = {}
@@ -104,6 +86,8 @@ class Checkpoint:
                 if entry.name in entries:
                     raise SurgeryError("a tensor lies in two files", path=str(file), got=entry.name)
                 entries[entry.name] = entry
+        if index is not None:
+            refuse_other(index, said, {name: entry.file for name, entry in entries.items()})
         return cls(place, entries, {name: kept for name, kept in same.items() if kept in entries})
 
     def for_model(self, model: nn.Module) -> Checkpoint:
@@ -182,23 +166,21 @@ class Checkpoint:
 
 def read_tensor(file: Path, name: str) -> torch.Tensor:
     """One tensor of a safetensors file, on the CPU."""
-    from safetensors import safe_open
-
-    try:
-        with safe_open(file, framework="pt") as opened:
-            tensor: torch.Tensor = opened.get_tensor(name)
-            return tensor
-    except Exception as error:
-        raise SurgeryError(f"cannot read {name}: {error}", path=str(file)) from None
+    with Reader() as reader:
+        tensor = reader.named(file, name)
+        reader.refuse_changed()
+    return tensor
 
 
-def _files(folder: Path) -> list[Path]:
+def _files(folder: Path) -> tuple[Path | None, dict[str, str], list[Path]]:
+    """The index of a folder, where it has one, what that says, and the files of weights."""
     for index in (folder / INDEX, folder / OWN_INDEX):
         if index.is_file():
-            return _shards(index)
+            said = weight_map(index)
+            return index, said, [folder / file for file in sorted(set(said.values()))]
     for single in (folder / SINGLE, folder / OWN_SINGLE):
         if single.is_file():
-            return [single]
+            return None, {}, [single]
     pickles = sorted(path.name for path in folder.glob("*.bin")) if folder.is_dir() else []
     if pickles:
         raise SurgeryError(
@@ -210,39 +192,10 @@ def _files(folder: Path) -> list[Path]:
     raise SurgeryError("holds no safetensors", path=str(folder), expected=f"{SINGLE} or {INDEX}")
 
 
-def _shards(index: Path) -> list[Path]:
-    try:
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise SurgeryError("is no index of safetensors shards", path=str(index)) from None
-    for shard in shards:
-        if not isinstance(shard, str) or Path(shard).name != shard:
-            raise SurgeryError("the index names a file outside its folder", path=str(index), got=shard)
-    return [index.parent / shard for shard in shards]
-
-
 def _header(file: Path, same: dict[str, str]) -> Iterator[Entry]:
-    from safetensors import safe_open
-
-    if not file.is_file():
-        raise SurgeryError("the file is not there", path=str(file))
-    try:
-        with safe_open(file, framework="pt") as opened:
-            for key, value in (opened.metadata() or {}).items():
-                if key != "format" or value != "pt":
-                    same[key] = value
-            for name in opened.keys():  # noqa: SIM118  a safetensors handle is no dictionary
-                part = opened.get_slice(name)
-                yield Entry(file, name, tuple(part.get_shape()), _dtype(part.get_dtype(), file, name))
-    except SurgeryError:
-        raise
-    except Exception as error:
-        raise SurgeryError(
-            f"is truncated or no safetensors file ({error})", path=str(file), hint="copying the file again"
-        ) from None
-
-
-def _dtype(text: str, file: Path, name: str) -> torch.dtype:
-    if text not in DTYPES:
-        raise SurgeryError(f"{name} has a dtype that is not supported", path=str(file), got=text)
-    return DTYPES[text]
+    header = header_of(file)
+    for key, value in header.metadata.items():
+        if key != "format" or value != "pt":
+            same[key] = value
+    for name, place in header.tensors.items():
+        yield Entry(file, name, place.shape, place.dtype)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from surgery.cli.beforehand import print_check, print_dry_run, refuse_with
 
 
 def replay(
@@ -23,6 +26,19 @@ def replay(
         str | None,
         typer.Option(help='read and write piece by piece; tensors take no more than this, such as "4GB"'),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="with --memory: go on with a run that was killed or stopped")
+    ] = False,
+    shard_size: Annotated[
+        str | None, typer.Option(help='divide the weights into files of at most this size; by default "5GB"')
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="write nothing: show every tensor that --memory would write")
+    ] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="write nothing: compare base, parents and --out with the script"),
+    ] = False,
     allow_factory: Annotated[
         str | None, typer.Option(metavar="NAME", help="run this factory if the script names it as its base")
     ] = None,
@@ -35,20 +51,33 @@ def replay(
     import surgery
     from surgery.checkpoint.manifest import read_manifest
     from surgery.reselecting import reselected
+    from surgery.show.progress import bytes_shown
 
-    if plain and out is None:
-        raise surgery.SurgeryError("--plain says how a model is saved, and --out is not given")
+    if dry_run and check:
+        raise surgery.SurgeryError("--dry-run and --check each say what is done instead: give one")
+    if check:
+        refuse_with(
+            "--check",
+            {"--reselect": reselect, "--resume": resume, "--plain": plain, "--overwrite": overwrite},
+        )
+        print_check(script, model, out, allow_factory)
+        return
+    saving: dict[str, Any] = {"overwrite": overwrite, "plain": plain, "max_shard_size": shard_size or "5GB"}
+    base: dict[str, Any] = {"allow_factory": allow_factory, "reselect": reselect, "memory": memory}
     steps = surgery.Script.read(script)
-    session = surgery.replay(
-        steps,
-        model,
-        out,
-        overwrite=overwrite,
-        plain=plain,
-        allow_factory=allow_factory,
-        reselect=reselect,
-        memory=memory,
-    )
+    if dry_run:
+        refuse_with("--dry-run", {"--resume": resume})
+        print_dry_run(steps, model, out, base | saving)
+        return
+    for option, given in {"--plain": plain, "--shard-size": shard_size, "--resume": resume}.items():
+        if given and out is None:
+            raise surgery.SurgeryError(f"{option} says how a model is saved, and --out is not given")
+    try:
+        with bytes_shown(out is not None and memory is not None) as told:
+            session = surgery.replay(steps, model, out, **base, **saving, resume=resume, progress=told)
+    except KeyboardInterrupt as stopped:
+        print(f"surgery: {stopped or 'stopped, and nothing was written.'}", file=sys.stderr)
+        raise typer.Exit(130) from None
     count = len(session.steps)
     print(f"{count} step{'' if count == 1 else 's'} replayed on {session.opened.name}")
     if reselect:

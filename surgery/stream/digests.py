@@ -21,15 +21,14 @@ from surgery.stream.tiles import Maker, is_tiled
 class Digests(Fingerprinter):
     """Fingerprints of models whose tensors `lineage` knows; `known` are digests that were made already."""
 
-    def __init__(self, lineage: Lineage, known: Mapping[Lazy, str]) -> None:
+    def __init__(self, lineage: Lineage, known: Mapping[Lazy, str], reader: Reader) -> None:
         super().__init__()
-        self.lineage, self.known = lineage, dict(known)
+        self.lineage, self.known, self.maker = lineage, dict(known), Maker(reader)
         self._one = Lock()
 
     def __call__(self, model: nn.Module) -> str:
         """The fingerprint, as the model with its weights has it."""
-        with Reader() as reader, one_thread():
-            self.maker = Maker(reader)
+        with one_thread():
             return super().__call__(model)
 
     def digest(self, tensor: torch.Tensor) -> str:

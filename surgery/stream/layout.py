@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from surgery.checkpoint.tensors import DTYPES
+from surgery.checkpoint.headers import DTYPES
 from surgery.errors import SurgeryError
 from surgery.lazy import Lazy
 
@@ -37,6 +37,11 @@ class Shard:
     def size_bytes(self) -> int:
         """The size of the file."""
         return self.spans[-1].stop if self.spans else len(self.header)
+
+    @property
+    def tensor_bytes(self) -> int:
+        """The size of its tensors."""
+        return self.size_bytes - len(self.header)
 
 
 def shards(stem: str, tensors: Mapping[str, Lazy], limit: int, same: Mapping[str, str]) -> list[Shard]:

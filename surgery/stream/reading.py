@@ -1,10 +1,11 @@
-"""Rows of tensors read from safetensors files, each where it lies, without the rest of its file."""
+"""Rows of tensors read from safetensors files, each where it lies, without the rest of its file.
+
+Nothing is mapped into memory: a file that shrinks while it is read would end the process then.
+"""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -13,18 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from surgery.checkpoint.headers import Header, Place, Stamp, opened, read_header, stamp_of
 from surgery.errors import SurgeryError
 from surgery.lazy import Lazy, Stored
 
 
 @dataclass
 class _Opened:
-    """A file that is read: where its data begins, where tensors lie in it, and what it was when opened."""
+    """A file that is read: its header, and what it was when opened."""
 
     handle: int
-    start: int
-    offsets: Mapping[str, tuple[int, int]]
-    stamp: tuple[int, int]
+    header: Header
+    stamp: Stamp
 
 
 @dataclass
@@ -39,56 +40,63 @@ class Reader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for opened in self._files.values():
-            os.close(opened.handle)
+        for file in self._files.values():
+            os.close(file.handle)
         self._files.clear()
 
     def rows(self, stored: Stored, start: int, stop: int) -> Tensor:
         """The elements `start` to `stop` along the first dimension. SurgeryError if they cannot be read."""
-        opened = self._opened(stored.file)
         one = torch.Size(stored.shape[1:]).numel() * stored.dtype.itemsize
-        return self._read(stored, opened, start * one, (stop - start) * one).view(
-            stop - start, *stored.shape[1:]
-        )
+        made = self._read(stored, start * one, (stop - start) * one)
+        return made.view(stop - start, *stored.shape[1:])
 
     def whole(self, stored: Stored) -> Tensor:
         """All of a tensor."""
-        opened = self._opened(stored.file)
-        return self._read(stored, opened, 0, stored.count * stored.dtype.itemsize).view(stored.shape)
+        return self._read(stored, 0, stored.count * stored.dtype.itemsize).view(stored.shape)
+
+    def named(self, file: Path, name: str) -> Tensor:
+        """All of the tensor that a file has by this name."""
+        place = self._opened(file).header.tensors.get(name)
+        if place is None:
+            raise SurgeryError("holds no tensor of this name", path=str(file), got=name)
+        return self.whole(Stored(shape=place.shape, dtype=place.dtype, file=file, name=name))
+
+    def everything(self, file: Path) -> dict[str, Tensor]:
+        """All tensors of a file by name."""
+        return {name: self.named(file, name) for name in self._opened(file).header.tensors}
+
+    def stamp(self, file: Path) -> Stamp:
+        """What a file was when it was opened, by its size and the time of its last change."""
+        return self._opened(file).stamp
 
     def note(self, lazy: Lazy) -> None:
         """Whoever reads what this is made from by another way wants it to stay as it is, too."""
-        if isinstance(lazy, Stored):
-            self._opened(lazy.file)
-        for item in lazy.inputs:
-            self.note(item)
+        seen, waiting = {lazy}, [lazy]
+        for node in waiting:  # grows while it is read
+            if isinstance(node, Stored):
+                self._opened(node.file)
+            further = [item for item in node.inputs if item not in seen]
+            seen.update(further)
+            waiting += further
 
     def refuse_changed(self) -> None:
         """SurgeryError for a file that was written into since it was opened."""
-        for file, opened in self._files.items():
+        for file, opened_file in self._files.items():
             try:
-                changed = _stamp(os.stat(file)) != opened.stamp
+                changed = stamp_of(os.stat(file)) != opened_file.stamp
             except OSError:
                 changed = True
             if changed:
                 raise SurgeryError("was changed while it was read", path=str(file))
 
-    def _read(self, stored: Stored, opened: _Opened, offset: int, size: int) -> Tensor:
-        begin, end = opened.offsets[stored.name]
-        made = torch.empty(size // stored.dtype.itemsize, dtype=stored.dtype)
-        if end - begin != stored.count * stored.dtype.itemsize:
+    def _read(self, stored: Stored, offset: int, size: int) -> Tensor:
+        found = self._opened(stored.file)
+        place = found.header.tensors.get(stored.name)
+        if place is None or (place.shape, place.dtype) != (stored.shape, stored.dtype):
             raise SurgeryError("is not as its header said before", path=f"{stored.file}: {stored.name}")
+        made = torch.empty(size // stored.dtype.itemsize, dtype=stored.dtype)
         data: Any = made.view(torch.uint8).numpy()
-        view = memoryview(data)
-        done = 0
-        while done < size:
-            try:
-                got = os.preadv(opened.handle, [view[done:]], opened.start + begin + offset + done)
-            except OSError as error:
-                raise SurgeryError(f"cannot be read: {error.strerror}", path=str(stored.file)) from None
-            if not got:
-                raise SurgeryError("is truncated", path=str(stored.file), hint="copying the file again")
-            done += got
+        _fill(memoryview(data), found.handle, place, offset, stored.file)
         with self._lock:
             self.read_bytes += size
         return made
@@ -100,21 +108,22 @@ class Reader:
             return self._files[file]
 
 
-def _open(file: Path) -> _Opened:
-    handle = -1
-    try:
-        handle = os.open(file, os.O_RDONLY)
-        length = int.from_bytes(os.pread(handle, 8, 0), "little")
-        said = json.loads(os.pread(handle, length, 8))
-        offsets = {name: tuple(at["data_offsets"]) for name, at in said.items() if name != "__metadata__"}
-        return _Opened(handle, 8 + length, offsets, _stamp(os.fstat(handle)))
-    except Exception as error:
-        if handle >= 0:
-            os.close(handle)
-        if isinstance(error, OSError):
+def _fill(view: memoryview, handle: int, place: Place, offset: int, file: Path) -> None:
+    done = 0
+    while done < len(view):
+        try:
+            got = os.preadv(handle, [view[done:]], place.start + offset + done)
+        except OSError as error:
             raise SurgeryError(f"cannot be read: {error.strerror}", path=str(file)) from None
-        raise SurgeryError("is no safetensors file", path=str(file)) from None
+        if not got:
+            raise SurgeryError("is truncated", path=str(file), hint="copying the file again")
+        done += got
 
 
-def _stamp(status: os.stat_result) -> tuple[int, int]:
-    return status.st_size, status.st_mtime_ns
+def _open(file: Path) -> _Opened:
+    handle = opened(file)
+    try:
+        return _Opened(handle, read_header(handle, file), stamp_of(os.fstat(handle)))
+    except BaseException:
+        os.close(handle)
+        raise

@@ -1,6 +1,7 @@
 """The script's JSON as DECISIONS.md, 2 shows it, and the Python that does the same."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,47 @@ def test_values_of_the_wrong_kind_are_refused(name: str) -> None:
     with pytest.raises(SurgeryError) as refusal:
         Script.from_json(changed(**changes))
     assert named in str(refusal.value)
+
+
+LONG = '{"operation": "remove", "targets": "**"},' * 1_000_000
+BAD_TEXTS = {
+    "a million steps": (changed(steps=[]).replace("[]", f"[{LONG[:-1]}]"), "too many steps; got 1,000,000"),
+    "too long": (" " * 100_000_001, "is longer than any edit script; expected at most 100,000,000 bytes"),
+    "deep lists": ("[" * 100_000 + "]" * 100_000, "is not JSON"),
+    "deep objects": ('{"a":' * 100_000, "is not JSON"),
+    "deep in a step": (changed(steps=[]).replace("[]", "[" * 100_000 + "]" * 100_000), "is not JSON"),
+    "half a character": (changed(base={"class": "\ud800", "fingerprint": None}), "is not JSON"),
+    "a number of many digits": (changed(version=1).replace(": 1", ": " + "1" * 10_000), "is not JSON"),
+    "no number": (changed(version=float("nan")), "cannot read; got nan"),
+    "a key many times": ("{" + '"a": 1, ' * 100_000 + '"b": 1}', "gives a key twice; got 'a'"),
+    "a long format": (changed(format="x" * 10**6), "is no edit script; got x"),
+    "a version of text": (changed(version="1"), "has a version this release cannot read; got 1"),
+    "a truth for a version": (changed(version=True), "has a version this release cannot read; got True"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TEXTS)
+def test_texts_that_nobody_wrote(name: str, tmp_path: Path) -> None:
+    """Refused before long, in a sentence that can be read."""
+    text, sentence = BAD_TEXTS[name]
+    (tmp_path / "edits.json").write_text(text)
+    began_s = time.monotonic()
+    with pytest.raises(SurgeryError) as refusal:
+        Script.read(tmp_path / "edits.json")
+    assert time.monotonic() - began_s < 20
+    assert sentence in str(refusal.value) and len(str(refusal.value)) < 600
+
+
+def test_ten_thousand_steps_are_read() -> None:
+    """As many as a script may have."""
+    steps = json.loads(GOLDEN)["steps"][:1] * 10_000
+    assert len(Script.from_json(changed(steps=steps)).steps) == 10_000
+
+
+def test_a_device_that_never_ends(tmp_path: Path) -> None:
+    """Not read to its end."""
+    with pytest.raises(SurgeryError, match="is longer than any edit script"):
+        Script.read("/dev/zero")
 
 
 def test_steps_say_where_they_are_wrong() -> None:

@@ -23,6 +23,19 @@ class Tied(nn.Module):
         self.register_parameter("none", None)
 
 
+def test_nothing_is_drawn_for_what_has_no_values() -> None:
+    """Filling a parameter is left out, by whatever name; a buffer is filled as ever."""
+    torch.manual_seed(0)
+    expected = torch.randn(4)
+    torch.manual_seed(0)
+    with weightless():
+        layer = nn.Linear(3, 2)
+        assert nn.init.normal_(layer.weight, std=2.0) is layer.weight
+        assert nn.init.zeros_(layer.bias) is layer.bias and layer.weight.uniform_() is layer.weight
+        buffer = nn.init.normal_(torch.empty(4))
+    assert layer.weight.is_meta and torch.equal(buffer, expected)
+
+
 def test_parameters_are_on_meta_with_their_ties() -> None:
     """Each object is made once, and keeps whether it is trained; buffers have their values."""
     with weightless():

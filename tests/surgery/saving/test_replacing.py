@@ -193,7 +193,7 @@ def test_an_interruption_before_any_line(
         assert content(old) in (before, after), interrupting.where
         if "_clear" not in interrupting.where:
             assert [entry.name for entry in old.parent.iterdir()] == ["model"], interrupting.where
-    assert {"written_whole", "_put_in_place", "_flush", "_sync", "_clear"} <= seen and number > 20
+    assert {"written_whole", "put_in_place", "flush", "sync", "_clear"} <= seen and number > 20
     assert content(old) == after
 
 

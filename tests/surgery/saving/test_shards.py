@@ -19,7 +19,7 @@ from surgery.checkpoint.shards import size_of
 from surgery.fingerprint import Fingerprinter
 from surgery.lazy import Lazy
 from surgery.quiet import quiet
-from surgery.stream import writing
+from surgery.stream import tiles
 from tests.surgery.contract import loaded_alone, run
 from tests.zoo import ATLAS
 from tests.zoo.families import DECODERS, ENCODERS
@@ -102,7 +102,7 @@ def test_one_tensor_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.Monk
     """Mixtral's experts are cut out of one tensor, each by itself; of the one before nothing is left."""
     before: list[Any] = []
     sizes: list[int] = []
-    plain = writing.whole
+    plain = tiles.compute
 
     def whole(lazy: Lazy, memo: dict[int, torch.Tensor]) -> torch.Tensor:
         assert not any(tensor() is not None for tensor in before)
@@ -111,7 +111,7 @@ def test_one_tensor_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.Monk
         sizes.append(made.untyped_storage().nbytes())
         return made
 
-    monkeypatch.setattr(writing, "whole", whole)
+    monkeypatch.setattr(tiles, "compute", whole)
     monkeypatch.setattr("os.cpu_count", lambda: 1)
     session = surgery.open(*SMALL["mixtral"]())
     session.save(tmp_path / "out", max_shard_size=20_000)

@@ -1,0 +1,120 @@
+"""What a streamed save would write, tensor by tensor, before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from torch import nn
+
+from surgery.checkpoint.names import held
+from surgery.fingerprint import stored_tensors
+from surgery.lazy import Alias, Held, Known, Lazy, Recipe, Reduction, Stored
+from surgery.stream.layout import Shard, size_of
+from surgery.stream.lineage import Lineage
+from surgery.stream.tiles import room
+
+_NAMED = 4
+"""Inputs of a function that a line names."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A tensor that would be written to `file`, and where it comes `source` in words.
+
+    `read_bytes` are those of the tensors in files it is made from, `memory_bytes` what it takes meanwhile.
+    """
+
+    name: str
+    file: str
+    shape: tuple[int, ...]
+    dtype: str
+    source: str
+    read_bytes: int
+    size_bytes: int
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """All that would be written: the tensors in the order of their files, which have these sizes in bytes.
+
+    `further_bytes` are read once more, for the fingerprints: of what is not written as it lies in memory.
+    """
+
+    tensors: tuple[Written, ...]
+    files: dict[str, int]
+    further_bytes: int
+
+    @property
+    def read_bytes(self) -> int:
+        """What would be read to make the tensors."""
+        return sum(tensor.read_bytes for tensor in self.tensors)
+
+    @property
+    def written_bytes(self) -> int:
+        """What would be written, headers included."""
+        return sum(self.files.values())
+
+    @property
+    def largest(self) -> Written | None:
+        """The tensor that takes the most memory while it is made."""
+        return max(self.tensors, key=lambda tensor: tensor.memory_bytes, default=None)
+
+
+def outlook(shards: Sequence[Shard], lineage: Lineage, models: Sequence[nn.Module]) -> Outlook:
+    """What these files come to; `models` are those a save makes fingerprints of."""
+    tensors = tuple(
+        Written(
+            span.name,
+            shard.file,
+            span.lazy.shape,
+            str(span.lazy.dtype).removeprefix("torch."),
+            described(span.lazy),
+            _read(span.lazy),
+            size_of(span.lazy),
+            room(span.lazy),
+        )
+        for shard in shards
+        for span in shard.spans
+    )
+    hashed = {span.lazy for shard in shards for span in shard.spans}
+    further = 0
+    for model in models:
+        for _, tensor in stored_tensors(model):
+            lazy = lineage.resolved(held(tensor))
+            if lazy not in hashed:
+                hashed.add(lazy)
+                further += _read(lazy)
+    return Outlook(tensors, {shard.file: shard.size_bytes for shard in shards}, further)
+
+
+def described(lazy: Lazy) -> str:
+    """Where a tensor comes from: `file: name`, or a function over such."""
+    if isinstance(lazy, Stored):
+        return f"{lazy.file.name}: {lazy.name}"
+    if isinstance(lazy, Alias):
+        return described(lazy.inputs[0])
+    if isinstance(lazy, Known):
+        return "what was measured"
+    if isinstance(lazy, Held):
+        return "the model's class"
+    assert isinstance(lazy, Recipe | Reduction)
+    named = [described(item) for item in lazy.inputs[:_NAMED]]
+    if more := len(lazy.inputs) - len(named):
+        named.append(f"{more} more")
+    return f"{lazy.function}({', '.join(named)})"
+
+
+def _read(lazy: Lazy) -> int:
+    return sum(size_of(leaf) for leaf in _nodes(lazy) if isinstance(leaf, Stored))
+
+
+def _nodes(lazy: Lazy) -> Iterator[Lazy]:
+    """The tensor and all that it is made from, each once."""
+    seen, waiting = {lazy}, [lazy]
+    for node in waiting:  # grows while it is read
+        yield node
+        further = [item for item in dict.fromkeys(node.inputs) if item not in seen]
+        seen.update(further)
+        waiting += further
