@@ -55,7 +55,7 @@ def extract_spent(
     if not isinstance(spent, Shell):
         raise TypeError(f"only a Shell can be used up, not a {type(spent).__name__}")
     with uncollected.at_least(True):
-        return _extracted(spent.model, inputs, origins or {}, False, spent.source_of.keys())
+        return _extracted(spent.model, inputs, origins or {}, False, spent.source_of.keys(), spent.places)
 
 
 def _extracted(
@@ -64,8 +64,9 @@ def _extracted(
     origins: Mapping[nn.Module, str],
     real: bool,
     spent: Container[nn.Module],
+    places: Sequence[Site] | None = None,
 ) -> ModuleGraph:
-    places = sites(model)
+    places = sites(model) if places is None else places
     layouts = {module: layout_of(module) for module in dict.fromkeys([site[1] for site in places])}
     described = {module: attributes(module, layout) for module, layout in layouts.items()}
     alike = structures(model, described, places)

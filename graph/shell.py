@@ -9,7 +9,7 @@ that its modules hold are the opened model's too.
 import contextlib
 import types
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from weakref import ProxyTypes
@@ -23,17 +23,21 @@ from graph.dispatched import is_dispatched, unwrapped_names
 from graph.holders import NotCopied, copied, fill_slots, is_holder, slots_of
 from graph.layouts import PLAIN, TREE, layout_of
 from graph.references import is_reference, redirected
-from graph.tree import children, is_lazy, own_tensors, unwrapped, walk
+from graph.tree import Site, children, is_lazy, own_tensors, unwrapped, walk
 
 _CONTAINERS = frozenset({list, tuple, set})
 
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """A shell and the module objects it was made from: `source_of[new] is old`."""
+    """A shell and the module objects it was made from: `source_of[new] is old`.
+
+    `places` are its sites as it is now, where whoever has edited it since knows them.
+    """
 
     model: nn.Module
     source_of: dict[nn.Module, nn.Module]
+    places: Sequence[Site] | None = None
 
 
 class NotShellable(Exception):

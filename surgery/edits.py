@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import chain
@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from graph.standing import arranged
+from graph.tree import Site as Place
 from graph.tree import module_at
 from surgery.journal import Journal
 from surgery.lazy import Lazy
@@ -21,11 +23,13 @@ class Run(Protocol):
 
     A buffer is real on a skeleton too, and has a lineage there. `computes` says whether parameters get
     values, which must lie where those around them do. `outside` is what `surgery.aliases` found out on
-    the run.
+    the run, `places` are the sites of the model after its last step, if known: both hold as long as nobody
+    edits the model but the steps of the run.
     """
 
     computes: bool
     outside: dict[nn.Module, list[tuple[str, nn.Module]]]
+    places: list[Place] | None
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter: ...
 
@@ -190,3 +194,17 @@ class SetConfig:
             place = int(rest)
             value = type(before)([*before[:place], value, *before[place + 1 :]])
         site.journal.touch_value(config.__dict__, name)[name] = value
+
+
+_STAYING = (SetTensor, SetBuffer, SetAttribute, SetConfig)
+"""Edits that leave every module where it is."""
+
+
+def places_after(edits: Sequence[Edit], places: list[Place]) -> list[Place] | None:
+    """The sites of a model once these edits are made, from those before; None where they must be found anew."""
+    moving = [edit for edit in edits if type(edit) not in _STAYING]
+    if not moving:
+        return places
+    if len(moving) == 1 and isinstance(moving[0], Arrange):
+        return arranged(places, moving[0].path, moving[0].order)
+    return None

@@ -27,11 +27,15 @@ class Patient:
     It is made for one plan: what it has looked up in the tree it does not look up again.
 
     `inputs` are the example inputs and `tokenizer` what came with the model, None where there is none: a
-    model that is made anew has neither.
+    model that is made anew has neither. `places` are the sites of its modules, if known.
     """
 
-    def __init__(self, root: nn.Module, inputs: Any = None, tokenizer: Any = None) -> None:
+    def __init__(
+        self, root: nn.Module, inputs: Any = None, tokenizer: Any = None, places: list[Site] | None = None
+    ) -> None:
         self.root, self.inputs, self.tokenizer = root, inputs, tokenizer
+        if places is not None:
+            self.places = places
         self.asked = 0
         self.known: dict[str, object] = {}
         """What was found out about the model that is dear to find, by name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import torch
@@ -12,7 +12,7 @@ from torch import nn
 from graph.costs import Costs, costs
 from graph.nodes import ModuleGraph
 from graph.shell import Shell, shell
-from graph.tree import walk
+from graph.tree import Site, sites
 from surgery.errors import SurgeryError
 from surgery.lazy import Held, Lazy, Recipe, Reduction
 from surgery.operation import Operation
@@ -78,10 +78,16 @@ class Sketch:
         """The skeleton itself."""
         return self.shell.model
 
+    def places(self) -> list[Site]:
+        """The sites of its modules as they are now."""
+        if self.run.places is None:
+            self.run.places = sites(self.model)
+        return self.run.places
+
     def tensors(self) -> list[tuple[Lazy | None, nn.Parameter]]:
         """Its parameters, each once, with what they stand for."""
         found: dict[int, nn.Parameter] = {}
-        for _, module in walk(self.model):  # `parameters()` looks at each through a pile of generators
+        for _, module, _, _ in self.places():  # `parameters()` looks at each through a pile of generators
             for parameter in module._parameters.values() if module._parameters else ():
                 if parameter is not None:
                     found.setdefault(id(parameter), parameter)
@@ -109,7 +115,7 @@ def figures(drawn: Sketch, resolved: tuple[Operation, ...], before: ModuleGraph,
     The sketch is used up.
     """
     tensors = drawn.tensors()
-    graph = tracing.of_spent(drawn.shell, drawn.origins)
+    graph = tracing.of_spent(replace(drawn.shell, places=drawn.places()), drawn.origins)
     if before.problem is None and resolved:
         refuse_broken(graph, resolved[-1].name)
         refuse_unread(graph, before, resolved[-1].name)
@@ -158,13 +164,14 @@ def refuse_unread(graph: ModuleGraph, before: ModuleGraph, verb: str) -> None:
     """
     if not graph.calls:
         return
-    known = {tensor.path for node in before.modules for tensor in node.tensors}
-    read = {path for call in graph.calls for path in call.reads}
-    idle = {_in_any_block(path) for path in known - {path for call in before.calls for path in call.reads}}
+    unread = graph.tensor_paths - before.tensor_paths - graph.read_paths
+    if not unread:
+        return
+    idle = set(map(_in_any_block, before.tensor_paths - before.read_paths))
     for node in graph.modules:
         for tensor in node.tensors:
-            added = tensor.kind == "parameter" and tensor.path not in known
-            if added and tensor.path not in read and _in_any_block(tensor.path) not in idle:
+            added = tensor.kind == "parameter" and tensor.path in unread
+            if added and _in_any_block(tensor.path) not in idle:
                 raise SurgeryError(
                     f"{verb} here would have no effect: the forward never reads what it adds",
                     path=node.path,

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 import surgery.functions  # noqa: F401
+from graph.tree import Site as Place
 from graph.tree import is_lazy
 from surgery.aliases import refuse_aliases
 from surgery.copies import copy_of, settled
-from surgery.edits import Run, Site
+from surgery.edits import Run, Site, places_after
 from surgery.journal import Journal
 from surgery.lazy import Alias, Held, Known, Lazy, Recipe
 from surgery.model import Patient
@@ -35,6 +36,7 @@ class Live:
         self.parameters: dict[int, nn.Parameter] = {}
         self.buffers: dict[int, torch.Tensor] = {}
         self.outside: dict[nn.Module, list[tuple[str, nn.Module]]] = {}
+        self.places: list[Place] | None = None
         self.kept: list[Lazy] = []
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter:
@@ -73,6 +75,7 @@ class Skeleton:
         self.parameters: dict[int, nn.Parameter] = {}
         self.buffers: dict[int, torch.Tensor] = {}
         self.outside: dict[nn.Module, list[tuple[str, nn.Module]]] = {}
+        self.places: list[Place] | None = None
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter:
         if isinstance(lazy, Held):
@@ -117,14 +120,17 @@ def carry_out(
     `inputs` and `tokenizer` are the session's, if it has any; a step resolved before needs none. The plan is
     complete before the first edit, so a refusal has changed nothing.
     """
-    patient = Patient(model, inputs, tokenizer)
+    patient = Patient(model, inputs, tokenizer, run.places)
     resolved = step.resolved(patient)
     edits = list(resolved.plan(patient))
     refuse_sealed(edits, model)
     refuse_aliases(edits, model, patient.places, run.outside)
+    places, run.places = patient.places, None  # what raises leaves the model nobody knows how
+    after = places_after(edits, places)
     site = Site(model, journal, run)
     for edit in edits:
         edit.apply(site)
+    run.places = after
     return resolved
 
 
