@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from graph.records import quickly_made
 from graph.standing import arranged
 from graph.tree import Site as Place
 from graph.tree import module_at
@@ -62,7 +63,8 @@ class Edit(Protocol):
     def apply(self, site: Site) -> None: ...
 
 
-@dataclass(frozen=True)
+@quickly_made
+@dataclass(frozen=True, slots=True)
 class SetTensor:
     """The parameter slot `path` holds `tensor`; a Held tensor is shared, anything else is a new Parameter.
 

@@ -18,6 +18,7 @@ from surgery.families import FAMILIES, BlockList, Family, declared_ties, model_t
 from surgery.lazy import Held
 
 _FEW = 8  # modules whose places are asked for, before an index of all pays
+_DIRECT = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 _CONTAINERS = (nn.ModuleList, nn.Sequential)
 
 
@@ -39,6 +40,8 @@ class Patient:
         self.asked = 0
         self.known: dict[str, object] = {}
         """What was found out about the model that is dear to find, by name."""
+        self.direct: dict[str, str | None] = {}
+        """By path what `reads_weights_directly` found of it and what is around it."""
         self._modules: dict[str, nn.Module] = {}
 
     @property
@@ -222,9 +225,13 @@ class Patient:
 
     def config_ties(self, path: str) -> bool:
         """Whether the parameter at `path` is an end of a tie that the model's class makes by its config."""
+        return path in self._tied_by_config
+
+    @cached_property
+    def _tied_by_config(self) -> frozenset[str]:
         ends = self.declared_ties()
         wanted = bool(getattr(self.config, "tie_word_embeddings", False))
-        return wanted and path in (*ends, *ends.values())
+        return frozenset((*ends, *ends.values()) if wanted else ())
 
     def declared_ties(self) -> dict[str, str]:
         """Ties the model's class makes by itself when its config says so: target → source."""
@@ -278,10 +285,19 @@ def reads_weights_directly(patient: Patient, path: str) -> str | None:
     Torch's attention and encoder layers take their fast path past their children: an adapter
     wrapped around such a child would have no effect.
     """
+    known = patient.direct
+    open_ = []
+    found = None
     for ancestor in _ancestors(path):
-        if isinstance(patient.module(ancestor), nn.MultiheadAttention | nn.TransformerEncoderLayer):
-            return type(patient.module(ancestor)).__name__
-    return None
+        if ancestor in known:
+            found = known[ancestor]
+            break
+        open_.append(ancestor)
+        if isinstance(patient.module(ancestor), _DIRECT):
+            found = type(patient.module(ancestor)).__name__
+            break
+    known.update(dict.fromkeys(open_, found))
+    return found
 
 
 def refuse_unseen(patient: Patient, path: str, verb: str) -> None:
