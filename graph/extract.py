@@ -13,7 +13,7 @@ from graph.layouts import layout_of
 from graph.nodes import ModuleGraph, ModuleNode, ParameterNode, Tie
 from graph.records import maker_of
 from graph.repeats import Attributes, attributes, structures
-from graph.shell import Shell
+from graph.shell import Known, Shell
 from graph.ties import tie_of_module, tie_of_tensor, ties
 from graph.tracing import Inputs, Trace, trace
 from graph.tracing.shared import uncollected
@@ -55,7 +55,7 @@ def extract_spent(
     if not isinstance(spent, Shell):
         raise TypeError(f"only a Shell can be used up, not a {type(spent).__name__}")
     with uncollected.at_least(True):
-        return _extracted(spent.model, inputs, origins or {}, False, spent.source_of.keys(), spent.places)
+        return _extracted(spent.model, inputs, origins or {}, False, spent.source_of.keys(), spent.now)
 
 
 def _extracted(
@@ -64,10 +64,12 @@ def _extracted(
     origins: Mapping[nn.Module, str],
     real: bool,
     spent: Container[nn.Module],
-    places: Sequence[Site] | None = None,
+    known: Known | None = None,
 ) -> ModuleGraph:
-    places = sites(model) if places is None else places
-    layouts = {module: layout_of(module) for module in dict.fromkeys([site[1] for site in places])}
+    known = Known(sites(model), {}) if known is None else known
+    places, said = known.places, known.layouts.get
+    each = dict.fromkeys([site[1] for site in places])
+    layouts = {module: said(module) or layout_of(module) for module in each}
     described = {module: attributes(module, layout) for module, layout in layouts.items()}
     alike = structures(model, described, places)
     tied = ties(model, places)

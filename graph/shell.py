@@ -9,8 +9,8 @@ that its modules hold are the opened model's too.
 import contextlib
 import types
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, cast
 from weakref import ProxyTypes
 
@@ -21,7 +21,7 @@ from torch.utils.hooks import RemovableHandle
 from graph.configs import config_like, is_config
 from graph.dispatched import is_dispatched, unwrapped_names
 from graph.holders import NotCopied, copied, fill_slots, is_holder, slots_of
-from graph.layouts import PLAIN, TREE, layout_of
+from graph.layouts import PLAIN, TREE, Layout, layout_of
 from graph.references import is_reference, redirected
 from graph.tree import Site, children, is_lazy, own_tensors, unwrapped, walk
 
@@ -29,15 +29,25 @@ _CONTAINERS = frozenset({list, tuple, set})
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a tree as it is: the sites of its modules, and the layouts of some of these."""
+
+    places: Sequence[Site]
+    layouts: Mapping[nn.Module, Layout]
+
+
+@dataclass(frozen=True, slots=True)
 class Shell:
     """A shell and the module objects it was made from: `source_of[new] is old`.
 
-    `places` are its sites as it is now, where whoever has edited it since knows them.
+    `layouts` are those of its modules as they were made, less those with hooks and the like. `now` is for
+    whoever has edited it since to say, and is believed.
     """
 
     model: nn.Module
     source_of: dict[nn.Module, nn.Module]
-    places: Sequence[Site] | None = None
+    layouts: dict[nn.Module, Layout] = field(default_factory=dict)
+    now: Known | None = None
 
 
 class NotShellable(Exception):
@@ -138,6 +148,7 @@ class Maker:
         self.memo: dict[int, Any] = {}
         self.kept: list[Any] = []
         self.source_of: dict[nn.Module, nn.Module] = {}
+        self.layouts: dict[nn.Module, Layout] = {}
         self.slotted: dict[type, bool] = {}
 
     def shell(self) -> Shell:
@@ -155,7 +166,7 @@ class Maker:
                 path = next((path for path, module in walk(self.model) if module is old), "")
                 why = f"what it holds cannot be copied ({type(error).__name__}: {error})"
                 raise NotShellable(path, why) from error
-        return Shell(self.memo[id(self.model)], self.source_of)
+        return Shell(self.memo[id(self.model)], self.source_of, self.layouts)
 
     def walk(self) -> Iterable[tuple[str, nn.Module]]:
         """(path, module) of what is to be made."""
@@ -195,11 +206,18 @@ class Maker:
             for name, kind in layout.hollow.items():
                 if name not in filled:
                     held[name] = kind()  # nobody else's
+        alike = not filled and not left_out
         for name in layout.others + tuple(filled) if filled else layout.others:
             value = held[name]
-            held[name] = {} if type(value) is dict and not value and name in TREE else self.remap(value)
+            if type(value) is dict and not value and name in TREE:
+                held[name] = {}
+            else:
+                made = held[name] = self.remap(value)
+                alike = alike and type(made) is type(value)
         for name in left_out:
             del held[name]
+        if alike:
+            self.layouts[new] = layout
         if type(old) not in self.slotted:
             self.slotted[type(old)] = bool(slots_of(type(old)))
         if self.slotted[type(old)]:

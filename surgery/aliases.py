@@ -165,6 +165,21 @@ def _held_by(
                 yield name, module
 
 
+def holding_nothing(layouts: Mapping[nn.Module, Layout]) -> Outside:
+    """Those of the modules, which have no hooks, whose layouts say that nothing in them leads to another."""
+    leads: dict[type, bool] = {}
+    bare: dict[int, bool] = {}
+    found: Outside = {}
+    for module, layout in layouts.items():
+        if id(layout) not in bare:
+            held = module.__dict__
+            others = (held[name] for name in layout.others if name not in TREE)
+            bare[id(layout)] = not any(_may_lead(value, leads) for value in others)
+        if bare[id(layout)]:
+            found[module] = []
+    return found
+
+
 def _may_lead(value: Any, leads: dict[type, bool]) -> bool:
     """Whether `value` is of a class whose objects lead to others; `leads` remembers which are."""
     kind = type(value)

@@ -11,8 +11,9 @@ from torch import nn
 
 from graph.costs import Costs, costs
 from graph.nodes import ModuleGraph
-from graph.shell import Shell, shell
+from graph.shell import Known, Shell, shell
 from graph.tree import Site, sites
+from surgery.aliases import holding_nothing
 from surgery.errors import SurgeryError
 from surgery.lazy import Held, Lazy, Recipe, Reduction
 from surgery.operation import Operation
@@ -84,6 +85,10 @@ class Sketch:
             self.run.places = sites(self.model)
         return self.run.places
 
+    def as_it_is(self) -> Shell:
+        """The shell with what is known of it after the steps."""
+        return replace(self.shell, now=Known(self.places(), self.run.layouts))
+
     def tensors(self) -> list[tuple[Lazy | None, nn.Parameter]]:
         """Its parameters, each once, with what they stand for."""
         found: dict[int, nn.Parameter] = {}
@@ -104,6 +109,7 @@ def sketch(model: nn.Module, origins: Mapping[nn.Module, str] = MappingProxyType
         return made
 
     made = shell(model, parameter=placeholder)
+    run.layouts, run.outside = made.layouts, holding_nothing(made.layouts)
     real = tuple(node for node in run.lineage.values() if isinstance(node, Held))
     known = {new: origins[old] for new, old in made.source_of.items() if old in origins}
     return Sketch(made, run, real, known)
@@ -115,7 +121,7 @@ def figures(drawn: Sketch, resolved: tuple[Operation, ...], before: ModuleGraph,
     The sketch is used up.
     """
     tensors = drawn.tensors()
-    graph = tracing.of_spent(replace(drawn.shell, places=drawn.places()), drawn.origins)
+    graph = tracing.of_spent(drawn.as_it_is(), drawn.origins)
     if before.problem is None and resolved:
         refuse_broken(graph, resolved[-1].name)
         refuse_unread(graph, before, resolved[-1].name)

@@ -11,11 +11,12 @@ import torch
 from torch import nn
 
 import surgery.functions  # noqa: F401
+from graph.layouts import Layout
 from graph.tree import Site as Place
 from graph.tree import is_lazy
 from surgery.aliases import refuse_aliases
 from surgery.copies import copy_of, settled
-from surgery.edits import Run, Site, places_after
+from surgery.edits import KNOWN, Run, Site, places_after
 from surgery.journal import Journal
 from surgery.lazy import Alias, Held, Known, Lazy, Recipe
 from surgery.model import Patient
@@ -37,6 +38,7 @@ class Live:
         self.buffers: dict[int, torch.Tensor] = {}
         self.outside: dict[nn.Module, list[tuple[str, nn.Module]]] = {}
         self.places: list[Place] | None = None
+        self.layouts: dict[nn.Module, Layout] = {}
         self.kept: list[Lazy] = []
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter:
@@ -76,6 +78,7 @@ class Skeleton:
         self.buffers: dict[int, torch.Tensor] = {}
         self.outside: dict[nn.Module, list[tuple[str, nn.Module]]] = {}
         self.places: list[Place] | None = None
+        self.layouts: dict[nn.Module, Layout] = {}
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter:
         if isinstance(lazy, Held):
@@ -127,6 +130,8 @@ def carry_out(
     refuse_aliases(edits, model, patient.places, run.outside)
     places, run.places = patient.places, None  # what raises leaves the model nobody knows how
     after = places_after(edits, places)
+    if not KNOWN.issuperset(map(type, edits)):
+        run.layouts.clear()
     site = Site(model, journal, run)
     for edit in edits:
         edit.apply(site)
