@@ -69,8 +69,6 @@ class Sketch:
 
     shell: Shell
     run: Skeleton
-    real: tuple[Held, ...]
-    """The parameters it was drawn from."""
     origins: dict[nn.Module, str]
     """The immutable ids of its modules, of those that are known."""
 
@@ -78,6 +76,11 @@ class Sketch:
     def model(self) -> nn.Module:
         """The skeleton itself."""
         return self.shell.model
+
+    @property
+    def real(self) -> tuple[Held, ...]:
+        """The parameters it was drawn from."""
+        return tuple(map(Held.of, self.run.lineage.drawn.values()))
 
     def places(self) -> list[Site]:
         """The sites of its modules as they are now."""
@@ -96,7 +99,11 @@ class Sketch:
             for parameter in module._parameters.values() if module._parameters else ():
                 if parameter is not None:
                     found.setdefault(id(parameter), parameter)
-        return [(self.run.lineage.get(key), parameter) for key, parameter in found.items()]
+        return [(self.run.lineage.of(parameter), parameter) for parameter in found.values()]
+
+    def is_thinned(self) -> bool:
+        """Whether a step has set weights to zero."""
+        return any(map(_thins, self.run.lineage.values()))
 
 
 def sketch(model: nn.Module, origins: Mapping[nn.Module, str] = MappingProxyType({})) -> Sketch:
@@ -105,14 +112,13 @@ def sketch(model: nn.Module, origins: Mapping[nn.Module, str] = MappingProxyType
 
     def placeholder(parameter: nn.Parameter) -> nn.Parameter:
         made = on_meta(parameter)
-        run.lineage[id(made)] = Held.of(parameter)
+        run.lineage.drawn[id(made)] = parameter
         return made
 
     made = shell(model, parameter=placeholder)
     run.layouts, run.outside = made.layouts, holding_nothing(made.layouts)
-    real = tuple(node for node in run.lineage.values() if isinstance(node, Held))
     known = {new: origins[old] for new, old in made.source_of.items() if old in origins}
-    return Sketch(made, run, real, known)
+    return Sketch(made, run, known)
 
 
 def figures(drawn: Sketch, resolved: tuple[Operation, ...], before: ModuleGraph, tracing: Tracing) -> Preview:
@@ -120,14 +126,15 @@ def figures(drawn: Sketch, resolved: tuple[Operation, ...], before: ModuleGraph,
 
     The sketch is used up.
     """
-    tensors = drawn.tensors()
+    tensors = drawn.tensors() if drawn.is_thinned() else []
     graph = tracing.of_spent(drawn.as_it_is(), drawn.origins)
     if before.problem is None and resolved:
         refuse_broken(graph, resolved[-1].name)
         refuse_unread(graph, before, resolved[-1].name)
         if len(resolved) == 1:  # of several steps there is no trace in between
             resolved[0].check(before, graph)
-    return Preview(resolved, costs(before), costs(graph), graph, nonzero(drawn.real, tensors))
+    left = nonzero(drawn.real, tensors) if tensors else None
+    return Preview(resolved, costs(before), costs(graph), graph, left)
 
 
 def nonzero(
@@ -140,7 +147,7 @@ def nonzero(
     reductions: dict[int, Reduction] = {}
     thinned: dict[int, int] = {}
     for node, _ in tensors:
-        if isinstance(node, Recipe) and node.function == "zero_smallest":
+        if node is not None and _thins(node):
             smallest = node.inputs[1]
             assert isinstance(smallest, Reduction)
             reductions[id(smallest)] = smallest
@@ -153,6 +160,11 @@ def nonzero(
     after -= sum(int(str(item.arguments["k"])) for item in whole)
     total = sum(_count(node, node.parameter) for node in real)
     return total, after
+
+
+def _thins(node: Lazy) -> bool:
+    """Whether a tensor is another one with some of its weights set to zero."""
+    return isinstance(node, Recipe) and node.function == "zero_smallest"
 
 
 def _count(node: Lazy | None, parameter: torch.Tensor) -> int:

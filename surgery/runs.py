@@ -67,13 +67,33 @@ class Live:
         return nn.Parameter(compute(lazy, self.tensors).to(device), requires_grad=trainable)
 
 
+class Lineage(dict[int, Lazy]):
+    """What each Parameter or buffer of a skeleton stands for, by its id.
+
+    Of those that it was `drawn` from it is said when somebody asks: few do.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: dict[int, torch.Tensor] = {}
+
+    def __missing__(self, key: int) -> Lazy:
+        made = self[key] = Held.of(self.drawn[key])
+        return made
+
+    def of(self, tensor: torch.Tensor) -> Lazy | None:
+        """What `tensor` stands for; None if that is not known."""
+        key = id(tensor)
+        return self[key] if key in self or key in self.drawn else None
+
+
 class Skeleton:
     """Makes parameters on meta; `lineage` says, by id of Parameter or buffer, what each stands for."""
 
     computes = False
 
     def __init__(self) -> None:
-        self.lineage: dict[int, Lazy] = {}
+        self.lineage = Lineage()
         self.parameters: dict[int, nn.Parameter] = {}
         self.buffers: dict[int, torch.Tensor] = {}
         self.outside: dict[nn.Module, list[tuple[str, nn.Module]]] = {}
@@ -93,7 +113,7 @@ class Skeleton:
     def _stands_for(self, lazy: Lazy) -> Lazy:
         """The node itself; of an alias what the tensor stands for."""
         held = lazy.inputs[0] if isinstance(lazy, Alias) else None
-        return self.lineage.get(id(held.parameter), held) if isinstance(held, Held) else lazy
+        return (self.lineage.of(held.parameter) or held) if isinstance(held, Held) else lazy
 
     def buffer(self, lazy: Lazy, *, device: torch.device) -> torch.Tensor:
         if isinstance(lazy, Held):
