@@ -1,5 +1,6 @@
 """The sites of a tree after an edit, from those before it: most stand where they stood."""
 
+import operator
 from collections.abc import Sequence
 
 from torch import nn
@@ -22,16 +23,17 @@ def arranged(places: Sequence[Site], path: str, order: Sequence[int]) -> list[Si
     stop = _end(places, start)
     heads = [index for index in range(start + 1, stop) if places[index][3] is container]
     items = [None if item is None else unwrapped(item) for item in container._modules.values()]
-    if len(items) != len(heads) or any(item is not places[i][1] for item, i in zip(items, heads, strict=True)):
+    found: list[nn.Module | None] = [places[index][1] for index in heads]
+    if len(items) != len(found) or not all(map(operator.is_, items, found)):
         return None
     ends = [*heads[1:], stop]
-    found = list(places[: start + 1])
+    after = list(places[: start + 1])
     for number, index in enumerate(order):
         here = places[heads[index] : ends[index]]
         place = join(path, str(number))
-        found += here if here[0][0] == place else _moved(here, place)
-    found += places[stop:]
-    return found
+        after += here if here[0][0] == place else _moved(here, place)
+    after += places[stop:]
+    return after
 
 
 def _moved(here: Sequence[Site], place: str) -> list[Site]:

@@ -213,7 +213,7 @@ _STAYING = (SetTensor, SetBuffer, SetAttribute, SetConfig)
 
 
 def places_after(edits: Sequence[Edit], places: list[Place]) -> list[Place] | None:
-    """The sites of a model once these edits are made, from those before; None where they must be found anew."""
+    """The sites of a model once these edits are made, from those before; None where it takes another look."""
     moving = [edit for edit in edits if type(edit) not in _STAYING]
     if not moving:
         return places

@@ -37,6 +37,15 @@ class LoraLinear(nn.Module):
     `lora_A` is rank × inputs, `lora_B` outputs × rank, both on meta until their values are set.
     """
 
+    base: nn.Module
+    rank: int
+    alpha: float
+    scale: float
+    in_features: int
+    out_features: int
+    lora_A: nn.Parameter
+    lora_B: nn.Parameter
+
     def __init__(self, base: nn.Module, rank: int, alpha: float) -> None:
         super().__init__()
         weight = weight_of(base)

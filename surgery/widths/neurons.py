@@ -23,6 +23,7 @@ _NAMES: tuple[tuple[tuple[str, ...], int, str], ...] = (
     (("linear1",), 1, "linear2"),
     (("intermediate.dense",), 1, "output.dense"),
 )
+_LEADING_OUT = frozenset(name.partition(".")[0] for _, _, name in _NAMES)
 # Attributes of the module around them that repeat how many neurons there are.
 _ATTRIBUTES = (
     "intermediate_size",
@@ -42,8 +43,10 @@ _CONFIG = ("intermediate_size", "n_inner", "ffn_hidden_size", "ffn_dim", "hidden
 def neurons(patient: Patient) -> list[Part]:
     """The feed-forward layers of the model: children of known names whose widths fit each other."""
     parts = []
-    for path, module in patient.walk():
-        for names, times, name in _NAMES if module._modules else ():
+    for path, module, _, _ in patient.places:
+        if not module._modules or _LEADING_OUT.isdisjoint(module._modules):
+            continue
+        for names, times, name in _NAMES:
             if name.partition(".")[0] not in module._modules:
                 continue
             into, out = linears(path, module, names), Linear.at(path, module, name)
