@@ -43,8 +43,8 @@ class LoraLinear(nn.Module):
     scale: float
     in_features: int
     out_features: int
-    lora_A: nn.Parameter
-    lora_B: nn.Parameter
+    lora_A: nn.Parameter  # noqa: N815  the name that PEFT has for it
+    lora_B: nn.Parameter  # noqa: N815
 
     def __init__(self, base: nn.Module, rank: int, alpha: float) -> None:
         super().__init__()
