@@ -156,7 +156,7 @@ class Maker:
             if id(module) not in self.memo:
                 self.begin(path, module)
         for module in self.source_of.values():
-            for child in module._modules.values():
+            for child in module._modules.values() if module._modules else ():
                 if child is not None and (inner := unwrapped(child)) is not child:
                     self.memo[id(child)] = self.memo[id(inner)]  # a compiled wrapper is what it wraps
         for new, old in list(self.source_of.items()):
@@ -243,7 +243,13 @@ class Maker:
             self.kept.append(value)
             for key, item in value.items():
                 known = memo.get(id(item))
-                made[key] = self.remap(item) if known is None else known
+                if known is not None:
+                    made[key] = known
+                elif type(item) is nn.Parameter:  # most of what is left; its class is slow to ask
+                    made[key] = memo[id(item)] = self.parameter(item)
+                    self.kept.append(item)
+                else:
+                    made[key] = self.remap(item)
             return made
         made = self._made(value)
         if made is not value:
@@ -256,7 +262,7 @@ class Maker:
         self.kept.append(value)
 
     def _made(self, value: Any) -> Any:
-        if type(value) is nn.Parameter:  # most of what is left; its class is slow to ask
+        if type(value) is nn.Parameter:
             return self.parameter(value)
         if type(value) in ProxyTypes:  # it may be dead, and then answers to nothing
             return value

@@ -162,9 +162,9 @@ def carry_out(
 def on_meta(parameter: nn.Parameter) -> nn.Parameter:
     """A parameter like this one, without values."""
     if parameter.layout == torch.strided and not parameter.is_nested and not is_lazy(parameter):
-        shape, strides = parameter.shape, parameter.stride()
-        empty = torch.empty_strided(shape, strides, dtype=parameter.dtype, device=_META)
-        return _around(empty, parameter.requires_grad)
+        strides = parameter.stride()
+        empty = torch.empty_strided(parameter.shape, strides, dtype=parameter.dtype, device=_META)
+        return torch.Tensor._make_subclass(nn.Parameter, empty, parameter.requires_grad)
     empty = torch.empty_like(parameter, device=_META)  # ten times as long
     return nn.Parameter(empty, requires_grad=parameter.requires_grad)
 
