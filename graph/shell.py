@@ -23,7 +23,7 @@ from graph.dispatched import is_dispatched, unwrapped_names
 from graph.holders import NotCopied, copied, fill_slots, is_holder, slots_of
 from graph.layouts import PLAIN, TREE, Layout, layout_of
 from graph.references import is_reference, redirected
-from graph.tree import Site, children, is_lazy, own_tensors, unwrapped, walk
+from graph.tree import LAZY, Site, children, is_lazy, own_tensors, unwrapped, walk
 
 _CONTAINERS = frozenset({list, tuple, set})
 
@@ -301,7 +301,7 @@ def _has_no_shape(module: nn.Module) -> bool:
     """Whether a parameter or buffer of `module` itself has no shape yet."""
     for tensors in (module._parameters, module._buffers):
         for tensor in tensors.values() if tensors else ():
-            if tensor is not None and is_lazy(tensor):
+            if type(tensor) in LAZY:
                 return True
     return False
 

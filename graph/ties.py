@@ -3,7 +3,7 @@
 Read from the tree, never from a trace: a tie exists whether or not both places are called.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal
 
@@ -30,22 +30,12 @@ def ties(model: nn.Module, places: Sequence[Site] | None = None) -> tuple[Tie, .
     are the sites of the model, if they are known.
     """
     places = sites(model) if places is None else places
-    tensors = [
-        tensor
-        for _, module, _, _ in places
-        if module._parameters or module._buffers
-        for held in (module._parameters, module._buffers)
-        for tensor in held.values()
-        if tensor is not None
-    ]
-    count = Counter(map(id, tensors))
     held = [
         (path, module, name, tensor)
         for path, module, _, _ in places
-        if module._parameters or module._buffers
-        for own in (module._parameters, module._buffers)
-        for name, tensor in own.items()
-        if tensor is not None and (count[id(tensor)] > 1 or not tensor.is_meta)  # any other is alone
+        for tensors in (module._parameters, module._buffers)
+        for name, tensor in (tensors.items() if tensors else ())
+        if tensor is not None
     ]
     found = _modules(places) + _tensors(held) + _storages(held)
     if not found:

@@ -14,6 +14,8 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 Kind = Literal["parameter", "buffer"]
 
 _PLAIN = (nn.Parameter, torch.Tensor)
+LAZY = frozenset({UninitializedParameter, UninitializedBuffer})
+"""Classes of tensors that have no shape yet."""
 
 
 def join(parent: str, name: str) -> str:
@@ -133,7 +135,7 @@ def tensor_facts(module: nn.Module) -> list[Facts]:
 
 def is_lazy(tensor: torch.Tensor) -> bool:
     """Whether `tensor` has no shape until its module is called for the first time (`nn.LazyLinear`)."""
-    return type(tensor) in (UninitializedParameter, UninitializedBuffer)
+    return type(tensor) in LAZY
 
 
 def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
