@@ -9,11 +9,12 @@ from math import prod
 import torch
 from torch import nn
 
+from graph.known import Known
 from graph.layouts import layout_of
 from graph.nodes import ModuleGraph, ModuleNode, ParameterNode, Tie
 from graph.records import maker_of
 from graph.repeats import Attributes, attributes, structures
-from graph.shell import Known, Shell
+from graph.shell import Shell
 from graph.ties import tie_of_module, tie_of_tensor, ties
 from graph.tracing import Inputs, Trace, trace
 from graph.tracing.shared import uncollected

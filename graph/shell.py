@@ -9,7 +9,7 @@ that its modules hold are the opened model's too.
 import contextlib
 import types
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 from weakref import ProxyTypes
@@ -21,19 +21,12 @@ from torch.utils.hooks import RemovableHandle
 from graph.configs import config_like, is_config
 from graph.dispatched import is_dispatched, unwrapped_names
 from graph.holders import NotCopied, copied, fill_slots, is_holder, slots_of
+from graph.known import Known
 from graph.layouts import PLAIN, TREE, Layout, layout_of
 from graph.references import is_reference, redirected
-from graph.tree import LAZY, Site, children, is_lazy, own_tensors, unwrapped, walk
+from graph.tree import children, has_no_shape, is_lazy, own_tensors, unwrapped, walk
 
 _CONTAINERS = frozenset({list, tuple, set})
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of a tree as it is: the sites of its modules, and the layouts of some of these."""
-
-    places: Sequence[Site]
-    layouts: Mapping[nn.Module, Layout]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +175,7 @@ class Maker:
     def blank(self, path: str, module: nn.Module) -> nn.Module:
         """A new object for `module`, nothing in it yet."""
         reason = foreign(module)
-        if reason is None and not self.seal and _has_no_shape(module):
+        if reason is None and not self.seal and has_no_shape(module):
             raise NotShellable(path, "its parameters have no shape before it is called for the first time")
         if reason is None:
             try:
@@ -243,13 +236,7 @@ class Maker:
             self.kept.append(value)
             for key, item in value.items():
                 known = memo.get(id(item))
-                if known is not None:
-                    made[key] = known
-                elif type(item) is nn.Parameter:  # most of what is left; its class is slow to ask
-                    made[key] = memo[id(item)] = self.parameter(item)
-                    self.kept.append(item)
-                else:
-                    made[key] = self.remap(item)
+                made[key] = self.remap(item) if known is None else known
             return made
         made = self._made(value)
         if made is not value:
@@ -262,7 +249,7 @@ class Maker:
         self.kept.append(value)
 
     def _made(self, value: Any) -> Any:
-        if type(value) is nn.Parameter:
+        if type(value) is nn.Parameter:  # most of what is left; its class is slow to ask
             return self.parameter(value)
         if type(value) in ProxyTypes:  # it may be dead, and then answers to nothing
             return value
@@ -295,15 +282,6 @@ class Maker:
         kept = [self.remap(also) for also in extra if also is not None]
         new.__setstate__((None if hooks is None else self.remap(hooks), key, tuple(kept)))
         return new
-
-
-def _has_no_shape(module: nn.Module) -> bool:
-    """Whether a parameter or buffer of `module` itself has no shape yet."""
-    for tensors in (module._parameters, module._buffers):
-        for tensor in tensors.values() if tensors else ():
-            if type(tensor) in LAZY:
-                return True
-    return False
 
 
 def foreign(module: nn.Module) -> str | None:

@@ -14,8 +14,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 Kind = Literal["parameter", "buffer"]
 
 _PLAIN = (nn.Parameter, torch.Tensor)
-LAZY = frozenset({UninitializedParameter, UninitializedBuffer})
-"""Classes of tensors that have no shape yet."""
+_LAZY = frozenset({UninitializedParameter, UninitializedBuffer})
 
 
 def join(parent: str, name: str) -> str:
@@ -135,7 +134,16 @@ def tensor_facts(module: nn.Module) -> list[Facts]:
 
 def is_lazy(tensor: torch.Tensor) -> bool:
     """Whether `tensor` has no shape until its module is called for the first time (`nn.LazyLinear`)."""
-    return type(tensor) in LAZY
+    return type(tensor) in _LAZY
+
+
+def has_no_shape(module: nn.Module) -> bool:
+    """Whether a parameter or buffer of `module` itself is lazy."""
+    for tensors in (module._parameters, module._buffers):
+        for tensor in tensors.values() if tensors else ():
+            if type(tensor) in _LAZY:
+                return True
+    return False
 
 
 def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:

@@ -28,20 +28,14 @@ class Patient:
     It is made for one plan: what it has looked up in the tree it does not look up again.
 
     `inputs` are the example inputs and `tokenizer` what came with the model, None where there is none: a
-    model that is made anew has neither. `places` are the sites of its modules, if known.
+    model that is made anew has neither.
     """
 
-    def __init__(
-        self, root: nn.Module, inputs: Any = None, tokenizer: Any = None, places: list[Site] | None = None
-    ) -> None:
+    def __init__(self, root: nn.Module, inputs: Any = None, tokenizer: Any = None) -> None:
         self.root, self.inputs, self.tokenizer = root, inputs, tokenizer
-        if places is not None:
-            self.places = places
         self.asked = 0
         self.known: dict[str, object] = {}
         """What was found out about the model that is dear to find, by name."""
-        self.direct: dict[str, str | None] = {}
-        """By path what `reads_weights_directly` found of it and what is around it."""
         self._modules: dict[str, nn.Module] = {}
 
     @property
@@ -142,7 +136,7 @@ class Patient:
 
     @cached_property
     def places(self) -> list[Site]:
-        """The sites of all modules: a plan changes nothing, so once is enough."""
+        """The sites of all modules: a plan changes nothing, so once is enough. Who knows them may set them."""
         return sites(self.root)
 
     @cached_property
@@ -229,9 +223,8 @@ class Patient:
 
     @cached_property
     def _tied_by_config(self) -> frozenset[str]:
-        ends = self.declared_ties()
-        wanted = bool(getattr(self.config, "tie_word_embeddings", False))
-        return frozenset((*ends, *ends.values()) if wanted else ())
+        ends = self.declared_ties() if getattr(self.config, "tie_word_embeddings", False) else {}
+        return frozenset((*ends, *ends.values()))
 
     def declared_ties(self) -> dict[str, str]:
         """Ties the model's class makes by itself when its config says so: target → source."""
@@ -285,19 +278,10 @@ def reads_weights_directly(patient: Patient, path: str) -> str | None:
     Torch's attention and encoder layers take their fast path past their children: an adapter
     wrapped around such a child would have no effect.
     """
-    known = patient.direct
-    open_ = []
-    found = None
     for ancestor in _ancestors(path):
-        if ancestor in known:
-            found = known[ancestor]
-            break
-        open_.append(ancestor)
         if isinstance(patient.module(ancestor), _DIRECT):
-            found = type(patient.module(ancestor)).__name__
-            break
-    known.update(dict.fromkeys(open_, found))
-    return found
+            return type(patient.module(ancestor)).__name__
+    return None
 
 
 def refuse_unseen(patient: Patient, path: str, verb: str) -> None:

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from graph.costs import Costs, costs
+from graph.known import Known
 from graph.nodes import ModuleGraph
-from graph.shell import Known, Shell, shell
+from graph.shell import Shell, shell
 from graph.tree import Site, sites
 from surgery.aliases import holding_nothing
 from surgery.errors import SurgeryError

@@ -143,7 +143,9 @@ def carry_out(
     `inputs` and `tokenizer` are the session's, if it has any; a step resolved before needs none. The plan is
     complete before the first edit, so a refusal has changed nothing.
     """
-    patient = Patient(model, inputs, tokenizer, run.places)
+    patient = Patient(model, inputs, tokenizer)
+    if run.places is not None:
+        patient.places = run.places
     resolved = step.resolved(patient)
     edits = list(resolved.plan(patient))
     refuse_sealed(edits, model)

@@ -18,7 +18,6 @@ from surgery.aliases import _held_outside, holding_nothing
 from surgery.edits import PlaceModule, SetAttribute, SetModule, Site, places_after
 from surgery.journal import Journal
 from surgery.lazy import Held
-from surgery.model import Patient, reads_weights_directly
 from surgery.preview import Sketch, sketch
 from surgery.registry import operation_named
 from surgery.runs import carry_out
@@ -211,20 +210,6 @@ def test_places_stay_where_only_tensors_and_numbers_change() -> None:
     places = sites(nn.Sequential(nn.ReLU()))
     assert places_after([SetAttribute("0", "x", 1)], places) is places
     assert places_after([SetModule("0", nn.Sequential)], places) is None
-
-
-def test_what_reads_weights_directly_is_remembered_by_path() -> None:
-    """Asked in any order, with one patient, each path gets the class that is around it and no other's."""
-    encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2), 2, enable_nested_tensor=False)
-    model = nn.Sequential(encoder, nn.Sequential(nn.Linear(4, 4), nn.MultiheadAttention(4, 2)))
-    paths = [site[0] for site in sites(model)]
-    for order in (paths, paths[::-1]):
-        patient = Patient(model)
-        found = {path: reads_weights_directly(patient, path) for path in order}
-        assert found == {path: reads_weights_directly(Patient(model), path) for path in paths}
-    assert found["0.layers.1.self_attn.out_proj"] == "MultiheadAttention"
-    assert found["0.layers.1.linear1"] == "TransformerEncoderLayer" and found["1.1.out_proj"]
-    assert found["1.0"] is found["0.layers.1"] is None
 
 
 def test_an_adapter_has_what_attributes_set_one_by_one_give() -> None:
