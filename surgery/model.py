@@ -136,7 +136,7 @@ class Patient:
 
     @cached_property
     def places(self) -> list[Site]:
-        """The sites of all modules: a plan changes nothing, so once is enough. Who knows them may set them."""
+        """The sites of all modules, of which once is enough: a plan changes none. Who knows them may say so."""
         return sites(self.root)
 
     @cached_property
