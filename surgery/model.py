@@ -136,7 +136,7 @@ class Patient:
 
     @cached_property
     def places(self) -> list[Site]:
-        """The sites of all modules, of which once is enough: a plan changes none. Who knows them may say so."""
+        """The sites of all modules: a plan changes none of them. Whoever knows them sets them."""
         return sites(self.root)
 
     @cached_property
