@@ -1,12 +1,14 @@
 """Generating token by token: what a position adds to the cache, and what one step computes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from graph.nodes import INPUT, CallNode, ModuleGraph, ModuleNode
 from graph.paths import is_below
 from graph.tree import join
 
 ATTENTION = ("scaled_dot_product_attention", "flex_attention")
+_OF_A_CACHE = frozenset({"is_causal", "layer_idx"})
+_OF_A_STATE = frozenset({"ssm_state_size", "layer_type"})
 _ITEM_BYTES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 
 
@@ -21,7 +23,7 @@ def kv_cache_bytes_per_token(graph: ModuleGraph, path: str = "") -> int | None:
     is no such module, or if an attention call that may be causal sits in one that isn't known.
     """
     total, known, widths, calls = 0, set(), _seen_widths(graph), _attention_calls(graph)
-    for node in graph.modules:
+    for node in _naming(graph, _OF_A_CACHE):
         if is_below(node.path, path):
             bytes_here = _kv_bytes(graph, node, widths, calls.get(node.path))
             if bytes_here is not None:
@@ -40,7 +42,7 @@ def step_macs(graph: ModuleGraph, *, cached: bool) -> Mapping[int, float] | None
     known (`cached` says whether one is), and for state-space layers, whose steps run by other operators than
     a prefill.
     """
-    if not cached or any(map(_keeps_a_state, graph.modules)):
+    if not cached or any(map(_keeps_a_state, _naming(graph, _OF_A_STATE))):
         return None
     attending = _attention_calls(graph)
     fed = [index for index, name in enumerate(graph.inputs) if name.startswith("decoder_")]
@@ -64,16 +66,30 @@ def step_macs(graph: ModuleGraph, *, cached: bool) -> Mapping[int, float] | None
     }
 
 
+def _naming(graph: ModuleGraph, names: frozenset[str]) -> Iterator[ModuleNode]:
+    """The modules with an attribute of one of these names, in the order of the tree."""
+    known: dict[int, bool] = {}
+    for node in graph.modules:
+        said = node.attributes  # alike modules have them in common
+        if id(said) not in known:
+            known[id(said)] = not names.isdisjoint([name for name, _ in said])
+        if known[id(said)]:
+            yield node
+
+
 def _times(graph: ModuleGraph, call: CallNode, attending: Mapping[str, CallNode]) -> float:
     """What a step of this call computes, in positions of the example.
 
     One; of attention with a window the share of the keys it looks at; all where keys and values are made
     anew from their latents.
     """
+    attends = call.function in ATTENTION
+    if not attends and not call.module.endswith("kv_b_proj"):  # most
+        return 1.0
     attention, _, name = call.module.rpartition(".")
     if name == "kv_b_proj" and "kv_lora_rank" in dict(graph[attention].attributes):
         return attending[attention].inputs[1].shape[-2] if attention in attending else 1.0
-    if call.function not in ATTENTION or len(call.inputs) < 2:
+    if not attends or len(call.inputs) < 2:
         return 1.0
     window, keys = dict(graph[call.module].attributes).get("sliding_window"), call.inputs[1].shape[-2]
     return min(window / keys, 1.0) if isinstance(window, int) and window > 0 else 1.0
@@ -114,7 +130,7 @@ def _kv_bytes(
     graph: ModuleGraph, node: ModuleNode, widths: Mapping[str, int], call: CallNode | None
 ) -> int | None:
     said = dict(node.attributes)
-    if not ("is_causal" in said or "layer_idx" in said) or not _may_cache(node):
+    if _OF_A_CACHE.isdisjoint(said) or not _may_cache(node):
         return None
     if _keeps_a_state(node):
         return 0

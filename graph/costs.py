@@ -58,21 +58,23 @@ def _costs(graph: ModuleGraph, path: str, kv_bytes_per_token: int | None) -> Cos
     inside: dict[str, ParameterNode] = {}
     outside: set[str] = set()
     for node in graph.modules:
+        if not node.tensors:  # most
+            continue
         within = is_below(node.path, path)
         for tensor in node.tensors:
-            key = identity(graph, tensor)
+            key = tensor.path if tensor.tie is None else identity(graph, tensor)
             if within:
                 inside.setdefault(key, tensor)
             else:
                 outside.add(key)
     parameters = {key: tensor.count for key, tensor in inside.items() if tensor.kind == "parameter"}
-    shared = sum(count for key, count in parameters.items() if key in outside)
+    shared = sum([count for key, count in parameters.items() if key in outside]) if outside else 0
     bytes_by_dtype: dict[str, int] = defaultdict(int)
     for tensor in inside.values():
         bytes_by_dtype[tensor.dtype] += tensor.size_bytes
-    calls = [call for call in graph.calls if is_below(call.module, path)]
+    calls = [call for call in graph.calls if is_below(call.module, path)] if path else graph.calls
     everywhere = kv_cache_bytes_per_token(graph)
-    macs, step = sum(call.macs for call in calls), step_macs(graph, cached=everywhere is not None)
+    macs, step = sum([call.macs for call in calls]), step_macs(graph, cached=everywhere is not None)
     if kv_bytes_per_token is None:
         kv_bytes_per_token = kv_cache_bytes_per_token(graph, path) if path else everywhere
     total = sum(parameters.values())
@@ -84,9 +86,9 @@ def _costs(graph: ModuleGraph, path: str, kv_bytes_per_token: int | None) -> Cos
         bytes_by_dtype=tuple(sorted(bytes_by_dtype.items())),
         macs=macs,
         macs_per_token=macs / graph.tokens,
-        decode_macs=None if step is None else sum(step.get(call.id, 0.0) for call in calls),
+        decode_macs=None if step is None else sum([step.get(call.id, 0.0) for call in calls]),
         kv_bytes_per_token=kv_bytes_per_token,
-        activation_bytes=sum(call.activation_bytes for call in calls),
+        activation_bytes=sum([call.activation_bytes for call in calls]),
         unit=graph.unit,
     )
 

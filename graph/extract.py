@@ -9,6 +9,7 @@ from math import prod
 import torch
 from torch import nn
 
+from graph.known import Known
 from graph.layouts import layout_of
 from graph.nodes import ModuleGraph, ModuleNode, ParameterNode, Tie
 from graph.records import maker_of
@@ -17,7 +18,7 @@ from graph.shell import Shell
 from graph.ties import tie_of_module, tie_of_tensor, ties
 from graph.tracing import Inputs, Trace, trace
 from graph.tracing.shared import uncollected
-from graph.tree import Site, own_tensors, shape_of, sites, size_bytes, unwrapped
+from graph.tree import Facts, Site, sites, tensor_facts, unwrapped
 
 _module, _tensor = maker_of(ModuleNode), maker_of(ParameterNode)
 _CONTAINERS = (nn.ModuleList, nn.Sequential, nn.ModuleDict)
@@ -55,7 +56,7 @@ def extract_spent(
     if not isinstance(spent, Shell):
         raise TypeError(f"only a Shell can be used up, not a {type(spent).__name__}")
     with uncollected.at_least(True):
-        return _extracted(spent.model, inputs, origins or {}, False, spent.source_of.keys())
+        return _extracted(spent.model, inputs, origins or {}, False, spent.source_of.keys(), spent.now)
 
 
 def _extracted(
@@ -64,13 +65,17 @@ def _extracted(
     origins: Mapping[nn.Module, str],
     real: bool,
     spent: Container[nn.Module],
+    known: Known | None = None,
 ) -> ModuleGraph:
-    places = sites(model)
-    layouts = {module: layout_of(module) for module in dict.fromkeys([site[1] for site in places])}
+    known = Known(sites(model), {}) if known is None else known
+    places, said = known.places, known.layouts.get
+    each = dict.fromkeys([site[1] for site in places])
+    layouts = {module: said(module) or layout_of(module) for module in each}
     described = {module: attributes(module, layout) for module, layout in layouts.items()}
-    alike = structures(model, described, places)
+    held = {module: tensor_facts(module) for module in each}
+    alike = structures(model, described, places, held)
     tied = ties(model, places)
-    modules = _modules(places, tied, origins, described, alike)  # before a trace that may use them up
+    modules = _modules(places, tied, origins, described, alike, held)  # before a trace that may use them up
     seen = (
         Trace()
         if inputs is None
@@ -96,6 +101,7 @@ def _modules(
     origins: Mapping[nn.Module, str],
     described: Mapping[nn.Module, Attributes],
     alike: Mapping[nn.Module, str],
+    facts: Mapping[nn.Module, Sequence[Facts]],
 ) -> tuple[ModuleNode, ...]:
     of_tensor, of_module = tie_of_tensor(tied), tie_of_module(tied)
     inherited: dict[str, int | None] = {}
@@ -106,11 +112,9 @@ def _modules(
         within = inherited[path] = tie if tie is not None or not path else inherited[around]
         prefix, held = f"{path}." if path else "", module._modules
         tensors = []
-        for name, tensor, kind in own_tensors(module) if module._parameters or module._buffers else ():
+        for kind, name, shape, dtype, size in facts[module]:
             place = prefix + name
-            index = of_tensor.get(place, within)
-            dtype = _name_of(tensor.dtype)
-            tensors.append(_tensor(place, shape_of(tensor), dtype, size_bytes(tensor), kind, index))
+            tensors.append(_tensor(place, shape, _name_of(dtype), size, kind, of_tensor.get(place, within)))
         nodes.append(
             _module(
                 path,

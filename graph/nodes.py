@@ -171,6 +171,16 @@ class ModuleGraph:
         """Module nodes by path, in the order of the tree."""
         return {node.path: node for node in self.modules}
 
+    @cached_property
+    def tensor_paths(self) -> frozenset[str]:
+        """Paths of all parameters and buffers."""
+        return frozenset([tensor.path for node in self.modules for tensor in node.tensors])
+
+    @cached_property
+    def read_paths(self) -> frozenset[str]:
+        """Paths of the parameters and buffers that a call reads."""
+        return frozenset([path for call in self.calls if call.reads for path in call.reads])
+
     def __getitem__(self, path: str) -> ModuleNode:
         return self.by_path[path]
 

@@ -14,7 +14,7 @@ from torch import nn
 from graph.configs import is_config_class
 from graph.layouts import Layout, layout_of
 from graph.nodes import ModuleGraph, Scalar
-from graph.tree import Site, bottom_up, children, join, own_tensors, shape_of, unwrapped
+from graph.tree import Facts, Site, bottom_up, children, join, tensor_facts, unwrapped
 
 # Names under which models store where a module sits; two blocks that differ only here are alike.
 PLACES = frozenset(
@@ -80,20 +80,23 @@ def structures(
     model: nn.Module,
     described: Mapping[nn.Module, Attributes] | None = None,
     places: Sequence[Site] | None = None,
+    held: Mapping[nn.Module, Sequence[Facts]] | None = None,
 ) -> dict[nn.Module, str]:
     """The structural hash of every module of the tree.
 
-    `described` are their `attributes`, and `places` the sites of the model, if these are known.
+    `described` are their `attributes`, `places` the sites of the model, and `held` the facts of the tensors
+    that they hold, if these are known.
     """
     known: dict[nn.Module, str] = {}
     for below in bottom_up(model, known, places):
-        known[below] = _structure(below, attributes(below) if described is None else described[below], known)
+        said = attributes(below) if described is None else described[below]
+        known[below] = _structure(below, said, tensor_facts(below) if held is None else held[below], known)
     return known
 
 
-def _structure(module: nn.Module, described: Attributes, known: Mapping[nn.Module, str]) -> str:
-    held = module._parameters or module._buffers
-    tensors = [(kind, name, shape_of(t), t.dtype) for name, t, kind in own_tensors(module)] if held else ()
+def _structure(
+    module: nn.Module, described: Attributes, tensors: Sequence[Facts], known: Mapping[nn.Module, str]
+) -> str:
     # A child that isn't known yet is an ancestor: the module holds what holds it.
     below = [(name, known.get(child, "cycle")) for name, child in children(module)] if module._modules else ()
     if _descriptions.get(id(described)) is not described:
@@ -108,11 +111,11 @@ def _structure(module: nn.Module, described: Attributes, known: Mapping[nn.Modul
 
 
 def _hashed(
-    cls: type, described: Attributes, tensors: Iterable[tuple[Any, ...]], below: Iterable[tuple[str, str]]
+    cls: type, described: Attributes, tensors: Iterable[Facts], below: Iterable[tuple[str, str]]
 ) -> str:
     said = [cls.__module__, cls.__qualname__]
     said += [f"{name}={value!r}" for name, value in described if name not in _LEFT_OUT]
-    said += [f"{kind} {name} {shape} {dtype}" for kind, name, shape, dtype in tensors]
+    said += [f"{kind} {name} {shape} {dtype}" for kind, name, shape, dtype, _ in tensors]
     said += [f"{name}:{child}" for name, child in below]
     return hashlib.sha256("\n".join(said).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 

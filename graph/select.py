@@ -7,9 +7,9 @@ from typing import Protocol
 from torch import nn
 
 from graph.nodes import ModuleGraph
-from graph.paths import Branch, Deep, Index, Segment, parse
+from graph.paths import Branch, Deep, Index, Name, Segment, parse
 from graph.records import quickly_made
-from graph.tree import children, join, own_tensors, unwrapped, walk
+from graph.tree import children, join, own_tensors, sites, unwrapped, walk
 
 
 class TreeNode(Protocol):
@@ -68,7 +68,30 @@ def select(selector: str | Selector, source: ModuleGraph | nn.Module) -> tuple[s
         branch = read.branches[0]
         if not any(isinstance(segment, Deep) for segment in branch.segments):
             return tuple(_match(branch, _Live(source)))  # what it matches is found in the order of the tree
+        found = _anywhere(branch, source)
+        if found is not None:
+            return found
     return read.match(module_tree(source))
+
+
+def _anywhere(branch: Branch, model: nn.Module) -> tuple[str, ...] | None:
+    """What `**.name` matches; None for any other pattern, and where two modules have one path."""
+    if len(branch.segments) != 2:
+        return None
+    deep, last = branch.segments
+    if not (isinstance(deep, Deep) and isinstance(last, Name)):
+        return None
+    places, wanted = sites(model), branch.class_name
+    fits: dict[str, bool] = {}
+    found = []
+    for path, module, around, _ in places[1:]:
+        name = path[len(around) + 1 :] if around else path
+        fit = fits.get(name)
+        if fit is None:
+            fit = fits[name] = last.pattern.fullmatch(name) is not None
+        if fit and (wanted is None or wanted.fullmatch(type(module).__name__)):
+            found.append(path)
+    return tuple(found) if len({site[0] for site in places}) == len(places) else None
 
 
 class _Live(Mapping[str, TreeNode]):

@@ -10,7 +10,7 @@ import contextlib
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 from weakref import ProxyTypes
 
@@ -21,19 +21,26 @@ from torch.utils.hooks import RemovableHandle
 from graph.configs import config_like, is_config
 from graph.dispatched import is_dispatched, unwrapped_names
 from graph.holders import NotCopied, copied, fill_slots, is_holder, slots_of
-from graph.layouts import PLAIN, TREE, layout_of
+from graph.known import Known
+from graph.layouts import PLAIN, TREE, Layout, layout_of
 from graph.references import is_reference, redirected
-from graph.tree import children, is_lazy, own_tensors, unwrapped, walk
+from graph.tree import children, has_no_shape, is_lazy, own_tensors, unwrapped, walk
 
 _CONTAINERS = frozenset({list, tuple, set})
 
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """A shell and the module objects it was made from: `source_of[new] is old`."""
+    """A shell and the module objects it was made from: `source_of[new] is old`.
+
+    `layouts` are those of its modules as they were made, less those with hooks and the like. `now` is for
+    whoever has edited it since to say, and is believed.
+    """
 
     model: nn.Module
     source_of: dict[nn.Module, nn.Module]
+    layouts: dict[nn.Module, Layout] = field(default_factory=dict)
+    now: Known | None = None
 
 
 class NotShellable(Exception):
@@ -134,6 +141,7 @@ class Maker:
         self.memo: dict[int, Any] = {}
         self.kept: list[Any] = []
         self.source_of: dict[nn.Module, nn.Module] = {}
+        self.layouts: dict[nn.Module, Layout] = {}
         self.slotted: dict[type, bool] = {}
 
     def shell(self) -> Shell:
@@ -141,7 +149,7 @@ class Maker:
             if id(module) not in self.memo:
                 self.begin(path, module)
         for module in self.source_of.values():
-            for child in module._modules.values():
+            for child in module._modules.values() if module._modules else ():
                 if child is not None and (inner := unwrapped(child)) is not child:
                     self.memo[id(child)] = self.memo[id(inner)]  # a compiled wrapper is what it wraps
         for new, old in list(self.source_of.items()):
@@ -151,7 +159,7 @@ class Maker:
                 path = next((path for path, module in walk(self.model) if module is old), "")
                 why = f"what it holds cannot be copied ({type(error).__name__}: {error})"
                 raise NotShellable(path, why) from error
-        return Shell(self.memo[id(self.model)], self.source_of)
+        return Shell(self.memo[id(self.model)], self.source_of, self.layouts)
 
     def walk(self) -> Iterable[tuple[str, nn.Module]]:
         """(path, module) of what is to be made."""
@@ -167,7 +175,7 @@ class Maker:
     def blank(self, path: str, module: nn.Module) -> nn.Module:
         """A new object for `module`, nothing in it yet."""
         reason = foreign(module)
-        if reason is None and not self.seal and _has_no_shape(module):
+        if reason is None and not self.seal and has_no_shape(module):
             raise NotShellable(path, "its parameters have no shape before it is called for the first time")
         if reason is None:
             try:
@@ -191,11 +199,18 @@ class Maker:
             for name, kind in layout.hollow.items():
                 if name not in filled:
                     held[name] = kind()  # nobody else's
+        alike = not filled and not left_out
         for name in layout.others + tuple(filled) if filled else layout.others:
             value = held[name]
-            held[name] = {} if type(value) is dict and not value and name in TREE else self.remap(value)
+            if type(value) is dict and not value and name in TREE:
+                held[name] = {}
+            else:
+                made = held[name] = self.remap(value)
+                alike = alike and type(made) is type(value)
         for name in left_out:
             del held[name]
+        if alike:
+            self.layouts[new] = layout
         if type(old) not in self.slotted:
             self.slotted[type(old)] = bool(slots_of(type(old)))
         if self.slotted[type(old)]:
@@ -267,15 +282,6 @@ class Maker:
         kept = [self.remap(also) for also in extra if also is not None]
         new.__setstate__((None if hooks is None else self.remap(hooks), key, tuple(kept)))
         return new
-
-
-def _has_no_shape(module: nn.Module) -> bool:
-    """Whether a parameter or buffer of `module` itself has no shape yet."""
-    for tensors in (module._parameters, module._buffers):
-        for tensor in tensors.values() if tensors else ():
-            if tensor is not None and is_lazy(tensor):
-                return True
-    return False
 
 
 def foreign(module: nn.Module) -> str | None:

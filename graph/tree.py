@@ -14,6 +14,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 Kind = Literal["parameter", "buffer"]
 
 _PLAIN = (nn.Parameter, torch.Tensor)
+_LAZY = frozenset({UninitializedParameter, UninitializedBuffer})
 
 
 def join(parent: str, name: str) -> str:
@@ -117,24 +118,48 @@ def own_tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor, Kind]]:
             yield name, buffer, "buffer"
 
 
+Facts = tuple[Kind, str, tuple[int, ...], torch.dtype, int]
+"""Kind and name of a tensor, its shape, dtype and size in bytes."""
+
+
+def tensor_facts(module: nn.Module) -> list[Facts]:
+    """What there is to say of the tensors that `module` itself holds, parameters first."""
+    if not (module._parameters or module._buffers):  # most
+        return []
+    return [
+        (kind, name, shape_of(tensor), tensor.dtype, size_bytes(tensor))
+        for name, tensor, kind in own_tensors(module)
+    ]
+
+
 def is_lazy(tensor: torch.Tensor) -> bool:
     """Whether `tensor` has no shape until its module is called for the first time (`nn.LazyLinear`)."""
-    return type(tensor) in (UninitializedParameter, UninitializedBuffer)
+    return type(tensor) in _LAZY
+
+
+def has_no_shape(module: nn.Module) -> bool:
+    """Whether a parameter or buffer of `module` itself is lazy."""
+    for tensors in (module._parameters, module._buffers):
+        for tensor in tensors.values() if tensors else ():
+            if type(tensor) in _LAZY:
+                return True
+    return False
 
 
 def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
     """The shape; (0,) for a lazy tensor, which holds no element yet; of a nested one how many it nests."""
     if tensor.is_nested:
         return (tensor.size(0),)
-    return (0,) if is_lazy(tensor) else tuple(tensor.shape)
+    return tuple(tensor.shape) if type(tensor) in _PLAIN or not is_lazy(tensor) else (0,)
 
 
 def size_bytes(tensor: torch.Tensor) -> int:
     """Bytes the elements take; of a quantised or otherwise wrapped tensor, those of what it wraps."""
+    if type(tensor) in _PLAIN:  # to ask it for what it has not takes as long as the rest
+        return tensor.numel() * tensor.element_size()
     if is_lazy(tensor):
         return 0
-    # To ask a plain tensor for what it has not takes as long as the rest.
-    if type(tensor) not in _PLAIN and hasattr(tensor, "__tensor_flatten__"):
+    if hasattr(tensor, "__tensor_flatten__"):
         inner, _ = tensor.__tensor_flatten__()
         return sum(size_bytes(getattr(tensor, name)) for name in inner)
     return tensor.numel() * tensor.element_size()

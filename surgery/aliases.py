@@ -136,11 +136,13 @@ def _held_outside(places: Sequence[Site], known: Outside) -> Iterator[tuple[nn.M
     leads: dict[type, bool] = {}
     looked_at: dict[int, _Leading] = {}
     said: set[nn.Module] = set()
+    for owner in [site[1] for site in places if site[1] not in known]:
+        known[owner] = list(_held_by(owner, leads, looked_at))
+    if not any(known.values()):  # as in most models
+        return
     for path, owner, _, _ in places:
-        held = known.get(owner)
-        if held is None:
-            held = known[owner] = list(_held_by(owner, leads, looked_at))
-        if held and owner not in said:  # most hold nothing
+        held = known[owner]
+        if held and owner not in said:
             said.add(owner)
             for name, module in held:
                 yield owner, f"{path}.{name}".lstrip("."), module
@@ -163,6 +165,21 @@ def _held_by(
             found(value)
             for module in found.modules:
                 yield name, module
+
+
+def holding_nothing(layouts: Mapping[nn.Module, Layout]) -> Outside:
+    """Those of the modules, which have no hooks, whose layouts say that nothing in them leads to another."""
+    leads: dict[type, bool] = {}
+    bare: dict[int, bool] = {}
+    found: Outside = {}
+    for module, layout in layouts.items():
+        if id(layout) not in bare:
+            held = module.__dict__
+            others = (held[name] for name in layout.others if name not in TREE)
+            bare[id(layout)] = not any(_may_lead(value, leads) for value in others)
+        if bare[id(layout)]:
+            found[module] = []
+    return found
 
 
 def _may_lead(value: Any, leads: dict[type, bool]) -> bool:

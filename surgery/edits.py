@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import chain
@@ -11,7 +11,11 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from graph.tree import module_at
+from graph.layouts import Layout
+from graph.records import quickly_made
+from graph.standing import arranged
+from graph.tree import Site as Place
+from graph.tree import module_at, sites
 from surgery.journal import Journal
 from surgery.lazy import Lazy
 
@@ -21,11 +25,14 @@ class Run(Protocol):
 
     A buffer is real on a skeleton too, and has a lineage there. `computes` says whether parameters get
     values, which must lie where those around them do. `outside` is what `surgery.aliases` found out on
-    the run.
+    the run, `places` are the sites of the model after its last step, if known, and `layouts` those of its
+    modules that are: all hold as long as nobody edits the model but the steps of the run.
     """
 
     computes: bool
     outside: dict[nn.Module, list[tuple[str, nn.Module]]]
+    places: list[Place] | None
+    layouts: dict[nn.Module, Layout]
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter: ...
 
@@ -58,7 +65,8 @@ class Edit(Protocol):
     def apply(self, site: Site) -> None: ...
 
 
-@dataclass(frozen=True)
+@quickly_made
+@dataclass(frozen=True, slots=True)
 class SetTensor:
     """The parameter slot `path` holds `tensor`; a Held tensor is shared, anything else is a new Parameter.
 
@@ -118,6 +126,8 @@ class SetModule:
 
     def apply(self, site: Site) -> None:
         slots, name = site.slots(self.path, "_modules")
+        for _, module, _, _ in sites(slots[name]) if site.run.layouts else ():
+            site.run.layouts.pop(module, None)
         slots[name] = self.build(slots[name])
 
 
@@ -162,7 +172,10 @@ class SetAttribute:
     value: Any
 
     def apply(self, site: Site) -> None:
-        attributes = module_at(site.model, self.path).__dict__
+        module = module_at(site.model, self.path)
+        attributes = module.__dict__
+        if self.name not in attributes or type(attributes[self.name]) is not type(self.value):
+            site.run.layouts.pop(module, None)
         site.journal.touch_value(attributes, self.name)[self.name] = self.value
 
 
@@ -190,3 +203,20 @@ class SetConfig:
             place = int(rest)
             value = type(before)([*before[:place], value, *before[place + 1 :]])
         site.journal.touch_value(config.__dict__, name)[name] = value
+
+
+KNOWN = frozenset({Arrange, PlaceModule, SetAttribute, SetBuffer, SetConfig, SetModule, SetTensor})
+"""Edits that tell a run of the modules whose attributes they may change."""
+
+_STAYING = (SetTensor, SetBuffer, SetAttribute, SetConfig)
+"""Edits that leave every module where it is."""
+
+
+def places_after(edits: Sequence[Edit], places: list[Place]) -> list[Place] | None:
+    """The sites of a model once these edits are made, from those before; None where it takes another look."""
+    moving = [edit for edit in edits if type(edit) not in _STAYING]
+    if not moving:
+        return places
+    if len(moving) == 1 and isinstance(moving[0], Arrange):
+        return arranged(places, moving[0].path, moving[0].order)
+    return None

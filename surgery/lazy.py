@@ -38,7 +38,11 @@ class Held(Lazy):
 
     @classmethod
     def of(cls, parameter: torch.Tensor) -> Held:
-        return cls(shape=tuple(parameter.shape), dtype=parameter.dtype, parameter=parameter)
+        made = object.__new__(cls)  # a preview makes one for each parameter, and the constructor takes long
+        made.__dict__.update(
+            shape=tuple(parameter.shape), dtype=parameter.dtype, inputs=(), parameter=parameter
+        )
+        return made
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -89,13 +93,15 @@ def recipe(
     **arguments: Plain,
 ) -> Recipe:
     """A Recipe; shape and dtype are the first input's unless given."""
-    return Recipe(
-        function=function,
-        inputs=inputs,
+    made = object.__new__(Recipe)
+    made.__dict__.update(
         shape=inputs[0].shape if shape is None else shape,
         dtype=inputs[0].dtype if dtype is None else dtype,
+        inputs=inputs,
+        function=function,
         arguments=arguments,
     )
+    return made
 
 
 def recipe_like(like: Lazy, function: str, *inputs: Lazy, **arguments: Plain) -> Recipe:

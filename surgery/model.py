@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -137,7 +137,7 @@ class Patient:
 
     @cached_property
     def places(self) -> list[Site]:
-        """The sites of all modules: a plan changes nothing, so once is enough."""
+        """The sites of all modules: a plan changes none of them. Whoever knows them sets them."""
         return sites(self.root)
 
     @cached_property
@@ -220,9 +220,12 @@ class Patient:
 
     def config_ties(self, path: str) -> bool:
         """Whether the parameter at `path` is an end of a tie that the model's class makes by its config."""
-        ends = self.declared_ties()
-        wanted = bool(getattr(self.config, "tie_word_embeddings", False))
-        return wanted and path in (*ends, *ends.values())
+        return path in self._tied_by_config
+
+    @cached_property
+    def _tied_by_config(self) -> frozenset[str]:
+        ends = self.declared_ties() if getattr(self.config, "tie_word_embeddings", False) else {}
+        return frozenset((*ends, *ends.values()))
 
     def declared_ties(self) -> dict[str, str]:
         """Ties the model's class makes by itself when its config says so: target → source."""
@@ -268,31 +271,3 @@ def refuse_reused(patient: Patient, path: str) -> None:
             got=" and ".join(places),
             hint=f'`untie("{patient.reused(places[-1])}")` first',
         )
-
-
-def reads_weights_directly(patient: Patient, path: str) -> str | None:
-    """The class around `path` that reads this module's weight without calling it, if there is one.
-
-    Torch's attention and encoder layers take their fast path past their children: an adapter
-    wrapped around such a child would have no effect.
-    """
-    for ancestor in _ancestors(path):
-        if isinstance(patient.module(ancestor), nn.MultiheadAttention | nn.TransformerEncoderLayer):
-            return type(patient.module(ancestor)).__name__
-    return None
-
-
-def refuse_unseen(patient: Patient, path: str, verb: str) -> None:
-    """SurgeryError where torch's fast path would go past what stands in the place of the module at `path`."""
-    if around := reads_weights_directly(patient, path):
-        raise SurgeryError(
-            f"{around} reads this weight on its fast path without calling the module, so {verb} here would "
-            "have no effect",
-            path=path,
-        )
-
-
-def _ancestors(path: str) -> Iterator[str]:
-    while "." in path:
-        path = path.rpartition(".")[0]
-        yield path

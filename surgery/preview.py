@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import torch
 from torch import nn
 
 from graph.costs import Costs, costs
+from graph.known import Known
 from graph.nodes import ModuleGraph
 from graph.shell import Shell, shell
-from graph.tree import walk
+from graph.tree import Site, sites
+from surgery.aliases import holding_nothing
 from surgery.errors import SurgeryError
 from surgery.lazy import Held, Lazy, Recipe, Reduction
 from surgery.operation import Operation
@@ -68,8 +70,6 @@ class Sketch:
 
     shell: Shell
     run: Skeleton
-    real: tuple[Held, ...]
-    """The parameters it was drawn from."""
     origins: dict[nn.Module, str]
     """The immutable ids of its modules, of those that are known."""
 
@@ -78,14 +78,33 @@ class Sketch:
         """The skeleton itself."""
         return self.shell.model
 
+    @property
+    def real(self) -> tuple[Held, ...]:
+        """The parameters it was drawn from."""
+        return tuple(map(Held.of, self.run.lineage.drawn.values()))
+
+    def places(self) -> list[Site]:
+        """The sites of its modules as they are now."""
+        if self.run.places is None:
+            self.run.places = sites(self.model)
+        return self.run.places
+
+    def as_it_is(self) -> Shell:
+        """The shell with what is known of it after the steps."""
+        return replace(self.shell, now=Known(self.places(), self.run.layouts))
+
     def tensors(self) -> list[tuple[Lazy | None, nn.Parameter]]:
         """Its parameters, each once, with what they stand for."""
         found: dict[int, nn.Parameter] = {}
-        for _, module in walk(self.model):  # `parameters()` looks at each through a pile of generators
+        for _, module, _, _ in self.places():  # `parameters()` looks at each through a pile of generators
             for parameter in module._parameters.values() if module._parameters else ():
                 if parameter is not None:
                     found.setdefault(id(parameter), parameter)
-        return [(self.run.lineage.get(key), parameter) for key, parameter in found.items()]
+        return [(self.run.lineage.of(parameter), parameter) for parameter in found.values()]
+
+    def is_thinned(self) -> bool:
+        """Whether a step has set weights to zero."""
+        return any(map(_thins, self.run.lineage.values()))
 
 
 def sketch(model: nn.Module, origins: Mapping[nn.Module, str] = MappingProxyType({})) -> Sketch:
@@ -94,13 +113,13 @@ def sketch(model: nn.Module, origins: Mapping[nn.Module, str] = MappingProxyType
 
     def placeholder(parameter: nn.Parameter) -> nn.Parameter:
         made = on_meta(parameter)
-        run.lineage[id(made)] = Held.of(parameter)
+        run.lineage.drawn[id(made)] = parameter
         return made
 
     made = shell(model, parameter=placeholder)
-    real = tuple(node for node in run.lineage.values() if isinstance(node, Held))
+    run.layouts, run.outside = made.layouts, holding_nothing(made.layouts)
     known = {new: origins[old] for new, old in made.source_of.items() if old in origins}
-    return Sketch(made, run, real, known)
+    return Sketch(made, run, known)
 
 
 def figures(drawn: Sketch, resolved: tuple[Operation, ...], before: ModuleGraph, tracing: Tracing) -> Preview:
@@ -108,14 +127,15 @@ def figures(drawn: Sketch, resolved: tuple[Operation, ...], before: ModuleGraph,
 
     The sketch is used up.
     """
-    tensors = drawn.tensors()
-    graph = tracing.of_spent(drawn.shell, drawn.origins)
+    tensors = drawn.tensors() if drawn.is_thinned() else []
+    graph = tracing.of_spent(drawn.as_it_is(), drawn.origins)
     if before.problem is None and resolved:
         refuse_broken(graph, resolved[-1].name)
         refuse_unread(graph, before, resolved[-1].name)
         if len(resolved) == 1:  # of several steps there is no trace in between
             resolved[0].check(before, graph)
-    return Preview(resolved, costs(before), costs(graph), graph, nonzero(drawn.real, tensors))
+    left = nonzero(drawn.real, tensors) if tensors else None
+    return Preview(resolved, costs(before), costs(graph), graph, left)
 
 
 def nonzero(
@@ -128,7 +148,7 @@ def nonzero(
     reductions: dict[int, Reduction] = {}
     thinned: dict[int, int] = {}
     for node, _ in tensors:
-        if isinstance(node, Recipe) and node.function == "zero_smallest":
+        if node is not None and _thins(node):
             smallest = node.inputs[1]
             assert isinstance(smallest, Reduction)
             reductions[id(smallest)] = smallest
@@ -141,6 +161,11 @@ def nonzero(
     after -= sum(int(str(item.arguments["k"])) for item in whole)
     total = sum(_count(node, node.parameter) for node in real)
     return total, after
+
+
+def _thins(node: Lazy) -> bool:
+    """Whether a tensor is another one with some of its weights set to zero."""
+    return isinstance(node, Recipe) and node.function == "zero_smallest"
 
 
 def _count(node: Lazy | None, parameter: torch.Tensor) -> int:
@@ -158,13 +183,14 @@ def refuse_unread(graph: ModuleGraph, before: ModuleGraph, verb: str) -> None:
     """
     if not graph.calls:
         return
-    known = {tensor.path for node in before.modules for tensor in node.tensors}
-    read = {path for call in graph.calls for path in call.reads}
-    idle = {_in_any_block(path) for path in known - {path for call in before.calls for path in call.reads}}
+    unread = graph.tensor_paths - before.tensor_paths - graph.read_paths
+    if not unread:
+        return
+    idle = set(map(_in_any_block, before.tensor_paths - before.read_paths))
     for node in graph.modules:
         for tensor in node.tensors:
-            added = tensor.kind == "parameter" and tensor.path not in known
-            if added and tensor.path not in read and _in_any_block(tensor.path) not in idle:
+            added = tensor.kind == "parameter" and tensor.path in unread
+            if added and _in_any_block(tensor.path) not in idle:
                 raise SurgeryError(
                     f"{verb} here would have no effect: the forward never reads what it adds",
                     path=node.path,

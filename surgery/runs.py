@@ -11,10 +11,12 @@ import torch
 from torch import nn
 
 import surgery.functions  # noqa: F401
+from graph.layouts import Layout
+from graph.tree import Site as Place
 from graph.tree import is_lazy
 from surgery.aliases import refuse_aliases
 from surgery.copies import copy_of, settled
-from surgery.edits import Run, Site
+from surgery.edits import KNOWN, Run, Site, places_after
 from surgery.journal import Journal
 from surgery.lazy import Alias, Held, Known, Lazy, Recipe
 from surgery.model import Patient
@@ -36,6 +38,8 @@ class Live:
         self.parameters: dict[int, nn.Parameter] = {}
         self.buffers: dict[int, torch.Tensor] = {}
         self.outside: dict[nn.Module, list[tuple[str, nn.Module]]] = {}
+        self.places: list[Place] | None = None
+        self.layouts: dict[nn.Module, Layout] = {}
         self.kept: list[Lazy] = []
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter:
@@ -71,16 +75,38 @@ class Live:
         return made
 
 
+class Lineage(dict[int, Lazy]):
+    """What each Parameter or buffer of a skeleton stands for, by its id.
+
+    Of those that it was `drawn` from it is said when somebody asks: few do.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: dict[int, torch.Tensor] = {}
+
+    def __missing__(self, key: int) -> Lazy:
+        made = self[key] = Held.of(self.drawn[key])
+        return made
+
+    def of(self, tensor: torch.Tensor) -> Lazy | None:
+        """What `tensor` stands for; None if that is not known."""
+        key = id(tensor)
+        return self[key] if key in self or key in self.drawn else None
+
+
 class Skeleton:
     """Makes parameters on meta; `lineage` says, by id of Parameter or buffer, what each stands for."""
 
     computes = False
 
     def __init__(self) -> None:
-        self.lineage: dict[int, Lazy] = {}
+        self.lineage = Lineage()
         self.parameters: dict[int, nn.Parameter] = {}
         self.buffers: dict[int, torch.Tensor] = {}
         self.outside: dict[nn.Module, list[tuple[str, nn.Module]]] = {}
+        self.places: list[Place] | None = None
+        self.layouts: dict[nn.Module, Layout] = {}
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter:
         if isinstance(lazy, Held):
@@ -95,7 +121,7 @@ class Skeleton:
     def _stands_for(self, lazy: Lazy) -> Lazy:
         """The node itself; of an alias what the tensor stands for."""
         held = lazy.inputs[0] if isinstance(lazy, Alias) else None
-        return self.lineage.get(id(held.parameter), held) if isinstance(held, Held) else lazy
+        return (self.lineage.of(held.parameter) or held) if isinstance(held, Held) else lazy
 
     def buffer(self, lazy: Lazy, *, device: torch.device) -> torch.Tensor:
         if isinstance(lazy, Held):
@@ -135,22 +161,29 @@ def carry_out(
     """
     patient = Patient(model, inputs, tokenizer)
     patient.signs = signs
+    if run.places is not None:
+        patient.places = run.places
     resolved = step.resolved(patient)
     edits = list(resolved.plan(patient))
     refuse_sealed(edits, model)
     refuse_aliases(edits, model, patient.places, run.outside)
+    places, run.places = patient.places, None  # what raises leaves the model nobody knows how
+    after = places_after(edits, places)
+    if not KNOWN.issuperset(map(type, edits)):
+        run.layouts.clear()
     site = Site(model, journal, run)
     for edit in edits:
         edit.apply(site)
+    run.places = after
     return resolved
 
 
 def on_meta(parameter: nn.Parameter) -> nn.Parameter:
     """A parameter like this one, without values."""
     if parameter.layout == torch.strided and not parameter.is_nested and not is_lazy(parameter):
-        shape, strides = parameter.shape, parameter.stride()
-        empty = torch.empty_strided(shape, strides, dtype=parameter.dtype, device=_META)
-        return _around(empty, parameter.requires_grad)
+        strides = parameter.stride()
+        empty = torch.empty_strided(parameter.shape, strides, dtype=parameter.dtype, device=_META)
+        return torch.Tensor._make_subclass(nn.Parameter, empty, parameter.requires_grad)
     empty = torch.empty_like(parameter, device=_META)  # ten times as long
     return nn.Parameter(empty, requires_grad=parameter.requires_grad)
 

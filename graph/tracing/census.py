@@ -1,6 +1,7 @@
 """What a model consists of before it is traced: paths of modules and tensors, what lies below what."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import torch
 from torch import nn
@@ -79,11 +80,17 @@ class Census:
 
     def tied_within(self, tree: Sequence[nn.Module]) -> tuple[int, ...]:
         """Which tensors of the tree are the same one: per tensor the place of its first; () if all differ."""
-        if not self.shares:
+        if not self.shares or self.sharing.isdisjoint(tree):
             return ()
         first: dict[int, int] = {}
         places = [first.setdefault(key, len(first)) for module in tree for key in self.held.get(module, ())]
         return tuple(places) if len(first) < len(places) else ()
+
+    @cached_property
+    def sharing(self) -> set[nn.Module]:
+        """The modules that hold a tensor which is at several paths."""
+        shared = {key for key, (_, paths) in self.tensors.items() if len(paths) > 1}
+        return {module for module, held in self.held.items() if not shared.isdisjoint(held)}
 
     @property
     def ends(self) -> list[int]:

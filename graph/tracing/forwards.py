@@ -202,13 +202,14 @@ class Forwards:
         given = args, kwargs
         with self.recorder.watching(), torch._C.DisableTorchFunction():
             key = memo.keys.key(module, given)
-            start = Start(len(self.recorder.calls), len(self.recorder.written), tuple(tensors_in(given)))
         if key is None:
             return self.block(path, module, forward, args, kwargs)
+        first = len(self.recorder.calls)
         copied = memo.copy(key, path, given)
         if copied is not None:
-            self.recorder.spans.append(Span(path, start.call, len(self.recorder.calls)))
+            self.recorder.spans.append(Span(path, first, len(self.recorder.calls)))
             return copied[0]
+        start = Start(first, len(self.recorder.written), tuple(tensors_in(given)))
         before = len(self.opaque), self.places.reads
         out = self.block(path, module, forward, args, kwargs)
         with self.recorder.watching(), torch._C.DisableTorchFunction():

@@ -99,13 +99,14 @@ class _Looked:
         kind = self.kinds.get((type(module), id(layout)))
         if kind is None:
             kind = self.kinds[type(module), id(layout)] = _kind(module, layout)
-        if not kind.simple or len(self.census.paths[module]) > 1 or layout.filled(module):
-            return False
         held = module.__dict__
-        for tensors in (held["_parameters"], held["_buffers"]):
-            for tensor in tensors.values() if tensors else ():
-                if tensor is not None and not _is_ordinary(tensor):
-                    return False
+        if not kind.simple or len(self.census.paths[module]) > 1 or any(layout.hollow_in(held)):
+            return False
+        if module in self.census.held:
+            for tensors in (held["_parameters"], held["_buffers"]):
+                for tensor in tensors.values() if tensors else ():
+                    if tensor is not None and not _is_ordinary(tensor):
+                        return False
         said = []
         for name in kind.names:
             word = _word(held[name], inside.configs)

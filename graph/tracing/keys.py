@@ -163,27 +163,35 @@ class Keys:
 
     def arguments(self, given: Any) -> tuple[Any, ...]:
         """Arguments as comparable values; tensors by shape, by which are the same, by producer."""
-        return tuple(self.said(given, {}, {}))
+        words: list[Any] = []
+        self.say(given, words, {}, {})
+        return tuple(words)
 
-    def said(self, value: Any, tensors: dict[int, int], origins: dict[Made | None, int]) -> Iterator[Any]:
-        if isinstance(value, torch.Tensor):
+    def say(
+        self, value: Any, words: list[Any], tensors: dict[int, int], origins: dict[Made | None, int]
+    ) -> None:
+        """Append the words for an argument."""
+        kind = type(value)
+        if kind in _SIMPLE:  # most
+            words.append((kind, value))
+        elif isinstance(value, torch.Tensor):
             if id(value) in self.recorder.state or getattr(value, "constant", None) is not None:
                 raise Unsayable
             same = tensors.setdefault(id(value), len(tensors))
             producer = self.recorder.source(value)
             origin = origins.setdefault(producer, len(origins))
             layout = tuple(value.shape), value.stride(), value.dtype
-            yield "tensor", same, origin, producer is None, layout
+            words.append(("tensor", same, origin, producer is None, layout))
         elif isinstance(value, _PLAIN):
-            yield type(value), value
-        elif type(value) in (list, tuple):
-            yield type(value), len(value)
+            words.append((kind, value))
+        elif kind is list or kind is tuple:
+            words.append((kind, len(value)))
             for item in value:
-                yield from self.said(item, tensors, origins)
-        elif type(value) is dict:
-            yield dict, tuple(value)
+                self.say(item, words, tensors, origins)
+        elif kind is dict:
+            words.append((dict, tuple(value)))
             for item in value.values():
-                yield from self.said(item, tensors, origins)
+                self.say(item, words, tensors, origins)
         else:
             raise Unsayable
 

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import _disable_current_modes
 
 from graph.nodes import CallNode, Edge, Span
 from graph.records import maker_of
@@ -23,7 +22,7 @@ from graph.tracing.keys import Keys, Unsayable
 from graph.tracing.recorder import Made, Recorder
 from graph.tracing.storages import storage_of
 
-_call, _edge = maker_of(CallNode), maker_of(Edge)
+_call, _edge, _span = maker_of(CallNode), maker_of(Edge), maker_of(Span)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,46 @@ class _Run:
     edges: tuple[Edge, ...]
     spans: tuple[Span, ...]
     out: Any
+
+
+class _Copied:
+    """A run by columns, from which its records at another place are made in one go."""
+
+    def __init__(self, run: _Run) -> None:
+        self.out, self.count = run.out, len(run.calls)
+        self.modules = [call.module for call in run.calls]
+        self.reads = [call.reads for call in run.calls]
+        self.functions = [call.function for call in run.calls]
+        self.given = [call.inputs for call in run.calls]
+        self.made = [call.outputs for call in run.calls]
+        self.macs = [call.macs for call in run.calls]
+        self.fresh = [call.activation_bytes for call in run.calls]
+        self.sources = [edge.source for edge in run.edges]
+        self.targets = [edge.target for edge in run.edges]
+        self.arguments = [edge.argument for edge in run.edges]
+        self.tensors = [edge.tensor for edge in run.edges]
+        self.outputs = [edge.output for edge in run.edges]
+        self.from_outside = [place for place, edge in enumerate(run.edges) if edge.source < 0]
+        self.spans = run.spans
+
+    def add_to(self, recorder: Recorder, path: str, start: int, origin: Callable[[int], Made]) -> None:
+        """Record it as a run of `path` whose first call is `start`; `origin` says what made an argument."""
+        prefix = f"{path}." if path else ""
+        modules = [prefix + module if module else path for module in self.modules]
+        reads = [tuple([prefix + read for read in each]) if each else () for each in self.reads]
+        ids = range(start, start + self.count)
+        recorder.calls += map(
+            _call, ids, modules, self.functions, self.given, self.made, self.macs, reads, self.fresh
+        )
+        sources, outputs = [source + start for source in self.sources], self.outputs.copy()
+        for place in self.from_outside:
+            sources[place], outputs[place] = origin(self.sources[place])
+        targets = [target + start for target in self.targets]
+        recorder.edges += map(_edge, sources, targets, self.arguments, self.tensors, outputs)
+        recorder.spans += [
+            _span(prefix + span.module if span.module else path, span.start + start, span.stop + start)
+            for span in self.spans
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +94,7 @@ class Memo:
         self.keys, self.recorder, self.mode = keys, recorder, mode
         self.runs: dict[Any, _Run] = {}
         self.trusted: dict[Any, bool] = {}
+        self.copies: dict[Any, _Copied] = {}
 
     def learn(self, key: Any, path: str, module: nn.Module, given: Any, start: Start, out: Any) -> None:
         """Take note of a true run of `module` at `path` that began at `start`."""
@@ -69,6 +109,7 @@ class Memo:
         if key in self.runs:
             self.trusted[key] = self.runs[key] == run
         self.runs[key] = run
+        self.copies.pop(key, None)
 
     def check(self, key: Any, module: nn.Module, given: Any, start: Start, out: Any) -> None:
         """Raise Unsayable if the run did more than return: a copy does nothing else."""
@@ -139,31 +180,19 @@ class Memo:
         """Record a known run as one of `path` and return its output in a tuple; None if unknown."""
         if not self.trusted.get(key):
             return None
-        recorder, run = self.recorder, self.runs[key]
-        start = len(recorder.calls)
-        arguments = tensors_in(given)
-        with recorder.watching():
-            origins = list(dict.fromkeys(recorder.source(tensor) for tensor in arguments))
+        recorder, run = self.recorder, self.copies.get(key)
+        if run is None:
+            run = self.copies[key] = _Copied(self.runs[key])
+        start, arguments = len(recorder.calls), tensors_in(given)
+        with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
+            origins = list(dict.fromkeys(map(recorder.source, arguments)))
 
-        def origin(index: int) -> Made:
-            found = origins[-1 - index]
-            assert found is not None, "an edge never comes from a tensor without a producer"
-            return found
+            def origin(index: int) -> Made:
+                found = origins[-1 - index]
+                assert found is not None, "an edge never comes from a tensor without a producer"
+                return found
 
-        prefix = f"{path}." if path else ""
-        add = recorder.calls.append
-        for call in run.calls:
-            place = prefix + call.module if call.module else path
-            reads = tuple([prefix + read for read in call.reads]) if call.reads else ()
-            add(_moved(call, call.id + start, place, reads))
-        add_edge = recorder.edges.append
-        for edge in run.edges:
-            index, output = (edge.source + start, edge.output) if edge.source >= 0 else origin(edge.source)
-            add_edge(_edge(index, edge.target + start, edge.argument, edge.tensor, output))
-        for span in run.spans:
-            place = prefix + span.module if span.module else path
-            recorder.spans.append(Span(place, span.start + start, span.stop + start))
-        with recorder.watching(), _disable_current_modes():
+            run.add_to(recorder, path, start, origin)
             return (self.made(run.out, arguments, start),)
 
     def made(self, template: Any, arguments: list[torch.Tensor], start: int) -> Any:

@@ -115,7 +115,7 @@ class Late(Maker):
         self.take: Callable[[nn.Module, Pairs], None] | None = None
         """Is told of a block and what was made in it later than the shell."""
         for block, inside in self.insides.items():
-            self.block_of.update((id(site[1]), block) for site in inside.sites)
+            self.block_of.update(dict.fromkeys([id(site[1]) for site in inside.sites], block))
             children = self.children[block] = block._modules
             unmade = Unmade(len(children), functools.partial(self.make, block))
             self.unmade[block] = self.memo[id(children)] = unmade

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from surgery.adapters.lora import LoraLinear, is_linear
 from surgery.errors import SurgeryError
-from surgery.model import Patient, reads_weights_directly, refuse_reused
+from surgery.model import Patient, refuse_reused
+from surgery.unseen import reads_weights_directly
 
 
 def free(patient: Patient, paths: Sequence[str]) -> list[str]:

@@ -37,16 +37,26 @@ class LoraLinear(nn.Module):
     `lora_A` is rank × inputs, `lora_B` outputs × rank, both on meta until their values are set.
     """
 
+    base: nn.Module
+    rank: int
+    alpha: float
+    scale: float
+    in_features: int
+    out_features: int
+    lora_A: nn.Parameter  # noqa: N815  the name that PEFT has for it
+    lora_B: nn.Parameter  # noqa: N815
+
     def __init__(self, base: nn.Module, rank: int, alpha: float) -> None:
         super().__init__()
         weight = weight_of(base)
         inputs, outputs = widths(base)
-        self.base = base
-        self.rank, self.alpha, self.scale = rank, alpha, alpha / rank
-        self.in_features, self.out_features = inputs, outputs
-        self.lora_A = nn.Parameter(torch.empty(rank, inputs, dtype=weight.dtype, device=_META))
-        self.lora_B = nn.Parameter(torch.empty(outputs, rank, dtype=weight.dtype, device=_META))
-        self.training = base.training
+        # Put where torch would put them: it asks of each what it is, which takes longer than all the rest.
+        self._modules["base"] = base
+        self.__dict__.update(rank=rank, alpha=alpha, scale=alpha / rank)
+        self.__dict__.update(in_features=inputs, out_features=outputs, training=base.training)
+        for name, shape in (("lora_A", (rank, inputs)), ("lora_B", (outputs, rank))):
+            empty = torch.empty(shape, dtype=weight.dtype, device=_META)
+            self._parameters[name] = nn.Parameter(empty)
 
     @property
     def weight(self) -> torch.Tensor:

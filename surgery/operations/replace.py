@@ -14,12 +14,13 @@ from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.families import indexed_modules
 from surgery.fields import Parent, Target, Targets, option
-from surgery.model import Patient, refuse_unseen, sharing_shell
+from surgery.model import Patient, sharing_shell
 from surgery.modules.passing import as_block
 from surgery.modules.register import named_module
 from surgery.modules.widths import dtype_at, width_beside
 from surgery.operation import Operation, operation
 from surgery.places import Indexed, note_attention, outermost, place_of, refuse_stranger
+from surgery.unseen import refuse_unseen
 
 
 @operation(title="Replace", group="arrange", source="original")

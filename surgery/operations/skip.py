@@ -14,10 +14,11 @@ from surgery.depth import followed
 from surgery.edits import Edit, SetModule
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
-from surgery.model import Patient, refuse_unseen
+from surgery.model import Patient
 from surgery.modules.passing import Nothing, PassThrough
 from surgery.operation import Operation, operation
 from surgery.places import Indexed, note_attention, outermost, place_of, refuse_stranger
+from surgery.unseen import refuse_unseen
 
 
 @operation(

@@ -10,10 +10,11 @@ from torch import nn
 from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
-from surgery.model import Patient, refuse_reused, refuse_unseen
+from surgery.model import Patient, refuse_reused
 from surgery.modules.register import named_module
 from surgery.modules.widths import Side, dtype_at, width_beside
 from surgery.operation import Operation, operation
+from surgery.unseen import refuse_unseen
 
 
 @operation(

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from graph.records import quickly_made
 from surgery.adapters.lora import LoraLinear, is_linear, is_transposed, weight_of
 from surgery.widths.part import Cut, Follow
 
 Section = tuple[int, int]
 
 
-@dataclass(frozen=True)
+@quickly_made
+@dataclass(frozen=True, slots=True)
 class Linear:
     """The linear layer `module` at `path`; under an adapter it is the layer inside."""
 

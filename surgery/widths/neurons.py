@@ -23,6 +23,7 @@ _NAMES: tuple[tuple[tuple[str, ...], int, str], ...] = (
     (("linear1",), 1, "linear2"),
     (("intermediate.dense",), 1, "output.dense"),
 )
+_LEADING_OUT = frozenset(name.partition(".")[0] for _, _, name in _NAMES)
 # Attributes of the module around them that repeat how many neurons there are.
 _ATTRIBUTES = (
     "intermediate_size",
@@ -41,28 +42,32 @@ _CONFIG = ("intermediate_size", "n_inner", "ffn_hidden_size", "ffn_dim", "hidden
 
 def neurons(patient: Patient) -> list[Part]:
     """The feed-forward layers of the model: children of known names whose widths fit each other."""
-    parts = []
-    for path, module in patient.walk():
-        for names, times, name in _NAMES if module._modules else ():
+    parts, called = [], _ConfigNames(patient.config)
+    for path, module, _, _ in patient.places:
+        if not module._modules or _LEADING_OUT.isdisjoint(module._modules):
+            continue
+        for names, times, name in _NAMES:
             if name.partition(".")[0] not in module._modules:
                 continue
             into, out = linears(path, module, names), Linear.at(path, module, name)
             if into and out and all(linear.outputs == times * out.inputs for linear in into):
-                parts.append(_part(module, path, into, times, out, patient.config))
+                parts.append(_part(module, path, into, times, out, called.at(path)))
     return parts
 
 
-def _part(module: nn.Module, path: str, into: list[Linear], times: int, out: Linear, config: Any) -> Part:
+def _part(
+    module: nn.Module, path: str, into: list[Linear], times: int, out: Linear, name: str | None
+) -> Part:
     count = out.inputs
     cuts: list[Cut] = []
     follows: list[Follow] = []
+    sections = behind_one_another(count, (1,) * times)
     for linear in into:
-        cuts += linear.along_outputs(*behind_one_another(count, (1,) * times))
+        cuts += linear.along_outputs(*sections)
         follows.append(linear.follow_outputs(times))
     cuts += out.along_inputs((0, 1))
     follows.append(out.follow_inputs(1))
     follows += [Follow(path, name) for name in _ATTRIBUTES if module.__dict__.get(name) == count]
-    name = _config_name(config, path)
     return Part(
         path=path,
         count=count,
@@ -73,12 +78,27 @@ def _part(module: nn.Module, path: str, into: list[Linear], times: int, out: Lin
     )
 
 
-def _config_name(config: Any, path: str) -> str | None:
-    """What the config calls the number of neurons at `path`; None if it has no name for it."""
-    if "expert" in path:  # goes by a number of its own
-        return None
-    if hasattr(config, _OF_DECODER) and "decoder" in path.split("."):
-        return _OF_DECODER
-    if hasattr(config, _OF_ENCODER) and "encoder" in path.split("."):
-        return _OF_ENCODER
-    return next((name for name in _CONFIG if hasattr(config, name)), None)
+class _ConfigNames:
+    """What a config calls the number of neurons; it is slow to ask, and most paths are of one kind."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+        self.known: dict[tuple[bool, bool], str | None] = {}
+
+    def at(self, path: str) -> str | None:
+        """Its name for that at `path`; None if it has none."""
+        if "expert" in path:  # goes by a number of its own
+            return None
+        parts = path.split(".")
+        kind = "decoder" in parts, "encoder" in parts
+        if kind not in self.known:
+            self.known[kind] = self.of(*kind)
+        return self.known[kind]
+
+    def of(self, in_decoder: bool, in_encoder: bool) -> str | None:
+        """Its name for that of a decoder with an encoder, of such an encoder, or of neither."""
+        if in_decoder and hasattr(self.config, _OF_DECODER):
+            return _OF_DECODER
+        if in_encoder and hasattr(self.config, _OF_ENCODER):
+            return _OF_ENCODER
+        return next((name for name in _CONFIG if hasattr(self.config, name)), None)

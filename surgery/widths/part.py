@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from graph.records import quickly_made
 
-@dataclass(frozen=True)
+
+@quickly_made
+@dataclass(frozen=True, slots=True)
 class Cut:
     """The units along dimension `dim` of a tensor.
 
@@ -20,7 +23,8 @@ class Cut:
     """Whether the magnitude of a unit counts what it has here."""
 
 
-@dataclass(frozen=True)
+@quickly_made
+@dataclass(frozen=True, slots=True)
 class Follow:
     """An attribute of the module at `path` that falls by `size` with each unit that goes, and rises again."""
 

@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from graph import extract
+from graph.tracing.census import Census
 from graph.tracing.keys import Keys
+from graph.tree import sites
 
 SHARED = SimpleNamespace(turns=0)
 
@@ -299,3 +301,14 @@ def test_a_block_that_lost_an_attribute_is_traced_each_time() -> None:
     graph = extract(Twice(), torch.randn(2, 4))
     assert graph.problem is None
     assert [call.module for call in graph.calls] == [f"blocks.{index}.up" for index in (0, 1, 2, 3)] * 2
+
+
+def test_ties_are_told_where_both_ends_lie_inside() -> None:
+    """Of a tie that leads out, or of blocks beside one with a tie, nothing is said."""
+    blocks = nn.ModuleList(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)) for _ in range(5))
+    blocks[1][0].weight = blocks[1][1].weight
+    blocks[2][0].weight = blocks[3][0].weight
+    blocks[4][0].register_parameter("other", blocks[4][0].weight)
+    census = Census(sites(blocks))
+    found = [census.tied_within(census.tree(block)) for block in blocks]
+    assert found == [(), (0, 1, 0, 2), (), (), (0, 1, 0, 2, 3)]

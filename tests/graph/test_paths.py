@@ -1,12 +1,14 @@
 """Paths, and selectors read and matched."""
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
 from graph import Selector, SelectorError, canonical, escape, extract, nearest, select, select_tensors
-from graph.select import Entry
+from graph.select import Entry, module_tree
 
 
 class _Block(nn.Module):
@@ -55,6 +57,32 @@ def test_selector_matches_paths_in_tree_order(selector: str, expected: list[str]
     live = model()
     assert list(select(selector, live)) == expected
     assert list(select(selector, extract(live))) == expected
+
+
+def awkward() -> nn.Module:
+    """Names with dots, a module at two places, one that holds what is around it, and two at one path."""
+    root = model()
+    root.again = root.layers[1]
+    root._modules["layers.norm"] = nn.ReLU()
+    root.layers[0].norm.register_module("norm", root.layers[0])
+    return root
+
+
+def at_one_path() -> nn.Module:
+    """Two modules of different classes are found at the path `layers.0.norm`."""
+    root = model()
+    root._modules["layers.0.norm"] = nn.ReLU()
+    return root
+
+
+@pytest.mark.parametrize("make", [model, awkward, at_one_path, lambda: nn.Linear(2, 2)])
+@pytest.mark.parametrize(
+    "text", ["**.norm", "**.*norm", "**.{q,v}_proj", "**.*", "**.norm:LayerNorm", "**.*norm:ReLU", "**.0"]
+)
+def test_a_name_anywhere_is_found_as_in_a_list_of_entries(text: str, make: Callable[[], nn.Module]) -> None:
+    """The live tree is asked for no more than names; what that gives is what matching entries gives."""
+    live = make()
+    assert select(text, live) == Selector.parse(text).match(module_tree(live))
 
 
 def test_double_star_reaches_every_depth_and_none() -> None:

@@ -201,7 +201,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     return family(tmp_path_factory.mktemp("models"), 2)
 
 
-@pytest.mark.parametrize("verb, count, fields, expected", CASES, ids=lambda item: str(item)[:30])
+@pytest.mark.parametrize(
+    "verb, count, fields, expected", CASES, ids=[f"{place}-{case[0]}" for place, case in enumerate(CASES)]
+)
 def test_it_is_what_the_formula_says(
     verb: str, count: int, fields: dict[str, Any], expected: Expected, models: tuple[Path, list[str]]
 ) -> None:
