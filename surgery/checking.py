@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
+from surgery.checkpoint.adapter import parent_at
 from surgery.checkpoint.manifest import read_manifest
 from surgery.checkpoint.tensors import Checkpoint
 from surgery.errors import SurgeryError
@@ -39,11 +40,13 @@ def check(
     out: str | Path | None = None,
     *,
     allow_factory: str | None = None,
+    models: Mapping[str, str] | None = None,
 ) -> Iterator[Finding]:
     """A finding for the script, its base, each parent of a step, and the folder `out`, one after another.
 
     Their content is read, in bounded memory where it lies in files. What the script did not record is said,
-    and is no fault. `out` is compared with its own manifest, and that with the result of the script.
+    and is no fault. `models`: where further models lie, by name. `out` is compared with its own manifest, and
+    that with the result of the script.
     """
     if not isinstance(script, Script):
         name = str(script)
@@ -53,7 +56,7 @@ def check(
             yield Finding(f"script {name}", False, error.sentence())
             return
         yield Finding(f"script {name}", True, _steps(script))
-    known = script
+    known = script = script.with_models(models or {})
     yield _found("base", lambda: _base(known, model, allow_factory))
     for index, step in enumerate(script.steps):
         for spec in step.specs:
@@ -96,16 +99,20 @@ def _base(
 
 
 def _of_parent(parent: Parent) -> Callable[[], tuple[bool, str]]:
-    return lambda: _compared(Checkpoint.at(parent.source).fingerprint(), parent.fingerprint)
+    return lambda: _compared(parent_at(parent.source).fingerprint(), parent.fingerprint)
 
 
 def _content(folder: Path) -> tuple[bool, str]:
-    found = _fingerprint(open_model(folder, skeleton=True).opened, folder)
-    return _compared(found, _noted(folder))
+    noted, manifest = _noted(folder), read_manifest(folder)
+    if manifest["fingerprint"] is None:
+        return _compared(Checkpoint.at(folder).fingerprint(), noted)
+    return _compared(_fingerprint(open_model(folder, skeleton=True).opened, folder), noted)
 
 
 def _noted(folder: Path) -> str:
-    return str(read_manifest(folder)["fingerprint"])
+    """What the manifest says of the model, or of its tensors where no model was opened."""
+    manifest = read_manifest(folder)
+    return str(manifest["fingerprint"] or manifest.get("tensors"))
 
 
 def _fingerprint(opened: Opened, source: str | Path | nn.Module) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def replay(
     max_shard_size: int | str = "5GB",
     resume: bool = False,
     progress: Told | bool | None = None,
+    models: Mapping[str, str] | None = None,
 ) -> Session:
     """The session after all steps of `script`, saved to `out` if given, as an ordinary model if `plain`.
 
@@ -54,6 +56,8 @@ def replay(
     on with by `resume`: files of weights that were whole by then are read once more, and are not made again.
     That takes the same script, base, options, torch build and CPU capability; SurgeryError says what differs.
 
+    `models` says where further models lie, by the names that the script has for them.
+
     `max_shard_size`, in bytes or as text, is the most a file of weights in `out` has. `progress` is called
     with the bytes of weights that are written and how many there are; True shows a bar.
     """
@@ -61,6 +65,7 @@ def replay(
 
     if not isinstance(script, Script):
         script = Script.read(script)
+    script = script.with_models(models or {})
     model = base_of(script, model, allow_factory)
     if memory is None and resume:
         raise SurgeryError("only a replay piece by piece is gone on with", hint="`memory`, such as 4GB")

@@ -21,12 +21,14 @@ def print_dry_run(script: Script, model: str | None, out: Path | None, options: 
     typer.echo("\n".join(outlook_lines(found)))
 
 
-def print_check(script: Path, model: str | None, out: Path | None, allow_factory: str | None) -> None:
+def print_check(
+    script: Path, model: str | None, out: Path | None, allow_factory: str | None, models: Mapping[str, str]
+) -> None:
     """Prints a line for each thing the script knows; exit status 2 if one is not as it was."""
     from surgery.checking import check
 
     good = True
-    for finding in check(script, model, out, allow_factory=allow_factory):
+    for finding in check(script, model, out, allow_factory=allow_factory, models=models):
         typer.echo(str(finding))
         good = good and finding.good
     if not good:

@@ -8,12 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
+from surgery.cli.arguments import base_and_others
 from surgery.cli.beforehand import print_check, print_dry_run, refuse_with
+from surgery.cli.unopened import print_foreseen, replay_unopened
 
 
 def replay(
     script: Annotated[Path, typer.Argument(help="an edit script, *.surgery.json")],
-    model: Annotated[str | None, typer.Option(help="the base; by default where the script says")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FOLDER | NAME=FOLDER",
+            help="the base, or one of the further models by its name in the script; by default where it says",
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="folder to save the result in")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a model that is there")] = False,
     plain: Annotated[
@@ -52,7 +60,9 @@ def replay(
     from surgery.checkpoint.manifest import read_manifest
     from surgery.reselecting import reselected
     from surgery.show.progress import bytes_shown
+    from surgery.stream.unopened import unopened
 
+    place, others = base_and_others(model or [])
     if dry_run and check:
         raise surgery.SurgeryError("--dry-run and --check each say what is done instead: give one")
     if check:
@@ -60,21 +70,30 @@ def replay(
             "--check",
             {"--reselect": reselect, "--resume": resume, "--plain": plain, "--overwrite": overwrite},
         )
-        print_check(script, model, out, allow_factory)
+        print_check(script, place, out, allow_factory, others)
         return
     saving: dict[str, Any] = {"overwrite": overwrite, "plain": plain, "max_shard_size": shard_size or "5GB"}
     base: dict[str, Any] = {"allow_factory": allow_factory, "reselect": reselect, "memory": memory}
-    steps = surgery.Script.read(script)
+    steps = surgery.Script.read(script).with_models(others)
+    alone = None if plain or reselect or (out is None and not dry_run) else unopened(steps, place)
     if dry_run:
         refuse_with("--dry-run", {"--resume": resume})
-        print_dry_run(steps, model, out, base | saving)
+        if alone is not None:
+            print_foreseen(alone, out, overwrite, memory, shard_size)
+        else:
+            print_dry_run(steps, place, out, base | saving)
         return
     for option, given in {"--plain": plain, "--shard-size": shard_size, "--resume": resume}.items():
         if given and out is None:
             raise surgery.SurgeryError(f"{option} says how a model is saved, and --out is not given")
     try:
+        if alone is not None and out is not None:
+            replay_unopened(
+                alone, out, overwrite=overwrite, memory=memory, shard_size=shard_size, resume=resume
+            )
+            return
         with bytes_shown(out is not None and memory is not None) as told:
-            session = surgery.replay(steps, model, out, **base, **saving, resume=resume, progress=told)
+            session = surgery.replay(steps, place, out, **base, **saving, resume=resume, progress=told)
     except KeyboardInterrupt as stopped:
         print(f"surgery: {stopped or 'stopped, and nothing was written.'}", file=sys.stderr)
         raise typer.Exit(130) from None

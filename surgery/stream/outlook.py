@@ -90,9 +90,9 @@ def outlook(shards: Sequence[Shard], lineage: Lineage, models: Sequence[nn.Modul
 
 
 def described(lazy: Lazy) -> str:
-    """Where a tensor comes from: `file: name`, or a function over such."""
+    """Where a tensor comes from: `folder/file: name`, or a function over such."""
     if isinstance(lazy, Stored):
-        return f"{lazy.file.name}: {lazy.name}"
+        return f"{lazy.file.parent.name}/{lazy.file.name}: {lazy.name}"
     if isinstance(lazy, Alias):
         return described(lazy.inputs[0])
     if isinstance(lazy, Known):

@@ -23,7 +23,7 @@ from surgery.checkpoint.card import written
 from surgery.checkpoint.companions import carry_along
 from surgery.checkpoint.hub import fetched, is_on_hub
 from surgery.checkpoint.manifest import FORMAT, MANIFEST, SCRIPT, VERSION
-from surgery.checkpoint.replacing import written_whole
+from surgery.checkpoint.resuming import written_resumably
 from surgery.checkpoint.tensors import PLAIN_STEM, Checkpoint
 from surgery.fields import Parent, Targets
 from surgery.fingerprint import combined
@@ -37,8 +37,10 @@ from surgery.operations.scale import Scale
 from surgery.operations.sparsify import Sparsify
 from surgery.runs import Skeleton, carry_out
 from surgery.script import Script
+from surgery.stream.layout import shards
 from surgery.stream.lineage import Lineage
-from surgery.stream.writing import Told, write
+from surgery.stream.outlook import Outlook, outlook
+from surgery.stream.writing import Told, refuse_large, write
 
 AS_ON_DISK = frozenset({"llama", "mistral", "phi", "phi3", "qwen2", "qwen3"})
 """Families of transformers whose tensors have in a file the names they have in memory."""
@@ -88,26 +90,47 @@ def unopened(script: Script, model: str | Path | None) -> Unopened | None:
 
 
 def carried_out(
-    base: Unopened, out: Path, *, limit: int, memory_bytes: int | None = None, told: Told | None = None
+    base: Unopened,
+    out: Path,
+    *,
+    limit: int,
+    memory_bytes: int | None = None,
+    resume: bool = False,
+    told: Told | None = None,
 ) -> tuple[Script, str]:
     """Writes the folder; gives the script as it was resolved, and the fingerprint of the tensors.
 
     The folder must be free: see `surgery.checkpoint.manifest.may_write`. Files of at most `limit` bytes are
-    written as by any streamed save.
+    written as by any streamed save, and gone on with if it was killed.
     """
-    steps, tensors = _planned(base)
+    steps, tensors, _ = _planned(base)
     name = (base.config.get("architectures") or [""])[0]
     script = replace(base.script, base=replace(base.script.base, class_name=name), steps=steps)
-    with written_whole(out) as partial:
+    with written_resumably(out, resume) as (partial, ledger):
         digests = write(
-            partial, PLAIN_STEM, tensors, limit, base.checkpoint.same, memory_bytes=memory_bytes, told=told
+            partial,
+            PLAIN_STEM,
+            tensors,
+            limit,
+            base.checkpoint.same,
+            memory_bytes=memory_bytes,
+            told=told,
+            ledger=ledger,
         )
         found = combined(f"tensor {name} {digest}" for name, digest in digests.items())
         _beside(base, script, tensors, found, partial)
     return script, found
 
 
-def _planned(base: Unopened) -> tuple[tuple[Operation, ...], dict[str, Lazy]]:
+def foreseen(base: Unopened, *, limit: int, memory_bytes: int | None = None) -> Outlook:
+    """What would be written; SurgeryError where `carried_out` would refuse."""
+    _, tensors, lineage = _planned(base)
+    made = shards(PLAIN_STEM, tensors, limit, base.checkpoint.same)
+    refuse_large(made, memory_bytes)
+    return outlook(made, lineage, ())
+
+
+def _planned(base: Unopened) -> tuple[tuple[Operation, ...], dict[str, Lazy], Lineage]:
     """The steps as they were resolved, and what each tensor comes to, by the names in the checkpoint."""
     stored: dict[str, Lazy] = {name: entry.lazy() for name, entry in base.checkpoint.entries.items()}
     root, run = _tree(stored), Skeleton()
@@ -117,7 +140,7 @@ def _planned(base: Unopened) -> tuple[tuple[Operation, ...], dict[str, Lazy]]:
     lineage.add((parameter, stored[name]) for name, parameter in before.items())
     lineage.add((parameter, run.lineage[id(parameter)]) for parameter in run.parameters.values())
     after = dict(root.named_parameters(remove_duplicate=False))
-    return steps, {name: lineage.resolved(Held.of(after[name])) for name in stored}
+    return steps, {name: lineage.resolved(Held.of(after[name])) for name in stored}, lineage
 
 
 def _tree(stored: Mapping[str, Lazy]) -> nn.Module:
