@@ -10,6 +10,7 @@ import typer
 
 from surgery.cli.arguments import base_and_others
 from surgery.cli.beforehand import print_check, print_dry_run, refuse_with
+from surgery.cli.outcome import print_outcome
 from surgery.cli.unopened import print_foreseen, replay_unopened
 
 
@@ -47,6 +48,13 @@ def replay(
         bool,
         typer.Option("--check", help="write nothing: compare base, parents and --out with the script"),
     ] = False,
+    evaluate: Annotated[
+        bool,
+        typer.Option("--evaluate", help="then measure each further model and the result beside the base"),
+    ] = False,
+    task: Annotated[list[str] | None, typer.Option(help="with --evaluate: what to measure")] = None,
+    data: Annotated[Path | None, typer.Option(help="with --evaluate: what to measure on")] = None,
+    budget: Annotated[float, typer.Option(help="with --evaluate: seconds for each", min=0.1)] = 2.0,
     allow_factory: Annotated[
         str | None, typer.Option(metavar="NAME", help="run this factory if the script names it as its base")
     ] = None,
@@ -58,6 +66,7 @@ def replay(
     """Apply a script's steps to its model, check the fingerprints, save the result."""
     import surgery
     from surgery.checkpoint.manifest import read_manifest
+    from surgery.identities import base_of
     from surgery.reselecting import reselected
     from surgery.show.progress import bytes_shown
     from surgery.stream.unopened import unopened
@@ -91,6 +100,8 @@ def replay(
             replay_unopened(
                 alone, out, overwrite=overwrite, memory=memory, shard_size=shard_size, resume=resume
             )
+            if evaluate:
+                print_outcome(steps, alone.folder, memory is not None, task, data, budget)
             return
         with bytes_shown(out is not None and memory is not None) as told:
             session = surgery.replay(steps, place, out, **base, **saving, resume=resume, progress=told)
@@ -108,3 +119,6 @@ def replay(
         print(f"fingerprint {read_manifest(out)['fingerprint']}")
     if out is not None:
         print(f"saved to {out}")
+    if evaluate:
+        source = base_of(steps, place, allow_factory)
+        print_outcome(steps, source, memory is not None, task, data, budget)
