@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from graph.nodes import ModuleGraph, ModuleNode
 from graph.paths import escape, is_below
 from graph.rollup import rollup
 from surgery.fields import FieldSpec
+from surgery.merging import Merging
 from surgery.registry import operation_named, operations
 from surgery.script import python_of
 from widgets.adapters import adapter_around, adapters
@@ -20,7 +22,10 @@ GROUPS = {
     **{"arrange": "Arrange", "attach": "Attach", "adjust": "Adjust"},
 }
 
-_SHOWN_KINDS = {"paths": "text", "parents": "text", "integers": "numbers"}
+_SHOWN_KINDS = {
+    **{"paths": "text", "parents": "text", "integers": "numbers"},
+    **{"schedule": "text", "schedules": "text"},
+}
 _LINEAR = ("Linear", "Conv1D")
 _LISTS = ("ModuleList", "ModuleDict")
 
@@ -75,11 +80,27 @@ def change(draft: Draft, name: str, value: Any) -> None:
         return
     if spec.kind == "parents" and isinstance(value, str):
         value = [part.strip() for part in value.split(",") if part.strip()]
+    if spec.kind in ("schedule", "schedules") and isinstance(value, str):
+        value = _over_depth(value, spec.kind)
     if spec.kind == "number" and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if spec.kind == "integer" and isinstance(value, float) and value.is_integer():
         value = int(value)
     draft.values[name] = value
+
+
+def _over_depth(text: str, kind: str) -> Any:
+    """`0.5`, `0, 0.5, 1` or `0.5, [0, 1]` as numbers and lists; the text itself where it is none of these."""
+    try:
+        found = json.loads(f"[{text}]")
+    except ValueError:
+        return text
+    return found[0] if kind == "schedule" and len(found) == 1 else found
+
+
+def _as_text(value: Any) -> str:
+    """Numbers and lists as `_over_depth` reads them."""
+    return json.dumps(value).removeprefix("[").removesuffix("]") if isinstance(value, list) else f"{value:g}"
 
 
 def _title(graph: ModuleGraph, selection: list[str]) -> str:
@@ -140,13 +161,21 @@ def _reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
         or "nothing selected is tied to something else",
         "detach": adapted or "nothing selected carries an adapter",
         "fold": adapted or "nothing selected carries an adapter",
-        "attach": bool(_linears(graph, selection)) or "nothing selected is linear",
+        **dict.fromkeys(
+            ("attach", "adopt"), bool(_linears(graph, selection)) or "nothing selected is linear"
+        ),
         "insert": (blocks and len(selection) == 1) or "select one block",
         **dict.fromkeys(("replace", "wrap", "skip"), parts),
-        **dict.fromkeys(("cast", "freeze"), floats or "nothing selected has parameters"),
+        **dict.fromkeys(
+            ("cast", "freeze", "scale", *_mergers()), floats or "nothing selected has parameters"
+        ),
         "recalibrate": _has_statistics(graph, selection) or "nothing selected has running statistics",
     }
     return {name: None if (said := known.get(name, True)) is True else str(said) for name in operations()}
+
+
+def _mergers() -> list[str]:
+    return [name for name, cls in operations().items() if issubclass(cls, Merging)]
 
 
 def _has_floats(node: ModuleNode) -> bool:
@@ -220,9 +249,11 @@ def _field(spec: FieldSpec, draft: Draft) -> dict[str, Any]:
     if spec.kind == "parents":
         value = ", ".join(value) if isinstance(value, list | tuple) else value
     elif isinstance(value, tuple):
-        value = list(value)
+        value = json.loads(json.dumps(value))
     elif spec.kind == "paths" and not isinstance(value, str):
         value = value.select
+    if spec.kind in ("schedule", "schedules") and isinstance(value, list | int | float):
+        value = _as_text(value)
     labels = _CHOICES.get((draft.operation, spec.name), {})
     bounded = spec.minimum is not None and spec.maximum is not None and spec.maximum <= 64
     return {

@@ -50,19 +50,21 @@ def test_opening_shows_strip_and_tie(studio: Studio) -> None:
 
 
 def test_selecting_enables_what_fits(studio: Studio) -> None:
-    """One block can be pruned and adapted; tying and merging ask for two, and say so."""
+    """One block can be pruned, adapted and merged with other checkpoints; tying asks for two, and says so."""
     select(studio, "model.layers.1")
     groups = {group["name"]: group for group in studio.right.state["groups"]}
     assert {name: group["enabled"] for name, group in groups.items()} == {
         "tie": False,
         "untie": False,
-        "merge": False,
+        "merge": True,
         "prune": True,
         "arrange": True,
         "attach": True,
         "adjust": True,
     }
     assert groups["tie"]["reason"] == "select two modules or more"
+    assert "merge" not in [item["name"] for item in groups["merge"]["operations"]]
+    assert "ties" in [item["name"] for item in groups["merge"]["operations"]]
     select(studio, "model.layers.2", mode="toggle")
     assert studio.right.state["title"] == "2 blocks"
     assert studio.right.state["detail"] == "model.layers[1:3]"
