@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from surgery import mergekit
 from surgery.checkpoint.save import may_write, save
 from surgery.errors import SurgeryError, SurgeryWarning
 from surgery.reselecting import unresolved
@@ -36,6 +37,8 @@ def replay(
 ) -> Session:
     """The session after all steps of `script`, saved to `out` if given, as an ordinary model if `plain`.
 
+    `script` may also be a mergekit file, `config.yml`: see `surgery.mergekit`.
+
     `model`: the base, by default where the script says it was; a factory that the script names is code, and
     is run only if `allow_factory` is its name. Its fingerprint must be the one
     recorded, and so must the result's on the same torch build, CPU capability and device; elsewhere
@@ -52,7 +55,7 @@ def replay(
     result is that of a replay in memory, bit for bit.
     """
     if not isinstance(script, Script):
-        script = Script.read(script)
+        script = mergekit.read(script, model) if mergekit.is_file(script) else Script.read(script)
     if model is None:
         model = script.base.source
         if model is None:
@@ -154,7 +157,7 @@ def _same_base(session: Session, script: Script) -> None:
 
 
 def _same_class(base: Base, script: Script) -> None:
-    if base.class_name != script.base.class_name:
+    if script.base.class_name not in ("", base.class_name):  # a mergekit file names no class
         raise SurgeryError(
             "this script was made on another model",
             path=base.source or "the model given",

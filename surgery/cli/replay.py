@@ -9,7 +9,7 @@ import typer
 
 
 def replay(
-    script: Annotated[Path, typer.Argument(help="an edit script, *.surgery.json")],
+    script: Annotated[Path, typer.Argument(help="an edit script, *.surgery.json, or a mergekit file, *.yml")],
     model: Annotated[str | None, typer.Option(help="the base; by default where the script says")] = None,
     out: Annotated[Path | None, typer.Option(help="folder to save the result in")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a model that is there")] = False,
@@ -33,12 +33,13 @@ def replay(
 ) -> None:
     """Apply a script's steps to its model, check the fingerprints, save the result."""
     import surgery
+    from surgery import mergekit
     from surgery.checkpoint.load import read_manifest
     from surgery.reselecting import reselected
 
     if plain and out is None:
         raise surgery.SurgeryError("--plain says how a model is saved, and --out is not given")
-    steps = surgery.Script.read(script)
+    steps = mergekit.read(script, model) if mergekit.is_file(script) else surgery.Script.read(script)
     session = surgery.replay(
         steps,
         model,

@@ -1,0 +1,173 @@
+"""A mergekit file as steps of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from surgery.checkpoint.tensors import Checkpoint
+from surgery.mergekit import casting, vocabulary
+from surgery.mergekit.checking import check_models, check_parameters, method_of
+from surgery.mergekit.config import MergeFile, Parameters, Slice, Source
+from surgery.mergekit.methods import Method
+from surgery.mergekit.models import OurModel, folder, selector, tied_here_alone
+from surgery.mergekit.regions import Named, Region, cells
+from surgery.mergekit.steps import step
+from surgery.operation import Operation
+from surgery.script import Base, Script
+
+
+def script_of(file: MergeFile, model: str | Path | nn.Module | None) -> Script:
+    """The steps that do what the file says to `model`, or to the model that it has as base or first."""
+    method = method_of(file)
+    check_parameters(file, method)
+    references = file.references()
+    first = references[0]
+    places = {name: folder(name, "a model") for name in references[1:]}
+    if isinstance(model, str | Path):
+        places = {first: str(model), **places}
+    elif model is None:
+        places = {first: folder(first, "the base"), **places}
+    vocabulary.check(file, places)
+    ours = OurModel.at(places[first] if model is None else model)
+    source = None if isinstance(model, nn.Module) else places[first]
+    steps = Translation(file, method, first, places, ours).steps()
+    return Script(Base(source, "", None), tuple(steps))
+
+
+@dataclass
+class Translation:
+    """The work on one file: `first` names our model among the folders in `places`."""
+
+    file: MergeFile
+    method: Method
+    first: str
+    places: dict[str, str]
+    ours: OurModel
+    merges: list[Operation] = field(default_factory=list)
+    """Steps on the blocks where they are in our model, and on what lies outside of them."""
+
+    def steps(self) -> list[Operation]:
+        """All of them in order."""
+        from surgery.mergekit.slices import Stack
+
+        untying = list(self._untied())
+        stack = Stack(self) if self.file.slices else None
+        if stack is None:
+            self._whole()
+        else:
+            stack.plan()
+        taken, arranged, scaled = ([], [], []) if stack is None else (stack.taken, stack.steps, stack.scaled)
+        before, after = self._casts()
+        late = bool(arranged) and not self.merges  # what is read from folders keeps its dtype
+        return [
+            *untying,
+            *taken,
+            *([] if late else before),
+            *self.merges,
+            *arranged,
+            *(before if late else []),
+            *scaled,
+            *after,
+        ]
+
+    def added(self, region: Region) -> list[Operation]:
+        """The steps that merge a region."""
+        made: list[Operation] = []
+        for cell in cells(region, self.method.parameters, self.file.method):
+            made += self.method.build(cell)
+        return made
+
+    def base_of(self, item: Slice | None) -> str | None:
+        """The base model of a slice, for methods that have one."""
+        if self.method.base == "none":
+            return None
+        return (item.base_model if item else None) or self.file.base_model
+
+    def region(
+        self,
+        sources: Sequence[Source],
+        base: str | None,
+        targets: str,
+        levels: tuple[Parameters, ...] = (),
+    ) -> Region:
+        """A region of our model merged from these; the base, or ours, or the first is what it starts from."""
+        names = [source.model for source in sources]
+        start = base if base is not None else self.first if self.first in names else names[0]
+        own = sources[names.index(start)]
+        others = tuple(self._placed(source) for source in sources if source is not own)
+        return Region(targets, (), own, others, base is not None, (*levels, *self.file.levels))
+
+    def _placed(self, source: Source) -> Source:
+        return replace(source, model=self.places[source.model]) if source.model in self.places else source
+
+    @cached_property
+    def checkpoints(self) -> dict[str, Checkpoint]:
+        """Those of the other models, by reference, with names as in ours."""
+        return {
+            name: Checkpoint.at(place).for_model(self.ours.module)
+            for name, place in self.places.items()
+            if name != self.first
+        }
+
+    def _untied(self) -> Iterator[Operation]:
+        """Ties of our model that another one, which gives what lies outside the blocks, does not have."""
+        used = {source.model for source in self.file.models}
+        for item in (*self.file.slices[:1], *self.file.slices[-1:]):
+            used |= {source.model for source in item.sources}
+        paths = tied_here_alone(
+            self.ours, [self.checkpoints[name] for name in self.checkpoints if name in used]
+        )
+        if paths:
+            self.ours = replace(self.ours, untied=frozenset(paths))
+            yield step("untie", targets=selector(dict.fromkeys(path.rpartition(".")[0] for path in paths)))
+
+    def _whole(self) -> None:
+        sources, base = self.file.models, self.file.base_model
+        if base is not None and base not in [source.model for source in sources]:
+            sources = (*sources, Source(base, None, {}, "base_model"))
+        check_models(self.method, sources, self.base_of(None), "models")
+        region = self.region(sources, self.base_of(None), "")
+        everything = replace(region, tensors=self.ours.named(lambda name: True))
+        if not goes_over_depth(everything, self.method):
+            self.merges += self.added(everything)
+            return
+        lists = self.ours.lists or (self.ours.the_list("parameters"),)
+        inside = replace(
+            region,
+            targets=selector(lists),
+            tensors=self.ours.named(lambda name: not self.ours.outside(name)),
+            path=lists[0],
+            count=self.ours.patient.items(lists[0]),
+            whole=True,
+        )
+        self.merges += self.added(inside)
+        self.merges += self.added(self.around(region, self.ours.named(self.ours.outside)))
+
+    def around(self, region: Region, tensors: tuple[Named, ...]) -> Region:
+        """The region with tensors outside the blocks."""
+        return replace(region, targets=selector(self.ours.modules_of(tensors)), tensors=tensors)
+
+    def take(self, region: Region, targets: str) -> list[Operation]:
+        """The steps after which ours has what the region starts from, where that is another model's."""
+        name = region.own.model
+        return [] if name == self.first else [step("replace", targets=targets, parents=[self.places[name]])]
+
+    def _casts(self) -> tuple[list[Operation], list[Operation]]:
+        before, after = casting.casts(self.file, self.ours, list(self.checkpoints.values()))
+        return [_cast(before)] if before else [], [_cast(after)] if after else []
+
+
+def goes_over_depth(region: Region, method: Method) -> bool:
+    """Whether a parameter has values from the first block to the last."""
+    said = region.settings(method.parameters).values()
+    return any(isinstance(choice.value, tuple) for choices in said for choice in choices)
+
+
+def _cast(dtype: torch.dtype) -> Operation:
+    return step("cast", targets="", dtype=str(dtype).removeprefix("torch."))

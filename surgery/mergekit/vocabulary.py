@@ -1,0 +1,82 @@
+"""Tokenizers and chat templates of a mergekit file: the result has those of its base, or it is refused."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from surgery.errors import SurgeryError
+from surgery.mergekit.config import MergeFile
+
+_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tokenizer_config.json")
+
+
+def check(file: MergeFile, folders: dict[str, str]) -> None:
+    """SurgeryError where the file asks for another tokenizer or template than the base has.
+
+    `folders`: of the models that were found, by reference, the base first.
+    """
+    if file.tokenizer:
+        _check_tokenizer(file.tokenizer, folders)
+    if file.chat_template:
+        _check_template(file.chat_template, folders)
+
+
+def _check_tokenizer(source: str, folders: dict[str, str]) -> None:
+    named = dict(folders)
+    if source not in ("base", "union", *folders):
+        named[source] = source
+    base, *_ = named
+    first = _vocabulary(Path(named[base]).expanduser())
+    for reference, place in named.items():
+        found = _vocabulary(Path(place).expanduser())
+        if first is not None and found is not None and found != first:
+            raise SurgeryError(
+                "the vocabularies of these models differ, and their embeddings are matched by row here",
+                path="tokenizer_source",
+                got=f"{source}, with {len(found)} tokens in {reference} and {len(first)} in {base}",
+                hint="models of one vocabulary",
+            )
+
+
+def _vocabulary(folder: Path) -> dict[str, int] | None:
+    """Tokens and their numbers; None for a folder without a tokenizer, which is taken to be the base's."""
+    if not any((folder / name).is_file() for name in _FILES):
+        return None
+    from transformers import AutoTokenizer
+
+    try:
+        found: dict[str, int] = AutoTokenizer.from_pretrained(folder).get_vocab()
+        return found
+    except Exception as error:
+        raise SurgeryError(f"cannot read the tokenizer: {error}", path=str(folder)) from None
+
+
+def _check_template(wanted: str, folders: dict[str, str]) -> None:
+    base, *_ = folders
+    templates = {name: _template(Path(place).expanduser()) for name, place in folders.items()}
+    if wanted == "auto":
+        said = [text for text in templates.values() if text]
+        wanted = Counter(said).most_common(1)[0][0] if said else ""
+    if wanted and wanted.strip() != templates[base]:
+        raise SurgeryError(
+            "this key of mergekit can't be honoured here: the result has the chat template of its base",
+            path="chat_template",
+            got=f"{wanted[:30]!r}, which is not that of {base}",
+            hint="leaving it out, and the template in the folder of the result",
+        )
+
+
+def _template(folder: Path) -> str | None:
+    if (folder / "chat_template.jinja").is_file():
+        return (folder / "chat_template.jinja").read_text(encoding="utf-8").strip()
+    try:
+        said: Any = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    template = said.get("chat_template") if isinstance(said, dict) else None
+    if isinstance(template, list):
+        template = next((item.get("template") for item in template if item.get("name") == "default"), None)
+    return template.strip() if isinstance(template, str) else None
