@@ -94,12 +94,29 @@ class Checkpoint:
         return cls(place, entries, {name: kept for name, kept in same.items() if kept in entries})
 
     def for_model(self, model: nn.Module) -> Checkpoint:
-        """The same checkpoint with the names that its tensors have in `model`: see `checkpoint.names`."""
+        """The same checkpoint with the names that its tensors have in `model`: see `checkpoint.names`.
+
+        An end of a tie that the model's class makes, and the file left out, is the other end.
+        """
         from surgery.checkpoint.names import in_memory
+        from surgery.families import declared_ties
 
         stored = {name: entry.lazy() for name, entry in self.entries.items()}
         converted = in_memory(model, stored | {name: stored[kept] for name, kept in self.same.items()})
+        ties = declared_ties(model).items() if self._may_tie() else ()
+        mine = {name for name, _ in model.named_parameters(remove_duplicate=False)} if ties else set()
+        for target, source in ties:
+            if target in mine and source in converted:
+                converted.setdefault(target, converted[source])
         return replace(self, converted=converted)
+
+    def _may_tie(self) -> bool:
+        """Whether the folder's config does not say that it ties nothing."""
+        try:
+            config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return True
+        return not isinstance(config, dict) or config.get("tie_word_embeddings") is not False
 
     def names(self) -> list[str]:
         """Every name the checkpoint has, those of ties included, sorted."""

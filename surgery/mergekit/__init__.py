@@ -8,6 +8,7 @@ What agrees with mergekit's own results, and what differs and why, is in `surger
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ def read(path: str | Path, model: str | Path | nn.Module | None = None) -> Scrip
     relative to the working directory. Raises SurgeryError naming what the file has that is unknown, missing
     or can't be honoured; a SurgeryWarning says what has no effect.
     """
-    from surgery.errors import SurgeryError
+    from surgery.errors import SurgeryError, SurgeryWarning
     from surgery.mergekit.config import merge_file
     from surgery.mergekit.translating import script_of
     from surgery.mergekit.yaml_file import load
@@ -39,9 +40,12 @@ def read(path: str | Path, model: str | Path | nn.Module | None = None) -> Scrip
     place = Path(path).expanduser()
     data = load(place)
     try:
-        return script_of(merge_file(data), model)
+        script, notes = script_of(merge_file(data), model)
     except SurgeryError as error:
         where = f"{path}: {error.path}" if error.path else str(path)
         raise SurgeryError(
             error.problem, path=where, got=error.got, expected=error.expected, hint=error.hint
         ) from None
+    for note in notes:
+        warnings.warn(f"{path}: {note}", SurgeryWarning, stacklevel=2)
+    return script

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from graph.paths import nearest
-from surgery.errors import SurgeryError, SurgeryWarning
+from surgery.errors import SurgeryError
 from surgery.mergekit.config import MergeFile, Source
 from surgery.mergekit.methods import METHODS, PARAMETERS, Method
 from surgery.mergekit.settings import Parameter, choices
 
+Place = Literal["", "model", "base"]
 DRAWN = ("dare_linear", "dare_ties", "della", "della_linear")
 _TINY = 1e-6
 
@@ -53,61 +53,67 @@ def check_models(method: Method, sources: tuple[Source, ...], base: str | None, 
         )
 
 
-def check_parameters(file: MergeFile, method: Method) -> None:
-    """SurgeryError for a parameter that mergekit does not know; a SurgeryWarning for what does nothing."""
-    own = {parameter.name: parameter for parameter in method.parameters}
-    sources = [*file.models, *(source for item in file.slices for source in item.sources)]
-    for source in sources:
-        _check(file.method, own, method, source.parameters, f"{source.where}.parameters", True)
+def check_parameters(file: MergeFile, method: Method) -> list[str]:
+    """What has no effect, as sentences; SurgeryError for a parameter that mergekit does not know."""
+    known = _Known(file.method, method)
+    for source in file.models:
+        known.see(source.parameters, source.where, _place_of(source, file.base_model))
     for item in file.slices:
-        _check(file.method, own, method, item.parameters, f"{item.where}.parameters", False)
+        known.see(item.parameters, item.where, "")
+        for source in item.sources:
+            known.see(source.parameters, source.where, _place_of(source, item.base_model or file.base_model))
     for level in file.levels:
-        _check(file.method, own, method, level, "parameters", False)
+        known.see(level, "", "")
     if file.method in DRAWN:
-        _say(
-            f"{file.method} drops elements at random: the result has the distribution of mergekit's, with "
-            "draws of its own"
+        known.notes.append(
+            f"{file.method} drops elements at random: the result has the distribution of mergekit's, with draws "
+            "of its own"
         )
+    return known.notes
 
 
-def _check(
-    name: str,
-    own: Mapping[str, Parameter],
-    method: Method,
-    said: Mapping[str, Any],
-    where: str,
-    of_model: bool,
-) -> None:
-    for key, value in said.items():
-        place = f"{where}.{key}"
-        if key not in PARAMETERS:
-            near = nearest(str(key), PARAMETERS, 1)
-            raise SurgeryError(
-                "is no parameter of mergekit's methods",
-                path=place,
-                expected=f"one of {', '.join(own) or 'none'} for {name}",
-                hint=f"`{near[0]}`" if near else None,
-            )
-        if key == "eps" and key in method.inert:
-            _check_eps(value, place)
-        elif key not in own or (of_model and own[key].scope == "shared"):
-            _say(f"{place}: has no effect with {name}" + _why(key, own, of_model) + ", in mergekit neither")
+def _place_of(source: Source, base: str | None) -> Place:
+    return "base" if source.model == base else "model"
 
 
-def _check_eps(value: Any, place: str) -> None:
+class _Known:
+    """The parameters of a method, and what was said of them that has no effect."""
+
+    def __init__(self, name: str, method: Method) -> None:
+        self.name, self.method, self.notes = name, method, list[str]()
+        self.own = {parameter.name: parameter for parameter in method.parameters}
+
+    def see(self, said: Mapping[str, Any], where: str, place: Place) -> None:
+        """Checks the parameters of one level; `place` says whether a model has them, and which."""
+        for key, value in said.items():
+            path = f"{where}.parameters.{key}".lstrip(".")
+            if key not in PARAMETERS:
+                near = nearest(str(key), PARAMETERS, 1)
+                raise SurgeryError(
+                    "is no parameter of mergekit's methods",
+                    path=path,
+                    expected=f"{', '.join(self.own) or 'none'} for {self.name}",
+                    hint=f"`{near[0]}`" if near else None,
+                )
+            if key == "eps" and key in self.method.inert:
+                _check_eps(value, path)
+            elif reason := self._without_effect(key, place):
+                self.notes.append(f"{path}: has no effect {reason}, in mergekit neither")
+
+    def _without_effect(self, key: str, place: Place) -> str | None:
+        if key not in self.own or key in self.method.inert:
+            return "on results" if key == "int8_mask" else f"with {self.name}"
+        if place and self.own[key].scope == "shared":
+            return "where a model has it: it belongs to the slice or the file"
+        if place == "base" and self.own[key].scope == "others" and self.method.base != "none":
+            return "where the base model has it"
+        return None
+
+
+def _check_eps(value: Any, path: str) -> None:
     """What keeps a division from zero does not change results as long as it is small."""
-    for choice in choices(Parameter("eps"), value, place):
+    for choice in choices(Parameter("eps"), value, path):
         if not isinstance(choice.value, float) or not 0 <= choice.value <= _TINY:
             raise SurgeryError(
-                "this key of mergekit can't be honoured here", path=place, got=choice.value, expected="1e-8"
+                "this key of mergekit can't be honoured here", path=path, got=choice.value, expected="1e-8"
             )
-
-
-def _why(key: str, own: Mapping[str, Parameter], of_model: bool) -> str:
-    if key in own and of_model:
-        return " where a model has it: it belongs to the slice or the file"
-    return " on the result" if key == "int8_mask" else ""
-
-
-def _say(text: str) -> None:
-    warnings.warn(text, SurgeryWarning, stacklevel=6)

@@ -1,6 +1,6 @@
 """mergekit's methods: their parameters with its defaults, and the step of ours that each is.
 
-What agrees with mergekit's result to one rounding, and what differs and why, is in `AGREEMENT`.
+What agrees with mergekit's results, and what differs and why, is in `surgery.mergekit.agreement`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Method:
     least: int = 0
     most: int | None = None
     inert: tuple[str, ...] = ()
-    """Parameters that mergekit has for it and that do not change results."""
+    """Parameters that mergekit has for it, and that do not change results."""
 
 
 def _linear(cell: Cell) -> Iterator[Operation]:
@@ -204,7 +204,7 @@ def _sum(build: Build, *more: Parameter, normalize: bool = False, rescale: bool 
         Parameter("lambda", default=1.0),
         _WEIGHT,
     )
-    inert = ("int8_mask",) if more else ("int8_mask", "density", "rescale")
+    inert = () if more else ("rescale",)
     return Method(build, (*common, *more), inert=inert)
 
 
@@ -235,7 +235,7 @@ METHODS: dict[str, Method] = {
     "della_linear": _sum(_della("none"), _DENSITY, _EPSILON, rescale=True),
     "breadcrumbs": _sum(_breadcrumbs("none"), _DENSITY, _GAMMA),
     "breadcrumbs_ties": _sum(_breadcrumbs("sum"), _DENSITY, _GAMMA),
-    "sce": Method(_sce, (Parameter("select_topk", default=1.0),), inert=("int8_mask",)),
+    "sce": Method(_sce, (Parameter("select_topk", default=1.0),)),
     "ram": Method(_ram, (_steady("epsilon", 1e-5),)),
     "ramplus_tl": Method(
         _ramplus, (Parameter("r", default=0.1), Parameter("alpha", default=0.2), _steady("epsilon", 1e-5))

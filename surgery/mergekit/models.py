@@ -115,7 +115,7 @@ class OurModel:
 
     def head_of(self, checkpoint: Checkpoint, path: str) -> str | None:
         """The module whose tensors a checkpoint stores for those at a path, if it ties the two."""
-        ties, names = declared_ties(self.module), checkpoint.names()
+        ties, names = declared_ties(self.module), {*checkpoint.entries, *checkpoint.same}
         sources = [
             source
             for target, source in ties.items()

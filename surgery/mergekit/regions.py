@@ -159,7 +159,7 @@ def cells(region: Region, parameters: Sequence[Parameter], method: str) -> list[
                     "goes over depth, and there are several lists of blocks", path=f"parameters.{goes[0]}"
                 )
             return [cell for block in region.by_block() for cell in cells(block, parameters, method)]
-    words = _words(settings)
+    words = words_of(settings)
     groups: dict[tuple[Value, ...], list[Named]] = {}
     for tensor in region.tensors:
         values = tuple(_value(name, said, tensor, method) for name, said in settings.items())
@@ -175,7 +175,8 @@ def _goes(choice: Choice) -> bool:
     return isinstance(choice.value, tuple)
 
 
-def _words(settings: Mapping[tuple[str, str], tuple[Choice, ...]]) -> list[str]:
+def words_of(settings: Mapping[tuple[str, str], tuple[Choice, ...]]) -> list[str]:
+    """The words of all filters, each once."""
     found = [choice.word for said in settings.values() for choice in said if choice.word is not None]
     return list(dict.fromkeys(found))
 
@@ -224,7 +225,7 @@ def _shortest(group: list[Named], everything: Sequence[Named], words: list[str])
         text = " ".join(literals)
         return {tensor.paths for tensor in everything if named(tensor.paths, text)} == wanted
 
-    here = [word for word in words if not any(char.isspace() for char in word) and not word.startswith("!")]
+    here = [word for word in words if any(word in tensor.result for tensor in everything)]
     literals = [word for word in here if all(named(tensor.paths, word) for tensor in group)]
     literals += [f"!{word}" for word in here if all(named(tensor.paths, f"!{word}") for tensor in group)]
     if not picks(literals):

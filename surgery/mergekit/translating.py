@@ -11,21 +11,25 @@ import torch
 from torch import nn
 
 from surgery.checkpoint.tensors import Checkpoint
+from surgery.errors import SurgeryError
 from surgery.mergekit import casting, vocabulary
 from surgery.mergekit.checking import check_models, check_parameters, method_of
 from surgery.mergekit.config import MergeFile, Parameters, Slice, Source
 from surgery.mergekit.methods import Method
 from surgery.mergekit.models import OurModel, folder, selector, tied_here_alone
-from surgery.mergekit.regions import Named, Region, cells
+from surgery.mergekit.regions import Named, Region, cells, words_of
 from surgery.mergekit.steps import step
 from surgery.operation import Operation
 from surgery.script import Base, Script
 
 
-def script_of(file: MergeFile, model: str | Path | nn.Module | None) -> Script:
-    """The steps that do what the file says to `model`, or to the model that it has as base or first."""
+def script_of(file: MergeFile, model: str | Path | nn.Module | None) -> tuple[Script, list[str]]:
+    """The steps that do what the file says to `model`, or to the model that it has as base or first.
+
+    With them, what to know of keys that have no effect.
+    """
     method = method_of(file)
-    check_parameters(file, method)
+    notes = check_parameters(file, method)
     references = file.references()
     first = references[0]
     places = {name: folder(name, "a model") for name in references[1:]}
@@ -37,7 +41,7 @@ def script_of(file: MergeFile, model: str | Path | nn.Module | None) -> Script:
     ours = OurModel.at(places[first] if model is None else model)
     source = None if isinstance(model, nn.Module) else places[first]
     steps = Translation(file, method, first, places, ours).steps()
-    return Script(Base(source, "", None), tuple(steps))
+    return Script(Base(source, "", None), tuple(steps)), notes
 
 
 @dataclass
@@ -79,9 +83,34 @@ class Translation:
     def added(self, region: Region) -> list[Operation]:
         """The steps that merge a region."""
         made: list[Operation] = []
+        for word in words_of(region.settings(self.method.parameters)):
+            self._check_word(word)
         for cell in cells(region, self.method.parameters, self.file.method):
             made += self.method.build(cell)
         return made
+
+    def _check_word(self, word: str) -> None:
+        """SurgeryError for a filter that files and memory understand in different ways."""
+        for name in (*self._names_that_differ[0], *self._names_that_differ[1]):
+            if word in name:
+                raise SurgeryError(
+                    "a filter goes by the names in files, and those of this model are others in memory",
+                    path=f"parameters: filter {word!r}",
+                    got=name,
+                    hint="the operation itself, with `only`",
+                )
+
+    @cached_property
+    def _names_that_differ(self) -> tuple[list[str], list[str]]:
+        """Names of our model's tensors that are only in its files, and only in memory."""
+        if self.ours.folder is None:
+            return [], []
+        checkpoint = Checkpoint.at(self.ours.folder)
+        stored = {*checkpoint.entries, *checkpoint.same}
+        live = {path for paths in self.ours.tensors for path in paths}
+        placed = checkpoint.for_model(self.ours.module).names()
+        ties = {path for paths in self.ours.tensors for path in paths[1:]}
+        return sorted(stored - live - set(placed)), sorted(live - stored - ties)
 
     def base_of(self, item: Slice | None) -> str | None:
         """The base model of a slice, for methods that have one."""

@@ -436,3 +436,16 @@ slices:
 dtype: bfloat16
 """,
 }
+
+IN_HALVES = (
+    *("linear", "slerp_slices", "nuslerp", "nuslerp_base", "multislerp", "multislerp_base", "karcher"),
+    *("task_arithmetic", "ties_default", "dare_ties_all", "della_all", "della_linear_all", "sce", "sce_all"),
+    *("ram", "ramplus_tl", "model_stock", "model_stock_rows", "nearswap", "arcee_fusion"),
+)
+"""Cases that are also made of bfloat16 checkpoints; the rest trims, or does not compute."""
+KEPT_OF_HALVES = KEPT[1:4]
+
+
+def of_halves(name: str) -> str:
+    """The case with 16 bits in and out, computed in 32 by mergekit as by us."""
+    return CASES[name].replace("dtype: float32", "dtype: float32\nout_dtype: bfloat16")

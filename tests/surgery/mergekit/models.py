@@ -66,8 +66,16 @@ def write(
     return values
 
 
+HALVES = "halves"
+"""A folder in the folder of the models, with some of them in bfloat16."""
+
+
 def write_all(place: Path) -> None:
     """Every model that the cases name."""
+    near = tensors(0)
+    for seed, name in ((0, "base"), (1, "one"), (2, "two"), (3, "three")):
+        write(place / HALVES / name, tensors(seed, near if seed else None), dtype=torch.bfloat16)
+    write(place / HALVES / "far", tensors(4), dtype=torch.bfloat16)
     base = write(place / "base", tensors(0))
     for seed, name in ((1, "one"), (2, "two"), (3, "three")):
         write(place / name, tensors(seed, base))
