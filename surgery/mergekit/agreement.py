@@ -1,8 +1,7 @@
 """Where our results are mergekit's, and where they are not and why; checked against mergekit 0.1.5.
 
-The same means: on float32 checkpoints to 1e-5, on bfloat16 ones with `dtype: float32` and `out_dtype:
-bfloat16` to one unit of bfloat16's last place. `tests/surgery/mergekit/expected.safetensors` has what mergekit
-made.
+The same means: to 1e-5 on float32 checkpoints, and to one unit of bfloat16's last place on bfloat16 ones
+with `dtype: float32` and `out_dtype: bfloat16`. What mergekit made lies beside the tests.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ class Agreement:
 
 
 _EQUALS = (
-    "of elements of equal magnitude at the threshold all stay, where mergekit's sort keeps some of them: which "
+    "of elements of equal magnitude at the threshold all stay; mergekit's sort keeps some of them, and which "
     "hangs on their order. Task vectors of 16-bit checkpoints have many such"
 )
 _DRAWS = "draws are our own, by seed, path and block, so that they hang on no order of work"
@@ -40,12 +39,14 @@ AGREEMENT: dict[str, Agreement] = {
     "breadcrumbs_ties": Agreement("breadcrumbs", _EQUALS),
     "sce": Agreement(
         "sce",
-        "weights are the paper's however small the task vectors; mergekit's are equal where their mean squares "
-        f"sum up to less than 1e-6, which fine-tuned models have. Besides, {_EQUALS}",
+        "weights are the paper's however small the task vectors are; mergekit's are equal where their mean "
+        f"squares sum up to less than 1e-6, as those of fine-tuned models may. Besides, {_EQUALS}",
     ),
     "ram": Agreement("ram"),
     "ramplus_tl": Agreement("ram", "the result has the dtype of the file, mergekit's is float32"),
-    "model_stock": Agreement("model_stock", "cosines of task vectors shorter than 1e-3 are not shrunk to zero"),
+    "model_stock": Agreement(
+        "model_stock", "cosines of task vectors shorter than 1e-3 are not shrunk to zero"
+    ),
     "nearswap": Agreement("nearswap"),
     "arcee_fusion": Agreement(
         "arcee_fusion",
@@ -56,13 +57,14 @@ AGREEMENT: dict[str, Agreement] = {
 }
 
 EVERYWHERE = (
-    "Computed in float32 or wider and rounded once. With `dtype: bfloat16` mergekit rounds what comes in and, but "
-    "for linear, slerp and passthrough, each step on the way.",
-    "Values over depth: ours go from 0 before the blocks to 1 behind them, mergekit's are at 0 outside the blocks, "
-    "before and behind, and at 1 for a single block. Steps are made so that results are mergekit's.",
-    "A tied head with an untied one is untied first. mergekit writes two tensors and a config that ties them.",
-    "A file without `dtype` has the widest dtype of each tensor in mergekit; here all that our model has is cast to "
-    "the widest, if another model is wider.",
-    "Rows of embeddings behind the last token stay, which mergekit cuts off where a `tokenizer_source` is given.",
+    "Computed in float32 or wider and rounded once. With `dtype: bfloat16` mergekit rounds what comes in and, "
+    "but for linear, slerp and passthrough, each step on the way.",
+    "Values over depth: ours go from 0 before the blocks to 1 behind them. mergekit's are at 0 outside the "
+    "blocks, before and behind, and at 1 for a single block. Steps are made so that results are mergekit's.",
+    "A head that only one of the models ties is untied first. mergekit writes two tensors and a config that ties "
+    "them if the base does, and no head at all where a stack ends with a model that ties it.",
+    "Without a `dtype` mergekit gives each tensor the widest of its dtypes; here all of our model is cast to the "
+    "widest of all, if another model has a tensor that is wider than ours.",
+    "Rows of embeddings behind the last token stay. mergekit cuts them off where a `tokenizer_source` is given.",
 )
 """What holds for all methods."""

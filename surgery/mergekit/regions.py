@@ -181,6 +181,11 @@ def words_of(settings: Mapping[tuple[str, str], tuple[Choice, ...]]) -> list[str
     return list(dict.fromkeys(found))
 
 
+def any_over_depth(settings: Mapping[tuple[str, str], tuple[Choice, ...]]) -> bool:
+    """Whether a parameter has values from the first block to the last."""
+    return any(_goes(choice) for said in settings.values() for choice in said)
+
+
 def _value(key: tuple[str, str], said: tuple[Choice, ...], tensor: Named, method: str) -> Value:
     name, model = key
     called = tensor.source if model else tensor.result

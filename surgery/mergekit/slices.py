@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from surgery.errors import SurgeryError
 from surgery.mergekit.checking import check_models
 from surgery.mergekit.config import Slice
-from surgery.mergekit.regions import Named, Region
+from surgery.mergekit.regions import Named, Region, any_over_depth, words_of
 from surgery.mergekit.stacking import Foreign, arranged, filled, replaced
 from surgery.mergekit.steps import step
 from surgery.operation import Operation
@@ -67,21 +67,13 @@ class Stack:
         if end > self.count:
             raise self._too_far(item, end)
         blocks = [number for number in range(first, end) if number not in self._merged]
-        for number in set(range(first, end)) - set(blocks):
-            if _says(self._merged[number]) != _says(item) or "[" in str(_says(item)[1:]):
-                raise SurgeryError(
-                    "merges a block in another way than a slice before it",
-                    path=item.where,
-                    got=f"block {number}",
-                    expected=f"as in {self._merged[number].where}",
-                    hint="slices of several models that share no block, or all have the same parameters",
-                )
+        region = self._region(item, f"{self.path}[{first}:{end}]")
+        if len(blocks) < end - first:
+            self._check_again(item, region)
+            region = replace(region, targets=", ".join(f"{self.path}[{number}]" for number in blocks))
         self._merged |= dict.fromkeys(blocks, item)
         if not blocks:
             return
-        region = self._region(item, f"{self.path}[{first}:{end}]")
-        if len(blocks) < end - first:
-            region = replace(region, targets=", ".join(f"{self.path}[{number}]" for number in blocks))
         many = end - first
         region = replace(
             region,
@@ -96,9 +88,24 @@ class Stack:
             depths=tuple((number - first) / (many - 1) if many > 1 else 1.0 for number in blocks),
         )
         if len(blocks) == self.count:
-            region = replace(region, whole=True, blocks=(), depths=(), targets=self.path)
+            region = replace(region, whole=True, blocks=(), depths=())
         self.taken += self.work.take(region, region.targets)
         self.work.merges += self.work.added(region)
+
+    def _check_again(self, item: Slice, region: Region) -> None:
+        """SurgeryError if the slice has blocks of another before it, and is merged in another way."""
+        said = region.settings(self.work.method.parameters)
+        numbered = any(char.isdigit() for word in words_of(said) for char in word)
+        for number in range(*item.blocks):
+            before = self._merged.get(number)
+            if before is not None and (_says(before) != _says(item) or numbered or any_over_depth(said)):
+                raise SurgeryError(
+                    "merges a block in another way than a slice before it",
+                    path=item.where,
+                    got=f"block {number}",
+                    expected=f"as in {before.where}",
+                    hint="slices that share no merged block, or have the same values for all of them",
+                )
 
     def _arrange(self) -> None:
         wanted: list[int] = []

@@ -17,7 +17,7 @@ from surgery.mergekit.checking import check_models, check_parameters, method_of
 from surgery.mergekit.config import MergeFile, Parameters, Slice, Source
 from surgery.mergekit.methods import Method
 from surgery.mergekit.models import OurModel, folder, selector, tied_here_alone
-from surgery.mergekit.regions import Named, Region, cells, words_of
+from surgery.mergekit.regions import Named, Region, any_over_depth, cells, words_of
 from surgery.mergekit.steps import step
 from surgery.operation import Operation
 from surgery.script import Base, Script
@@ -61,11 +61,14 @@ class Translation:
         from surgery.mergekit.slices import Stack
 
         untying = list(self._untied())
-        stack = Stack(self) if self.file.slices else None
-        if stack is None:
-            self._whole()
-        else:
+        whole = self._one_slice()
+        stack = Stack(self) if self.file.slices and whole is None else None
+        if stack is not None:
             stack.plan()
+        elif whole is not None:
+            self._whole(whole.sources, self.base_of(whole), whole.where, (whole.parameters,))
+        else:
+            self._whole(self._models(), self.base_of(None), "models")
         taken, arranged, scaled = ([], [], []) if stack is None else (stack.taken, stack.steps, stack.scaled)
         before, after = self._casts()
         late = bool(arranged) and not self.merges  # what is read from folders keeps its dtype
@@ -103,7 +106,7 @@ class Translation:
     @cached_property
     def _names_that_differ(self) -> tuple[list[str], list[str]]:
         """Names of our model's tensors that are only in its files, and only in memory."""
-        if self.ours.folder is None:
+        if self.ours.folder is None or not Path(self.ours.folder).expanduser().is_dir():
             return [], []
         checkpoint = Checkpoint.at(self.ours.folder)
         stored = {*checkpoint.entries, *checkpoint.same}
@@ -156,14 +159,35 @@ class Translation:
             self.ours = replace(self.ours, untied=frozenset(paths))
             yield step("untie", targets=selector(dict.fromkeys(path.rpartition(".")[0] for path in paths)))
 
-    def _whole(self) -> None:
-        sources, base = self.file.models, self.file.base_model
-        if base is not None and base not in [source.model for source in sources]:
-            sources = (*sources, Source(base, None, {}, "base_model"))
-        check_models(self.method, sources, self.base_of(None), "models")
-        region = self.region(sources, self.base_of(None), "")
+    def _models(self) -> tuple[Source, ...]:
+        """The models of the file, the base with them."""
+        listed, base = self.file.models, self.file.base_model
+        if base is None or base in [source.model for source in listed]:
+            return listed
+        return (*listed, Source(base, None, {}, "base_model"))
+
+    def _one_slice(self) -> Slice | None:
+        """The only slice, if it says no more than a list of models would: all blocks of models like ours."""
+        if len(self.file.slices) != 1 or len(self.file.slices[0].sources) == 1 or len(self.ours.lists) != 1:
+            return None
+        item = self.file.slices[0]
+        everything = (0, self.ours.patient.items(self.ours.lists[0]))
+        names = [source.model for source in item.sources]
+        live = {path for paths in self.ours.tensors for path in paths}
+        like_ours = all(
+            source.blocks == everything
+            and (source.model == self.first or live.issuperset(self.checkpoints[source.model].names()))
+            for source in item.sources
+        )
+        return item if like_ours and self.first in names else None
+
+    def _whole(
+        self, sources: tuple[Source, ...], base: str | None, where: str, levels: tuple[Parameters, ...] = ()
+    ) -> None:
+        check_models(self.method, sources, base, where)
+        region = self.region(sources, base, "", levels)
         everything = replace(region, tensors=self.ours.named(lambda name: True))
-        if not goes_over_depth(everything, self.method):
+        if not any_over_depth(everything.settings(self.method.parameters)):
             self.merges += self.added(everything)
             return
         lists = self.ours.lists or (self.ours.the_list("parameters"),)
@@ -190,12 +214,6 @@ class Translation:
     def _casts(self) -> tuple[list[Operation], list[Operation]]:
         before, after = casting.casts(self.file, self.ours, list(self.checkpoints.values()))
         return [_cast(before)] if before else [], [_cast(after)] if after else []
-
-
-def goes_over_depth(region: Region, method: Method) -> bool:
-    """Whether a parameter has values from the first block to the last."""
-    said = region.settings(method.parameters).values()
-    return any(isinstance(choice.value, tuple) for choices in said for choice in choices)
 
 
 def _cast(dtype: torch.dtype) -> Operation:

@@ -1,4 +1,6 @@
-"""Writes what mergekit makes of the cases, and the parameters of its methods. Run where mergekit is installed.
+"""Writes what mergekit makes of the cases, and the parameters of its methods.
+
+Run it where mergekit is installed:
 
     python tests/surgery/mergekit/make_expected.py
 
