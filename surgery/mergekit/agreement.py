@@ -57,14 +57,15 @@ AGREEMENT: dict[str, Agreement] = {
 }
 
 EVERYWHERE = (
-    "Computed in float32 or wider and rounded once. With `dtype: bfloat16` mergekit rounds what comes in and, "
-    "but for linear, slerp and passthrough, each step on the way.",
+    "Computed in float32 or wider and rounded once. With `dtype: bfloat16` mergekit rounds what comes in "
+    "and, but for linear, slerp and passthrough, each step on the way.",
     "Values over depth: ours go from 0 before the blocks to 1 behind them. mergekit's are at 0 outside the "
     "blocks, before and behind, and at 1 for a single block. Steps are made so that results are mergekit's.",
-    "A head that only one of the models ties is untied first. mergekit writes two tensors and a config that ties "
-    "them if the base does, and no head at all where a stack ends with a model that ties it.",
-    "Without a `dtype` mergekit gives each tensor the widest of its dtypes; here all of our model is cast to the "
-    "widest of all, if another model has a tensor that is wider than ours.",
-    "Rows of embeddings behind the last token stay. mergekit cuts them off where a `tokenizer_source` is given.",
+    "A head that only one of the models ties is untied first. mergekit writes two tensors and, if the base "
+    "ties them, a config that says so; and no head where a stack ends with a model that ties it.",
+    "Without a `dtype` mergekit gives each tensor the widest of its dtypes. Here all of our model is cast to "
+    "the widest of all, if another model has a tensor that is wider than ours.",
+    "Rows of embeddings behind the last token stay. mergekit cuts them off where the file has a "
+    "`tokenizer_source`.",
 )
 """What holds for all methods."""

@@ -66,7 +66,7 @@ def check_parameters(file: MergeFile, method: Method) -> list[str]:
         known.see(level, "", "")
     if file.method in DRAWN:
         known.notes.append(
-            f"{file.method} drops elements at random: the result is distributed as mergekit's, with draws of its own"
+            f"{file.method} drops at random: results are distributed as mergekit's, with draws of their own"
         )
     return known.notes
 

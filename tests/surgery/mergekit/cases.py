@@ -360,6 +360,47 @@ slices:
       - {model: two, layer_range: [1, 3], parameters: {weight: [0.5, 0.1]}}
 dtype: float32
 """,
+    "slice_base": """
+merge_method: task_arithmetic
+base_model: base
+slices:
+  - sources:
+      - {model: one, layer_range: [0, 2], parameters: {weight: 0.5}}
+      - {model: base, layer_range: [0, 2]}
+      - {model: three, layer_range: [0, 2]}
+  - base_model: one
+    sources:
+      - {model: base, layer_range: [2, 3], parameters: {weight: 0.2}}
+      - {model: two, layer_range: [2, 3]}
+      - {model: one, layer_range: [2, 3]}
+parameters: {weight: 0.7, lambda: 0.9}
+dtype: float32
+""",
+    "slices_of_others": """
+merge_method: nuslerp
+slices:
+  - sources:
+      - {model: base, layer_range: [0, 1], parameters: {weight: 0.3}}
+      - {model: far, layer_range: [0, 1], parameters: {weight: 0.5}}
+  - sources:
+      - {model: far, layer_range: [1, 2], parameters: {weight: 0.9}}
+      - {model: base, layer_range: [1, 2], parameters: {weight: 0.1}}
+  - sources:
+      - {model: one, layer_range: [2, 3], parameters: {weight: 0.2}}
+      - {model: far, layer_range: [2, 3], parameters: {weight: 0.3}}
+dtype: float32
+""",
+    "parts_taken_out_of_merges": """
+merge_method: linear
+slices:
+  - sources:
+      - {model: base, layer_range: [0, 2], parameters: {weight: 0.3}}
+      - {model: deep, layer_range: [0, 2], parameters: {weight: 0.5}}
+  - sources:
+      - {model: deep, layer_range: [3, 5], parameters: {weight: [0.9, 2]}}
+parameters: {normalize: false}
+dtype: float32
+""",
     "filters_crossed": """
 merge_method: linear
 models:

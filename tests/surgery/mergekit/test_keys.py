@@ -185,7 +185,7 @@ WITHOUT_EFFECT = {
     ),
     "draws": (
         "merge_method: dare_ties\nbase_model: base\nmodels: [{model: one}]\nparameters: {weight: 1}\n",
-        "draws of its own",
+        "draws of their own",
     ),
 }
 
@@ -252,6 +252,18 @@ HONOURED = {
     "narrow after the merge": (
         LINEAR + "dtype: float32\nout_dtype: float16\n",
         's.merge("", parents=["one"], weights=(1.0, 2.0), normalize=True)\ns.cast("", dtype="float16")',
+    ),
+    "between two dtypes of 16 bits": (
+        LINEAR.replace("base", "half").replace("one", "half_one") + "dtype: float16\n",
+        's.cast("", dtype="float32")\n'
+        's.merge("", parents=["half_one"], weights=(1.0, 2.0), normalize=True)\n'
+        's.cast("", dtype="float16")',
+    ),
+    "computed in float64": (
+        LINEAR + "dtype: float64\nout_dtype: float32\n",
+        's.cast("", dtype="float64")\n'
+        's.merge("", parents=["one"], weights=(1.0, 2.0), normalize=True)\n'
+        's.cast("", dtype="float32")',
     ),
     "keys that say nothing": (
         LINEAR + "dtype:\nout_dtype: null\nparameters:\nchat_template:\ntokenizer_source:\nbase_model:\n",
