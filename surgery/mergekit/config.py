@@ -233,7 +233,7 @@ def _tokenizer(data: Mapping[str, Any]) -> str | None:
     if data.get("tokenizer_source"):
         return reference(data["tokenizer_source"], "tokenizer_source")
     block = data.get("tokenizer")
-    if not block:
+    if block is None:
         return None
     known(block, ("source", "tokens", "pad_to_multiple_of"), "tokenizer")
     for key in ("tokens", "pad_to_multiple_of"):

@@ -43,7 +43,7 @@ class Region:
     whole: bool = False
 
     def settings(self, parameters: Sequence[Parameter]) -> dict[tuple[str, str], tuple[Choice, ...]]:
-        """What may be said of each parameter, by its name and the model's, if each model has one."""
+        """What may be said of each parameter, by its name and, if each model has one, the model's place."""
         found: dict[tuple[str, str], tuple[Choice, ...]] = {}
         for parameter in parameters:
             models = {"shared": (None,), "each": (self.own, *self.others)}.get(parameter.scope) or (
@@ -58,7 +58,7 @@ class Region:
                         )
                 if parameter.default is not REQUIRED:
                     said.append(Choice(None, parameter.default))
-                found[parameter.name, model.model if model else ""] = tuple(said)
+                found[parameter.name, model.where if model else ""] = tuple(said)
         return found
 
     def _levels(self, model: Source | None) -> list[tuple[Parameters, str]]:
@@ -142,7 +142,7 @@ class Cell:
         return self._of(name, self.region.others) if self.has_base else self.each(name)
 
     def _of(self, name: str, sources: tuple[Source, ...]) -> tuple[Any, ...]:
-        return tuple(self.region.over_depth(self.values[name, source.model]) for source in sources)
+        return tuple(self.region.over_depth(self.values[name, source.where]) for source in sources)
 
 
 def cells(region: Region, parameters: Sequence[Parameter], method: str) -> list[Cell]:
@@ -187,15 +187,15 @@ def any_over_depth(settings: Mapping[tuple[str, str], tuple[Choice, ...]]) -> bo
 
 
 def _value(key: tuple[str, str], said: tuple[Choice, ...], tensor: Named, method: str) -> Value:
-    name, model = key
-    called = tensor.source if model else tensor.result
+    name, where = key
+    called = tensor.source if where else tensor.result
     for choice in said:
         if choice.word is None or choice.word in called:
             return choice.value
     raise SurgeryError(
         f"{method} needs a value of `{name}` for every tensor",
         path=f"parameters.{name}",
-        got=f"none for {tensor.result}" + (f" of {model}" if model else ""),
+        got=f"none for {called}" + (f" of {where}" if where else ""),
         hint=f"a last `- value: …` without a filter, or `{name}` in the `parameters` of the file",
     )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from graph.paths import is_below
 from surgery.errors import SurgeryError
 from surgery.mergekit.checking import check_models
 from surgery.mergekit.config import Slice
+from surgery.mergekit.models import selector
 from surgery.mergekit.regions import Named, Region, any_over_depth, words_of
 from surgery.mergekit.stacking import Foreign, arranged, filled, replaced
 from surgery.mergekit.steps import step
@@ -195,15 +197,19 @@ class Stack:
         if name == self.work.first:
             return []
         checkpoint, place = self.work.checkpoints[name], self.work.places[name]
-        heads: list[Operation] = []
+        own: list[Operation] = []
         rest: list[str] = []
         for path in self.work.ours.modules_of(region.tensors):
             at = self.work.ours.head_of(checkpoint, path)
-            if at is None:
-                rest.append(path)
+            if any(len(tensor.paths) > 1 and is_below(tensor.paths[0], path) for tensor in region.tensors):
+                own.append(
+                    step("merge", targets=path, parents=[place], weights=(0.0, 1.0))
+                )  # a tie stays one
+            elif at is not None:
+                own.append(step("replace", targets=path, parents=[place], at=at))
             else:
-                heads.append(step("replace", targets=path, parents=[place], at=at))
-        return [*([step("replace", targets=", ".join(rest), parents=[place])] if rest else []), *heads]
+                rest.append(path)
+        return [*([step("replace", targets=selector(rest), parents=[place])] if rest else []), *own]
 
     def _inside(self, number: int) -> tuple[Named, ...]:
         prefix = f"{self.path}.{number}."

@@ -37,7 +37,10 @@ def script_of(file: MergeFile, model: str | Path | nn.Module | None) -> tuple[Sc
         places = {first: str(model), **places}
     elif model is None:
         places = {first: folder(first, "the base"), **places}
-    vocabulary.check(file, places)
+    if isinstance(model, nn.Module):
+        vocabulary.refuse_for_module(file)
+    else:
+        vocabulary.check(file, places)
     ours = OurModel.at(places[first] if model is None else model)
     source = None if isinstance(model, nn.Module) else places[first]
     steps = Translation(file, method, first, places, ours).steps()
@@ -112,7 +115,7 @@ class Translation:
         stored = {*checkpoint.entries, *checkpoint.same}
         live = {path for paths in self.ours.tensors for path in paths}
         placed = checkpoint.for_model(self.ours.module).names()
-        ties = {path for paths in self.ours.tensors for path in paths[1:]}
+        ties = {path for paths in self.ours.tensors for path in paths[1:]} | self.ours.untied
         return sorted(stored - live - set(placed)), sorted(live - stored - ties)
 
     def base_of(self, item: Slice | None) -> str | None:

@@ -9,7 +9,9 @@ from typing import Any
 
 from surgery.errors import SurgeryError
 from surgery.mergekit.config import MergeFile
+from surgery.mergekit.models import folder
 
+_CONFIGURED = ("special_tokens_map.json", "added_tokens.json", "merges.txt", "chat_template.jinja")
 _FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tokenizer_config.json")
 
 
@@ -24,11 +26,27 @@ def check(file: MergeFile, folders: dict[str, str]) -> None:
         _check_template(file.chat_template, folders)
 
 
+def refuse_for_module(file: MergeFile) -> None:
+    """SurgeryError where the file asks for a tokenizer, and the base is a module, which has none."""
+    for key, said in (("tokenizer_source", file.tokenizer), ("chat_template", file.chat_template)):
+        if said:
+            raise SurgeryError(
+                "a module has no tokenizer", path=key, got=said[:30], hint="`model` as a folder"
+            )
+
+
 def _check_tokenizer(source: str, folders: dict[str, str]) -> None:
+    base, *_ = folders
     named = dict(folders)
-    if source not in ("base", "union", *folders):
-        named[source] = source
-    base, *_ = named
+    if source not in ("base", "union", base):
+        named[source] = folders.get(source) or folder(source, "tokenizer_source")
+        if not _same_files(Path(named[source]).expanduser(), Path(folders[base]).expanduser()):
+            raise SurgeryError(
+                "this key of mergekit can't be honoured here: the result has the tokenizer of its base",
+                path="tokenizer_source",
+                got=f"{source}, whose tokenizer is not that of {base}",
+                hint="`base_model` with that tokenizer, or `tokenizer_source: base`",
+            )
     first = _vocabulary(Path(named[base]).expanduser())
     for reference, place in named.items():
         found = _vocabulary(Path(place).expanduser())
@@ -41,17 +59,26 @@ def _check_tokenizer(source: str, folders: dict[str, str]) -> None:
             )
 
 
-def _vocabulary(folder: Path) -> dict[str, int] | None:
+def _same_files(one: Path, other: Path) -> bool:
+    """Whether two folders have one tokenizer, file by file."""
+    return all(_bytes(one / name) == _bytes(other / name) for name in (*_FILES, *_CONFIGURED))
+
+
+def _bytes(file: Path) -> bytes | None:
+    return file.read_bytes() if file.is_file() else None
+
+
+def _vocabulary(place: Path) -> dict[str, int] | None:
     """Tokens and their numbers; None for a folder without a tokenizer, which is taken to be the base's."""
-    if not any((folder / name).is_file() for name in _FILES):
+    if not any((place / name).is_file() for name in _FILES):
         return None
     from transformers import AutoTokenizer
 
     try:
-        found: dict[str, int] = AutoTokenizer.from_pretrained(folder).get_vocab()
+        found: dict[str, int] = AutoTokenizer.from_pretrained(place).get_vocab()
         return found
     except Exception as error:
-        raise SurgeryError(f"cannot read the tokenizer: {error}", path=str(folder)) from None
+        raise SurgeryError(f"cannot read the tokenizer: {error}", path=str(place)) from None
 
 
 def _check_template(wanted: str, folders: dict[str, str]) -> None:
@@ -69,11 +96,11 @@ def _check_template(wanted: str, folders: dict[str, str]) -> None:
         )
 
 
-def _template(folder: Path) -> str | None:
-    if (folder / "chat_template.jinja").is_file():
-        return (folder / "chat_template.jinja").read_text(encoding="utf-8").strip()
+def _template(place: Path) -> str | None:
+    if (place / "chat_template.jinja").is_file():
+        return (place / "chat_template.jinja").read_text(encoding="utf-8").strip()
     try:
-        said: Any = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        said: Any = json.loads((place / "tokenizer_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     template = said.get("chat_template") if isinstance(said, dict) else None

@@ -401,6 +401,21 @@ slices:
 parameters: {normalize: false}
 dtype: float32
 """,
+    "stack_of_tied": """
+merge_method: passthrough
+base_model: tied
+slices:
+  - sources: [{model: tied_one, layer_range: [0, 2]}]
+  - sources: [{model: tied_one, layer_range: [1, 3]}]
+dtype: float32
+""",
+    "untied_parent_filtered": """
+merge_method: linear
+base_model: tied
+models: [{model: untied_one}]
+parameters: {weight: [{filter: lm_head, value: [2, 3]}, {value: 1}], normalize: false}
+dtype: float32
+""",
     "filters_crossed": """
 merge_method: linear
 models:

@@ -115,11 +115,11 @@ REFUSED = {
         "another number of models",
         "2 or more",
     ),
-    "no value": (LINEAR.replace("weight: 2", ""), "needs a value of `weight`", "of one"),
+    "no value": (LINEAR.replace("weight: 2", ""), "needs a value of `weight`", "of models[1]"),
     "no value for some": (
         LINEAR.replace("weight: 2", "weight: [{filter: mlp, value: 1}]"),
         "needs a value of `weight`",
-        "model.embed_tokens.weight of one",
+        "model.embed_tokens.weight of models[1]",
     ),
     "no number": (LINEAR.replace("weight: 2", "weight: much"), "models[1].parameters.weight", "a number"),
     "no finite number": (LINEAR.replace("weight: 2", "weight: .nan"), "does not fit", "a number"),

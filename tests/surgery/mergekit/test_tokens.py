@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
+from transformers import AutoModelForCausalLM
 
 import surgery
 from surgery.mergekit import read
@@ -49,14 +50,14 @@ def read_with(more: str, place: Path) -> int:
 
 
 TOKENIZERS = [
-    *("tokenizer_source: base", "tokenizer_source: union", "tokenizer_source: other"),
-    *("tokenizer: {source: base}", "tokenizer: {source: other}", "tokenizer: {tokens: {}}"),
+    *("tokenizer_source: base", "tokenizer_source: union", "tokenizer_source: ./base"),
+    *("tokenizer: {source: base}", "tokenizer: {source: union}", "tokenizer: {}"),
 ]
 
 
 @pytest.mark.parametrize("line", TOKENIZERS)
 def test_equal_vocabularies_need_nothing(line: str, folders: Path) -> None:
-    """Whichever of the models the tokenizer is from."""
+    """The result has the tokenizer of the base."""
     assert read_with(line, folders) == 1
 
 
@@ -68,18 +69,32 @@ def test_different_vocabularies_are_refused_by_key(line: str, folders: Path) -> 
         read_with(line, folders)
 
 
+def test_a_module_has_no_tokenizer(folders: Path) -> None:
+    """A file that asks for one needs the folder."""
+    model = AutoModelForCausalLM.from_pretrained(folders / "base")
+    (folders / "config.yml").write_text(FILE + "tokenizer_source: base\n")
+    with pytest.raises(surgery.SurgeryError, match="tokenizer_source: a module has no tokenizer"):
+        read(folders / "config.yml", model)
+
+
 def test_without_the_key_vocabularies_are_not_read(folders: Path) -> None:
     """Rows are merged by number then, as mergekit does."""
     give_tokenizer(folders / "other", WORDS | {"more": 4})
     assert read_with("", folders) == 1
 
 
-def test_a_tokenizer_of_no_model_is_refused_if_it_differs(folders: Path) -> None:
-    """The model it is from need not be merged."""
+def test_the_tokenizer_of_another_model_is_refused_if_it_differs(folders: Path) -> None:
+    """Also in its template alone; one that is the base's, file by file, needs nothing."""
     (folders / "third").mkdir()
-    give_tokenizer(folders / "third", WORDS | {"more": 4})
-    with pytest.raises(surgery.SurgeryError, match="vocabularies of these models differ"):
-        read_with("tokenizer_source: third", folders)
+    for line in ("tokenizer_source: third", "tokenizer_source: other", "tokenizer: {source: other}"):
+        with pytest.raises(
+            surgery.SurgeryError, match=r"tokenizer_source: this key .* whose tokenizer is not"
+        ):
+            read_with(line, folders)
+    give_tokenizer(folders / "third", WORDS, "{{ base }}")
+    assert read_with("tokenizer_source: third", folders) == 1
+    with pytest.raises(surgery.SurgeryError, match="nowhere: there is no such folder"):
+        read_with("tokenizer_source: nowhere", folders)
 
 
 def test_a_template_that_the_base_has_needs_nothing(folders: Path) -> None:
