@@ -108,7 +108,10 @@ class Translation:
 
     @cached_property
     def _names_that_differ(self) -> tuple[list[str], list[str]]:
-        """Names of our model's tensors that are only in its files, and only in memory."""
+        """Names of our model's tensors that are only in its files, and only in memory.
+
+        Those of a file that was saved without the head's prefix are the same but for it.
+        """
         if self.ours.folder is None or not Path(self.ours.folder).expanduser().is_dir():
             return [], []
         checkpoint = Checkpoint.at(self.ours.folder)
@@ -116,7 +119,10 @@ class Translation:
         live = {path for paths in self.ours.tensors for path in paths}
         placed = checkpoint.for_model(self.ours.module).names()
         ties = {path for paths in self.ours.tensors for path in paths[1:]} | self.ours.untied
-        return sorted(stored - live - set(placed)), sorted(live - stored - ties)
+        prefix = getattr(self.ours.module, "base_model_prefix", "")
+        shorter = {name for name in stored if f"{prefix}.{name}" in live}
+        longer = {f"{prefix}.{name}" for name in shorter}
+        return sorted(stored - live - shorter - set(placed)), sorted(live - stored - longer - ties)
 
     def base_of(self, item: Slice | None) -> str | None:
         """The base model of a slice, for methods that have one."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 import surgery
@@ -82,6 +82,23 @@ def test_filters_go_by_names_in_files(tmp_path: Path, monkeypatch: pytest.Monkey
             surgery.SurgeryError, match=f"filter '{word}': a filter goes by the names in files"
         ):
             read(path)
+
+
+def test_filters_know_files_without_the_prefix_of_the_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GPT-2's first files have `h.0.attn` where a model with a head has `transformer.h.0.attn`."""
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("base", "one")):
+        torch.manual_seed(seed)
+        DECODERS["gpt2"]()[0].save_pretrained(tmp_path / name)
+        file = tmp_path / name / "model.safetensors"
+        stored = {key.removeprefix("transformer."): tensor for key, tensor in load_file(file).items()}
+        save_file(stored, file, metadata={"format": "pt"})
+    path = tmp_path / "config.yml"
+    path.write_text(SLERP + "parameters: {t: [{filter: attn, value: 0.1}, {value: 0.5}]}\n")
+    assert [step.only for step in read(path).steps] == ["!attn", "attn"]  # type: ignore[attr-defined]
+    assert len(surgery.replay(path).steps) == 2
 
 
 def test_values_outside_the_blocks_are_the_first(models: Path, tmp_path: Path) -> None:
