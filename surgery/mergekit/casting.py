@@ -10,6 +10,7 @@ import torch
 from surgery.checkpoint.tensors import Checkpoint
 from surgery.mergekit.config import MergeFile
 from surgery.mergekit.models import OurModel
+from surgery.operations.cast import stays_wide
 
 
 def casts(
@@ -29,8 +30,17 @@ def casts(
     needed = {result} | ({torch.float64} if file.dtype == "float64" else set())
     narrow = any(torch.promote_types(own, other) != own for own in mine for other in needed)
     before = _widest(mine | needed) if narrow else None
-    after = result if ({before} if before else mine) != {result} else None
+    after = result if _changes(ours, before, result) else None
     return before, after
+
+
+def _changes(ours: OurModel, before: torch.dtype | None, result: torch.dtype) -> bool:
+    """Whether a cast to the result's dtype would change a parameter; transformers keeps some in float32."""
+    return any(
+        (before or parameter.dtype) != result and not stays_wide(ours.module, name, result)
+        for name, parameter in ours.module.named_parameters()
+        if parameter.is_floating_point()
+    )
 
 
 def _widest(dtypes: set[torch.dtype]) -> torch.dtype:

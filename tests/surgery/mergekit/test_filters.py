@@ -13,7 +13,7 @@ import surgery
 from surgery.mergekit import read
 from surgery.merging.merging import named
 from tests.surgery.mergekit.models import EMBEDDING, HEAD, tensors, write
-from tests.zoo.families import DECODERS
+from tests.zoo.families import DECODERS, TRANSLATORS
 
 SLERP = "merge_method: slerp\nbase_model: base\nmodels: [{model: base}, {model: one}]\n"
 
@@ -112,6 +112,22 @@ def test_values_outside_the_blocks_are_the_first(models: Path, tmp_path: Path) -
     torch.testing.assert_close(
         made["model.layers.2.mlp.up_proj.weight"].detach(), one["model.layers.2.mlp.up_proj.weight"]
     )
+
+
+def test_what_transformers_keeps_in_float32_asks_for_no_cast(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A T5 in float16 has some matrices in float32, and is float16 for all that."""
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("base", "one")):
+        torch.manual_seed(seed)
+        TRANSLATORS["t5"]()[0].half().save_pretrained(tmp_path / name)
+    path = tmp_path / "config.yml"
+    path.write_text(SLERP + "parameters: {t: 0.5}\ndtype: float16\n")
+    steps = read(path).steps
+    assert [step.name for step in steps] == ["slerp"]
+    made = surgery.replay(path).model
+    assert {parameter.dtype for parameter in made.parameters()} == {torch.float16, torch.float32}
 
 
 def test_values_over_depth_need_blocks(models: Path, tmp_path: Path) -> None:
