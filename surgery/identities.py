@@ -52,7 +52,7 @@ def same_base(base: Base, script: Script) -> None:
 
 def same_class(base: Base, script: Script) -> None:
     """SurgeryError unless the model is of the class that the script was made on."""
-    if base.class_name != script.base.class_name:
+    if script.base.class_name not in ("", base.class_name):  # a mergekit file names no class
         raise SurgeryError(
             "this script was made on another model",
             path=base.source or "the model given",

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from surgery import mergekit
 from surgery.checkpoint.manifest import may_write
 from surgery.checkpoint.resuming import forget_finished
 from surgery.checkpoint.save import save
@@ -39,6 +40,8 @@ def replay(
 ) -> Session:
     """The session after all steps of `script`, saved to `out` if given, as an ordinary model if `plain`.
 
+    `script` may also be a mergekit file, `config.yml`: see `surgery.mergekit`.
+
     `model`: the base, by default where the script says it was; a factory that the script names is code, and
     is run only if `allow_factory` is its name. Its fingerprint must be the one
     recorded, and so must the result's on the same torch build, CPU capability and device; elsewhere
@@ -64,7 +67,7 @@ def replay(
     from surgery.show.progress import telling
 
     if not isinstance(script, Script):
-        script = Script.read(script)
+        script = mergekit.read(script, model) if mergekit.is_file(script) else Script.read(script)
     script = script.with_models(models or {})
     model = base_of(script, model, allow_factory)
     if memory is None and resume:

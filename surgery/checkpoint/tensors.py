@@ -91,28 +91,29 @@ class Checkpoint:
         return cls(place, entries, {name: kept for name, kept in same.items() if kept in entries})
 
     def for_model(self, model: nn.Module) -> Checkpoint:
-        """The same checkpoint with the names that its tensors have in `model`: see `checkpoint.names`."""
+        """The same checkpoint with the names that its tensors have in `model`: see `checkpoint.names`.
+
+        An end of a tie that the model's class makes, and the file left out, is the other end.
+        """
         from surgery.checkpoint.names import in_memory
 
         stored = {name: entry.lazy() for name, entry in self.entries.items()}
         converted = in_memory(model, stored | {name: stored[kept] for name, kept in self.same.items()})
-        for target, source in self._declared_ties(model).items():
-            if source in converted:
-                converted[target] = converted[source]
+        mine = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+        tied = self._ties(model)
+        for target, source in declared_ties(model).items() if tied is not False else ():
+            if target in mine and source in converted and (tied or target not in converted):
+                converted[target] = converted[source]  # what a file has for it else is not loaded either
         return replace(self, converted=converted)
 
-    def _declared_ties(self, model: nn.Module) -> dict[str, str]:
-        """Ties that the class makes where the config beside the checkpoint says so: target → source."""
-        file = self.folder / "config.json"
+    def _ties(self, model: nn.Module) -> bool | None:
+        """Whether the config beside the checkpoint ties what the class may tie; None where there is none."""
         config_class: Any = type(getattr(model, "config", None))
-        ends = declared_ties(model)
-        if not ends or not file.is_file():
-            return {}
         try:
-            config = config_class.from_dict(json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, AttributeError):
-            return {}
-        return ends if getattr(config, "tie_word_embeddings", False) else {}
+            text = (self.folder / "config.json").read_text(encoding="utf-8")
+            return bool(config_class.from_dict(json.loads(text)).tie_word_embeddings)
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+            return None
 
     def names(self) -> list[str]:
         """Every name the checkpoint has, those of ties included, sorted."""

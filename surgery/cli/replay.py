@@ -15,7 +15,7 @@ from surgery.cli.unopened import print_foreseen, replay_unopened
 
 
 def replay(
-    script: Annotated[Path, typer.Argument(help="an edit script, *.surgery.json")],
+    script: Annotated[Path, typer.Argument(help="an edit script, *.surgery.json, or a mergekit file, *.yml")],
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -65,6 +65,7 @@ def replay(
 ) -> None:
     """Apply a script's steps to its model, check the fingerprints, save the result."""
     import surgery
+    from surgery import mergekit
     from surgery.checkpoint.manifest import read_manifest
     from surgery.identities import base_of
     from surgery.reselecting import reselected
@@ -83,7 +84,8 @@ def replay(
         return
     saving: dict[str, Any] = {"overwrite": overwrite, "plain": plain, "max_shard_size": shard_size or "5GB"}
     base: dict[str, Any] = {"allow_factory": allow_factory, "reselect": reselect, "memory": memory}
-    steps = surgery.Script.read(script).with_models(others)
+    read = mergekit.read(script, place) if mergekit.is_file(script) else surgery.Script.read(script)
+    steps = read.with_models(others)
     alone = None if plain or reselect or (out is None and not dry_run) else unopened(steps, place)
     if dry_run:
         refuse_with("--dry-run", {"--resume": resume})

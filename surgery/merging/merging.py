@@ -122,7 +122,7 @@ def matched(
     for path in targets.paths:
         for _, lazy in patient.tensors(path):
             key = id(lazy.parameter)
-            if key in seen or not lazy.dtype.is_floating_point or not _named(sites[key], only):
+            if key in seen or not lazy.dtype.is_floating_point or not named(sites[key], only):
                 continue
             seen.add(key)
             found = True
@@ -160,12 +160,10 @@ def averaged(
                 yield SetBuffer(place, mean)
 
 
-def _named(places: Sequence[str], only: str) -> bool:
-    """Whether one of the paths of a tensor has every word of `only` in it, and none of those with `!`."""
-    words = only.split()
-    wanted = [word for word in words if not word.startswith("!")]
-    refused = [word[1:] for word in words if word.startswith("!")]
-    return any(
-        all(word in place for word in wanted) and not any(word in place for word in refused)
-        for place in places
-    )
+def named(places: Sequence[str], only: str) -> bool:
+    """Whether each word of `only` is in one of the paths of a tensor, and none of those with `!` in any.
+
+    A tie has a word or lacks it as a whole, so that what `only` picks and what its `!` picks share nothing.
+    """
+    has = {word: any(word.removeprefix("!") in place for place in places) for word in only.split()}
+    return all(found != word.startswith("!") for word, found in has.items())

@@ -65,7 +65,7 @@ class Cast(Operation):
         for path in self.targets.paths:
             for _, lazy in patient.tensors(path):
                 places = sites[id(lazy.parameter)]
-                kept = any(_stays_wide(patient.root, place, dtype) for place in places)
+                kept = any(stays_wide(patient.root, place, dtype) for place in places)
                 if lazy.dtype.is_floating_point and lazy.dtype != dtype and not kept:
                     found[id(lazy.parameter)] = (places, recipe("cast", lazy, dtype=dtype, to=self.dtype))
         return list(found.values())
@@ -80,7 +80,7 @@ class Cast(Operation):
         return list(found.values())
 
 
-def _stays_wide(model: nn.Module, path: str, dtype: torch.dtype) -> bool:
+def stays_wide(model: nn.Module, path: str, dtype: torch.dtype) -> bool:
     """Whether transformers loads this parameter in float32 though the rest has `dtype`; a name is enough."""
     names: Any = set(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
     if dtype == torch.float16:

@@ -9,6 +9,7 @@ from surgery.errors import SurgeryError
 from surgery.fields import Schedule, Targets, option
 from surgery.lazy import recipe
 from surgery.merging.depths import Depths, at
+from surgery.merging.merging import named
 from surgery.model import Patient
 from surgery.operation import Operation, operation
 
@@ -18,11 +19,12 @@ class Scale(Operation):
     """Each parameter of the targets is multiplied by `factor`, in float32 or wider.
 
     A tied one is multiplied once, at all its paths. A list of factors goes from the first block to the last.
-    Refused: targets without parameters.
+    `only` names tensors by parts of their paths, as in all merges. Refused: targets without such parameters.
     """
 
     targets: Targets = option(help="the modules whose parameters are multiplied")
     factor: Schedule = option(1.0, help="the number; a list goes over depth")
+    only: str = option("", help="only tensors whose path contains these words, and none with ! before it")
 
     def keeps_structure(self) -> bool:
         return True
@@ -32,11 +34,12 @@ class Scale(Operation):
         for path in self.targets.paths:
             for _, lazy in patient.tensors(path):
                 key = id(lazy.parameter)
-                if key not in seen and lazy.dtype.is_floating_point:
+                if key not in seen and lazy.dtype.is_floating_point and named(sites[key], self.only):
                     seen.add(key)
                     factor = at(self.factor, depths.of(sites[key][0]))
                     scaled = recipe("weighted_sum", lazy, weights=(factor,))
                     for place in sites[key]:
                         yield SetTensor(place, scaled)
         if not seen:
-            raise SurgeryError("has no parameter to scale", path=self.targets.select)
+            got = f"only {self.only!r}" if self.only else None
+            raise SurgeryError("has no parameter to scale", path=self.targets.select, got=got)

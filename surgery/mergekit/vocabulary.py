@@ -1,0 +1,109 @@
+"""Tokenizers and chat templates of a mergekit file: the result has those of its base, or it is refused."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from surgery.errors import SurgeryError
+from surgery.mergekit.config import MergeFile
+from surgery.mergekit.models import folder
+
+_CONFIGURED = ("special_tokens_map.json", "added_tokens.json", "merges.txt", "chat_template.jinja")
+_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tokenizer_config.json")
+
+
+def check(file: MergeFile, folders: dict[str, str]) -> None:
+    """SurgeryError where the file asks for another tokenizer or template than the base has.
+
+    `folders`: of the models that were found, by reference, the base first.
+    """
+    if file.tokenizer:
+        _check_tokenizer(file.tokenizer, folders)
+    if file.chat_template:
+        _check_template(file.chat_template, folders)
+
+
+def refuse_for_module(file: MergeFile) -> None:
+    """SurgeryError where the file asks for a tokenizer, and the base is a module, which has none."""
+    for key, said in (("tokenizer_source", file.tokenizer), ("chat_template", file.chat_template)):
+        if said:
+            raise SurgeryError(
+                "a module has no tokenizer", path=key, got=said[:30], hint="`model` as a folder"
+            )
+
+
+def _check_tokenizer(source: str, folders: dict[str, str]) -> None:
+    base, *_ = folders
+    named = dict(folders)
+    if source not in ("base", "union", base):
+        named[source] = folders.get(source) or folder(source, "tokenizer_source")
+        if not _same_files(Path(named[source]).expanduser(), Path(folders[base]).expanduser()):
+            raise SurgeryError(
+                "this key of mergekit can't be honoured here: the result has the tokenizer of its base",
+                path="tokenizer_source",
+                got=f"{source}, whose tokenizer is not that of {base}",
+                hint="`base_model` with that tokenizer, or `tokenizer_source: base`",
+            )
+    first = _vocabulary(Path(named[base]).expanduser())
+    for reference, place in named.items():
+        found = _vocabulary(Path(place).expanduser())
+        if first is not None and found is not None and found != first:
+            raise SurgeryError(
+                "the vocabularies of these models differ, and their embeddings are matched by row here",
+                path="tokenizer_source",
+                got=f"{source}, with {len(found)} tokens in {reference} and {len(first)} in {base}",
+                hint="models of one vocabulary",
+            )
+
+
+def _same_files(one: Path, other: Path) -> bool:
+    """Whether two folders have one tokenizer, file by file."""
+    return all(_bytes(one / name) == _bytes(other / name) for name in (*_FILES, *_CONFIGURED))
+
+
+def _bytes(file: Path) -> bytes | None:
+    return file.read_bytes() if file.is_file() else None
+
+
+def _vocabulary(place: Path) -> dict[str, int] | None:
+    """Tokens and their numbers; None for a folder without a tokenizer, which is taken to be the base's."""
+    if not any((place / name).is_file() for name in _FILES):
+        return None
+    from transformers import AutoTokenizer
+
+    try:
+        found: dict[str, int] = AutoTokenizer.from_pretrained(place).get_vocab()
+        return found
+    except Exception as error:
+        raise SurgeryError(f"cannot read the tokenizer: {error}", path=str(place)) from None
+
+
+def _check_template(wanted: str, folders: dict[str, str]) -> None:
+    base, *_ = folders
+    templates = {name: _template(Path(place).expanduser()) for name, place in folders.items()}
+    if wanted == "auto":
+        said = [text for text in templates.values() if text]
+        wanted = Counter(said).most_common(1)[0][0] if said else ""
+    if wanted and wanted.strip() != templates[base]:
+        raise SurgeryError(
+            "this key of mergekit can't be honoured here: the result has the chat template of its base",
+            path="chat_template",
+            got=f"{wanted[:30]!r}, which is not that of {base}",
+            hint="leaving it out, and the template in the folder of the result",
+        )
+
+
+def _template(place: Path) -> str | None:
+    if (place / "chat_template.jinja").is_file():
+        return (place / "chat_template.jinja").read_text(encoding="utf-8").strip()
+    try:
+        said: Any = json.loads((place / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    template = said.get("chat_template") if isinstance(said, dict) else None
+    if isinstance(template, list):
+        template = next((item.get("template") for item in template if item.get("name") == "default"), None)
+    return template.strip() if isinstance(template, str) else None
