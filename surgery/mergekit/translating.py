@@ -21,6 +21,7 @@ from surgery.mergekit.regions import Named, Region, any_over_depth, cells, words
 from surgery.mergekit.steps import step
 from surgery.operation import Operation
 from surgery.script import Base, Script
+from surgery.stream.unopened import tree_of_names
 
 
 def script_of(file: MergeFile, model: str | Path | nn.Module | None) -> tuple[Script, list[str]]:
@@ -41,7 +42,9 @@ def script_of(file: MergeFile, model: str | Path | nn.Module | None) -> tuple[Sc
         vocabulary.refuse_for_module(file)
     else:
         vocabulary.check(file, places)
-    ours = OurModel.at(places[first] if model is None else model)
+    others = [place for name, place in places.items() if name != first]
+    alone = tree_of_names(places[first], others) if first in places and not file.slices else None
+    ours = OurModel(alone, places[first]) if alone else OurModel.at(places[first] if model is None else model)
     source = None if isinstance(model, nn.Module) else places[first]
     steps = Translation(file, method, first, places, ours).steps()
     return Script(Base(source, "", None), tuple(steps)), notes

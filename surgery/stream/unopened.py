@@ -72,6 +72,21 @@ def unopened(script: Script, model: str | Path | None) -> Unopened | None:
         return None
     if not all(map(_needs_names_only, script.steps)):
         return None
+    found = _alike(source, [parent.source for parent in _parents(script.steps)])
+    return None if found is None else Unopened(*found, script)
+
+
+def tree_of_names(source: str | Path, others: Iterable[str]) -> nn.Module | None:
+    """Modules and parameters on meta as a base's names have them; None where a model is needed.
+
+    It is if the base is of another family, or one of the others has not the same tensors.
+    """
+    found = _alike(source, others)
+    return None if found is None else _tree({name: item.lazy() for name, item in found[1].entries.items()})
+
+
+def _alike(source: str | Path, others: Iterable[str]) -> tuple[Path, Checkpoint, dict[str, Any]] | None:
+    """Folder, checkpoint and config of a base whose names are those in memory, and the same in the others."""
     folder = fetched(str(source)) if is_on_hub(source) else Path(source).expanduser()
     config = _config(folder)
     if config is None or config.get("model_type") not in AS_ON_DISK or config.get("auto_map"):
@@ -79,14 +94,14 @@ def unopened(script: Script, model: str | Path | None) -> Unopened | None:
     checkpoint = Checkpoint.at(folder)
     if _tied(config) is not False and any("lm_head" in name for name in checkpoint.entries):
         return None  # perhaps one tensor under two names
-    for parent in _parents(script.steps):
-        other = parent_at(parent.source)
+    for place in others:
+        other = parent_at(place)
         if isinstance(other, Adapter):
             return None
         like = _config(other.folder) or {}
         if _described(other) != _described(checkpoint) or _tied(like) != _tied(config):
             return None
-    return Unopened(folder, checkpoint, config, script)
+    return folder, checkpoint, config
 
 
 def carried_out(
