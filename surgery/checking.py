@@ -8,6 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
+from surgery import mergekit
 from surgery.checkpoint.adapter import parent_at
 from surgery.checkpoint.manifest import read_manifest
 from surgery.checkpoint.tensors import Checkpoint
@@ -51,7 +52,7 @@ def check(
     if not isinstance(script, Script):
         name = str(script)
         try:
-            script = Script.read(script)
+            script = mergekit.read(script, model) if mergekit.is_file(script) else Script.read(script)
         except SurgeryError as error:
             yield Finding(f"script {name}", False, error.sentence())
             return

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from surgery import mergekit
 from surgery.checkpoint.content import content_of, weights_of
 from surgery.checkpoint.manifest import may_write
 from surgery.checkpoint.shards import size_of
@@ -40,7 +41,7 @@ def dry_run(
     here too.
     """
     if not isinstance(script, Script):
-        script = Script.read(script)
+        script = mergekit.read(script, model) if mergekit.is_file(script) else Script.read(script)
     model = base_of(script, model, allow_factory)
     limit, memory_bytes = size_of(max_shard_size), None if memory is None else size_of(memory, "memory")
     folder = None if out is None else Path(out).expanduser()

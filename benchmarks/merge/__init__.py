@@ -129,10 +129,8 @@ def _checked(models: list[Path], ours: Path, theirs: Path) -> str:
     made = safe_open(ours / "model.safetensors", "pt")
     inputs = [safe_open(model / "model.safetensors", "pt") for model in models]
     for name in made.keys():  # noqa: SIM118
-        total = inputs[0].get_tensor(name).float() * share
-        for item in inputs[1:]:
-            total = total + item.get_tensor(name).float() * share
-        same &= torch.equal(made.get_tensor(name), total.bfloat16())
+        total = torch.stack([item.get_tensor(name).float() for item in inputs]).sum(0)
+        same &= torch.equal(made.get_tensor(name), (total * share).bfloat16())
         if other is not None:
             equal &= torch.equal(made.get_tensor(name), other.get_tensor(name))
     said = "the float32 mean, rounded" if same else "not the mean"

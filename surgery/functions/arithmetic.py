@@ -22,8 +22,16 @@ def cast(source: torch.Tensor, *, to: str) -> torch.Tensor:
 
 @function(tiling="rows", workspace=8)
 def weighted_sum(*sources: torch.Tensor, weights: tuple[float, ...]) -> torch.Tensor:
-    """Σ wᵢ θᵢ, added from the first to the last in float32 (float64 for float64), in the first's dtype."""
+    """Σ wᵢ θᵢ, added from the first to the last in float32 (float64 for float64), in the first's dtype.
+
+    Where all weights are one number the sum is multiplied, not every tensor.
+    """
     wide = torch.promote_types(sources[0].dtype, torch.float32)
+    if len(set(weights)) == 1:
+        total = sources[0].to(wide, copy=True)
+        for source in sources[1:]:
+            total.add_(source.to(total.device, wide))
+        return total.mul_(weights[0]).to(sources[0].dtype)
     total = sources[0].to(wide, copy=True).mul_(weights[0])
     for source, weight in zip(sources[1:], weights[1:], strict=True):
         total.add_(source.to(total.device, wide, copy=True).mul_(weight))

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from graph.paths import escape
+from surgery.checkpoint.hub import fetched, is_on_hub
 from surgery.checkpoint.tensors import Checkpoint
 from surgery.errors import SurgeryError
 from surgery.families import FAMILIES, declared_ties
@@ -134,7 +135,12 @@ def selector(paths: Iterable[str]) -> str:
 
 
 def folder(reference: str, where: str) -> str:
-    """The folder that a reference names, as it stands in the file; SurgeryError where it is none."""
+    """The folder that a reference names, as it stands in the file; SurgeryError where it is none.
+
+    `hf://OWNER/NAME` is fetched from the hub; a name alone is taken for a folder, never for a model there.
+    """
+    if is_on_hub(reference):
+        return str(fetched(reference))
     if Path(reference).expanduser().is_dir():
         return reference
     if "+" in reference:
@@ -142,7 +148,7 @@ def folder(reference: str, where: str) -> str:
     elif "@" in reference:
         hint = "a folder with that revision of the model"
     else:
-        hint = "a folder with the model, or, for the base, `--model FOLDER`"
+        hint = "a folder with the model, `hf://OWNER/NAME`, or, for the base, `--model FOLDER`"
     raise SurgeryError("there is no such folder", path=reference, got=f"{where} of the file", hint=hint)
 
 

@@ -17,7 +17,7 @@ from surgery.stream.layout import size_of
 from surgery.stream.reading import Reader
 from surgery.stream.views import is_joined
 
-PIECE_BYTES = 1_000_000
+PIECE_BYTES = 1 << 19
 """What is made of a tensor at a time, of what can be cut into rows: little enough for a processor's cache."""
 
 

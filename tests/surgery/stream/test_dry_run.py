@@ -63,7 +63,7 @@ def test_lines_of_a_small_plan(tmp_path: Path) -> None:
     lines = [*outlook_lines(dry_run(session.script, base))]
     assert lines[0].startswith("surgery.safetensors  ")
     norm = "model.layers.0.input_layernorm.weight"
-    source = f"from model.safetensors: {norm}"
+    source = f"from base/model.safetensors: {norm}"
     assert f"  {norm}  32 float32  128 B read, 128 B written, 128 B of memory  {source}" in lines
     mean = [line for line in lines if line.startswith("  model.layers.0.mlp.up_proj.weight")]
     assert len(mean) == 1 and mean[0].count("model.safetensors: model.layers.") == 2 and "(" in mean[0]
