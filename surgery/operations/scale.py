@@ -16,11 +16,10 @@ from surgery.operation import Operation, operation
 
 @operation(title="Scale", group="adjust", source="original")
 class Scale(Operation):
-    """Each parameter of the targets is multiplied by `factor`, in float32 or wider; a tied one at all its
-    paths.
+    """Each parameter of the targets is multiplied by `factor`, in float32 or wider.
 
-    A list of factors goes from the first block to the last. `only` names tensors by parts of their paths, as
-    in all merges. Refused: targets without such parameters.
+    A tied one is multiplied once, at all its paths. A list of factors goes from the first block to the last.
+    `only` names tensors by parts of their paths, as in all merges. Refused: targets without such parameters.
     """
 
     targets: Targets = option(help="the modules whose parameters are multiplied")
