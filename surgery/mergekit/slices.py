@@ -11,7 +11,7 @@ from surgery.mergekit.checking import check_models
 from surgery.mergekit.config import Slice
 from surgery.mergekit.models import selector
 from surgery.mergekit.regions import Named, Region, any_over_depth, words_of
-from surgery.mergekit.stacking import Foreign, arranged, filled, replaced
+from surgery.mergekit.stacking import Foreign, arranged, replaced
 from surgery.mergekit.steps import step
 from surgery.operation import Operation
 
@@ -121,21 +121,7 @@ class Stack:
                 if not ours or (len(item.sources) == 1 and number in self._merged):
                     foreign[len(wanted)] = self._foreign(source.model, number)
                 wanted.append(min(number, self.count - 1))
-        steps = arranged(self.path, self.count, wanted)
-        if steps is None:
-            order = filled(self.count, len(wanted))
-            for place, (number, there) in enumerate(zip(wanted, order, strict=True)):
-                if number != there and place not in foreign:
-                    if number in self._merged:
-                        raise SurgeryError(
-                            "merged blocks are not put into this order here",
-                            path="slices",
-                            got=wanted,
-                            hint="`move` and `swap` afterwards",
-                        )
-                    foreign[place] = self._foreign(self.work.first, number)
-            steps = arranged(self.path, self.count, order) or []
-        self.steps += [*steps, *replaced(self.path, foreign)]
+        self.steps += [*arranged(self.path, self.count, wanted), *replaced(self.path, foreign)]
 
     def _foreign(self, model: str, number: int) -> Foreign:
         if model not in self.work.places:

@@ -17,14 +17,20 @@ class Foreign:
     number: int
 
 
-def arranged(path: str, count: int, wanted: Sequence[int]) -> list[Operation] | None:
-    """The steps after which a list of `count` blocks holds those in `wanted`; None if this finds none.
-
-    From left to right: what stands behind the blocks that are in place is the rest of the list as it was.
-    """
+def arranged(path: str, count: int, wanted: Sequence[int]) -> list[Operation]:
+    """The steps after which a list of `count` blocks holds those in `wanted`."""
     if list(wanted) == sorted(set(wanted)):
         kept = _select(path, wanted)
         return [] if len(wanted) == count else [step("keep", targets=kept)]
+    steps = _from_left(path, count, wanted)
+    return _sorted(path, count, wanted) if steps is None else steps
+
+
+def _from_left(path: str, count: int, wanted: Sequence[int]) -> list[Operation] | None:
+    """Slices one after another: what stands behind the blocks in place is the rest of the list as it was.
+
+    None where a slice needs blocks that are in no order before it.
+    """
     steps: list[Operation] = []
     current, place = list(range(count)), 0
     for first, end in _runs(wanted):
@@ -55,9 +61,31 @@ def arranged(path: str, count: int, wanted: Sequence[int]) -> list[Operation] | 
     return steps
 
 
-def filled(count: int, length: int) -> list[int]:
-    """An order that `arranged` always finds: blocks in their places, the last one again behind them."""
-    return [min(place, count - 1) for place in range(length)]
+def _sorted(path: str, count: int, wanted: Sequence[int]) -> list[Operation]:
+    """Each block as often as it is wanted, and then moved to where it is."""
+    steps: list[Operation] = []
+    current = sorted(set(wanted))
+    if len(current) < count:
+        steps.append(step("keep", targets=_select(path, current)))
+    for times in range(2, len(wanted) + 1):
+        again = [block for block in sorted(set(wanted)) if list(wanted).count(block) >= times]
+        if again:
+            found = [current.index(block) for block in again]
+            steps.append(step("duplicate", targets=_select(path, found), order="each"))
+            current = sorted([*current, *again])
+    for place, block in enumerate(wanted):
+        if current[place] != block:
+            start = current.index(block, place)
+            many = 1
+            while start + many < len(current) and [*wanted[place : place + many + 1]] == [
+                *current[start : start + many + 1]
+            ]:
+                many += 1
+            moved = f"{path}[{start}:{start + many}]"
+            steps.append(step("move", targets=moved, to=f"{path}[{place}]", place="before"))
+            current[place:place] = current[start : start + many]
+            del current[start + many : start + 2 * many]
+    return steps
 
 
 def replaced(path: str, foreign: dict[int, Foreign]) -> list[Operation]:

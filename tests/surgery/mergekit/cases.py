@@ -87,7 +87,7 @@ slices:
   - sources:
       - {model: base, layer_range: [2, 3]}
       - {model: far, layer_range: [2, 3]}
-    parameters: {t: [{filter: mlp, value: [0.2, 0.8]}, {value: 0.6}]}
+    parameters: {t: [{filter: self_attn, value: [0.2, 0.8]}, {value: 0.6}]}
 dtype: float32
 """,
     "nuslerp": """
@@ -349,6 +349,14 @@ slices:
       - {model: one, layer_range: [1, 3], parameters: {weight: 0.5}}
 dtype: float32
 """,
+    "merged_then_turned": """
+merge_method: linear
+parameters: {weight: 1}
+slices:
+  - sources: [{model: base, layer_range: [2, 3]}, {model: one, layer_range: [2, 3]}]
+  - sources: [{model: base, layer_range: [0, 2]}, {model: one, layer_range: [0, 2]}]
+dtype: float32
+""",
     "ends_differ": """
 merge_method: linear
 slices:
@@ -483,6 +491,14 @@ dtype: float32
 merge_method: linear
 models: [{model: half}, {model: one}]
 parameters: {weight: 0.5}
+""",
+    "stack_to_float": """
+merge_method: passthrough
+slices:
+  - sources: [{model: half, layer_range: [0, 2]}]
+  - sources: [{model: half_one, layer_range: [1, 3]}]
+    parameters: {scale: 0.3}
+dtype: float32
 """,
     "stack_to_half": """
 merge_method: passthrough
