@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from surgery.checkpoint.hub import fetched, is_on_hub
 from surgery.checkpoint.index import refuse_other, weight_map
 from surgery.errors import SurgeryError
 from surgery.families import declared_ties
-from surgery.fingerprint import combined, tensor_digest
+from surgery.fingerprint import combined
 from surgery.lazy import Stored
 from surgery.stream.reading import Reader
 
@@ -159,10 +160,13 @@ class Checkpoint:
         return _FINGERPRINTS[stamps]
 
     def _fingerprint(self) -> str:
-        lines = [
-            f"tensor {name} {tensor_digest(read_tensor(e.file, e.name))}" for name, e in self.entries.items()
-        ]
-        return combined(lines)
+        with Reader() as reader, ThreadPoolExecutor() as pool:
+            digests = pool.map(lambda entry: reader.digest(entry.lazy()), self.entries.values())
+            found = combined(
+                f"tensor {name} {digest}" for name, digest in zip(self.entries, digests, strict=True)
+            )
+            reader.refuse_changed()
+        return found
 
 
 def read_tensor(file: Path, name: str) -> torch.Tensor:

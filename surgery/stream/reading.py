@@ -16,7 +16,10 @@ from torch import Tensor
 
 from surgery.checkpoint.headers import Header, Place, Stamp, opened, read_header, stamp_of
 from surgery.errors import SurgeryError
+from surgery.fingerprint import bytes_of, digest_of, hashed
 from surgery.lazy import Lazy, Stored
+
+_AT_ONCE = 8_000_000  # bytes, whole elements of any dtype
 
 
 @dataclass
@@ -53,6 +56,13 @@ class Reader:
     def whole(self, stored: Stored) -> Tensor:
         """All of a tensor."""
         return self._read(stored, 0, stored.count * stored.dtype.itemsize).view(stored.shape)
+
+    def digest(self, stored: Stored) -> str:
+        """The digest of a tensor, a little of it in memory at a time."""
+        made, size = hashed(), stored.count * stored.dtype.itemsize
+        for offset in range(0, size, _AT_ONCE):
+            made.update(bytes_of(self._read(stored, offset, min(_AT_ONCE, size - offset))))
+        return digest_of(stored.dtype, stored.shape, made.hexdigest())
 
     def named(self, file: Path, name: str) -> Tensor:
         """All of the tensor that a file has by this name."""
