@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,15 @@ def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
     if manifest["fingerprint"] is None and told not in (None, Checkpoint.at(place).fingerprint()):
         raise SurgeryError("its tensors are not those that were saved", path=str(place), expected=told)
     _generation(model, place)
-    frozen = set(manifest.get("frozen", []))
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name not in frozen and parameter.is_floating_point())
+    set_trainable(model, manifest.get("frozen", []))
     return model.eval()
+
+
+def set_trainable(model: nn.Module, frozen: Iterable[str] = ()) -> None:
+    """Every floating-point parameter is trained but these, as where weights are loaded from a folder."""
+    names = set(frozen)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name not in names and parameter.is_floating_point())
 
 
 def _generation(model: Any, folder: Path) -> None:

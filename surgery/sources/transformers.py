@@ -28,13 +28,14 @@ def from_folder(
 
     With `bare`, a config without any file of weights is opened as a skeleton, with a note.
     """
-    from surgery.checkpoint.load import load
+    from surgery.checkpoint.load import load, set_trainable
     from surgery.checkpoint.manifest import is_saved, read_manifest
     from surgery.checkpoint.pretrained import pretrained
 
-    told = None
+    told, frozen = None, ()
     if is_saved(folder):
-        structure = read_manifest(folder)["structure"]
+        manifest = read_manifest(folder)
+        structure, frozen = manifest["structure"], manifest.get("frozen", ())
         model = skeleton_of(structure, str(folder)) if skeleton else load(folder)
     elif not (folder / "config.json").is_file():
         raise no_model_in(folder)
@@ -47,6 +48,8 @@ def from_folder(
         structure, about_class = described(config, str(folder / "config.json"))
         told = joined(told, about_class)
         model = skeleton_of(structure, str(folder)) if skeleton else pretrained(structure["class"], folder)
+    if skeleton:
+        set_trainable(model, frozen)
     name = source if source in FOLDERS else folder.name
     inputs, guessed, about_inputs = with_inputs(model, inputs)
     note = joined(told, about_inputs)
