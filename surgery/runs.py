@@ -75,7 +75,7 @@ class Live:
         return made
 
 
-class Lineage(dict[int, Lazy]):
+class StandsFor(dict[int, Lazy]):
     """What each Parameter or buffer of a skeleton stands for, by its id.
 
     Of those that it was `drawn` from it is said when somebody asks: few do.
@@ -101,7 +101,7 @@ class Skeleton:
     computes = False
 
     def __init__(self) -> None:
-        self.lineage = Lineage()
+        self.lineage = StandsFor()
         self.parameters: dict[int, nn.Parameter] = {}
         self.buffers: dict[int, torch.Tensor] = {}
         self.outside: dict[nn.Module, list[tuple[str, nn.Module]]] = {}

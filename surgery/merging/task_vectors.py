@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,8 @@ from surgery.fields import Schedule, option
 from surgery.lazy import Lazy, Reduction, recipe, recipe_like
 from surgery.merging.merging import Here, Merging
 
+Thin = Callable[[int, Lazy, float], Lazy]
+"""What a parent's task vector becomes at a density between 0 and 1: by its number, it, and the density."""
 Elect = Literal["none", "sum", "count"]
 Rescale = Literal["none", "density", "l1"]
 
@@ -29,6 +32,25 @@ class TaskVectors(Merging):
 
     @abstractmethod
     def merged(self, here: Here) -> Lazy: ...
+
+    def _thinned(
+        self, here: Here, densities: tuple[Schedule, ...], thin: Thin, *, same_sum: bool
+    ) -> list[Lazy]:
+        """Each task vector after `thin`, whole at density 1, nothing at 0.
+
+        With `same_sum`, each has the sum of magnitudes that it had before.
+        """
+        made: list[Lazy] = []
+        shares = here.values(densities, len(here.others), 1.0)
+        for number, (vector, density) in enumerate(zip(here.vectors(), shares, strict=True)):
+            if density >= 1 or not vector.count:
+                kept = vector
+            elif density <= 0:
+                kept = nothing(vector)
+            else:
+                kept = thin(number, vector, density)
+            made.append(as_before(vector, kept) if same_sum else kept)
+        return made
 
     def _added(self, here: Here, vectors: list[Lazy], elect: Elect, normalize: bool) -> Lazy:
         return recipe(
@@ -53,14 +75,9 @@ def at_ranks(vector: Lazy, ranks: tuple[int, ...]) -> Reduction:
     )
 
 
-def largest(vector: Lazy, density: float) -> Lazy:
-    """The vector with the `density` part of largest magnitude, at least one element; equal ones all stay."""
-    if density >= 1 or not vector.count:
-        return vector
-    if density <= 0:
-        return recipe("weighted_sum", vector, weights=(0.0,))
-    kept = max(1, int(density * vector.count))
-    return recipe_like(vector, "trimmed", at_ranks(vector, (vector.count - kept + 1,)), vector)
+def nothing(vector: Lazy) -> Lazy:
+    """Zeros like a vector."""
+    return recipe("weighted_sum", vector, weights=(0.0,))
 
 
 def as_before(vector: Lazy, thinned: Lazy) -> Lazy:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from surgery.fields import Schedule, option
-from surgery.lazy import Lazy, recipe, recipe_like
+from surgery.lazy import Lazy, recipe_like
 from surgery.merging import Here, TaskVectors
-from surgery.merging.task_vectors import Elect, as_before, at_ranks
+from surgery.merging.task_vectors import Elect, at_ranks, nothing
 from surgery.operation import operation
 
 
@@ -29,22 +29,14 @@ class Breadcrumbs(TaskVectors):
     rescale: bool = option(False, help="keep each task vector's sum of magnitudes")
 
     def merged(self, here: Here) -> Lazy:
-        count = len(here.others)
-        parts = zip(
-            here.values(self.densities, count, 1.0), here.values(self.gammas, count, 0.01), strict=True
-        )
-        thinned = []
-        for vector, (density, gamma) in zip(here.vectors(), parts, strict=True):
-            kept = _between(vector, density, gamma)
-            thinned.append(as_before(vector, kept) if self.rescale else kept)
+        gammas = here.values(self.gammas, len(here.others), 0.01)
+
+        def between(number: int, vector: Lazy, density: float) -> Lazy:
+            kept = int(density * vector.count)
+            if not kept:
+                return nothing(vector)
+            below = max(0, vector.count - kept - int(gammas[number] * vector.count))
+            return recipe_like(vector, "trimmed", at_ranks(vector, (below + 1, below + kept)), vector)
+
+        thinned = self._thinned(here, self.densities, between, same_sum=self.rescale)
         return self._added(here, thinned, self.elect, self.normalize)
-
-
-def _between(vector: Lazy, density: float, gamma: float) -> Lazy:
-    if density >= 1 or not vector.count:
-        return vector
-    kept = int(density * vector.count)
-    if not kept:
-        return recipe("weighted_sum", vector, weights=(0.0,))
-    below = max(0, vector.count - kept - int(gamma * vector.count))
-    return recipe_like(vector, "trimmed", at_ranks(vector, (below + 1, below + kept)), vector)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from surgery.fields import Schedule, option
 from surgery.lazy import Lazy, recipe
 from surgery.merging import Here, TaskVectors
-from surgery.merging.task_vectors import Elect, Rescale, as_before
+from surgery.merging.task_vectors import Elect, Rescale
 from surgery.operation import operation
 
 
@@ -27,16 +27,8 @@ class Dare(TaskVectors):
     seed: int = option(0, help="seed of the draws", minimum=0)
 
     def merged(self, here: Here) -> Lazy:
-        thinned: list[Lazy] = []
-        densities = here.values(self.densities, len(here.others), 1.0)
-        for number, (vector, density) in enumerate(zip(here.vectors(), densities, strict=True)):
-            if density >= 1:
-                thinned.append(vector)
-                continue
-            if density <= 0:
-                thinned.append(recipe("weighted_sum", vector, weights=(0.0,)))
-                continue
-            kept = recipe(
+        def dropped(number: int, vector: Lazy, density: float) -> Lazy:
+            return recipe(
                 "dropped",
                 vector,
                 density=density,
@@ -44,5 +36,6 @@ class Dare(TaskVectors):
                 seed=self.seed,
                 path=f"{here.path}#{number}",
             )
-            thinned.append(as_before(vector, kept) if self.rescale == "l1" else kept)
+
+        thinned = self._thinned(here, self.densities, dropped, same_sum=self.rescale == "l1")
         return self._added(here, thinned, self.elect, self.normalize)

@@ -6,7 +6,7 @@ from surgery.errors import SurgeryError
 from surgery.fields import Schedule, option
 from surgery.lazy import Lazy, recipe
 from surgery.merging import Here, TaskVectors
-from surgery.merging.task_vectors import Elect, Rescale, as_before
+from surgery.merging.task_vectors import Elect, Rescale
 from surgery.operation import operation
 
 
@@ -31,18 +31,10 @@ class Della(TaskVectors):
     seed: int = option(0, help="seed of the draws", minimum=0)
 
     def merged(self, here: Here) -> Lazy:
-        count = len(here.others)
-        thinned: list[Lazy] = []
-        chances = zip(
-            here.values(self.densities, count, 1.0), here.values(self.epsilons, count, 0.15), strict=True
-        )
-        for number, (vector, (density, epsilon)) in enumerate(zip(here.vectors(), chances, strict=True)):
-            if density >= 1:
-                thinned.append(vector)
-                continue
-            if density <= 0:
-                thinned.append(recipe("weighted_sum", vector, weights=(0.0,)))
-                continue
+        epsilons = here.values(self.epsilons, len(here.others), 0.15)
+
+        def dropped(number: int, vector: Lazy, density: float) -> Lazy:
+            epsilon = epsilons[number]
             if density - epsilon <= 0 or density + epsilon >= 1:
                 raise SurgeryError(
                     "the chances to stay leave (0, 1)",
@@ -50,7 +42,7 @@ class Della(TaskVectors):
                     got=f"{density:g} ± {epsilon:g}",
                     hint="a smaller epsilon",
                 )
-            kept = recipe(
+            return recipe(
                 "dropped_by_rank",
                 vector,
                 density=density,
@@ -59,5 +51,6 @@ class Della(TaskVectors):
                 seed=self.seed,
                 path=f"{here.path}#{number}",
             )
-            thinned.append(as_before(vector, kept) if self.rescale == "l1" else kept)
+
+        thinned = self._thinned(here, self.densities, dropped, same_sum=self.rescale == "l1")
         return self._added(here, thinned, self.elect, self.normalize)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from surgery.fields import Schedule, option
-from surgery.lazy import Lazy
+from surgery.lazy import Lazy, recipe_like
 from surgery.merging import Here, TaskVectors
-from surgery.merging.task_vectors import as_before, largest
+from surgery.merging.task_vectors import at_ranks
 from surgery.operation import operation
 
 
@@ -29,9 +29,10 @@ class Ties(TaskVectors):
     rescale: bool = option(False, help="keep each task vector's sum of magnitudes")
 
     def merged(self, here: Here) -> Lazy:
-        thinned = []
-        densities = here.values(self.densities, len(here.others), 1.0)
-        for vector, density in zip(here.vectors(), densities, strict=True):
-            kept = largest(vector, density)
-            thinned.append(as_before(vector, kept) if self.rescale else kept)
+        thinned = self._thinned(here, self.densities, _largest, same_sum=self.rescale)
         return self._added(here, thinned, self.elect, self.normalize)
+
+
+def _largest(number: int, vector: Lazy, density: float) -> Lazy:
+    kept = max(1, int(density * vector.count))
+    return recipe_like(vector, "trimmed", at_ranks(vector, (vector.count - kept + 1,)), vector)
