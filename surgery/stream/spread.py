@@ -20,11 +20,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import surgery.functions  # noqa: F401
 from surgery.checkpoint.headers import Stamp
 from surgery.cluster import said
 from surgery.errors import SurgeryError
 from surgery.lazy import Lazy, Recipe, Reduction
 from surgery.recipes import FUNCTIONS, one_thread
+from surgery.reductions import REDUCTIONS
 from surgery.script import made_with
 from surgery.stream.device import arithmetic_device
 from surgery.stream.layout import Shard
@@ -290,15 +292,19 @@ def _nodes(lazies: Iterable[Lazy]) -> list[Lazy]:
 
 def _refuse_unknown(plan: Plan) -> None:
     """SurgeryError for a function that is registered where the plan was made and not here."""
+    nodes = _nodes(span.lazy for shard in plan.shards for span in shard.spans)
+    names = {node.function: None for node in nodes if isinstance(node, Recipe | Reduction)}
+    if names.keys() <= FUNCTIONS.keys() | REDUCTIONS.keys():
+        return
     from surgery.registry import operations
 
     operations()  # what installed packages bring is registered with them
-    for node in _nodes(span.lazy for shard in plan.shards for span in shard.spans):
-        if isinstance(node, Recipe) and node.function not in FUNCTIONS:
+    for name in names:
+        if name not in FUNCTIONS and name not in REDUCTIONS:
             raise SurgeryError(
                 f"a worker of Ray on {socket.gethostname()} does not know this function",
-                got=node.function,
-                hint="a package that brings it, installed on all machines",
+                got=name,
+                hint="the package that brings it, installed on all machines",
             )
 
 
