@@ -17,7 +17,7 @@ from surgery import SurgeryError
 from surgery.recipes import FUNCTIONS
 from surgery.script import Base, Script
 from surgery.stream import device, tiles
-from surgery.stream.unopened import carried_out, unopened
+from surgery.stream.unopened import Unopened, carried_out, unopened
 from tests.surgery.merging.parents import family
 from tests.surgery.stream.test_resuming import stopping
 from tests.surgery.stream.test_streamed_replay import Edit, saved, tensors_in
@@ -39,9 +39,11 @@ def used(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
     def checked(name: str, call: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def run(*inputs: Tensor, **arguments: Any) -> Tensor:
-            assert {type(item) for item in inputs} <= {Elsewhere, Small}, name
+            kinds = {type(item) for item in inputs}
+            assert kinds <= {Elsewhere, Small}, name
             names.add(name)
-            return call(*inputs, **arguments)
+            made = call(*inputs, **arguments)
+            return made.as_subclass(Small) if kinds == {Small} else made
 
         return run
 
@@ -97,18 +99,24 @@ def test_every_function_gets_what_was_moved(
 
 
 MERGES: dict[str, dict[str, Any]] = {
-    "slerp": {}, "karcher": {}, "ties": {}, "dare": {"densities": [0.5]}, "sce": {}, "breadcrumbs": {},
+    "slerp": {}, "nearswap": {}, "arcee_fusion": {}, "karcher": {}, "multislerp": {}, "model_stock": {},
+    "ties": {}, "dare": {"densities": [0.5]}, "della": {}, "breadcrumbs": {}, "sce": {}, "ram": {},
 }  # fmt: skip
+
+
+def merged(verb: str, folder: Path) -> Unopened:
+    """A merge of small models, to be carried out."""
+    base, parents = family(folder, 1 if verb in ("slerp", "nearswap", "arcee_fusion") else 2)
+    fields = {key: value * len(parents) for key, value in MERGES[verb].items()}
+    found = unopened(Script(Base(str(base), "", None), (step(verb, parents=parents, **fields),)), None)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize("verb", MERGES)
 def test_merges_that_open_no_model(verb: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Weights that hang on sums stay small numbers on the CPU; the values are the same."""
-    base, parents = family(tmp_path, 2)
-    parents = parents[:1] if verb == "slerp" else parents
-    fields = {key: value * len(parents) for key, value in MERGES[verb].items()}
-    found = unopened(Script(Base(str(base), "", None), (step(verb, parents=parents, **fields),)), None)
-    assert found is not None
+    found = merged(verb, tmp_path)
     carried_out(found, tmp_path / "live", limit=10**9)
     used = request.getfixturevalue("used")
     script, _ = carried_out(found, tmp_path / "out", limit=10**9, device="cuda")
@@ -172,13 +180,10 @@ def test_too_little_memory_there_is_said(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="takes CUDA")
-@pytest.mark.parametrize("verb", ["ties", "karcher", "dare", "della", "sce", "linear"])
+@pytest.mark.parametrize("verb", MERGES)
 def test_cuda_gives_nearly_the_same(verb: str, tmp_path: Path) -> None:
     """Within float32, and the same bits a second time."""
-    base, parents = family(tmp_path, 2)
-    found = unopened(Script(Base(str(base), "", None), (step(verb, parents=parents),)), None)
-    assert found is not None
-    made = {}
+    found, made = merged(verb, tmp_path), {}
     for name, where in {"cpu": "cpu", "one": "cuda", "two": "cuda"}.items():
         carried_out(found, tmp_path / name, limit=10**9, device=where)
         made[name] = load_file(tmp_path / name / "model.safetensors")
