@@ -9,90 +9,27 @@ from __future__ import annotations
 
 import os
 import pickle
-import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import chdir, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-import surgery.functions  # noqa: F401
-from surgery.checkpoint.headers import Stamp
 from surgery.cluster import said
 from surgery.errors import SurgeryError
-from surgery.lazy import Lazy, Recipe, Reduction
-from surgery.recipes import FUNCTIONS, one_thread
-from surgery.reductions import REDUCTIONS
-from surgery.script import made_with
-from surgery.stream.device import arithmetic_device
+from surgery.lazy import Lazy, Reduction
 from surgery.stream.layout import Shard
 from surgery.stream.reading import Reader
-from surgery.stream.tiles import Maker
-from surgery.stream.writing import Noted, Progress, write_shards
+from surgery.stream.worker import Plan, Setting, Work, done, nodes, reduced, written
+from surgery.stream.writing import Noted, Progress
 
 _WAIT_S = 0.2
 """How long a request to stop may go unseen."""
 _END_S = 20.0
 """How long workers are waited for that were told to end."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What workers are told: `made` is what those of the reductions came to that are made, by their places.
-
-    `stamps` are what the files were here that are read, `setting` is what bits hang on in this process, and
-    relative paths start in `start`.
-    """
-
-    folder: Path
-    shards: tuple[Shard, ...]
-    reductions: tuple[Reduction, ...]
-    stamps: Mapping[Path, Stamp]
-    memory_bytes: int | None
-    device: str
-    start: str
-    setting: _Setting
-    made: Mapping[int, Tensor] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Setting:
-    """What equal bits hang on: `made_with` is compared, the rest is set."""
-
-    made_with: dict[str, str]
-    precision: str
-    deterministic: bool
-
-    @classmethod
-    def now(cls, device: str) -> _Setting:
-        """That of this process."""
-        deterministic = torch.are_deterministic_algorithms_enabled()
-        return cls(made_with(device), torch.get_float32_matmul_precision(), deterministic)
-
-    @contextmanager
-    def applied(self, device: str) -> Iterator[None]:
-        """Within, it is this process's. SurgeryError where what cannot be set is another."""
-        before = _Setting.now(device)
-        for key, value in self.made_with.items():
-            if before.made_with[key] != value:
-                raise SurgeryError(
-                    f"a worker of Ray on {socket.gethostname()} would compute other bits: {key} is "
-                    f"{before.made_with[key]} there and {value} here",
-                    hint="the same versions and processors on all machines, or the same without Ray",
-                )
-        self._set()
-        try:
-            yield
-        finally:
-            before._set()
-
-    def _set(self) -> None:
-        torch.set_float32_matmul_precision(self.precision)
-        torch.use_deterministic_algorithms(self.deterministic)
 
 
 def spread(
@@ -116,7 +53,7 @@ def spread(
             reader.note(span.lazy)
     levels = _levels(shards)
     reductions = tuple(node for level in levels for node in level)
-    setting = _Setting.now(device.type)
+    setting = Setting.now(device.type)
     plan = Plan(
         folder, tuple(shards), reductions, reader.stamps, memory_bytes, device.type, os.getcwd(), setting
     )
@@ -124,7 +61,7 @@ def spread(
     made: dict[int, Tensor] = {}
     for level in levels:
         places = range(len(made), len(made) + len(level))
-        crew.run(_reduced, replace(plan, made=dict(made)), places, crew.processors(0), made.__setitem__)
+        crew.run(reduced, replace(plan, made=dict(made)), places, crew.processors(0), made.__setitem__)
     digests: dict[str, str] = {}
 
     def whole(place: int, found: dict[str, str]) -> None:
@@ -136,12 +73,8 @@ def spread(
 
     if shards:
         processors = crew.processors(len(shards))
-        crew.run(_written, replace(plan, made=made), range(len(shards)), processors, whole)
+        crew.run(written, replace(plan, made=made), range(len(shards)), processors, whole)
     return digests
-
-
-Work = Callable[[Plan, Reader, int, int], Any]
-"""What a worker does of a plan: with files to read from, the place of what is asked for, and threads."""
 
 
 class _Crew:
@@ -174,7 +107,7 @@ class _Crew:
     ) -> None:
         """Has the work done for each of the places; `heard` is told what came of each as it comes."""
         parcel = self.ray.put(pickle.dumps(plan))
-        task = self.ray.remote(_done).options(
+        task = self.ray.remote(done).options(
             num_cpus=processors, num_gpus=self.gpus, scheduling_strategy="SPREAD"
         )
         running = {task.remote(parcel, work.__name__, place, processors): place for place in places}
@@ -212,59 +145,11 @@ class _Crew:
         return sum(min(pair) if self.gpus else pair[0] for pair in counts)
 
 
-def _done(parcel: bytes, work: str, place: int, threads: int) -> Any:
-    """In a worker: what comes of some work, or the error that is to be raised where it was asked for."""
-    try:
-        plan: Plan = pickle.loads(parcel)
-        start = nullcontext() if all(file.is_absolute() for file in plan.stamps) else chdir(plan.start)
-        with start, plan.setting.applied(plan.device), Reader() as reader, one_thread(), torch.no_grad():
-            _refuse_unknown(plan)
-            found = _WORKS[work](plan, reader, place, threads)
-            reader.refuse_changed()
-            _refuse_others(plan, reader)
-            return found
-    except (SurgeryError, OSError) as error:
-        return error
-
-
-def _written(plan: Plan, reader: Reader, place: int, threads: int) -> dict[str, str]:
-    shard = plan.shards[place]
-    if not plan.folder.is_dir():
-        raise SurgeryError(
-            f"is not there for a worker of Ray on {socket.gethostname()}",
-            path=str(plan.folder),
-            hint="a folder that all machines share",
-        )
-    (plan.folder / shard.file).unlink(missing_ok=True)  # a worker may have died at it before
-
-    def noted(file: str, digests: Mapping[str, str]) -> None:
-        """It is on the disk: the others need no more."""
-
-    progress = Progress(shard.tensor_bytes, None)
-    return write_shards(
-        plan.folder, [shard], _maker(plan, reader), progress, plan.memory_bytes, noted, threads
-    )
-
-
-def _reduced(plan: Plan, reader: Reader, place: int, threads: int) -> Tensor:
-    return _maker(plan, reader).reduced(plan.reductions[place]).cpu()
-
-
-_WORKS: dict[str, Work] = {work.__name__: work for work in (_written, _reduced)}
-
-
-def _maker(plan: Plan, reader: Reader) -> Maker:
-    made = ((plan.reductions[place], tensor) for place, tensor in plan.made.items())
-    return Maker(reader, arithmetic_device(plan.device), made)
-
-
 def _levels(shards: Iterable[Shard]) -> list[list[Reduction]]:
     """The reductions that several files need; each needs of the others only such as are in lists before."""
     files: Counter[Reduction] = Counter()
     for shard in shards:
-        files.update(
-            node for node in _nodes(span.lazy for span in shard.spans) if isinstance(node, Reduction)
-        )
+        files.update(node for node in nodes(span.lazy for span in shard.spans) if isinstance(node, Reduction))
     shared = [node for node, count in files.items() if count > 1]
     counted, heights = set[Lazy](shared), dict[Lazy, int]()
 
@@ -277,46 +162,6 @@ def _levels(shards: Iterable[Shard]) -> list[list[Reduction]]:
     for node in shared:
         found.setdefault(height(node), []).append(node)
     return [found[key] for key in sorted(found)]
-
-
-def _nodes(lazies: Iterable[Lazy]) -> list[Lazy]:
-    """They and all that they are made from, each once."""
-    waiting = list(dict.fromkeys(lazies))
-    seen = set(waiting)
-    for node in waiting:  # grows while it is read
-        further = [item for item in dict.fromkeys(node.inputs) if item not in seen]
-        seen.update(further)
-        waiting += further
-    return waiting
-
-
-def _refuse_unknown(plan: Plan) -> None:
-    """SurgeryError for a function that is registered where the plan was made and not here."""
-    nodes = _nodes(span.lazy for shard in plan.shards for span in shard.spans)
-    names = {node.function: None for node in nodes if isinstance(node, Recipe | Reduction)}
-    if names.keys() <= FUNCTIONS.keys() | REDUCTIONS.keys():
-        return
-    from surgery.registry import operations
-
-    operations()  # what installed packages bring is registered with them
-    for name in names:
-        if name not in FUNCTIONS and name not in REDUCTIONS:
-            raise SurgeryError(
-                f"a worker of Ray on {socket.gethostname()} does not know this function",
-                got=name,
-                hint="the package that brings it, installed on all machines",
-            )
-
-
-def _refuse_others(plan: Plan, reader: Reader) -> None:
-    """SurgeryError for a file that is another one for this worker."""
-    for file, stamp in reader.stamps.items():
-        if plan.stamps.get(file) != stamp:
-            raise SurgeryError(
-                f"is not the same file for a worker of Ray on {socket.gethostname()}",
-                path=str(file),
-                hint="a folder that all machines share",
-            )
 
 
 def _refuse_absent(folder: Path, shard: Shard) -> None:

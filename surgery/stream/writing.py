@@ -22,7 +22,7 @@ from surgery.recipes import one_thread
 from surgery.stream.device import CPU
 from surgery.stream.identity import identity_of
 from surgery.stream.layout import Shard, Span, index_of, shards
-from surgery.stream.ledger import Ledger
+from surgery.stream.ledger import Ledger, Whole
 from surgery.stream.reading import Reader
 from surgery.stream.tiles import Maker, room
 
@@ -68,8 +68,9 @@ def write(
         source = stack.enter_context(Reader()) if reader is None else reader
         cluster = stack.enter_context(connected(ray)) if ray else None
         progress = Progress(sum(shard.tensor_bytes for shard in made), told)
-        identity = identity_of(made, source, device)
-        whole = {} if ledger is None else ledger.begin(identity, made, folder, progress.add)
+        whole: Whole = {}
+        if ledger is not None:
+            whole = ledger.begin(identity_of(made, source, device), made, folder, progress.add)
         left = [shard for shard in made if shard.file not in whole]
         if cluster is None:
             noted = None if ledger is None else ledger.note

@@ -69,12 +69,14 @@ def used(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 EDITS: list[tuple[str, Edit, set[str]]] = [
-    ("llama", lambda s: s.sparsify("**:Linear", ratio=0.3, scope="global"), {"smallest_magnitudes"}),
-    ("llama", lambda s: s.sparsify("**:Linear", ratio=0.3), {"zero_smallest"}),
+    (
+        "llama",
+        lambda s: s.sparsify("**:Linear", ratio=0.3, scope="global"),
+        {"smallest_magnitudes", "zero_smallest"},
+    ),
     ("llama", lambda s: s.tie("model.layers.2", to="model.layers.1", start="average"), {"weighted_sum"}),
     ("llama", lambda s: (s.attach("**.q_proj", rank=2), s.fold("**.q_proj")), {"fold_low_rank"}),
     ("llama", lambda s: s.narrow("model.layers", "heads", ratio=0.5), {"take_units", "unit_energies"}),
-    ("llama", lambda s: s.cast("**", "bfloat16"), {"cast"}),
     ("mixtral", lambda s: (s.cast("**", "bfloat16"), s.remove("model.layers.0")), {"cast"}),
 ]
 

@@ -23,7 +23,7 @@ from surgery.fingerprint import tensor_digest
 from surgery.lazy import Known, Lazy, Reduction, Stored, recipe
 from surgery.recipes import compute, function
 from surgery.script import Base, Script, made_with
-from surgery.stream import spread, writing
+from surgery.stream import spread, worker, writing
 from surgery.stream.layout import shards
 from surgery.stream.ledger import Ledger
 from surgery.stream.reading import Reader
@@ -179,7 +179,7 @@ def test_workers_that_cannot_do_it_are_refused(
         patched.setattr(spread, "_refuse_absent", lambda folder, shard: plain(folder / "not", shard))
         plain = _refuse_absent
         refused("folder", stored, "was written by a worker of Ray and is not here")
-    monkeypatch.setattr(spread, "made_with", lambda device: made_with(device) | {"torch": "2.0.0"})
+    monkeypatch.setattr(worker, "made_with", lambda device: made_with(device) | {"torch": "2.0.0"})
     refused("build", stored, r"would compute other bits: torch is .* there and 2\.0\.0 here")
 
 
