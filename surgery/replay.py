@@ -19,6 +19,7 @@ from surgery.reselecting import apply_anew
 from surgery.script import Script
 from surgery.session import Session
 from surgery.sources import open as open_model
+from surgery.stream.device import arithmetic_device
 from surgery.stream.writing import Told
 
 
@@ -37,6 +38,8 @@ def replay(
     resume: bool = False,
     progress: Told | bool | None = None,
     models: Mapping[str, str] | None = None,
+    device: str = "cpu",
+    ray: bool | str = False,
 ) -> Session:
     """The session after all steps of `script`, saved to `out` if given, as an ordinary model if `plain`.
 
@@ -59,6 +62,10 @@ def replay(
     on with by `resume`: files of weights that were whole by then are read once more, and are not made again.
     That takes the same script, base, options, torch build and CPU capability; SurgeryError says what differs.
 
+    Of a replay piece by piece, values are computed on `device`; equal bits are promised for one device. With
+    `ray`, True or the address of a cluster, each file of weights is written by a worker of Ray into `out`,
+    which all of them see, with `memory` of its own; bits are those of a replay without.
+
     `models` says where further models lie, by the names that the script has for them.
 
     `max_shard_size`, in bytes or as text, is the most a file of weights in `out` has. `progress` is called
@@ -72,6 +79,9 @@ def replay(
     model = base_of(script, model, allow_factory)
     if memory is None and resume:
         raise SurgeryError("only a replay piece by piece is gone on with", hint="`memory`, such as 4GB")
+    if memory is None and (ray or device != "cpu"):
+        which = "spread over workers" if ray else "computed on another device"
+        raise SurgeryError(f"only a replay piece by piece is {which}", hint="`memory`, such as 4GB")
     if out is None and memory is not None:
         raise SurgeryError("what is replayed piece by piece is written somewhere", hint="`out`, `--out`")
     saving: dict[str, Any] = {"overwrite": overwrite, "plain": plain, "max_shard_size": max_shard_size}
@@ -82,8 +92,9 @@ def replay(
         size_of(max_shard_size)  # a replay is long: what is no size is said before it
     if out is not None and memory is not None:
         size_of(memory, "memory")
+        arithmetic_device(device)
         with telling(progress) as told:
-            saving |= {"memory": memory, "resume": resume, "told": told}
+            saving |= {"memory": memory, "resume": resume, "told": told, "device": device, "ray": ray}
             return _streamed(script, model, out, inputs, reselect, saving)
     session = open_model(model, inputs)
     if reselect:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from surgery import measuring_streamed
+from surgery.cluster import connected
 from surgery.copies import settled
 from surgery.errors import SurgeryError
 from surgery.evaluate.bench import Asked, Bench
@@ -21,7 +22,6 @@ from surgery.evaluate.blocks import list_paths
 from surgery.evaluate.data.examples import Examples
 from surgery.evaluate.evaluator import Progress
 from surgery.evaluate.sweep import Sweep, SweepReport, candidates, paths_of
-from surgery.evaluate.sweep.cluster import connected
 from surgery.evaluate.sweep.spread import Spread
 from surgery.fingerprint import tensor_digest
 from surgery.journal import Journal

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from surgery.checkpoint.card import card
 from surgery.checkpoint.companions import carry_along
 from surgery.checkpoint.content import Content, content_of, weights_of
@@ -23,7 +25,8 @@ from surgery.checkpoint.structure import dtype_of
 from surgery.checkpoint.unkept import unkept
 from surgery.errors import SurgeryError, SurgeryWarning
 from surgery.lazy import Lazy
-from surgery.script import Script
+from surgery.script import Script, made_with
+from surgery.stream.device import arithmetic_device
 from surgery.stream.digests import Digests
 from surgery.stream.ledger import Ledger
 from surgery.stream.reading import Reader
@@ -49,6 +52,8 @@ def save(
     verify: Verify | None = None,
     resume: bool = False,
     told: Told | None = None,
+    device: str = "cpu",
+    ray: bool | str = False,
 ) -> Path:
     """Writes the session's model into `folder`; returns it.
 
@@ -62,7 +67,8 @@ def save(
     `memory`, bytes or text, is taken by tensors that are read and computed. `verify` is told of the script
     with the fingerprints of base and result before the folder is put in place, and may raise. `told` hears
     of bytes of weights that are written, of how many. If such a save is killed, or stopped by Ctrl-C, the
-    same one with `resume` keeps the files of weights that were whole by then: see `resuming`.
+    same one with `resume` keeps the files of weights that were whole by then: see `resuming`. Values are
+    computed on `device`, and with `ray` by its workers: see `surgery.stream.writing.write`.
     """
     folder = folder.expanduser()
     may_write(folder, overwrite)
@@ -71,6 +77,9 @@ def save(
         raise SurgeryError(
             "a save of what is in memory cannot be gone on with", hint="saving without `resume`"
         )
+    if (ray or device != "cpu") and content.lineage is None:
+        raise SurgeryError("what is in memory is saved as it is, with no workers and no other device")
+    where = arithmetic_device(device)
     limit_bytes = None if memory is None else size_of(memory, "memory")
     with ExitStack() as stack:
         ledger: Ledger | None = None
@@ -78,7 +87,7 @@ def save(
             partial = stack.enter_context(written_whole(folder))
         else:
             partial, ledger = stack.enter_context(written_resumably(folder, resume))
-        how = _Writing(partial, limit_bytes, verify or (lambda script: None), told, ledger)
+        how = _Writing(partial, limit_bytes, verify or (lambda script: None), told, ledger, where, ray)
         lost = _write(content, how)
         may_write(folder, overwrite)  # others may have written there in the meantime
     for sentence in lost:
@@ -88,23 +97,26 @@ def save(
 
 @dataclass(frozen=True)
 class _Writing:
-    """How a content is written: where to, in how much memory, and who is told of what."""
+    """How a content is written: where to, in how much memory, who is told of what, and who computes."""
 
     folder: Path
     memory_bytes: int | None
     verify: Verify
     told: Told | None
     ledger: Ledger | None
+    device: torch.device
+    ray: bool | str
 
 
-def _signed(content: Content, digests: dict[Lazy, str], reader: Reader) -> Script:
+def _signed(content: Content, digests: dict[Lazy, str], reader: Reader, device: torch.device) -> Script:
     """The script with the fingerprints of base and result, as those of what was read and written."""
     script, lineage = content.script, content.lineage
     if lineage is None:
         return script
-    fingerprint = Digests(lineage, digests, reader)
+    fingerprint = Digests(lineage, digests, reader, device)
     base = replace(script.base, fingerprint=fingerprint(content.session.opened.model))
-    return replace(script, base=base, result=fingerprint(content.model))
+    result = fingerprint(content.model)
+    return replace(script, base=base, result=result, made_with=made_with(device.type))
 
 
 def _write(content: Content, how: _Writing) -> list[str]:
@@ -123,8 +135,11 @@ def _write(content: Content, how: _Writing) -> list[str]:
             told=how.told,
             reader=reader,
             ledger=how.ledger,
+            device=how.device,
+            ray=how.ray,
         )
-        script = _signed(content, {lazy: digests[name] for name, lazy in tensors.items()}, reader)
+        known = {lazy: digests[name] for name, lazy in tensors.items()}
+        script = _signed(content, known, reader, how.device)
         reader.refuse_changed()  # after the last of it was read
     how.verify(script)
     if reason is None:

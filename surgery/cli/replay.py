@@ -41,6 +41,16 @@ def replay(
     shard_size: Annotated[
         str | None, typer.Option(help='divide the weights into files of at most this size; by default "5GB"')
     ] = None,
+    device: Annotated[
+        str, typer.Option(help="with --memory: where values are computed, such as cuda")
+    ] = "cpu",
+    ray: Annotated[
+        bool,
+        typer.Option(
+            "--ray",
+            help="with --memory: on workers of Ray, each so large; of the cluster RAY_ADDRESS, or here",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="write nothing: show every tensor that --memory would write")
     ] = False,
@@ -75,38 +85,59 @@ def replay(
     place, others = base_and_others(model or [])
     if dry_run and check:
         raise surgery.SurgeryError("--dry-run and --check each say what is done instead: give one")
+    elsewhere = {"--ray": ray, "--device": device != "cpu"}
     if check:
         refuse_with(
             "--check",
-            {"--reselect": reselect, "--resume": resume, "--plain": plain, "--overwrite": overwrite},
+            {
+                "--reselect": reselect,
+                "--resume": resume,
+                "--plain": plain,
+                "--overwrite": overwrite,
+                **elsewhere,
+            },
         )
         print_check(script, place, out, allow_factory, others)
         return
+    spreading: dict[str, Any] = {"device": device, "ray": ray}
     saving: dict[str, Any] = {"overwrite": overwrite, "plain": plain, "max_shard_size": shard_size or "5GB"}
     base: dict[str, Any] = {"allow_factory": allow_factory, "reselect": reselect, "memory": memory}
     read = mergekit.read(script, place) if mergekit.is_file(script) else surgery.Script.read(script)
     steps = read.with_models(others)
     alone = None if plain or reselect or (out is None and not dry_run) else unopened(steps, place)
     if dry_run:
-        refuse_with("--dry-run", {"--resume": resume})
+        refuse_with("--dry-run", {"--resume": resume, **elsewhere})
         if alone is not None:
             print_foreseen(alone, out, overwrite, memory, shard_size)
         else:
             print_dry_run(steps, place, out, base | saving)
         return
-    for option, given in {"--plain": plain, "--shard-size": shard_size, "--resume": resume}.items():
+    for option, given in {
+        "--plain": plain,
+        "--shard-size": shard_size,
+        "--resume": resume,
+        **elsewhere,
+    }.items():
         if given and out is None:
             raise surgery.SurgeryError(f"{option} says how a model is saved, and --out is not given")
     try:
         if alone is not None and out is not None:
             replay_unopened(
-                alone, out, overwrite=overwrite, memory=memory, shard_size=shard_size, resume=resume
+                alone,
+                out,
+                overwrite=overwrite,
+                memory=memory,
+                shard_size=shard_size,
+                resume=resume,
+                **spreading,
             )
             if evaluate:
                 print_outcome(steps, alone.folder, memory is not None, task, data, budget)
             return
         with bytes_shown(out is not None and memory is not None) as told:
-            session = surgery.replay(steps, place, out, **base, **saving, resume=resume, progress=told)
+            session = surgery.replay(
+                steps, place, out, **base, **saving, **spreading, resume=resume, progress=told
+            )
     except KeyboardInterrupt as stopped:
         print(f"surgery: {stopped or 'stopped, and nothing was written.'}", file=sys.stderr)
         raise typer.Exit(130) from None

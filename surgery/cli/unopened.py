@@ -12,7 +12,15 @@ if TYPE_CHECKING:
 
 
 def replay_unopened(
-    base: Unopened, out: Path, *, overwrite: bool, memory: str | None, shard_size: str | None, resume: bool
+    base: Unopened,
+    out: Path,
+    *,
+    overwrite: bool,
+    memory: str | None,
+    shard_size: str | None,
+    resume: bool,
+    device: str,
+    ray: bool,
 ) -> None:
     """Writes the result into `out` and says what it is."""
     from surgery.checkpoint.manifest import may_write
@@ -26,7 +34,14 @@ def replay_unopened(
     limit, memory_bytes = _sizes(memory, shard_size)
     with bytes_shown(True) as told:
         script, found = carried_out(
-            base, out, limit=limit, memory_bytes=memory_bytes, resume=resume, told=told
+            base,
+            out,
+            limit=limit,
+            memory_bytes=memory_bytes,
+            resume=resume,
+            told=told,
+            device=device,
+            ray=ray,
         )
     count = len(script.steps)
     typer.echo(f"{count} step{'' if count == 1 else 's'} replayed on {base.folder.name}")

@@ -13,6 +13,7 @@ from surgery.checkpoint.names import held
 from surgery.fingerprint import Fingerprinter, bytes_of, digest_of, hashed, tensor_digest
 from surgery.lazy import Held, Lazy
 from surgery.recipes import one_thread
+from surgery.stream.device import CPU
 from surgery.stream.lineage import Lineage
 from surgery.stream.reading import Reader
 from surgery.stream.tiles import Maker, is_tiled
@@ -21,9 +22,11 @@ from surgery.stream.tiles import Maker, is_tiled
 class Digests(Fingerprinter):
     """Fingerprints of models whose tensors `lineage` knows; `known` are digests that were made already."""
 
-    def __init__(self, lineage: Lineage, known: Mapping[Lazy, str], reader: Reader) -> None:
+    def __init__(
+        self, lineage: Lineage, known: Mapping[Lazy, str], reader: Reader, device: torch.device = CPU
+    ) -> None:
         super().__init__()
-        self.lineage, self.known, self.maker = lineage, dict(known), Maker(reader)
+        self.lineage, self.known, self.maker = lineage, dict(known), Maker(reader, device)
         self._one = Lock()
 
     def __call__(self, model: nn.Module) -> str:

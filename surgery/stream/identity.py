@@ -7,9 +7,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from surgery.fingerprint import tensor_digest
 from surgery.lazy import Held, Known, Lazy, Recipe, Reduction, Stored
 from surgery.script import made_with
+from surgery.stream.device import CPU
 from surgery.stream.layout import Shard
 from surgery.stream.reading import Reader
 
@@ -17,10 +20,11 @@ Identity = dict[str, Any]
 """`layout` and `recipes` are hashes, `files` are stamps by path, `made_with` what equal bits hang on."""
 
 
-def identity_of(shards: Sequence[Shard], reader: Reader) -> Identity:
+def identity_of(shards: Sequence[Shard], reader: Reader, device: torch.device = CPU) -> Identity:
     """The identity of a plan: the same one where each file would come out with the same bits.
 
-    Files count by size and time of the last change, as `reader` found them when it opened them.
+    Files count by size and time of the last change, as `reader` found them when it opened them. `device` is
+    where functions are computed.
     """
     layout, known, files = hashlib.sha256(), dict[Lazy, str](), dict[str, list[int]]()
     recipes = hashlib.sha256()
@@ -35,7 +39,7 @@ def identity_of(shards: Sequence[Shard], reader: Reader) -> Identity:
         "layout": layout.hexdigest(),
         "recipes": recipes.hexdigest(),
         "files": dict(sorted(files.items())),
-        "made_with": made_with(),
+        "made_with": made_with(device.type),
     }
 
 

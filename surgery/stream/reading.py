@@ -79,6 +79,11 @@ class Reader:
         """What a file was when it was opened, by its size and the time of its last change."""
         return self._opened(file).stamp
 
+    @property
+    def stamps(self) -> dict[Path, Stamp]:
+        """What each file was when it was opened."""
+        return {path: file.stamp for path, file in self._files.items()}
+
     def note(self, lazy: Lazy) -> None:
         """Whoever reads what this is made from by another way wants it to stay as it is, too."""
         seen, waiting = {lazy}, [lazy]

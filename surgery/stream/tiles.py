@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from threading import Lock
 from typing import Any
 
@@ -13,6 +13,7 @@ from surgery.lazy import Alias, Held, Known, Lazy, Recipe, Reduction, Stored
 from surgery.recipes import FUNCTIONS, compute
 from surgery.reductions import REDUCTIONS, TILE, retiled, tiles_of
 from surgery.reductions import reduced as run_of
+from surgery.stream.device import CPU, memory_of
 from surgery.stream.layout import size_of
 from surgery.stream.reading import Reader
 from surgery.stream.views import is_joined
@@ -36,38 +37,46 @@ def is_tiled(lazy: Lazy) -> bool:
 
 
 class Maker:
-    """Makes tensors of what lies in files, for several threads at a time; reductions are made once."""
+    """Makes tensors of what lies in files, for several threads at a time; reductions are made once.
 
-    def __init__(self, reader: Reader) -> None:
-        self.reader = reader
-        self._made: dict[int, tuple[Reduction, Tensor]] = {}
+    Functions and reductions get tensors on `device`; what a reduction comes to is small, and stays on the
+    CPU. `made` are reductions that were made elsewhere.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        device: torch.device = CPU,
+        made: Iterable[tuple[Reduction, Tensor]] = (),
+    ) -> None:
+        self.reader, self.device = reader, device
+        self._made = {id(lazy): (lazy, tensor) for lazy, tensor in made}
         self._locks: dict[int, Lock] = {}
         self._lock = Lock()
 
     def pieces(self, lazy: Lazy) -> Iterator[Tensor]:
         """A tensor piece by piece along its first dimension, on the CPU; whole where it cannot be cut."""
-        if not is_tiled(lazy):
-            if is_joined(lazy):
-                for item in lazy.inputs:
-                    yield from self.pieces(item)
-                return
-            self.reader.note(lazy)
-            yield compute(lazy, self._known(lazy)).cpu().contiguous()
-            return
-        step = _rows_at_once(lazy)
-        for start in range(0, lazy.shape[0], step):
-            yield self._rows(lazy, start, min(start + step, lazy.shape[0]))
+        if (leaf := _leaf(lazy)) is not None:  # nothing is computed
+            yield from (self._read(leaf, *place) for place in _places(leaf))
+        elif is_joined(lazy) and not is_tiled(lazy):
+            for item in lazy.inputs:
+                yield from self.pieces(item)
+        else:
+            with memory_of(self.device):
+                yield from map(self._back, self._parts(lazy))
+
+    def _parts(self, lazy: Lazy) -> Iterator[Tensor]:
+        """A tensor piece by piece where it can be cut, on the device."""
+        if is_tiled(lazy):
+            for start, stop in _places(lazy):
+                yield self._rows(lazy, start, stop)
+        else:
+            yield self._whole(lazy)
 
     def _rows(self, lazy: Lazy, start: int, stop: int) -> Tensor:
         """Rows `start` to `stop` of a tensor that is tiled."""
-        if isinstance(lazy, Alias):
-            return self._rows(lazy.inputs[0], start, stop)
-        if isinstance(lazy, Stored):
-            return self.reader.rows(lazy, start, stop)
-        if isinstance(lazy, Held):
-            return lazy.parameter.detach()[start:stop].cpu()
-        if isinstance(lazy, Known):
-            return lazy.tensor[start:stop].cpu()
+        if (leaf := _leaf(lazy)) is not None:
+            return self._moved(self._read(leaf, start, stop))
         assert isinstance(lazy, Recipe)
         function = FUNCTIONS[lazy.function]
         inputs = [self._small(item) for item in lazy.inputs[: function.whole]]
@@ -77,15 +86,37 @@ class Maker:
             arguments["at"] = start * torch.Size(lazy.shape[1:]).numel()
         return function.call(*inputs, **arguments)
 
+    def _read(self, leaf: Lazy, start: int, stop: int) -> Tensor:
+        """Rows of what is made of nothing else, on the CPU."""
+        if isinstance(leaf, Stored):
+            return self.reader.rows(leaf, start, stop)
+        return _at_hand(leaf)[start:stop].cpu()
+
     def _small(self, lazy: Lazy) -> Tensor:
         """A tensor that is given whole to every piece."""
-        if isinstance(lazy, Reduction):
-            return self.reduced(lazy)
-        return compute(lazy, self._known(lazy))
+        return self.reduced(lazy) if isinstance(lazy, Reduction) else self._whole(lazy)
 
-    def _known(self, lazy: Lazy) -> dict[int, Tensor]:
-        """The reductions that a tensor is made from, by id of the node."""
-        return {id(node): self.reduced(node) for node in _below(lazy) if isinstance(node, Reduction)}
+    def _whole(self, lazy: Lazy) -> Tensor:
+        """A tensor made all at once, on the device."""
+        below = _below(lazy)
+        memo = {id(node): self.reduced(node) for node in below if isinstance(node, Reduction)}
+        held: dict[int, Tensor] = {}
+        for node in below:
+            if isinstance(node, Held):
+                held[id(node.parameter)] = self._moved(_at_hand(node))
+            elif isinstance(node, Stored):
+                memo[id(node)] = self._moved(self.reader.whole(node))
+            elif isinstance(node, Known):
+                memo[id(node)] = self._moved(_at_hand(node))
+            elif isinstance(node, Recipe) and not node.inputs:
+                memo[id(node)] = self._moved(compute(node, {}))
+        return compute(lazy, memo, lambda node: held[id(node.parameter)])
+
+    def _moved(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self.device)
+
+    def _back(self, tensor: Tensor) -> Tensor:
+        return tensor.cpu().contiguous()
 
     def reduced(self, lazy: Reduction) -> Tensor:
         """What a reduction comes to, made once."""
@@ -98,10 +129,21 @@ class Maker:
 
     def _tiles(self, lazy: Lazy) -> Iterator[Tensor]:
         if is_tiled(lazy):
-            yield from retiled(self.pieces(lazy))
-            return
-        self.reader.note(lazy)
-        yield from tiles_of(compute(lazy, self._known(lazy)))
+            yield from retiled(self._parts(lazy))
+        else:
+            yield from tiles_of(self._whole(lazy))
+
+
+def _leaf(lazy: Lazy) -> Lazy | None:
+    """The tensor of one or more dimensions that this very one is, where nothing is computed for it."""
+    while isinstance(lazy, Alias):
+        lazy = lazy.inputs[0]
+    return lazy if isinstance(lazy, Stored | Held | Known) and lazy.shape else None
+
+
+def _at_hand(leaf: Lazy) -> Tensor:
+    assert isinstance(leaf, Held | Known)
+    return leaf.parameter.detach() if isinstance(leaf, Held) else leaf.tensor
 
 
 def room(lazy: Lazy) -> int:
@@ -163,6 +205,13 @@ def _whole(lazy: Lazy) -> tuple[Lazy, ...]:
 def _piece(lazy: Lazy) -> int:
     """Elements of a piece."""
     return min(_rows_at_once(lazy), lazy.shape[0]) * torch.Size(lazy.shape[1:]).numel()
+
+
+def _places(lazy: Lazy) -> Iterator[tuple[int, int]]:
+    """From which row to which each piece is."""
+    step = _rows_at_once(lazy)
+    for start in range(0, lazy.shape[0], step):
+        yield start, min(start + step, lazy.shape[0])
 
 
 def _rows_at_once(lazy: Lazy) -> int:

@@ -36,7 +36,8 @@ from surgery.operations.merge import Merge
 from surgery.operations.scale import Scale
 from surgery.operations.sparsify import Sparsify
 from surgery.runs import Skeleton, carry_out
-from surgery.script import Script
+from surgery.script import Script, made_with
+from surgery.stream.device import arithmetic_device
 from surgery.stream.layout import shards
 from surgery.stream.lineage import Lineage
 from surgery.stream.outlook import Outlook, outlook
@@ -112,15 +113,23 @@ def carried_out(
     memory_bytes: int | None = None,
     resume: bool = False,
     told: Told | None = None,
+    device: str = "cpu",
+    ray: bool | str = False,
 ) -> tuple[Script, str]:
     """Writes the folder; gives the script as it was resolved, and the fingerprint of the tensors.
 
     The folder must be free: see `surgery.checkpoint.manifest.may_write`. Files of at most `limit` bytes are
-    written as by any streamed save, and gone on with if it was killed.
+    written as by any streamed save, and gone on with if it was killed; `device` and `ray` say who computes.
     """
+    where = arithmetic_device(device)
     steps, tensors, _ = _planned(base)
     name = (base.config.get("architectures") or [""])[0]
-    script = replace(base.script, base=replace(base.script.base, class_name=name), steps=steps)
+    script = replace(
+        base.script,
+        base=replace(base.script.base, class_name=name),
+        steps=steps,
+        made_with=made_with(where.type),
+    )
     with written_resumably(out, resume) as (partial, ledger):
         digests = write(
             partial,
@@ -131,6 +140,8 @@ def carried_out(
             memory_bytes=memory_bytes,
             told=told,
             ledger=ledger,
+            device=where,
+            ray=ray,
         )
         found = combined(f"tensor {name} {digest}" for name, digest in digests.items())
         _beside(base, script, tensors, found, partial)

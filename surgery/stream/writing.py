@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,13 +14,15 @@ import torch
 
 from graph.units import short
 from surgery.checkpoint.replacing import sync
+from surgery.cluster import connected
 from surgery.errors import SurgeryError
 from surgery.fingerprint import bytes_of, digest_of, hashed
 from surgery.lazy import Lazy
 from surgery.recipes import one_thread
+from surgery.stream.device import CPU
 from surgery.stream.identity import identity_of
 from surgery.stream.layout import Shard, Span, index_of, shards
-from surgery.stream.ledger import Ledger
+from surgery.stream.ledger import Ledger, Whole
 from surgery.stream.reading import Reader
 from surgery.stream.tiles import Maker, room
 
@@ -28,6 +30,9 @@ _TOLD_EVERY_S = 0.2
 
 Told = Callable[[int, int], None]
 """Hears of bytes written, of how many."""
+
+Noted = Callable[[str, Mapping[str, str]], None]
+"""Hears of a file that is whole and on the disk, and of the digests of its tensors by name."""
 
 
 def write(
@@ -41,6 +46,8 @@ def write(
     told: Told | None = None,
     reader: Reader | None = None,
     ledger: Ledger | None = None,
+    device: torch.device = CPU,
+    ray: bool | str = False,
 ) -> dict[str, str]:
     """Writes the tensors into files of at most `limit` bytes each, with an index where these are several.
 
@@ -50,20 +57,49 @@ def write(
 
     With a `ledger` the files that it knows to be whole stay as they are, and it hears of each other one as
     soon as that is whole and on the disk; they become so one after another.
+
+    Functions are computed on `device`. With `ray`, True or an address, each file is written by a worker of
+    Ray, which takes so much memory at a time: see `surgery.stream.spread`. That takes a ledger.
     """
     made = shards(stem, tensors, limit, same or {})
     refuse_large(made, memory_bytes)
     with ExitStack() as stack:
         stack.enter_context(one_thread())
         source = stack.enter_context(Reader()) if reader is None else reader
+        cluster = stack.enter_context(connected(ray)) if ray else None
         progress = Progress(sum(shard.tensor_bytes for shard in made), told)
-        whole = {} if ledger is None else ledger.begin(identity_of(made, source), made, folder, progress.add)
+        whole: Whole = {}
+        if ledger is not None:
+            whole = ledger.begin(identity_of(made, source, device), made, folder, progress.add)
         left = [shard for shard in made if shard.file not in whole]
-        digests = _Writer(folder, left, source, memory_bytes, progress, ledger).run()
+        if cluster is None:
+            noted = None if ledger is None else ledger.note
+            digests = write_shards(folder, left, Maker(source, device), progress, memory_bytes, noted)
+        else:
+            from surgery.stream.spread import spread
+
+            assert ledger is not None
+            digests = spread(cluster, folder, left, source, progress, memory_bytes, device, ledger.note)
         source.refuse_changed()
     if len(made) > 1:
         (folder / f"{stem}.safetensors.index.json").write_text(index_of(made), encoding="utf-8")
     return digests | {name: digest for found in whole.values() for name, digest in found.items()}
+
+
+def write_shards(
+    folder: Path,
+    made: Sequence[Shard],
+    maker: Maker,
+    progress: Progress,
+    memory_bytes: int | None,
+    noted: Noted | None = None,
+    threads: int | None = None,
+) -> dict[str, str]:
+    """Writes these files; the digests of their tensors. `noted` hears of each as soon as it is on the disk.
+
+    So many `threads` work at a time, by default one for each processor.
+    """
+    return _Writer(folder, made, maker, memory_bytes, progress, noted, threads).run()
 
 
 def refuse_large(made: Iterable[Shard], memory_bytes: int | None) -> None:
@@ -150,14 +186,15 @@ class _Writer:
     def __init__(
         self,
         folder: Path,
-        made: list[Shard],
-        reader: Reader,
+        made: Sequence[Shard],
+        maker: Maker,
         memory_bytes: int | None,
         progress: Progress,
-        ledger: Ledger | None,
+        noted: Noted | None,
+        threads: int | None,
     ) -> None:
-        self.folder, self.shards, self.maker, self.progress = folder, made, Maker(reader), progress
-        self.room, self.ledger = _Room(memory_bytes), ledger
+        self.folder, self.shards, self.maker, self.progress = folder, made, maker, progress
+        self.room, self.noted, self.threads = _Room(memory_bytes), noted, threads
         self.begun: dict[str, _Begun] = {}
         self.digests: dict[str, str] = {}
         self.lock = Lock()
@@ -170,7 +207,7 @@ class _Writer:
             for shard in self.shards:
                 if not shard.spans:
                     self._end(shard, self._file(shard))
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
+            with ThreadPoolExecutor(self.threads or os.cpu_count()) as pool:
                 work = [
                     pool.submit(self._write, shard, span) for shard in self.shards for span in shard.spans
                 ]
@@ -225,10 +262,10 @@ class _Writer:
 
     def _end(self, shard: Shard, file: _Begun) -> None:
         """The file is whole."""
-        if self.ledger is not None:
+        if self.noted is not None:
             os.fsync(file.handle)
             sync(self.folder)
-            self.ledger.note(shard.file, file.digests)
+            self.noted(shard.file, file.digests)
         with self.lock:
             os.close(self.begun.pop(shard.file).handle)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from surgery.cluster import said
 from surgery.errors import SurgeryError
 from surgery.evaluate.bench import Bench
 from surgery.evaluate.measure import Meter
@@ -126,7 +127,7 @@ class Spread:
         try:
             problem, equal = self.ray.get(reference)
         except self.ray.exceptions.RayError as error:
-            return f"its process failed: {_said(error)}."
+            return f"its process failed: {said(error)}."
         if problem is None:
             self.used, self.equal = self.used + 1, self.equal and equal
         return None if problem is None else str(problem)
@@ -137,7 +138,7 @@ class Spread:
             problem, row = self.ray.get(reference)
         except self.ray.exceptions.RayError as error:
             before = sum(parameter.numel() for parameter in self.bench.original.parameters())
-            return None, Row(step, (before, before), refused=f"A worker of Ray failed at it: {_said(error)}")
+            return None, Row(step, (before, before), refused=f"A worker of Ray failed at it: {said(error)}")
         return problem, row
 
     def _orders(self, places: Sequence[Place], meter: Meter) -> Orders:
@@ -155,10 +156,3 @@ class Spread:
             setting=Setting.now(),
             seen=seen(bench, meter),
         )
-
-
-def _said(error: Exception) -> str:
-    """The cause of a failure, in a line."""
-    cause = getattr(error, "cause", None) or error
-    line = next((line for line in reversed(str(cause).splitlines()) if line.strip()), "")
-    return f"{type(cause).__name__}: {line.strip()}"

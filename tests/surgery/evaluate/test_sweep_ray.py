@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 import surgery
 from surgery import SurgeryError
+from surgery.cluster import on_loopback
 from surgery.evaluate import Stopped, token_windows
 from surgery.evaluate.data import tensors
 from surgery.evaluate.data.examples import Batch
 from surgery.evaluate.sweep import SweepReport
-from surgery.evaluate.sweep.cluster import on_loopback
 from surgery.evaluate.sweep.parcel import packed, unpacked
 from tests.surgery.evaluate.conftest import decoder, tokens
 from tests.zoo import ATLAS

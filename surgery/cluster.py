@@ -1,4 +1,4 @@
-"""Ray, as a sweep finds or starts it."""
+"""Ray, as a sweep or a replay finds or starts it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def connected(where: bool | str) -> Iterator[Any]:
 
     `where`: an address of a cluster, `"auto"` for the one that runs on this machine; True for the one that
     the caller has initialised, else that of the variable RAY_ADDRESS, else one on this machine alone, which
-    listens on loopback and ends with the sweep. A cluster that was there goes on. Raises SurgeryError without
+    listens on loopback and ends with the work. A cluster that was there goes on. Raises SurgeryError without
     Ray, and where there is no such cluster.
     """
     try:
@@ -95,3 +95,10 @@ def on_loopback() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def said(error: Exception) -> str:
+    """The cause of a failure, in a line."""
+    cause = getattr(error, "cause", None) or error
+    line = next((line for line in reversed(str(cause).splitlines()) if line.strip()), "")
+    return f"{type(cause).__name__}: {line.strip()}"
