@@ -68,11 +68,11 @@ def rows_of_tokens(patient: Patient) -> set[int]:
         embedding, head = root.get_input_embeddings(), root.get_output_embeddings()
     except (NotImplementedError, AttributeError):
         return set()
-    weight = getattr(embedding, "weight", None)
-    if not isinstance(weight, nn.Parameter):
+    if not isinstance(embedding, nn.Embedding):
         return set()
+    weight = embedding.weight
     found = {id(weight)}
-    for parameter in () if head is None else head.parameters():
+    for parameter in head.parameters() if isinstance(head, nn.Module) else ():
         if parameter.shape[:1] == weight.shape[:1]:
             found.add(id(parameter))
     at = {place: key for key, places in patient.sites().items() for place in places}

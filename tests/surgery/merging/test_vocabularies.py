@@ -265,3 +265,27 @@ def test_rows_are_read_where_they_lie(tmp_path: Path, monkeypatch: pytest.Monkey
         assert reader.read_bytes == 1000 * 64 * 4
     assert torch.equal(made, torch.where(places[:, None] < 0, own, source[places]))
     assert is_tiled(lazy) and room(lazy) < 400_000 < source.nbytes
+
+
+@pytest.mark.filterwarnings("ignore::surgery.errors.SurgeryWarning")
+def test_a_buffer_with_a_value_per_token(tmp_path: Path) -> None:
+    """BART's bias of the logits is none of the rows: it may be kept, and is never mixed up."""
+    sides = {"encoder_ffn_dim": 16, "decoder_ffn_dim": 16, "encoder_layers": 1, "decoder_layers": 1}
+    config = transformers.BartConfig(
+        vocab_size=ROWS, d_model=16, encoder_attention_heads=2, decoder_attention_heads=2, **sides
+    )
+    base, other = tmp_path / "base", tmp_path / "other"
+    for seed, folder, texts in ((0, base, OWN), (1, other, [*OWN[3:], *OWN[:3]])):
+        torch.manual_seed(seed)
+        with quiet():
+            transformers.BartForConditionalGeneration(config).save_pretrained(folder)
+        words(folder, texts)
+    start, there = parameters(surgery.open(base).model), parameters(surgery.open(other).model)
+    fields: dict[str, Any] = {"parents": [str(other)], "weights": [0.0, 1.0], "vocabulary": "matched"}
+    with pytest.raises(SurgeryError, match="final_logits_bias: has a value per token"):
+        surgery.open(base).merge("", statistics="average", **fields)
+    session = surgery.open(base)
+    session.merge("", statistics="keep", **fields)
+    found, name = parameters(session.model), "model.shared.weight"
+    wanted = torch.cat([there[name][20:23], there[name][:20], start[name][23:]])
+    torch.testing.assert_close(found[name], wanted)
