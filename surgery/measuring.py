@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from surgery.evaluate.sweep import SweepReport
     from surgery.history import History
     from surgery.merging.kinship import Kinship
+    from surgery.merging.vocabularies import Vocabulary
     from surgery.session import Session
     from surgery.sources import Opened
 
@@ -108,16 +109,18 @@ class Measuring(ABC):
         targets: str = "",
         only: str = "",
         progress: Progress | None = None,
+        vocabulary: Vocabulary = "same",
     ) -> Kinship:
         """How far other checkpoints moved from this model, and how they agree: what to know before a merge.
 
         `parents`: folders, adapters, `hf://` places, or `name=place`; `targets` and `only` choose tensors as
-        in merges. Printed it is a table, in a notebook a heat map. SurgeryError for parents that do not fit.
+        in merges, and `vocabulary` says how rows of tokens are compared. Printed it is a table, in a notebook
+        a heat map. SurgeryError for parents that do not fit.
         """
         from surgery.coercion import parents_of
         from surgery.merging.kinship import kinship
 
-        return kinship(cast("Session", self), parents_of(parents), targets, only, progress)
+        return kinship(cast("Session", self), parents_of(parents), targets, only, progress, vocabulary)
 
     def evaluate(
         self,

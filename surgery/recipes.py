@@ -27,6 +27,8 @@ class Function:
     """A registered recipe function and how its inputs may be cut.
 
     Of one that may be cut, the first `whole` inputs are not: small tensors, such as statistics of the others.
+    One that `gathers` has as its first input a tensor of which it takes the rows that its last input, int64,
+    names (−1 for none); it may be given fewer of them, if the last input says where they lie then.
     One that is `placed` is told in `at` how many elements lie before what it gets. `workspace` is the most it
     holds besides inputs and result, in bytes per element of the largest of them.
     """
@@ -37,18 +39,19 @@ class Function:
     whole: int = 0
     placed: bool = False
     workspace: int = 0
+    gathers: bool = False
 
 
 FUNCTIONS: dict[str, Function] = {}
 
 
 def function(
-    *, tiling: Tiling, whole: int = 0, placed: bool = False, workspace: int = 0
+    *, tiling: Tiling, whole: int = 0, placed: bool = False, workspace: int = 0, gathers: bool = False
 ) -> Callable[[Callable[..., torch.Tensor]], Callable[..., torch.Tensor]]:
     """Registers a recipe function under its own name; see `Function`."""
 
     def register(call: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-        FUNCTIONS[call.__name__] = Function(call.__name__, call, tiling, whole, placed, workspace)
+        FUNCTIONS[call.__name__] = Function(call.__name__, call, tiling, whole, placed, workspace, gathers)
         return call
 
     return register

@@ -110,24 +110,24 @@ def swept(
     with session.lock:
         base, opened, data = private_shell(session.model), session.opened, session.data
     make = Making(base, type(session), replace(opened, model=base), data)
-    steps = candidates(
-        Patient(base, opened.inputs, opened.tokenizer), name, select, of=of, each=each, **fields
-    )
+    patient = Patient(base, opened.inputs, opened.tokenizer)
+    steps = candidates(patient, name, select, of=of, each=each, **fields)
     bench = Bench(base, examples=examples, device=device)
     alone = exact or bool(ray)
     identity = "" if resume is None else f"{_identity(make, bench, tasks)} {'alone' if alone else 'together'}"
-    blocks = None if alone else _shared_list(base, steps)
+    blocks = None if alone else _shared_list(patient, steps)
     with connected(ray) if ray else nullcontext() as cluster:
         spread = Spread(cluster, bench, make) if ray else None
         sweep = Sweep(bench, steps, make, blocks=blocks, spread=spread, resume=resume, identity=identity)
         return sweep.run(budget_s, tasks, progress, stop)
 
 
-def _shared_list(model: nn.Module, steps: list[Operation]) -> str | None:
+def _shared_list(patient: Patient, steps: list[Operation]) -> str | None:
     """The list of blocks in which most of the edits are made; None where that is none."""
-    patient = Patient(model)
     places = [path for step in steps for path in paths_of(step.resolved(patient))[:1]]
-    within = {path: sum(place.startswith(f"{path}.") for place in places) for path in list_paths(model)}
+    within = {
+        path: sum(place.startswith(f"{path}.") for place in places) for path in list_paths(patient.root)
+    }
     best = max(within, key=lambda path: within[path], default=None)
     return best if best is not None and within[best] else None
 

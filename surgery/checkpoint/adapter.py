@@ -101,12 +101,15 @@ class Adapter:
         """The names of the weights it changes, and those its base has."""
         return sorted({*self.factors, *self.whole, *(() if self.base is None else self.base.names())})
 
-    def tensor(self, names: list[str], like: Held) -> Lazy:
-        """What it makes of the tensor that the model has at these paths."""
-        start: Lazy = like if self.base is None else self.base.tensor(names, like)
+    def tensor(self, names: list[str], like: Held, *, any_rows: bool = False) -> Lazy:
+        """What it makes of the tensor that the model has at these paths.
+
+        With `any_rows` that of its own base may have another number of rows.
+        """
+        start: Lazy = like if self.base is None else self.base.tensor(names, like, any_rows=any_rows)
         for name in names:
             if name in self.whole:
-                start = _shaped(self.whole[name], name, like, self.folder)
+                start = _shaped(self.whole[name], name, start, self.folder)
             if name in self.factors:
                 return _adapted(start, self.factors[name], name, self.folder)
         return start
@@ -194,7 +197,7 @@ def _adapted(start: Lazy, factors: Factors, name: str, folder: Path) -> Lazy:
     return recipe("fold_dora", *inputs_of, factors.magnitude, scale=factors.scale, transposed=turned)
 
 
-def _shaped(lazy: Stored, name: str, like: Held, folder: Path) -> Stored:
+def _shaped(lazy: Stored, name: str, like: Lazy, folder: Path) -> Stored:
     if lazy.shape != like.shape:
         raise SurgeryError(
             "the shapes differ", path=f"{folder}: {name}", got=list(lazy.shape), expected=list(like.shape)

@@ -124,8 +124,11 @@ class Checkpoint:
         """The tensor called `name`, also where it was dropped as the other end of a tie."""
         return self.entries.get(name) or self.entries.get(self.same.get(name, ""))
 
-    def tensor(self, names: list[str], like: Held) -> Lazy:
-        """The tensor of the first of `names` that is there, or what is made of several; shaped as `like`."""
+    def tensor(self, names: list[str], like: Held, *, any_rows: bool = False) -> Lazy:
+        """The tensor of the first of `names` that is there, or what is made of several; shaped as `like`.
+
+        With `any_rows` it may have another number of rows.
+        """
         found = {name: lazy for name in names if (lazy := self._lazy(name))}
         if len({lazy.name if isinstance(lazy, Stored) else id(lazy) for lazy in found.values()}) > 1:
             raise SurgeryError(
@@ -135,7 +138,8 @@ class Checkpoint:
                 hint=f'`untie("{names[-1].rpartition(".")[0]}")` first',
             )
         for name, lazy in found.items():
-            if lazy.shape != like.shape:
+            rows = lazy.shape[:1] if any_rows else like.shape[:1]
+            if lazy.shape != (*rows, *like.shape[1:]):
                 raise SurgeryError(
                     "the shapes differ",
                     path=name,

@@ -16,6 +16,9 @@ def kinship(
     parent: Annotated[list[str], typer.Argument(help="other models: folders, adapters, or name=folder")],
     select: Annotated[str, typer.Option(help="the modules to compare; all if not given")] = "",
     only: Annotated[str, typer.Option(help="tensors whose path has these words, and none with !")] = "",
+    matched: Annotated[
+        bool, typer.Option("--matched", help="match rows of tokens by the tokens' texts")
+    ] = False,
     html: Annotated[Path | None, typer.Option(help="write heat maps to this page")] = None,
     json: Annotated[Path | None, typer.Option(help="write the figures to this file")] = None,
 ) -> None:
@@ -28,7 +31,7 @@ def kinship(
 
     session = surgery.open(model, skeleton=Path(model).expanduser().is_dir())
     with interruptible() as (tell, _):
-        found = session.kinship(parent, select, only, tell)
+        found = session.kinship(parent, select, only, tell, vocabulary="matched" if matched else "same")
     print(found)
     if html is not None:
         html.write_text(

@@ -10,7 +10,7 @@ from typing import Any
 from surgery.errors import SurgeryError
 from surgery.mergekit.config import Parameters, Source
 from surgery.mergekit.settings import REQUIRED, Choice, Parameter, Value, at, choices
-from surgery.merging.merging import named
+from surgery.merging.only import is_meant
 
 
 @dataclass(frozen=True)
@@ -228,11 +228,11 @@ def _shortest(group: list[Named], everything: Sequence[Named], words: list[str])
 
     def picks(literals: list[str]) -> bool:
         text = " ".join(literals)
-        return {tensor.paths for tensor in everything if named(tensor.paths, text)} == wanted
+        return {tensor.paths for tensor in everything if is_meant(tensor.paths, text)} == wanted
 
     here = [word for word in words if any(word in tensor.result for tensor in everything)]
-    literals = [word for word in here if all(named(tensor.paths, word) for tensor in group)]
-    literals += [f"!{word}" for word in here if all(named(tensor.paths, f"!{word}") for tensor in group)]
+    literals = [word for word in here if all(is_meant(tensor.paths, word) for tensor in group)]
+    literals += [f"!{word}" for word in here if all(is_meant(tensor.paths, f"!{word}") for tensor in group)]
     if not picks(literals):
         return None
     for literal in reversed(literals):

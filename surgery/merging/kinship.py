@@ -14,6 +14,7 @@ import torch
 from surgery.fields import Parent, Targets
 from surgery.lazy import Lazy, Reduction, recipe
 from surgery.merging.merging import matched
+from surgery.merging.vocabularies import Vocabulary
 from surgery.model import Patient
 from surgery.recipes import one_thread
 from surgery.selecting import resolved
@@ -78,11 +79,13 @@ def kinship(
     targets: str = "",
     only: str = "",
     progress: Callable[[float, str], None] | None = None,
+    vocabulary: Vocabulary = "same",
 ) -> Kinship:
     """Compares each floating-point tensor of the targets with those of the parents.
 
     Tensors are read piece by piece; of a skeleton, its own too. `progress(fraction, label)` is told of every
-    tensor. SurgeryError as in a merge: for a parent that lacks a tensor, has one more, or another shape.
+    tensor. Rows of tokens are the same or matched as in a merge. SurgeryError as in a merge: for a parent
+    that lacks a tensor, has one more, or another shape.
     """
     lineage, patient = Lineage(), session.patient
     if session.is_skeleton:
@@ -94,7 +97,7 @@ def kinship(
     chosen = resolved(Targets(targets), patient.root)
     found = [
         (places[0], lineage.resolved(base), tuple(map(lineage.resolved, others)))
-        for places, base, others in matched(patient, chosen, parents, only)
+        for places, base, others in matched(patient, chosen, parents, only, vocabulary)
     ]
     names = tuple(parent.alias or os.path.basename(parent.source.rstrip("/")) for parent in parents)
     with Reader() as reader, one_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:

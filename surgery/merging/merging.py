@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Self
 
 from surgery.checkpoint.parents import running_statistics, that_fit
 from surgery.edits import Edit, SetBuffer, SetTensor
 from surgery.errors import SurgeryError
-from surgery.fields import Parent, Schedule, Targets, option
+from surgery.fields import Found, Parent, Schedule, Targets, option
 from surgery.lazy import Held, Lazy, recipe
 from surgery.merging.depths import Depths, at
+from surgery.merging.only import is_meant
+from surgery.merging.vocabularies import Vocabularies, Vocabulary, digests
 from surgery.model import Patient
 from surgery.operation import Operation
+from surgery.widths.vocabulary import BUFFERS
 
 Statistics = Literal["refuse", "keep", "average"]
 
@@ -57,6 +60,12 @@ class Merging(Operation):
     call them, and may have another dtype; the result has this model's. A tied tensor is merged once, at all
     its paths. `only` names tensors by parts of their paths: each word must be in it, and none with `!`.
     Integers stay this model's.
+
+    Rows of tokens, those of the input embedding and the head, are merged row by row if the `vocabulary` is
+    the `same`: refused is another number of rows, and a tokenizer beside the parent that gives a token
+    another id. If they are to be `matched`, a parent's rows are put in this model's order by the tokens'
+    texts, special tokens without a match by their role; for tokens that the parent lacks, and rows that
+    belong to none, it is as if it had this model's rows. Tokens that only a parent has are not taken.
     """
 
     group = "merge"
@@ -69,6 +78,10 @@ class Merging(Operation):
     statistics: Statistics = option(
         "refuse", help="running statistics: refuse, keep this model's, or average all models'"
     )
+    vocabulary: Vocabulary = option(
+        "same", help="rows of tokens: the same in all models, or matched by the tokens' texts"
+    )
+    tokens: Found | None = option(None, help="digests of the vocabularies that are matched")
 
     @abstractmethod
     def merged(self, here: Here) -> Lazy:
@@ -76,6 +89,12 @@ class Merging(Operation):
 
     def keeps_structure(self) -> bool:
         return True
+
+    def resolved(self, patient: Patient) -> Self:
+        """Of vocabularies that are matched also their digests: they must be those it was recorded with."""
+        step = super().resolved(patient)
+        changes: dict[str, Any] = {"tokens": digests(patient, step)}
+        return replace(step, **changes)
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         count = len(self.parents)
@@ -85,11 +104,11 @@ class Merging(Operation):
             raise SurgeryError(f"{self.name} merges with {expected}{more}", got=count)
         self._one_each(count)
         depths = Depths(patient)
-        for places, lazy, others in matched(patient, self.targets, self.parents, self.only):
+        for places, lazy, others in matched(patient, self.targets, self.parents, self.only, self.vocabulary):
             tensor = self.merged(Here(places[0], lazy, others, depths.of(places[0])))
             for place in places:
                 yield SetTensor(place, tensor)
-        yield from averaged(patient, self.targets, self.parents, self.statistics)
+        yield from averaged(patient, self.targets, self.parents, self.statistics, self.vocabulary)
 
     def _one_each(self, count: int) -> None:
         """SurgeryError for a list of values that is neither one per parent nor one for all."""
@@ -111,22 +130,27 @@ Matched = tuple[list[str], Held, tuple[Lazy, ...]]
 
 
 def matched(
-    patient: Patient, targets: Targets, parents: Sequence[Parent], only: str = ""
+    patient: Patient,
+    targets: Targets,
+    parents: Sequence[Parent],
+    only: str = "",
+    vocabulary: Vocabulary = "same",
 ) -> Iterator[Matched]:
     """Each floating-point tensor of the targets once, with its paths and the parents' tensors.
 
     SurgeryError for a parent that lacks one of them or has more under the targets, and where shapes differ.
+    Rows of tokens are the same or matched: see `Merging`.
     """
-    checkpoints = that_fit(patient, parents, targets)
+    checkpoints, rows = that_fit(patient, parents, targets), Vocabularies(patient, vocabulary)
     sites, seen, found = patient.sites(), set[int](), False
     for path in targets.paths:
         for _, lazy in patient.tensors(path):
             key = id(lazy.parameter)
-            if key in seen or not lazy.dtype.is_floating_point or not named(sites[key], only):
+            if key in seen or not lazy.dtype.is_floating_point or not is_meant(sites[key], only):
                 continue
             seen.add(key)
             found = True
-            yield sites[key], lazy, tuple(item.tensor(sites[key], lazy) for item in checkpoints)
+            yield sites[key], lazy, tuple(rows.tensor(item, sites[key], lazy) for item in checkpoints)
     if not found:
         raise SurgeryError(
             "holds no tensor to merge", path=targets.select, got=f"only {only!r}" if only else None
@@ -134,7 +158,11 @@ def matched(
 
 
 def averaged(
-    patient: Patient, targets: Targets, parents: Sequence[Parent], statistics: Statistics
+    patient: Patient,
+    targets: Targets,
+    parents: Sequence[Parent],
+    statistics: Statistics,
+    vocabulary: Vocabulary = "same",
 ) -> Iterator[Edit]:
     """Running statistics under the targets: the mean over all models, or none, as it was said."""
     held = running_statistics(patient, targets.paths)
@@ -146,7 +174,7 @@ def averaged(
             path=held[0],
             hint='`statistics="average"` and `recalibrate` then, or targets that leave such modules out',
         )
-    checkpoints = that_fit(patient, parents, targets)
+    checkpoints, rows = that_fit(patient, parents, targets), Vocabularies(patient, vocabulary)
     sites, done = patient.buffer_sites(), set[int]()
     for path in held:
         own = patient.buffer(path)
@@ -154,16 +182,10 @@ def averaged(
         key = id(own.parameter)
         if key not in done:
             done.add(key)
+            if path.rpartition(".")[2] in BUFFERS:
+                for item in checkpoints:
+                    rows.refuse_buffer(item, path)
             tensors = (own, *(item.tensor(sites[key], own) for item in checkpoints))
             mean = recipe("weighted_sum", *tensors, weights=(1 / len(tensors),) * len(tensors))
             for place in sites[key]:
                 yield SetBuffer(place, mean)
-
-
-def named(places: Sequence[str], only: str) -> bool:
-    """Whether each word of `only` is in one of the paths of a tensor, and none of those with `!` in any.
-
-    A tie has a word or lacks it as a whole, so that what `only` picks and what its `!` picks share nothing.
-    """
-    has = {word: any(word.removeprefix("!") in place for place in places) for word in only.split()}
-    return all(found != word.startswith("!") for word, found in has.items())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Self
 
 from graph.paths import is_among
 from surgery.adapters.lora import LoraLinear
@@ -10,10 +12,11 @@ from surgery.checkpoint.parents import refuse_statistics
 from surgery.depth import by_list, without
 from surgery.edits import Edit, SetTensor
 from surgery.errors import SurgeryError
-from surgery.fields import Parent, Schedule, Targets, option
+from surgery.fields import Found, Parent, Schedule, Targets, option
 from surgery.lazy import Held, Recipe, recipe
 from surgery.merging.depths import Depths, at
 from surgery.merging.merging import Statistics, averaged, matched
+from surgery.merging.vocabularies import Vocabulary, digests
 from surgery.model import Patient
 from surgery.operation import Operation, operation
 
@@ -26,8 +29,8 @@ class Merge(Operation):
     the modules whose tensors are merged. `parents`: folders of further checkpoints, whose tensors are
     matched by the paths they would have in memory; config, tokenizer and dtype stay this model's. `weights`:
     one per block, or one for this model and one per parent, each may go over depth; divided by their sum if
-    `normalize`; equal parts if not given. `only` and `statistics` as in all merges with parents. Sums are
-    made in float32 or wider.
+    `normalize`; equal parts if not given. `only`, `statistics` and `vocabulary` as in all merges with
+    parents. Sums are made in float32 or wider.
     Refused: blocks that do not fit, a tie that leads out of the blocks, tensors that one checkpoint lacks,
     shapes that differ, running statistics.
     """
@@ -44,9 +47,20 @@ class Merge(Operation):
     statistics: Statistics = option(
         "refuse", help="with parents: running statistics are refused, kept, or averaged over all models"
     )
+    vocabulary: Vocabulary = option(
+        "same",
+        help="with parents: rows of tokens are the same in all models, or matched by the tokens' texts",
+    )
+    tokens: Found | None = option(None, help="digests of the vocabularies that are matched")
 
     def keeps_structure(self) -> bool:
         return bool(self.parents)
+
+    def resolved(self, patient: Patient) -> Self:
+        """Of vocabularies that are matched also their digests: they must be those it was recorded with."""
+        step = super().resolved(patient)
+        changes: dict[str, Any] = {"tokens": digests(patient, step)}
+        return replace(step, **changes)
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         return self._with_parents(patient) if self.parents else self._blocks(patient)
@@ -99,7 +113,7 @@ class Merge(Operation):
         if self.weights and len(self.weights) != count:
             raise _one_each(len(self.weights), count)
         depths = Depths(patient)
-        for places, lazy, others in matched(patient, self.targets, self.parents, self.only):
+        for places, lazy, others in matched(patient, self.targets, self.parents, self.only, self.vocabulary):
             depth = depths.of(places[0])
             weights = tuple(at(weight, depth) for weight in self.weights) or (1 / count,) * count
             total = sum(weights)
@@ -109,7 +123,7 @@ class Merge(Operation):
             tensor = recipe("weighted_sum", lazy, *others, weights=shares)
             for place in places:
                 yield SetTensor(place, tensor)
-        yield from averaged(patient, self.targets, self.parents, self.statistics)
+        yield from averaged(patient, self.targets, self.parents, self.statistics, self.vocabulary)
 
 
 def _one_each(got: int, expected: int) -> SurgeryError:

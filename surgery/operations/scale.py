@@ -9,7 +9,7 @@ from surgery.errors import SurgeryError
 from surgery.fields import Schedule, Targets, option
 from surgery.lazy import recipe
 from surgery.merging.depths import Depths, at
-from surgery.merging.merging import named
+from surgery.merging.only import is_meant
 from surgery.model import Patient
 from surgery.operation import Operation, operation
 
@@ -34,7 +34,7 @@ class Scale(Operation):
         for path in self.targets.paths:
             for _, lazy in patient.tensors(path):
                 key = id(lazy.parameter)
-                if key not in seen and lazy.dtype.is_floating_point and named(sites[key], self.only):
+                if key not in seen and lazy.dtype.is_floating_point and is_meant(sites[key], self.only):
                     seen.add(key)
                     factor = at(self.factor, depths.of(sites[key][0]))
                     scaled = recipe("weighted_sum", lazy, weights=(factor,))

@@ -96,7 +96,7 @@ def described(lazy: Lazy) -> str:
     if isinstance(lazy, Alias):
         return described(lazy.inputs[0])
     if isinstance(lazy, Known):
-        return "what was measured"
+        return "what is known"
     if isinstance(lazy, Held):
         return "the model's class"
     assert isinstance(lazy, Recipe | Reduction)

@@ -33,6 +33,8 @@ def is_tiled(lazy: Lazy) -> bool:
     function = FUNCTIONS[lazy.function]
     if function.tiling == "whole" or (function.tiling == "slices" and len(lazy.shape) < 2):
         return False
+    if not all(map(is_tiled, _gathered(lazy))):
+        return False
     return all(is_tiled(item) and item.shape[:1] == lazy.shape[:1] for item in _cut(lazy))
 
 
@@ -79,8 +81,11 @@ class Maker:
             return self._moved(self._read(leaf, start, stop))
         assert isinstance(lazy, Recipe)
         function = FUNCTIONS[lazy.function]
-        inputs = [self._small(item) for item in lazy.inputs[: function.whole]]
+        inputs = [self._small(item) for item in _whole(lazy)]
         inputs += [self._rows(item, start, stop) for item in _cut(lazy)]
+        for item in _gathered(lazy):
+            rows, inputs[-1] = self._named(item, inputs[-1])
+            inputs.insert(0, rows)
         arguments: dict[str, Any] = dict(lazy.arguments)
         if function.placed:
             arguments["at"] = start * torch.Size(lazy.shape[1:]).numel()
@@ -91,6 +96,16 @@ class Maker:
         if isinstance(leaf, Stored):
             return self.reader.rows(leaf, start, stop)
         return _at_hand(leaf)[start:stop].cpu()
+
+    def _named(self, lazy: Lazy, places: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows of a tensor that `places` names, each once, and where among these they lie."""
+        wanted = places[places >= 0].unique()
+        if not len(wanted):
+            return self._rows(lazy, 0, 1), places
+        ends = (wanted.diff() != 1).nonzero().flatten() + 1  # neighbours are read at once
+        runs = wanted.tensor_split(ends)
+        rows = torch.cat([self._rows(lazy, int(run[0]), int(run[-1]) + 1) for run in runs])
+        return rows, torch.where(places < 0, -1, torch.searchsorted(wanted, places))
 
     def _small(self, lazy: Lazy) -> Tensor:
         """A tensor that is given whole to every piece."""
@@ -189,7 +204,7 @@ def _in_pieces(lazy: Lazy) -> list[Lazy]:
     """It and what it is made from piece by piece."""
     found = [lazy]
     for node in found:
-        found += _cut(node)
+        found += _gathered(node) + _cut(node)
     return list(dict.fromkeys(found))
 
 
@@ -199,7 +214,16 @@ def _cut(lazy: Lazy) -> tuple[Lazy, ...]:
 
 
 def _whole(lazy: Lazy) -> tuple[Lazy, ...]:
-    return lazy.inputs[: FUNCTIONS[lazy.function].whole] if isinstance(lazy, Recipe) else ()
+    """The inputs that every piece of it is given whole."""
+    if not isinstance(lazy, Recipe):
+        return ()
+    function = FUNCTIONS[lazy.function]
+    return () if function.gathers else lazy.inputs[: function.whole]
+
+
+def _gathered(lazy: Lazy) -> tuple[Lazy, ...]:
+    """The input of which single rows are taken, if there is one."""
+    return lazy.inputs[:1] if isinstance(lazy, Recipe) and FUNCTIONS[lazy.function].gathers else ()
 
 
 def _piece(lazy: Lazy) -> int:

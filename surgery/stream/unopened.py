@@ -30,6 +30,7 @@ from surgery.fingerprint import combined
 from surgery.journal import Journal
 from surgery.lazy import Held, Lazy
 from surgery.merging import Merging
+from surgery.merging.vocabularies import may_be_mixed
 from surgery.operation import Operation
 from surgery.operations.cast import Cast
 from surgery.operations.merge import Merge
@@ -102,6 +103,8 @@ def _alike(source: str | Path, others: Iterable[str]) -> tuple[Path, Checkpoint,
         like = _config(other.folder) or {}
         if _described(other) != _described(checkpoint) or _tied(like) != _tied(config):
             return None
+        if may_be_mixed(folder, other.folder):
+            return None  # which rows belong to tokens a model says, and refuses
     return folder, checkpoint, config
 
 
@@ -233,6 +236,8 @@ def _beside(base: Unopened, script: Script, tensors: Mapping[str, Lazy], found: 
 def _needs_names_only(step: Operation) -> bool:
     """Whether a step changes values alone, of modules that are selected by their names."""
     if not isinstance(step, Merging | Merge | Scale | Cast | Sparsify):
+        return False
+    if isinstance(step, Merging | Merge) and step.vocabulary != "same":
         return False
     selectors = [
         value.select for spec in step.specs if isinstance(value := getattr(step, spec.name), Targets)

@@ -18,6 +18,9 @@ PROVED = (
 )
 """Families on which nothing else hangs on the number of tokens."""
 
+BUFFERS = ("final_logits_bias",)
+"""Names of buffers with a value per token in their last dimension."""
+
 _IDS = ("_token_id", "_token_ids", "_token_index", "words_ids", "suppress_tokens", "decoder_ids")
 """Ends of the names under which configs keep ids of tokens."""
 
@@ -39,13 +42,45 @@ def vocabulary(patient: Patient) -> list[Part]:
     if not isinstance(embedding, nn.Embedding):
         return []
     path = patient.module_paths(embedding)[0]
+    refuse_unproved(family, path, "narrow")
+    return [_part(patient, path, embedding)]
+
+
+def refuse_unproved(family: str, path: str, verb: str) -> None:
+    """SurgeryError if it is not known what of this family's models hangs on the tokens."""
     if family not in PROVED:
         raise SurgeryError(
-            f"narrow is not proved on the vocabulary of the family {family!r} yet",
+            f"{verb} is not proved on the vocabulary of the family {family!r} yet",
             path=path,
             expected=f"one of {', '.join(PROVED)}",
         )
-    return [_part(patient, path, embedding)]
+
+
+def rows_of_tokens(patient: Patient) -> set[int]:
+    """The parameters with a row per token, by id: the embedding, the head, its biases, ends of their ties.
+
+    None of a module that is no transformers model, and of one whose embedding is not known.
+    """
+    root: Any = patient.root
+    if patient.model_type is None or not hasattr(root, "get_input_embeddings"):
+        return set()
+    try:
+        embedding, head = root.get_input_embeddings(), root.get_output_embeddings()
+    except (NotImplementedError, AttributeError):
+        return set()
+    if not isinstance(embedding, nn.Embedding):
+        return set()
+    weight = embedding.weight
+    found = {id(weight)}
+    for parameter in head.parameters() if isinstance(head, nn.Module) else ():
+        if parameter.shape[:1] == weight.shape[:1]:
+            found.add(id(parameter))
+    at = {place: key for key, places in patient.sites().items() for place in places}
+    for ends in patient.declared_ties().items():  # an end that is not tied is as long all the same
+        keys = {at[end] for end in ends if end in at}
+        if keys & found:
+            found |= keys
+    return found
 
 
 def refuse_lost(patient: Patient, part: Part, left: int) -> None:
@@ -109,7 +144,7 @@ def _cuts(patient: Patient, path: str, total: int) -> Iterator[Cut]:
         if found & set(places) and patient.tensor(place).shape[0] == total:
             yield Cut(place, 0, ((0, 1),))
     for name, buffer in root.named_buffers(remove_duplicate=False):
-        if name.rpartition(".")[2] == "final_logits_bias":
+        if name.rpartition(".")[2] in BUFFERS:
             yield Cut(name, buffer.dim() - 1, ((0, 1),), scored=False)
 
 

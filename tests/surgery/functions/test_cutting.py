@@ -55,6 +55,7 @@ CUT: list[tuple[str, list[Tensor], int, Arguments]] = [
     ("shared_out", [torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64)], 3, {}),
     ("reinforced", [torch.tensor([[5.0, 3.0], [2.0, 9.0]], dtype=torch.float64)], 3,
      {"epsilon": 0.5, "rate": 0.1, "limit": 0.2}),
+    ("matched_rows", [], 1, {}),
 ]  # fmt: skip
 
 
@@ -64,6 +65,16 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(tiles, "PIECE_BYTES", 200)
     with one_thread():
         yield
+
+
+def gathering(name: str, whole: list[Tensor], many: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """With what a function gathers from before all others, and last the rows that it takes, where it does."""
+    if not FUNCTIONS[name].gathers:
+        return whole, many
+    rows, *sides = many[0].shape
+    places = torch.randint(-1, rows + 3, (rows,), generator=torch.Generator().manual_seed(7))
+    source = drawn(rows + 3, *sides, seed=9, dtype=torch.float32)
+    return [source, *whole], [*many, places]
 
 
 def recipe_of(name: str, whole: list[Tensor], many: list[Tensor], arguments: Arguments) -> Recipe:
@@ -94,6 +105,7 @@ def test_pieces_have_the_bits_of_the_whole(
 ) -> None:
     """Cut where it says it may be; vectors and small tensors too."""
     many = [drawn(*shape, seed=seed, dtype=dtype) for seed in range(count)]
+    whole, many = gathering(name, whole, many)
     lazy = recipe_of(name, whole, many, arguments)
     assert is_tiled(lazy) or (FUNCTIONS[name].tiling == "slices" and len(shape) < 2)
     with Reader() as reader:
@@ -109,6 +121,7 @@ def test_it_holds_no_more_than_it_declares(
 ) -> None:
     """Besides inputs and result, in bytes per element of the largest of them."""
     many = [drawn(300, 500, seed=seed, dtype=dtype) for seed in range(count)]
+    whole, many = gathering(name, whole, many)
     lazy = recipe_of(name, whole, many, arguments)
     result = lazy.count * lazy.dtype.itemsize
     model, call = nn.Module(), FUNCTIONS[name].call

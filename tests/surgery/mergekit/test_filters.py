@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 import surgery
 from surgery.mergekit import read
-from surgery.merging.merging import named
+from surgery.merging.only import is_meant
 from tests.surgery.mergekit.models import EMBEDDING, HEAD, tensors, write
 from tests.zoo.families import DECODERS, TRANSLATORS
 
@@ -21,9 +21,11 @@ SLERP = "merge_method: slerp\nbase_model: base\nmodels: [{model: base}, {model: 
 def test_a_tie_has_a_word_or_lacks_it_as_a_whole() -> None:
     """What a word picks and what it refuses share no tensor and leave none out."""
     tie = (EMBEDDING, HEAD)
-    assert named(tie, "lm_head") and named(tie, "embed") and named(tie, "embed lm_head")
-    assert not named(tie, "!lm_head") and not named(tie, "!embed") and not named(tie, "embed !lm_head")
-    assert named((EMBEDDING,), "embed !lm_head") and named((EMBEDDING,), "")
+    assert is_meant(tie, "lm_head") and is_meant(tie, "embed") and is_meant(tie, "embed lm_head")
+    assert (
+        not is_meant(tie, "!lm_head") and not is_meant(tie, "!embed") and not is_meant(tie, "embed !lm_head")
+    )
+    assert is_meant((EMBEDDING,), "embed !lm_head") and is_meant((EMBEDDING,), "")
 
 
 def test_a_tied_tensor_is_merged_once_by_a_word_and_its_opposite(models: Path) -> None:
