@@ -28,6 +28,13 @@ def models_of(steps: Iterable[Operation]) -> list[tuple[str, str, str | None]]:
             raise SurgeryError(
                 "is the name of two models", path=parent.alias, got=f"{known.source} and {parent.source}"
             )
+        if None not in (known.fingerprint, parent.fingerprint) and known.fingerprint != parent.fingerprint:
+            raise SurgeryError(
+                "has changed since an earlier step read it",
+                path=parent.alias,
+                got=parent.fingerprint,
+                expected=known.fingerprint,
+            )
         if known.fingerprint is None:
             found[parent.alias] = parent
     return [(alias, parent.source, parent.fingerprint) for alias, parent in found.items()]

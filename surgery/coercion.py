@@ -125,7 +125,12 @@ def _parents(value: Any) -> tuple[Parent, ...] | None:
         elif isinstance(item, str):
             parents.append(Parent.of(item))
         elif isinstance(item, dict) and set(item) <= _PARENT and isinstance(item.get("source"), str):
-            parents.append(Parent(item["source"], item.get("fingerprint"), item.get("alias")))
+            fingerprint, alias = item.get("fingerprint"), item.get("alias")
+            if not isinstance(fingerprint, str | None) or not isinstance(alias, str | None):
+                return None
+            if alias is not None and not alias.isidentifier():
+                return None
+            parents.append(Parent(item["source"], fingerprint, alias))
         else:
             return None
     return tuple(parents)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
+import os
 import types
 import typing
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class Target:
 class Parent:
     """Another checkpoint: where it lies, its fingerprint once it was read, and what a script calls it.
 
-    As text it is the place, or `name=place`.
+    As text it is the place, or `name=place` where no such place is there.
     """
 
     source: str
@@ -89,7 +90,8 @@ class Parent:
     def of(cls, text: str) -> Parent:
         """The parent that a text names."""
         alias, equals, place = text.partition("=")
-        return cls(place, alias=alias) if equals and alias.isidentifier() and place else cls(text)
+        named = bool(equals) and alias.isidentifier() and bool(place) and not os.path.lexists(text)
+        return cls(place, alias=alias) if named else cls(text)
 
     def __str__(self) -> str:
         return self.source if self.alias is None else f"{self.alias}={self.source}"

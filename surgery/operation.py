@@ -94,7 +94,7 @@ class Operation(Typed, ABC):
                     raise _differs(self.name, value.select, (value.path,), paths)
                 changes[spec.name] = Target(value.select, paths[0])
             elif spec.kind == "parents":
-                changes[spec.name] = fingerprinted(value) if patient.signs else value
+                changes[spec.name] = fingerprinted(value, all_of_them=patient.signs)
         return dataclasses.replace(self, **changes)
 
 

@@ -14,7 +14,7 @@ import torch
 
 from surgery.lazy import Lazy, Reduction
 
-TILE = 1 << 20
+TILE = 1 << 18
 """Elements of a tile; the last one of a tensor may have fewer."""
 
 

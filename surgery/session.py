@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from graph.nodes import ModuleGraph
 from graph.tracing.shared import uncollected
+from surgery.aliased import models_of
 from surgery.copies import settled
 from surgery.errors import SurgeryError
 from surgery.fingerprint import Fingerprinter
@@ -169,10 +170,8 @@ class Session(Measuring):
     def retrace(self, inputs: Any = None, *, real: bool = True) -> ModuleGraph:
         """The graph traced anew, and from now on so: on other `inputs`, and run on real weights.
 
-        A `real` run sees what a trace on shapes alone had to guess (`ModuleNode.opaque`): the way that the
-        values of `inputs` choose. It computes everything, on the device where the weights are and on a copy
-        of them, which takes their memory once more. Raises SurgeryError for a skeleton, and without inputs;
-        if anything is raised, the session goes on with what it was traced on before.
+        A `real` run sees what a trace on shapes had to guess (`ModuleNode.opaque`). It computes everything,
+        on a copy of the weights where they are. Raises SurgeryError for a skeleton, and without inputs.
         """
         with self.lock:
             inputs = self.tracing.inputs if inputs is None else inputs
@@ -253,6 +252,7 @@ class Session(Measuring):
                 operation = self._measured(operation)
                 run = Skeleton() if self.is_skeleton else Live()
                 step = carry_out(operation, self._model, journal, run, *self._came_along)
+            models_of((*self.steps, step))  # each name means one model
             places = named(self._model, self._origins, self.history.next_id())
             graph = check(step)
         except BaseException:

@@ -28,9 +28,13 @@ _FACTORS = {
     "lora_magnitude_vector.weight": "magnitude",
 }
 _PLAIN: dict[str, tuple[Any, ...]] = {
-    "target_parameters": (None, []),
+    "target_parameters": ([],),
     "bias": ("none",),
-    "lora_bias": (None, False),
+    "lora_bias": (False,),
+    "layer_replication": ([],),
+    "use_qalora": (False,),
+    "alora_invocation_tokens": ([],),
+    "init_lora_weights": (True, False, "gaussian", "eva", "orthogonal"),  # others change the base as well
 }
 """Settings that would say of more than factors, and the values with which they say of none."""
 
@@ -107,6 +111,14 @@ class Adapter:
         With `any_rows` that of its own base may have another number of rows.
         """
         start: Lazy = like if self.base is None else self.base.tensor(names, like, any_rows=any_rows)
+        said = [name for name in names if name in self.whole or name in self.factors]
+        if said and len(names) > 1:
+            raise SurgeryError(
+                "are one tensor in the model, and this adapter changes them by one name",
+                path=" and ".join(names),
+                got=f"{said[0]} in {self.folder}",
+                hint=f'`untie("{names[-1].rpartition(".")[0]}")` first',
+            )
         for name in names:
             if name in self.whole:
                 start = _shaped(self.whole[name], name, start, self.folder)
@@ -124,20 +136,20 @@ class Adapter:
 def parent_at(source: str) -> Checkpoint | Adapter:
     """A checkpoint, an adapter on the model it is merged with, or `BASE+ADAPTER`."""
     base, plus, adapter = source.rpartition("+")
-    if plus and (Path(adapter).expanduser() / CONFIG).is_file() and not Path(source).expanduser().exists():
-        return Adapter.at(Path(adapter).expanduser().resolve(), Checkpoint.at(base))
-    place = Path(source).expanduser()
     try:
+        place, beside = Path(source).expanduser(), Path(adapter).expanduser()
+        if plus and (beside / CONFIG).is_file() and not place.exists():
+            return Adapter.at(beside.resolve(), Checkpoint.at(base))
         is_adapter = (place / CONFIG).is_file() and not (place / "config.json").is_file()
-    except (OSError, ValueError):
-        is_adapter = False
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have, a home that nobody has
+        raise SurgeryError("there is no such folder", path=f"{source[:80]!r}") from None
     return Adapter.at(place.resolve()) if is_adapter else Checkpoint.at(source)
 
 
 def _config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise SurgeryError("cannot be read", path=str(folder / CONFIG)) from None
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         kind = config.get("peft_type") if isinstance(config, dict) else type(config).__name__
@@ -154,8 +166,13 @@ def _factors(weight: str, found: dict[str, Stored], config: dict[str, Any], fold
     module = weight.removesuffix(".weight")
     rank = _of_module(config.get("rank_pattern"), module, config.get("r"))
     alpha = _of_module(config.get("alpha_pattern"), module, config.get("lora_alpha"))
-    if not isinstance(rank, int) or rank < 1 or not isinstance(alpha, int | float):
-        raise SurgeryError("does not say rank and alpha", path=f"{folder}: {module}", got=f"{rank}, {alpha}")
+    known = isinstance(rank, int) and rank > 0 and isinstance(alpha, int | float) and math.isfinite(alpha)
+    if not known or len(found["down"].shape) != 2 or len(found["up"].shape) != 2:
+        raise SurgeryError(
+            "has no rank and alpha, or factors that are no matrices",
+            path=f"{folder}: {module}",
+            got=f"{rank}, {alpha}",
+        )
     if found["down"].shape[0] != rank or found["up"].shape[-1] != rank:
         raise SurgeryError(
             "has another rank than its settings say",
@@ -168,12 +185,18 @@ def _factors(weight: str, found: dict[str, Stored], config: dict[str, Any], fold
     return Factors(found["down"], found["up"], found.get("magnitude"), scale, turned)
 
 
+_PATTERN = re.compile(r"\^?(\w|\.|\\\.|\\d\+?|-)+\$?")
+"""What a key may be made of: names, dots and numbers. Others are code of a kind, and could take for ever."""
+
+
 def _of_module(pattern: Any, module: str, default: Any) -> Any:
-    """The value that a pattern of PEFT's settings has for a module: keys are ends of paths, or
-    expressions.
-    """
+    """The value of PEFT's settings for a module, where a key is the end of its path, or an expression."""
+    if not isinstance(pattern, dict | None):
+        raise SurgeryError("has ranks or alphas that are no object", path=module, got=type(pattern).__name__)
     for key, value in (pattern or {}).items():
-        if re.fullmatch(rf"(.*\.)?({key})", module):
+        if not _PATTERN.fullmatch(key):
+            raise SurgeryError("has a pattern of modules that is not read here", path=module, got=repr(key))
+        if re.fullmatch(rf"(.*\.)?({key.removeprefix('^').removesuffix('$')})", module):
             return value
     return default
 

@@ -13,10 +13,16 @@ from surgery.fields import Parent, Targets
 from surgery.model import Patient
 
 
-def fingerprinted(parents: Sequence[Parent]) -> tuple[Parent, ...]:
-    """Each parent with its place and fingerprint; refused if it is not the one that was recorded."""
+def fingerprinted(parents: Sequence[Parent], *, all_of_them: bool = True) -> tuple[Parent, ...]:
+    """Each parent with its place and fingerprint; refused if it is not the one that was recorded.
+
+    Those that were recorded without one keep to that, unless `all_of_them` get theirs.
+    """
     found = []
     for parent in parents:
+        if parent.fingerprint is None and not all_of_them:
+            found.append(parent)
+            continue
         checkpoint = parent_at(parent.source)
         fingerprint = checkpoint.fingerprint()
         if parent.fingerprint not in (None, fingerprint):

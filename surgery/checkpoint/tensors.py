@@ -78,7 +78,7 @@ class Checkpoint:
         try:
             place = Path(source).expanduser().resolve()
             index, said, files = (None, {}, [place]) if place.is_file() else _files(place)
-        except (OSError, ValueError):  # a name that no file can have
+        except (OSError, ValueError, RuntimeError):  # a name that no file can have, a home that nobody has
             raise SurgeryError("there is no such folder", path=f"{str(source)[:80]!r}") from None
         entries: dict[str, Entry] = {}
         same: dict[str, str] = {}
@@ -138,6 +138,15 @@ class Checkpoint:
                 hint=f'`untie("{names[-1].rpartition(".")[0]}")` first',
             )
         for name, lazy in found.items():
+            narrow = lazy.dtype.itemsize == 1 or not lazy.dtype.is_floating_point
+            if narrow and like.dtype.is_floating_point:
+                raise SurgeryError(
+                    "is stored as integers or in eight bits, which mean nothing without their scales",
+                    path=name,
+                    got=f"{lazy.dtype} in {self.folder}",
+                    expected=like.dtype,
+                    hint="a parent that is not quantised",
+                )
             rows = lazy.shape[:1] if any_rows else like.shape[:1]
             if lazy.shape != (*rows, *like.shape[1:]):
                 raise SurgeryError(

@@ -29,6 +29,9 @@ def kinship(
     from surgery.show.kinship import page
     from surgery.show.progress import interruptible
 
+    for file in (html, json):
+        if file is not None and not file.expanduser().parent.is_dir():
+            raise surgery.SurgeryError("there is no such folder", path=str(file.parent))
     session = surgery.open(model, skeleton=Path(model).expanduser().is_dir())
     with interruptible() as (tell, _):
         found = session.kinship(parent, select, only, tell, vocabulary="matched" if matched else "same")

@@ -24,18 +24,24 @@ def cast(source: torch.Tensor, *, to: str) -> torch.Tensor:
 def weighted_sum(*sources: torch.Tensor, weights: tuple[float, ...]) -> torch.Tensor:
     """Σ wᵢ θᵢ, added from the first to the last in float32 (float64 for float64), in the first's dtype.
 
-    Where all weights are one number the sum is multiplied, not every tensor.
+    Where all weights are one number the sum is multiplied, not every tensor; one with weight 0 is not looked
+    at, whatever its values.
     """
     wide = torch.promote_types(sources[0].dtype, torch.float32)
-    if len(set(weights)) == 1:
-        total = sources[0].to(wide, copy=True)
-        for source in sources[1:]:
-            total.add_(source.to(total.device, wide))
-        return total.mul_(weights[0]).to(sources[0].dtype)
-    total = sources[0].to(wide, copy=True).mul_(weights[0])
-    for source, weight in zip(sources[1:], weights[1:], strict=True):
-        total.add_(source.to(total.device, wide, copy=True).mul_(weight))
-    return total.to(sources[0].dtype)
+    dtype, device = sources[0].dtype, sources[0].device
+    counted = [(source, weight) for source, weight in zip(sources, weights, strict=True) if weight]
+    if not counted:
+        return torch.zeros_like(sources[0])
+    (first, factor), *others = counted
+    total = first.to(device, wide, copy=True)
+    if all(weight == factor for _, weight in others):
+        for source, _ in others:
+            total.add_(source.to(device, wide))
+        return total.mul_(factor).to(dtype)
+    total.mul_(factor)
+    for source, weight in others:
+        total.add_(source.to(device, wide, copy=True).mul_(weight))
+    return total.to(dtype)
 
 
 @function(tiling="whole", workspace=16)

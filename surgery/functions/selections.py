@@ -109,7 +109,7 @@ def shared_out(products: torch.Tensor, base: torch.Tensor, *vectors: torch.Tenso
         part = vector.to(base.device, dtype)
         agrees = torch.where(positive, part > 0, part < 0) | part.isnan()
         mixed += torch.where(agrees, part * weight, 0.0)
-        counted += agrees * weight
+        counted.add_(agrees.to(dtype).mul_(weight))
     return (base.to(dtype) + mixed / counted.clamp(min=1e-6)).to(base.dtype)
 
 

@@ -15,7 +15,7 @@ from surgery.reductions import reduction
 _TINY = 1e-8
 
 
-@reduction("gram", joint=True, workspace=16)
+@reduction("gram", joint=True, workspace=8)
 class Gram:
     """The inner products of all inputs: (inputs, inputs) float64."""
 
@@ -25,7 +25,10 @@ class Gram:
         self.products = torch.zeros(inputs, inputs, dtype=torch.float64, device="cpu")
 
     def update(self, number: int, index: int, *tiles: torch.Tensor) -> None:
-        together = torch.stack([tile.to(tiles[0].device, torch.float64) for tile in tiles])
+        shape = len(tiles), tiles[0].numel()
+        together = torch.empty(shape, dtype=torch.float64, device=tiles[0].device)
+        for row, tile in zip(together, tiles, strict=True):
+            row.copy_(tile)
         self.products += (together @ together.T).cpu()
 
     def end_pass(self, number: int) -> None: ...

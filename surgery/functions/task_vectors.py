@@ -86,7 +86,7 @@ def added(
         for vector, weight in zip(vectors, weights, strict=True):
             mixed.add_(vector.to(base.device, dtype, copy=True).mul_(weight))
         total = sum(weights)
-        if normalize and abs(total) >= 1e-8:
+        if normalize and abs(total) > 1e-6 * sum(map(abs, weights)):
             mixed /= total
     else:
         counted = torch.zeros_like(mixed)
@@ -99,7 +99,8 @@ def added(
             part = vector.to(base.device, dtype) * weight
             agrees = torch.where(positive, part > 0, part < 0) | part.isnan()
             mixed += torch.where(agrees, part, 0.0)
-            counted += agrees * weight
+            counted.add_(agrees.to(dtype).mul_(weight))
         if normalize:
-            mixed /= torch.where(counted == 0, 1.0, counted)
+            cancelled = counted.abs() <= 1e-6 * sum(map(abs, weights))
+            mixed /= counted.masked_fill_(cancelled, 1.0)
     return mixed.mul_(scale).add_(base.to(dtype)).to(base.dtype)

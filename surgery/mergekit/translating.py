@@ -19,7 +19,9 @@ from surgery.mergekit.methods import Method
 from surgery.mergekit.models import OurModel, folder, selector, tied_here_alone
 from surgery.mergekit.regions import Named, Region, any_over_depth, cells, words_of
 from surgery.mergekit.steps import step
+from surgery.merging import Merging
 from surgery.operation import Operation
+from surgery.operations.merge import Merge
 from surgery.script import Base, Script
 from surgery.stream.unopened import tree_of_names
 
@@ -38,15 +40,18 @@ def script_of(file: MergeFile, model: str | Path | nn.Module | None) -> tuple[Sc
         places = {first: str(model), **places}
     elif model is None:
         places = {first: folder(first, "the base"), **places}
+    matched = False
     if isinstance(model, nn.Module):
         vocabulary.refuse_for_module(file)
     else:
-        vocabulary.check(file, places)
+        matched = vocabulary.check(file, places)
     others = [place for name, place in places.items() if name != first]
     alone = tree_of_names(places[first], others) if first in places and not file.slices else None
     ours = OurModel(alone, places[first]) if alone else OurModel.at(places[first] if model is None else model)
     source = None if isinstance(model, nn.Module) else places[first]
     steps = Translation(file, method, first, places, ours).steps()
+    if matched:
+        steps = [by_tokens(item) for item in steps]
     return Script(Base(source, "", None), tuple(steps)), notes
 
 
@@ -226,6 +231,14 @@ class Translation:
     def _casts(self) -> tuple[list[Operation], list[Operation]]:
         before, after = casting.casts(self.file, self.ours, list(self.checkpoints.values()))
         return [_cast(before)] if before else [], [_cast(after)] if after else []
+
+
+def by_tokens(item: Operation) -> Operation:
+    """The step with rows of embeddings matched by their tokens, where it merges with others."""
+    if isinstance(item, Merging | Merge):
+        matched: Operation = replace(item, vocabulary="matched")  # type: ignore[arg-type]
+        return matched
+    return item
 
 
 def _cast(dtype: torch.dtype) -> Operation:

@@ -15,15 +15,16 @@ _CONFIGURED = ("special_tokens_map.json", "added_tokens.json", "merges.txt", "ch
 _FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tokenizer_config.json")
 
 
-def check(file: MergeFile, folders: dict[str, str]) -> None:
-    """SurgeryError where the file asks for another tokenizer or template than the base has.
+def check(file: MergeFile, folders: dict[str, str]) -> bool:
+    """Whether rows of the embeddings are matched by their tokens: the file says so, and vocabularies differ.
 
-    `folders`: of the models that were found, by reference, the base first.
+    SurgeryError where it asks for another tokenizer or template than the base has. `folders`: of the models
+    that were found, by reference, the base first.
     """
-    if file.tokenizer:
-        _check_tokenizer(file.tokenizer, folders)
+    matched = _check_tokenizer(file.tokenizer, folders) if file.tokenizer else False
     if file.chat_template:
         _check_template(file.chat_template, folders)
+    return matched
 
 
 def refuse_for_module(file: MergeFile) -> None:
@@ -35,7 +36,7 @@ def refuse_for_module(file: MergeFile) -> None:
             )
 
 
-def _check_tokenizer(source: str, folders: dict[str, str]) -> None:
+def _check_tokenizer(source: str, folders: dict[str, str]) -> bool:
     base, *_ = folders
     named = dict(folders)
     if source not in ("base", "union", base):
@@ -51,12 +52,15 @@ def _check_tokenizer(source: str, folders: dict[str, str]) -> None:
     for reference, place in named.items():
         found = _vocabulary(Path(place).expanduser())
         if first is not None and found is not None and found != first:
+            if source != "union":  # the tokenizer of the base, or the same in another folder
+                return True
             raise SurgeryError(
-                "the vocabularies of these models differ, and their embeddings are matched by row here",
+                "the vocabularies of these models differ, and the result keeps that of its base",
                 path="tokenizer_source",
                 got=f"{source}, with {len(found)} tokens in {reference} and {len(first)} in {base}",
-                hint="models of one vocabulary",
+                hint="`tokenizer_source: base`, which matches rows by their tokens",
             )
+    return False
 
 
 def _same_files(one: Path, other: Path) -> bool:

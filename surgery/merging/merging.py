@@ -19,7 +19,7 @@ from surgery.model import Patient
 from surgery.operation import Operation
 from surgery.widths.vocabulary import BUFFERS
 
-Statistics = Literal["refuse", "keep", "average"]
+Statistics = Literal["refuse", "keep", "average", "parents"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Merging(Operation):
     parents: tuple[Parent, ...] = option(help="the other models: folders, or names that the script has")
     only: str = option("", help="only tensors whose path contains these words, and none with ! before it")
     statistics: Statistics = option(
-        "refuse", help="running statistics: refuse, keep this model's, or average all models'"
+        "refuse", help="running statistics: refuse, keep this model's, average all models', or the parents'"
     )
     vocabulary: Vocabulary = option(
         "same", help="rows of tokens: the same in all models, or matched by the tokens' texts"
@@ -186,6 +186,8 @@ def averaged(
                 for item in checkpoints:
                     rows.refuse_buffer(item, path)
             tensors = (own, *(item.tensor(sites[key], own) for item in checkpoints))
-            mean = recipe("weighted_sum", *tensors, weights=(1 / len(tensors),) * len(tensors))
+            first = int(statistics == "parents")  # from there on they count
+            weights = (0.0,) * first + (1 / (len(tensors) - first),) * (len(tensors) - first)
+            mean = recipe("weighted_sum", *tensors, weights=weights)
             for place in sites[key]:
                 yield SetBuffer(place, mean)

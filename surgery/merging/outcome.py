@@ -50,16 +50,15 @@ def outcome(
     found = []
     session = open_model(model, skeleton=skeleton)
     for parent in _parents(script.steps):
-        alone = Soup.from_fields({"targets": "", "parents": [parent], "t": 1.0, "statistics": "average"})
-        name = parent.alias or Path(parent.source).name
+        alone = Soup.from_fields({"targets": "", "parents": [parent], "t": 1.0, "statistics": "parents"})
+        name, start = parent.alias or Path(parent.source).name, session.history.current
         try:
             session.apply(alone)
-            report = session.evaluate(budget_s, examples, device, tasks)
-            session.undo()
+            found.append(Measured(name, session.evaluate(budget_s, examples, device, tasks)))
         except SurgeryError as error:
             found.append(Measured(name, None, str(error)))
-        else:
-            found.append(Measured(name, report))
+        finally:
+            session.goto(start)
     session = open_model(model, skeleton=skeleton)
     for step in script.steps:
         session.apply(step)

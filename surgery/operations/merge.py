@@ -16,6 +16,7 @@ from surgery.fields import Found, Parent, Schedule, Targets, option
 from surgery.lazy import Held, Recipe, recipe
 from surgery.merging.depths import Depths, at
 from surgery.merging.merging import Statistics, averaged, matched
+from surgery.merging.shares import shares
 from surgery.merging.vocabularies import Vocabulary, digests
 from surgery.model import Patient
 from surgery.operation import Operation, operation
@@ -71,9 +72,8 @@ class Merge(Operation):
             raise SurgeryError("blocks that become one have one depth", got="a weight that goes over depth")
         if weights and len(weights) != count:
             raise _one_each(len(weights), count)
-        total = sum(weights)
-        if weights and self.normalize and total:
-            return tuple(weight / total for weight in weights)
+        if weights and self.normalize:
+            return shares(weights, self.targets.select)
         return weights or (1 / count,) * count
 
     def _blocks(self, patient: Patient) -> Iterator[Edit]:
@@ -116,11 +116,9 @@ class Merge(Operation):
         for places, lazy, others in matched(patient, self.targets, self.parents, self.only, self.vocabulary):
             depth = depths.of(places[0])
             weights = tuple(at(weight, depth) for weight in self.weights) or (1 / count,) * count
-            total = sum(weights)
-            if self.normalize and total == 0:
-                raise SurgeryError("the weights sum up to zero", path=places[0], got=list(weights))
-            shares = tuple(weight / total for weight in weights) if self.normalize else weights
-            tensor = recipe("weighted_sum", lazy, *others, weights=shares)
+            if self.normalize:
+                weights = shares(weights, places[0])
+            tensor = recipe("weighted_sum", lazy, *others, weights=weights)
             for place in places:
                 yield SetTensor(place, tensor)
         yield from averaged(patient, self.targets, self.parents, self.statistics, self.vocabulary)

@@ -176,8 +176,10 @@ def room(lazy: Lazy) -> int:
 def _room_whole(lazy: Lazy) -> int:
     """Bytes that it takes to have all that a tensor is made from at once."""
     if isinstance(lazy, Reduction):
-        each = sum(item.dtype.itemsize for item in lazy.inputs) + REDUCTIONS[lazy.function].workspace
-        parts = [sum(map(room, lazy.inputs))] if REDUCTIONS[lazy.function].joint else map(room, lazy.inputs)
+        reducer = REDUCTIONS[lazy.function]
+        each = 2 * sum(item.dtype.itemsize for item in lazy.inputs)  # pieces, and the tile they become
+        each += reducer.workspace * (len(lazy.inputs) if reducer.joint else 1)
+        parts = [sum(map(room, lazy.inputs))] if reducer.joint else map(room, lazy.inputs)
         return max(parts) + min(TILE, max(item.count for item in lazy.inputs)) * each
     nodes = list(_below(lazy))
     extra = 0

@@ -18,10 +18,8 @@ import torch
 from torch import nn
 
 from graph.paths import parse
-from surgery.checkpoint.adapter import Adapter, parent_at
 from surgery.checkpoint.card import written
 from surgery.checkpoint.companions import carry_along
-from surgery.checkpoint.hub import fetched, is_on_hub
 from surgery.checkpoint.manifest import FORMAT, MANIFEST, SCRIPT, VERSION
 from surgery.checkpoint.resuming import written_resumably
 from surgery.checkpoint.tensors import PLAIN_STEM, Checkpoint
@@ -30,7 +28,6 @@ from surgery.fingerprint import combined
 from surgery.journal import Journal
 from surgery.lazy import Held, Lazy
 from surgery.merging import Merging
-from surgery.merging.vocabularies import may_be_mixed
 from surgery.operation import Operation
 from surgery.operations.cast import Cast
 from surgery.operations.merge import Merge
@@ -38,14 +35,12 @@ from surgery.operations.scale import Scale
 from surgery.operations.sparsify import Sparsify
 from surgery.runs import Skeleton, carry_out
 from surgery.script import Script, made_with
+from surgery.stream.alike import alike
 from surgery.stream.device import arithmetic_device
 from surgery.stream.layout import shards
 from surgery.stream.lineage import Lineage
 from surgery.stream.outlook import Outlook, outlook
 from surgery.stream.writing import Told, refuse_large, write
-
-AS_ON_DISK = frozenset({"llama", "mistral", "phi", "phi3", "qwen2", "qwen3"})
-"""Families of transformers whose tensors have in a file the names they have in memory."""
 
 _FIRST = ("embed_tokens",)  # what stands before the blocks
 
@@ -74,8 +69,10 @@ def unopened(script: Script, model: str | Path | None) -> Unopened | None:
         return None
     if not all(map(_needs_names_only, script.steps)):
         return None
-    found = _alike(source, [parent.source for parent in _parents(script.steps)])
-    return None if found is None else Unopened(*found, script)
+    found = alike(source, [parent.source for parent in _parents(script.steps)])
+    if found is None or script.base.class_name not in ("", *(found[2].get("architectures") or [])):
+        return None
+    return Unopened(*found, script)
 
 
 def tree_of_names(source: str | Path, others: Iterable[str]) -> nn.Module | None:
@@ -83,29 +80,8 @@ def tree_of_names(source: str | Path, others: Iterable[str]) -> nn.Module | None
 
     It is if the base is of another family, or one of the others has not the same tensors.
     """
-    found = _alike(source, others)
+    found = alike(source, others)
     return None if found is None else _tree({name: item.lazy() for name, item in found[1].entries.items()})
-
-
-def _alike(source: str | Path, others: Iterable[str]) -> tuple[Path, Checkpoint, dict[str, Any]] | None:
-    """Folder, checkpoint and config of a base whose names are those in memory, and the same in the others."""
-    folder = fetched(str(source)) if is_on_hub(source) else Path(source).expanduser()
-    config = _config(folder)
-    if config is None or config.get("model_type") not in AS_ON_DISK or config.get("auto_map"):
-        return None
-    checkpoint = Checkpoint.at(folder)
-    if _tied(config) is not False and any("lm_head" in name for name in checkpoint.entries):
-        return None  # perhaps one tensor under two names
-    for place in others:
-        other = parent_at(place)
-        if isinstance(other, Adapter):
-            return None
-        like = _config(other.folder) or {}
-        if _described(other) != _described(checkpoint) or _tied(like) != _tied(config):
-            return None
-        if may_be_mixed(folder, other.folder):
-            return None  # which rows belong to tokens a model says, and refuses
-    return folder, checkpoint, config
 
 
 def carried_out(
@@ -234,7 +210,10 @@ def _beside(base: Unopened, script: Script, tensors: Mapping[str, Lazy], found: 
 
 
 def _needs_names_only(step: Operation) -> bool:
-    """Whether a step changes values alone, of modules that are selected by their names."""
+    """Whether a step changes values alone, of modules that are selected by their names.
+
+    What a `*` matches in a model are its modules, of which the names of tensors tell only some.
+    """
     if not isinstance(step, Merging | Merge | Scale | Cast | Sparsify):
         return False
     if isinstance(step, Merging | Merge) and step.vocabulary != "same":
@@ -242,16 +221,9 @@ def _needs_names_only(step: Operation) -> bool:
     selectors = [
         value.select for spec in step.specs if isinstance(value := getattr(step, spec.name), Targets)
     ]
-    classes = any(branch.class_name for text in selectors for branch in parse(text))
-    return not classes and (step.keeps_structure() or isinstance(step, Cast))
-
-
-def _config(folder: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+    if any("*" in text or branch.class_name for text in selectors for branch in parse(text)):
+        return False
+    return step.keeps_structure() or isinstance(step, Cast)
 
 
 def _parents(steps: Iterable[Operation]) -> Iterator[Parent]:
@@ -259,11 +231,3 @@ def _parents(steps: Iterable[Operation]) -> Iterator[Parent]:
         for spec in step.specs:
             if spec.kind == "parents":
                 yield from getattr(step, spec.name)
-
-
-def _described(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
-    return {name: entry.shape for name, entry in checkpoint.entries.items()}
-
-
-def _tied(config: Mapping[str, Any]) -> object:
-    return config.get("tie_word_embeddings")

@@ -55,9 +55,36 @@ def test_a_name_means_one_place(made: Made) -> None:
     """In a script made here too."""
     session = surgery.open(made[1])
     session.slerp("model.layers.0", parents=[f"other={made[2][0]}"])
-    session.slerp("model.layers.1", parents=[f"other={made[2][1]}"])
     with pytest.raises(SurgeryError, match="other: is the name of two models"):
-        session.script.to_json()
+        session.slerp("model.layers.1", parents=[f"other={made[2][1]}"])
+    assert len(session.steps) == 1 and session.script.to_json()
+
+
+def test_a_place_that_is_there_is_no_name(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`lr=1` may be a folder."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(made[2][0], tmp_path / "lr=1")
+    session = surgery.open(made[1])
+    session.slerp("", parents=["lr=1"])
+    assert session.steps[0].parents[0].alias is None  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("alias", [["q"], "q r", 5, ""])
+def test_a_step_has_no_name_that_a_script_could_not_say(alias: Any, made: Made) -> None:
+    """Typed by hand into a file, it is refused there."""
+    data = json.loads(made[0].read_text())
+    data["steps"][0]["parents"] = [{"source": made[2][0], "alias": alias}]
+    with pytest.raises(SurgeryError, match=r"ties\.parents does not fit"):
+        Script.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize("place", ["~nobody-of-this-name/x", "a+" + "x" * 5000, "\0"])
+def test_a_place_that_no_file_can_have_is_refused(place: str, made: Made) -> None:
+    """As one that is not there."""
+    with pytest.raises(SurgeryError, match="there is no such folder"):
+        surgery.open(made[1]).slerp("", parents=[place])
 
 
 BAD: dict[str, tuple[Any, str]] = {

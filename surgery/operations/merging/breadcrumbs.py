@@ -19,10 +19,16 @@ class Breadcrumbs(TaskVectors):
     """
 
     densities: tuple[Schedule, ...] = option(
-        (0.9,), help="the part of each task vector that stays; one per parent, or one for all", minimum=0.0
+        (0.9,),
+        help="the part of each task vector that stays; one per parent, or one for all",
+        minimum=0.0,
+        maximum=1.0,
     )
     gammas: tuple[Schedule, ...] = option(
-        (0.01,), help="the part that is too large; one per parent, or one for all", minimum=0.0
+        (0.01,),
+        help="the part that is too large; one per parent, or one for all",
+        minimum=0.0,
+        maximum=1.0,
     )
     elect: Elect = option("none", help="add all, or what has the sign of the sum, or of most")
     normalize: bool = option(False, help="divide by the sum of the weights")

@@ -19,7 +19,10 @@ class Dare(TaskVectors):
     """
 
     densities: tuple[Schedule, ...] = option(
-        (0.5,), help="the chance of an element to stay; one per parent, or one for all", minimum=0.0
+        (0.5,),
+        help="the chance of an element to stay; one per parent, or one for all",
+        minimum=0.0,
+        maximum=1.0,
     )
     rescale: Rescale = option("density", help="divide by the density, keep the sum of magnitudes, or nothing")
     elect: Elect = option("none", help="add all, or what has the sign of the sum, or of most")

@@ -20,10 +20,16 @@ class Della(TaskVectors):
     """
 
     densities: tuple[Schedule, ...] = option(
-        (0.5,), help="the mean chance to stay; one per parent, or one for all", minimum=0.0
+        (0.5,),
+        help="the mean chance to stay; one per parent, or one for all",
+        minimum=0.0,
+        maximum=1.0,
     )
     epsilons: tuple[Schedule, ...] = option(
-        (0.15,), help="half the spread of the chances; one per parent, or one for all", minimum=0.0
+        (0.15,),
+        help="half the spread of the chances; one per parent, or one for all",
+        minimum=0.0,
+        maximum=0.5,
     )
     rescale: Rescale = option("density", help="divide by the chance, keep the sum of magnitudes, or nothing")
     elect: Elect = option("sum", help="add all, or what has the sign of the sum, or of most")

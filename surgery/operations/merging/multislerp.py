@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from surgery.errors import SurgeryError
 from surgery.fields import Schedule, option
 from surgery.lazy import Lazy, recipe, recipe_like
 from surgery.merging import Here, Merging
 from surgery.merging.grams import gram
+from surgery.merging.shares import shares
 from surgery.operation import operation
 
 
@@ -28,12 +28,9 @@ class Multislerp(Merging):
     def merged(self, here: Here) -> Lazy:
         vectors: list[Lazy] = here.vectors() if self.around else [here.base, *here.others]
         weights = here.values(self.weights, len(vectors), 1.0)
-        total = sum(weights)
-        if self.normalize and abs(total) < 1e-12:
-            raise SurgeryError("the weights sum up to zero", path=here.path, got=list(weights))
-        weights = tuple(weight / total for weight in weights) if self.normalize else weights
+        weights = shares(weights, here.path) if self.normalize else weights
         found = recipe("multislerp_weights", gram(*vectors), shape=(len(vectors),), weights=weights)
         if not self.around:
             return recipe_like(here.base, "combined", found, *vectors)
-        shares = recipe("around", found, shape=(1 + len(vectors),))
-        return recipe_like(here.base, "combined", shares, here.base, *here.others)
+        moved = recipe("around", found, shape=(1 + len(vectors),))
+        return recipe_like(here.base, "combined", moved, here.base, *here.others)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from surgery.fields import Schedule, option
 from surgery.lazy import Lazy, recipe
 from surgery.merging import Here, Merging
+from surgery.merging.shares import shares
 from surgery.operation import operation
 
 
@@ -24,7 +25,7 @@ class Soup(Merging):
     weights: tuple[Schedule, ...] = option((), help="one per parent in the mean; equal if empty")
 
     def merged(self, here: Here) -> Lazy:
-        shares = here.values(self.weights, len(here.others), 1.0)
-        total, t = sum(shares), here.value(self.t)
-        weights = (1 - t, *(t * share / total for share in shares)) if total else (1.0, *shares)
+        t = here.value(self.t)
+        mean = shares(here.values(self.weights, len(here.others), 1.0), here.path)
+        weights = (1 - t, *(t * share for share in mean))
         return recipe("weighted_sum", here.base, *here.others, weights=weights)

@@ -22,7 +22,10 @@ class Ties(TaskVectors):
     """
 
     densities: tuple[Schedule, ...] = option(
-        (0.2,), help="the part of each task vector that stays; one per parent, or one for all", minimum=0.0
+        (0.2,),
+        help="the part of each task vector that stays; one per parent, or one for all",
+        minimum=0.0,
+        maximum=1.0,
     )
     elect: Literal["sum", "count"] = option("sum", help="the sign of the sum, or of most")
     normalize: bool = option(True, help="divide by the weights that agree")

@@ -61,7 +61,16 @@ def test_equal_vocabularies_need_nothing(line: str, folders: Path) -> None:
     assert read_with(line, folders) == 1
 
 
-@pytest.mark.parametrize("line", TOKENIZERS)
+@pytest.mark.parametrize("line", [line for line in TOKENIZERS if "base" in line])
+def test_rows_of_different_vocabularies_are_matched_by_their_tokens(line: str, folders: Path) -> None:
+    """Where the file says that the result keeps the tokenizer of the base."""
+    give_tokenizer(folders / "other", WORDS | {"one": 3, "two": 2})
+    (folders / "config.yml").write_text(FILE + line)
+    (merge,) = read(folders / "config.yml").steps
+    assert merge.vocabulary == "matched"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("line", [line for line in TOKENIZERS if "base" not in line])
 def test_different_vocabularies_are_refused_by_key(line: str, folders: Path) -> None:
     """Also those of one size, whose tokens have other numbers."""
     give_tokenizer(folders / "other", WORDS | {"one": 3, "two": 2})

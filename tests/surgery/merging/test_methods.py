@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from surgery import SurgeryError
 from tests.surgery.merging.parents import family, merged, tensors
 
 Expected = Callable[[Tensor, list[Tensor]], Tensor]
@@ -215,6 +216,36 @@ def test_it_is_what_the_formula_says(
     for name, tensor in found.items():
         wanted = expected(start[name], [other[name] for other in others])
         torch.testing.assert_close(tensor, wanted, rtol=2e-5, atol=2e-6, msg=lambda said: f"{name}: {said}")  # noqa: B023
+
+
+def test_weights_that_cancel_are_refused(models: tuple[Path, list[str]]) -> None:
+    """Also where rounding leaves something of them; a weight of 0 counts for nothing, whatever it weighs."""
+    for verb, fields in (
+        ("merge", {"weights": [0.1, 0.2, -0.3], "normalize": True}),
+        ("soup", {"weights": [0.1, -0.1]}),
+        ("multislerp", {"weights": [0.1, 0.2, -0.3]}),
+    ):
+        with pytest.raises(SurgeryError, match="the weights sum up to zero"):
+            merged(models[0], verb, models[1], **fields)
+    found = merged(models[0], "soup", models[1], t=0.0)
+    assert all(torch.equal(found[name], tensor) for name, tensor in tensors(models[0]).items())
+
+
+def test_the_default_dtype_changes_no_bit(models: tuple[Path, list[str]]) -> None:
+    """Elections and shares are counted in the dtype of the arithmetic."""
+    first, before = {}, torch.get_default_dtype()
+    cases: list[tuple[str, dict[str, Any]]] = [("ties", {"weights": [0.3, 0.6]}), ("sce", {"density": 0.5})]
+    for dtype in (torch.float32, torch.float64):
+        torch.set_default_dtype(dtype)
+        try:
+            made = {
+                verb: merged(models[0], verb, models[1], "model.layers.0", **more) for verb, more in cases
+            }
+        finally:
+            torch.set_default_dtype(before)
+        for verb, found in made.items():
+            known = first.setdefault(verb, found)
+            assert all(torch.equal(tensor, known[name]) for name, tensor in found.items())
 
 
 def test_each_changes_something(models: tuple[Path, list[str]]) -> None:

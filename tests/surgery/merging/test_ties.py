@@ -117,7 +117,7 @@ def test_running_statistics_are_averaged_kept_or_refused(tmp_path: Path) -> None
     """As it was said; counters stay this model's."""
     example = torch.randn(1, 3, 8, 8)
     other = surgery.open(norms(2), example).save(tmp_path / "other")
-    for said, share in (("average", 0.5), ("keep", 0.0)):
+    for said, share in (("average", 0.5), ("keep", 0.0), ("parents", 1.0)):
         session = surgery.open(norms(1), example)
         session.slerp("", parents=[str(other)], statistics=said)
         mine, theirs = norms(1)[1], norms(2)[1]
@@ -132,6 +132,17 @@ def test_running_statistics_are_averaged_kept_or_refused(tmp_path: Path) -> None
         session.slerp("", parents=[str(other)])
 
 
+def test_a_quantised_parent_is_refused(tmp_path: Path) -> None:
+    """Its integers are no weights."""
+    base, parents = family(tmp_path, 1)
+    file = Path(parents[0]) / "model.safetensors"
+    whole = load_file(file)
+    name = "model.layers.1.mlp.up_proj.weight"
+    save_file(whole | {name: (whole[name] * 100).to(torch.int8)}, file, {"format": "pt"})
+    with pytest.raises(SurgeryError, match=rf"{name}: is stored as integers or in eight bits"):
+        surgery.open(base).soup("", parents=parents)
+
+
 def test_what_was_asked_for_must_be_there(tmp_path: Path) -> None:
     """Words that no tensor has, values that are not one per parent, too many parents, none."""
     base, parents = family(tmp_path, 2)
@@ -144,7 +155,8 @@ def test_what_was_asked_for_must_be_there(tmp_path: Path) -> None:
         ("model_stock merges with 2 parents or more; got 1", "model_stock", {"parents": parents[:1]}),
         ("ties merges with one parent or more; got 0", "ties", {"parents": []}),
         ("karcher", "karcher", {"parents": parents, "weights": [1.0, -2.0, 1.0]}),
-        ("0.5 ± 0.6", "della", {"parents": parents, "epsilons": [0.6]}),
+        ("0.6 ± 0.5", "della", {"parents": parents, "densities": [0.6], "epsilons": [0.5]}),
+        ("ties.densities is out of bounds; got 20.0", "ties", {"parents": parents, "densities": [20]}),
     ):  # fmt: skip
         with pytest.raises(SurgeryError) as refused:
             getattr(session, verb)("", **fields)

@@ -21,7 +21,8 @@ from surgery.operation import Operation
 from surgery.quiet import quiet
 from surgery.registry import operation_named
 from surgery.script import Base, Script
-from surgery.stream.unopened import AS_ON_DISK, carried_out, unopened
+from surgery.stream.alike import AS_ON_DISK
+from surgery.stream.unopened import carried_out, unopened
 from tests.surgery.merging.parents import STEP, family
 from tests.zoo.families import DECODERS
 
@@ -117,18 +118,35 @@ def test_the_rest_is_left_to_a_model(tmp_path: Path) -> None:
     assert unopened(script(base), None) is None
     assert unopened(script(base, slerp, operation_named("remove").of("model.layers[0]")), None) is None
     assert unopened(script(base, operation_named("slerp").of("**:Linear", parents)), None) is None
-    assert unopened(script(base, operation_named("slerp").of("**.mlp", parents)), None)
+    assert unopened(script(base, operation_named("slerp").of("**.mlp", parents)), None) is None
+    assert unopened(script(base, operation_named("slerp").of("model.layers[0:2]", parents)), None)
+    other_class = Script(Base(str(base), "Qwen2ForCausalLM", None), (slerp,))
+    assert unopened(other_class, None) is None
     recorded = Script(Base(str(base), "LlamaForCausalLM", "blake3:0"), (slerp,))
     assert unopened(recorded, None) is None
-    for key, value in {"model_type": "mixtral", "auto_map": {"AutoModel": "x.Y"}}.items():
+    odd: dict[str, Any] = {"model_type": "mixtral", "auto_map": {"AutoModel": "x.Y"}, "vocab_size": 7}
+    odd |= {"quantization_config": {"quant_method": "gptq"}, "num_hidden_layers": 3}
+    for key, value in odd.items():
         other = shutil.copytree(base, tmp_path / key)
         changed(other, **{key: value})
         assert unopened(script(other, slerp), None) is None
+    recorded_parent = step("slerp", parents=[{"source": parents[0], "fingerprint": "blake3:00"}])
+    found = unopened(script(base, recorded_parent), None)
+    assert found is not None
+    with pytest.raises(SurgeryError, match="this parent is not the one that was recorded"):
+        carried_out(found, tmp_path / "out", limit=10**9)
     parent = Path(parents[0])
-    tensors = load_file(parent / "model.safetensors")
-    del tensors["model.norm.weight"]
-    save_file(tensors, parent / "model.safetensors", {"format": "pt"})
-    assert unopened(script(base, slerp), None) is None
+    whole = load_file(parent / "model.safetensors")
+    norm = "model.norm.weight"
+    lacking = {name: tensor for name, tensor in whole.items() if name != norm}
+    for tensors in (
+        lacking,
+        whole | {norm: whole[norm].to(torch.int8)},
+        whole | {"model.x.weight": whole[norm] + 0},
+    ):
+        for place in (parent, base):  # in both, so that they are alike
+            save_file(tensors, place / "model.safetensors", {"format": "pt"})
+        assert unopened(script(base, slerp), None) is None
 
 
 def test_no_model_library_is_loaded(tmp_path: Path) -> None:
