@@ -152,10 +152,15 @@ def _clear(work: Path, place: Path, above: list[Path]) -> None:
     """Takes away the folder that was worked in, and folders that were made for it and are empty."""
     if (work / "old").exists() and not place.exists():
         return  # what was there could not be put back: it is never deleted
+    gone = work.with_name(f"{work.name}-{secrets.token_hex(4)}")
     try:
-        shutil.rmtree(work, ignore_errors=True)
+        os.rename(work, gone)  # whoever comes next, once the lock is free, begins in a folder of its own
+    except OSError:
+        gone = work
+    try:
+        shutil.rmtree(gone, ignore_errors=True)
     finally:
-        shutil.rmtree(work, ignore_errors=True)  # if the first time was interrupted
+        shutil.rmtree(gone, ignore_errors=True)  # if the first time was interrupted
     for parent in above:
         with suppress(OSError):
             parent.rmdir()

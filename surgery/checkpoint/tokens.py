@@ -1,8 +1,7 @@
-"""The vocabulary beside a model's weights: which token has which id, read without loading a tokenizer."""
+"""The vocabulary beside a model's weights: which token has which id."""
 
 from __future__ import annotations
 
-import filecmp
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,13 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-TOKENIZER, SETTINGS, SPECIAL = "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"
+from surgery.errors import SurgeryError
+
+FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
+)
+"""Of which a tokenizer is made."""
 
 ROLES = ("eos_token", "bos_token", "pad_token", "unk_token")
 """Parts that special tokens play, by the names that tokenizers' settings have for them."""
@@ -36,45 +41,58 @@ class Tokens:
             return None
         return next((text for text, at in self.ids.items() if other.ids.get(text, at) != at), None)
 
+    def renamed(self, other: Tokens) -> list[tuple[str, str]]:
+        """Pairs of texts, one of each, that have the same id, where neither side has the other's text."""
+        theirs = {at: text for text, at in other.ids.items()}
+        return [
+            (text, theirs[at])
+            for text, at in self.ids.items()
+            if text not in other.ids and at in theirs and theirs[at] not in self.ids
+        ]
+
 
 def tokens_in(folder: Path) -> Tokens | None:
-    """The vocabulary in the tokenizer.json of a folder, or of the folder of a file; None if none is there.
+    """The vocabulary of the tokenizer in a folder, or of the folder of a file; None if none is there.
 
-    Known from before unless a file was changed. None too for one that is written in a way not known here.
+    As transformers numbers it, which adds to what the files say. Known from before unless a file was changed.
+    SurgeryError where it cannot be read.
     """
     folder = folder.parent if folder.is_file() else folder
     try:
-        stamps = tuple(_stamp(folder / name) for name in (TOKENIZER, SETTINGS, SPECIAL))
+        stamps = tuple(_stamp(folder / name) for name in FILES)
     except (OSError, ValueError):  # a name that no file can have
         return None
-    return _read(folder, stamps) if stamps[0] else None
+    return _read(folder, stamps) if any(stamps) else None
 
 
 def tokens_of(tokenizer: Any) -> Tokens | None:
     """The vocabulary of a tokenizer of transformers; None if there is no tokenizer."""
     if tokenizer is None:
         return None
-    folder = folder_of(tokenizer)
-    found = None if folder is None else tokens_in(folder)
-    if found is not None and len(found.ids) == len(tokenizer):
-        return found
     special = getattr(tokenizer, "special_tokens_map", None)
-    return Tokens(dict(tokenizer.get_vocab()), dict(_roles(special)))
+    ids = sorted(tokenizer.get_vocab().items(), key=lambda item: (item[1], item[0]))
+    return Tokens(dict(ids), dict(_roles(special)))
 
 
 def folder_of(tokenizer: Any) -> Path | None:
     """Where a tokenizer was read from, if that is still there."""
     place = getattr(tokenizer, "name_or_path", None)
     folder = Path(place) if isinstance(place, str) and place else None
-    return folder if folder is not None and (folder / TOKENIZER).is_file() else None
+    return folder if folder is not None and any((folder / name).is_file() for name in FILES) else None
 
 
-def same_file(one: Path | None, other: Path) -> bool:
-    """Whether the tokenizer.json of two folders are the same, byte by byte."""
+def same_files(one: Path | None, other: Path) -> bool:
+    """Whether two folders have the same tokenizer, or none, file by file."""
+    if one is None:
+        return False
     try:
-        return one is not None and filecmp.cmp(one / TOKENIZER, other / TOKENIZER, shallow=False)
+        return all(_bytes(one / name) == _bytes(other / name) for name in FILES)
     except OSError:
         return False
+
+
+def _bytes(file: Path) -> bytes | None:
+    return file.read_bytes() if file.is_file() else None
 
 
 def _stamp(file: Path) -> tuple[int, int] | None:
@@ -86,31 +104,17 @@ def _stamp(file: Path) -> tuple[int, int] | None:
 
 @lru_cache(maxsize=16)
 def _read(folder: Path, stamps: tuple[tuple[int, int] | None, ...]) -> Tokens | None:
-    said, settings = _json(folder / TOKENIZER), _json(folder / SETTINGS)
-    try:
-        vocabulary = said["model"]["vocab"]
-        if isinstance(vocabulary, list):  # pairs of a text and its score, in the order of ids
-            vocabulary = {text: place for place, (text, _) in enumerate(vocabulary)}
-        ids = {str(text): int(place) for text, place in vocabulary.items()}
-        ids |= {item["content"]: int(item["id"]) for item in said.get("added_tokens") or ()}
-        decoder = settings.get("added_tokens_decoder") or {}
-        ids |= {item["content"]: int(place) for place, item in decoder.items()}
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None
-    return Tokens(ids, dict(_roles(_json(folder / SPECIAL))) | dict(_roles(settings)))
+    from transformers import AutoTokenizer
 
-
-def _json(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return tokens_of(AutoTokenizer.from_pretrained(folder, local_files_only=True))
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise SurgeryError(f"cannot read the tokenizer: {reason[:200]}", path=str(folder)) from None
 
 
 def _roles(said: Any) -> Iterator[tuple[str, str]]:
     for role in ROLES:
         text = said.get(role) if isinstance(said, Mapping) else None
-        text = text.get("content") if isinstance(text, Mapping) else text
         if text is not None:
             yield role, str(text)

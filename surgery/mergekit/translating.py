@@ -50,6 +50,12 @@ def script_of(file: MergeFile, model: str | Path | nn.Module | None) -> tuple[Sc
     ours = OurModel(alone, places[first]) if alone else OurModel.at(places[first] if model is None else model)
     source = None if isinstance(model, nn.Module) else places[first]
     steps = Translation(file, method, first, places, ours).steps()
+    if matched and file.slices:
+        raise SurgeryError(
+            "the vocabularies of these models differ, and blocks and rows of slices are taken as they are",
+            path="tokenizer_source",
+            hint="`models` in place of `slices`",
+        )
     if matched:
         steps = [by_tokens(item) for item in steps]
     return Script(Base(source, "", None), tuple(steps)), notes

@@ -15,7 +15,7 @@ import torch
 from graph.paths import is_among
 from surgery.checkpoint.adapter import Adapter, parent_at
 from surgery.checkpoint.tensors import Checkpoint
-from surgery.checkpoint.tokens import ROLES, Tokens, folder_of, same_file, tokens_in, tokens_of
+from surgery.checkpoint.tokens import ROLES, Tokens, folder_of, same_files, tokens_in, tokens_of
 from surgery.errors import SurgeryError, SurgeryWarning
 from surgery.fields import Found
 from surgery.lazy import Held, Known, Lazy, recipe
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Vocabulary = Literal["same", "matched"]
 
+_FEW = 16  # texts that were given anew: reserved tokens that a tune uses
 _MATCHED = '`vocabulary="matched"`, which goes by the texts of the tokens'
 
 
@@ -119,15 +120,15 @@ class Vocabularies:
         found = tokens_in(place)
         if found is None:
             raise SurgeryError(
-                "no tokenizer.json says which token a row of this parent belongs to",
+                "no tokenizer says which token a row of this parent belongs to",
                 path=str(place),
-                hint="`transformers.AutoTokenizer.from_pretrained(folder).save_pretrained(folder)`",
+                hint="its tokenizer's files beside its weights",
             )
         return found
 
     def _refuse_moved(self, place: Path, path: str) -> None:
         tokenizer = self._patient.tokenizer
-        if tokenizer is None or same_file(folder_of(tokenizer), place):
+        if tokenizer is None or same_files(folder_of(tokenizer), place):
             return
         theirs = tokens_in(place)
         text = None if theirs is None or self.own is None else self.own.moved(theirs)
@@ -137,6 +138,15 @@ class Vocabularies:
                 path=path,
                 got=theirs.ids[text],
                 expected=self.own.ids[text],
+                hint=_MATCHED,
+            )
+        others = self.own.renamed(theirs) if self.own is not None and theirs is not None else []
+        if self.own is not None and len(others) > max(_FEW, len(self.own.ids) // 100):
+            raise SurgeryError(
+                f"row by row, other tokens would be merged: {len(others):,} ids have other texts in {place}",
+                path=path,
+                got=others[0][1],
+                expected=others[0][0],
                 hint=_MATCHED,
             )
 
@@ -177,11 +187,8 @@ def digests(patient: Patient, step: Merging | Merge) -> Found | None:
 
 
 def may_be_mixed(one: Path, other: Path) -> bool:
-    """Whether a token that both folders' vocabularies have has different ids in them."""
-    if same_file(one, other):
-        return False
-    mine, theirs = tokens_in(one), tokens_in(other)
-    return mine is not None and theirs is not None and mine.moved(theirs) is not None
+    """Whether the tokenizers of two folders are not the same, file by file."""
+    return not same_files(one, other)
 
 
 def _touched(patient: Patient, step: Merging | Merge, rows: set[int]) -> bool:
@@ -213,9 +220,11 @@ def _by_role(own: Tokens, theirs: Tokens) -> dict[str, str]:
     found: dict[str, str] = {}
     for role in ROLES:
         mine, other = own.roles.get(role), theirs.roles.get(role)
+        taken = other in found.values()  # one token of theirs plays several parts
         if mine in own.ids and other in theirs.ids and mine not in theirs.ids and other not in own.ids:
             assert mine is not None and other is not None
-            found.setdefault(mine, other)
+            if not taken:
+                found.setdefault(mine, other)
     return found
 
 

@@ -14,6 +14,7 @@ from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.families import indexed_modules
 from surgery.fields import Parent, Target, Targets, option
+from surgery.merging.vocabularies import Vocabularies
 from surgery.model import Patient, sharing_shell
 from surgery.modules.passing import as_block
 from surgery.modules.register import named_module
@@ -150,6 +151,7 @@ class Replace(Operation):
         checkpoint, at = Checkpoint.at(self.parents[0].source), path if self.at is None else self.at
         refuse_statistics(patient, (path,))
         tensors, sites = patient.tensors(path), patient.sites()
+        rows = Vocabularies(patient, "same")  # refuses those of other tokens
         _nothing_is_left(patient, path, checkpoint, at, [name for name, _ in tensors])
         here: dict[int, list[str]] = {}
         for name, lazy in tensors:
@@ -164,7 +166,7 @@ class Replace(Operation):
                     hint=f'`untie("{path}")` first',
                 )
             like = patient.tensor(places[0])
-            stored = checkpoint.tensor([f"{at}.{name}".lstrip(".") for name in names], like)
+            stored = rows.tensor(checkpoint, [f"{at}.{name}".lstrip(".") for name in names], like)
             if stored.dtype != like.dtype:
                 raise SurgeryError(
                     "the dtypes differ",

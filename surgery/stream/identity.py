@@ -39,7 +39,15 @@ def identity_of(shards: Sequence[Shard], reader: Reader, device: torch.device = 
         "layout": layout.hexdigest(),
         "recipes": recipes.hexdigest(),
         "files": dict(sorted(files.items())),
-        "made_with": made_with(device.type),
+        "made_with": made_with(device.type) | _settings(),
+    }
+
+
+def _settings() -> dict[str, str]:
+    """What else of torch the bits hang on."""
+    return {
+        "the precision of products": torch.get_float32_matmul_precision(),
+        "the choice of deterministic algorithms": str(torch.are_deterministic_algorithms_enabled()),
     }
 
 

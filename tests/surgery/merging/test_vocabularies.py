@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 import surgery
 from surgery import SurgeryError
-from surgery.checkpoint.tokens import tokens_in
+from surgery.checkpoint.tokens import FILES, tokens_in
 from surgery.errors import SurgeryWarning
 from surgery.lazy import Known, Stored, recipe
 from surgery.quiet import quiet
@@ -189,6 +190,9 @@ def test_nor_where_no_model_is_opened(tmp_path: Path) -> None:
         with quiet():
             model(2, ROWS).save_pretrained(tmp_path / name)
         words(tmp_path / name, texts)
+    for file in FILES:
+        if (base / file).is_file():
+            shutil.copy(base / file, tmp_path / "same" / file)
     told: dict[str, bool] = {}
     for name, fields in (("shuffled", {}), ("same", {}), ("same", {"vocabulary": "matched"})):
         step = operation_named("merge").from_fields(
@@ -205,7 +209,7 @@ def test_what_has_no_vocabulary_is_refused(tmp_path: Path) -> None:
     with quiet():
         model(1, THEIR_ROWS).save_pretrained(bare)
     matched: Any = {"vocabulary": "matched"}
-    with pytest.raises(SurgeryError, match=r"no tokenizer\.json says which token a row of this parent"):
+    with pytest.raises(SurgeryError, match=r"no tokenizer says which token a row of this parent"):
         surgery.open(base).merge("", parents=[str(bare)], **matched)
     with pytest.raises(SurgeryError, match="this model came without a tokenizer"):
         surgery.open(bare).merge("", parents=[str(other)], **matched)
@@ -246,7 +250,8 @@ def test_a_vocabulary_is_what_transformers_reads(tmp_path: Path) -> None:
         assert found is not None and dict(found.ids) == made.get_vocab()
         assert found.roles["pad_token"] == "<pad>"
     (tmp_path / "tokenizer.json").write_text("[]")
-    assert tokens_in(tmp_path) is None
+    with pytest.raises(SurgeryError, match="cannot read the tokenizer"):
+        tokens_in(tmp_path)
 
 
 def test_rows_are_read_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,3 +294,29 @@ def test_a_buffer_with_a_value_per_token(tmp_path: Path) -> None:
     found, name = parameters(session.model), "model.shared.weight"
     wanted = torch.cat([there[name][20:23], there[name][:20], start[name][23:]])
     torch.testing.assert_close(found[name], wanted)
+
+
+def test_other_texts_at_the_same_ids_are_no_same_vocabulary(tmp_path: Path) -> None:
+    """Where there are many of them; `replace` takes none of these rows either."""
+    base, _ = pair(tmp_path)
+    with quiet():
+        model(2, ROWS).save_pretrained(tmp_path / "foreign")
+    words(tmp_path / "foreign", [*OWN[:3], *(f"q{at}" for at in range(len(OWN) - 3))])
+    for name in ("foreign",):
+        for verb, fields in (("merge", {}), ("replace", {})):
+            with pytest.raises(SurgeryError, match="row by row, other tokens would be merged"):
+                getattr(surgery.open(base), verb)(
+                    "model.embed_tokens", parents=[str(tmp_path / name)], **fields
+                )
+
+
+def test_what_only_settings_name_has_the_row_that_transformers_gives_it(tmp_path: Path) -> None:
+    """A special token that tokenizer.json lacks is numbered behind all others."""
+    with quiet():
+        model(2, ROWS).save_pretrained(tmp_path / "padded")
+    words(tmp_path / "padded", OWN)
+    settings = tmp_path / "padded" / "tokenizer_config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"pad_token": "[PAD]"}))
+    found = tokens_in(tmp_path / "padded")
+    assert found is not None and found.ids["[PAD]"] == len(OWN)
+    assert found.ids == transformers.AutoTokenizer.from_pretrained(tmp_path / "padded").get_vocab()

@@ -104,9 +104,9 @@ def test_one_tensor_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.Monk
     sizes: list[int] = []
     plain = tiles.compute
 
-    def whole(lazy: Lazy, memo: dict[int, torch.Tensor]) -> torch.Tensor:
+    def whole(lazy: Lazy, *more: Any) -> torch.Tensor:
         assert not any(tensor() is not None for tensor in before)
-        made = plain(lazy, memo)
+        made = plain(lazy, *more)
         before[:] = [ref(made)]
         sizes.append(made.untyped_storage().nbytes())
         return made
