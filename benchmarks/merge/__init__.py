@@ -10,7 +10,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,20 +105,26 @@ def _in_turn(ways: Mapping[str, list[str]], place: Path) -> dict[str, Run]:
     }
 
 
+_ALONE = """
+import json, os, subprocess, sys, time
+began = time.perf_counter()
+process = subprocess.Popen(sys.argv[2:], stdout=subprocess.DEVNULL, stderr=open(sys.argv[1], "wb"))
+_, status, used = os.wait4(process.pid, 0)
+seconds = time.perf_counter() - began
+print(json.dumps([seconds, used.ru_maxrss, os.waitstatus_to_exitcode(status)]))
+"""
+"""Started in a process of its own: a child's peak counts what its parent held when it was started."""
+
+
 def _run(words: list[str]) -> Run:
     """One process, alone; SystemExit with what it said where it fails."""
-    with tempfile.TemporaryFile() as said:
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            words, stdout=said, stderr=subprocess.STDOUT, cwd=Path(__file__).parents[2]
-        )
-        _, status, used = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - began
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            said.seek(0)
+    with tempfile.NamedTemporaryFile() as said:
+        small = [sys.executable, "-S", "-c", _ALONE, said.name, *words]
+        told = subprocess.run(small, capture_output=True, check=True, cwd=Path(__file__).parents[2])
+        seconds, peak, status = json.loads(told.stdout)
+        if status:
             raise SystemExit(f"{' '.join(words)}\n{said.read().decode(errors='replace')[-3000:]}")
-    return Run(seconds, used.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+    return Run(seconds, peak * (1 if sys.platform == "darwin" else 1024))
 
 
 def _checked(models: list[Path], ours: Path, theirs: Path) -> str:
