@@ -84,9 +84,10 @@ def adapter_of(model: str) -> str:
     session = surgery.open(made, inputs)
     session.attach("**.q_proj", rank=2)
     folder = export(session, Path(tempfile.mkdtemp(prefix="surgery-adapter-")) / "adapter")
-    torch.manual_seed(2)
+    drawn = torch.Generator().manual_seed(2)  # the state of others stays
     tensors = load_file(folder / WEIGHTS)
-    save_file({name: torch.randn_like(tensor) * 0.1 for name, tensor in tensors.items()}, folder / WEIGHTS)
+    values = {name: torch.randn(tensor.shape, generator=drawn) * 0.1 for name, tensor in tensors.items()}
+    save_file(values, folder / WEIGHTS)
     return str(folder)
 
 
