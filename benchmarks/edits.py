@@ -132,7 +132,7 @@ def _around(session: surgery.Session) -> Table:
         base = against.get(name)
         rows.append((name, ms(seconds) + speed, f"{ratio(seconds, found[base])} {base}" if base else ""))
     promise = (
-        "A session costs a shell; a preview little more than its trace; a fingerprint what SHA-256 costs."
+        "A session costs a shell; a preview little more than its trace; a fingerprint a fraction of SHA-256."
     )
     return Table(f"Around an edit, {size_gb:.2f} GB", promise, ("what", "median", "ratio"), tuple(rows))
 
