@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from graph.paths import nearest
@@ -20,7 +20,7 @@ Models = Mapping[str, Mapping[str, str | None]]
 def models_of(steps: Iterable[Operation]) -> list[tuple[str, str, str | None]]:
     """Name, place and fingerprint of every parent that has a name; a name for two places is refused."""
     found: dict[str, Parent] = {}
-    for parent in _parents(steps):
+    for parent in every_parent(steps):
         if parent.alias is None:
             continue
         known = found.setdefault(parent.alias, parent)
@@ -109,7 +109,8 @@ def read_models(data: Any) -> Models:
     return data
 
 
-def _parents(steps: Iterable[Operation]) -> Iterable[Parent]:
+def every_parent(steps: Iterable[Operation]) -> Iterator[Parent]:
+    """The further models that the steps read, in order, each as often as it is read."""
     for step in steps:
         for spec in step.specs:
             if spec.kind == "parents":

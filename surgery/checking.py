@@ -8,13 +8,14 @@ from pathlib import Path
 
 from torch import nn
 
-from surgery import mergekit
+from surgery.aliased import every_parent
 from surgery.checkpoint.adapter import parent_at
 from surgery.checkpoint.manifest import read_manifest
 from surgery.checkpoint.tensors import Checkpoint
 from surgery.errors import SurgeryError
 from surgery.fields import Parent
 from surgery.identities import base_of, same_class
+from surgery.mergekit import script_in
 from surgery.script import Script
 from surgery.sources import open as open_model
 from surgery.sources.opened import Opened
@@ -52,7 +53,7 @@ def check(
     if not isinstance(script, Script):
         name = str(script)
         try:
-            script = mergekit.read(script, model) if mergekit.is_file(script) else Script.read(script)
+            script = script_in(script, model)
         except SurgeryError as error:
             yield Finding(f"script {name}", False, error.sentence())
             return
@@ -60,11 +61,8 @@ def check(
     known = script = script.with_models(models or {})
     yield _found("base", lambda: _base(known, model, allow_factory))
     for index, step in enumerate(script.steps):
-        for spec in step.specs:
-            value = getattr(step, spec.name)
-            for parent in value if isinstance(value, tuple) else ():
-                if isinstance(parent, Parent):
-                    yield _found(f"steps[{index}] {step.name}, parent {parent.source}", _of_parent(parent))
+        for parent in every_parent([step]):
+            yield _found(f"steps[{index}] {step.name}, parent {parent.source}", _of_parent(parent))
     if out is not None:
         place = Path(out).expanduser()
         yield _found(f"content of {place}", lambda: _content(place))

@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import nn
 
-from surgery import mergekit
 from surgery.checkpoint.content import content_of, weights_of
 from surgery.checkpoint.manifest import may_write
 from surgery.checkpoint.shards import size_of
 from surgery.identities import base_of, same_class
+from surgery.mergekit import script_in
 from surgery.reselecting import apply_anew
 from surgery.script import Script
 from surgery.sources import open as open_model
@@ -41,7 +41,7 @@ def dry_run(
     here too.
     """
     if not isinstance(script, Script):
-        script = mergekit.read(script, model) if mergekit.is_file(script) else Script.read(script)
+        script = script_in(script, model)
     model = base_of(script, model, allow_factory)
     limit, memory_bytes = size_of(max_shard_size), None if memory is None else size_of(memory, "memory")
     folder = None if out is None else Path(out).expanduser()

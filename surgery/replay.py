@@ -8,13 +8,13 @@ from typing import Any
 
 from torch import nn
 
-from surgery import mergekit
 from surgery.checkpoint.manifest import may_write
 from surgery.checkpoint.resuming import forget_finished
 from surgery.checkpoint.save import save
 from surgery.checkpoint.shards import size_of
 from surgery.errors import SurgeryError
 from surgery.identities import base_of, same_base, same_class, same_content, same_result
+from surgery.mergekit import script_in
 from surgery.reselecting import apply_anew
 from surgery.script import Script
 from surgery.session import Session
@@ -74,7 +74,7 @@ def replay(
     from surgery.show.progress import telling
 
     if not isinstance(script, Script):
-        script = mergekit.read(script, model) if mergekit.is_file(script) else Script.read(script)
+        script = script_in(script, model)
     script = script.with_models(models or {})
     model = base_of(script, model, allow_factory)
     if memory is None and resume:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from surgery.checkpoint.manifest import refuse_source
 from surgery.checkpoint.names import on_disk
 from surgery.checkpoint.plain import Plain, made_plain
 from surgery.checkpoint.proof import first_difference, why_not_cast, why_not_plain
@@ -81,10 +82,8 @@ def _streamed(session: Session, folder: Path | None, script: Script, plain: bool
         raise SurgeryError(
             "a model opened without weights cannot be made plain", hint="opening it without `skeleton=True`"
         )
-    if folder is not None and opened.folder is not None and folder.resolve() == opened.folder.resolve():
-        raise SurgeryError(
-            "is the folder that the weights are read from", path=str(folder), hint="another folder"
-        )
+    if folder is not None:
+        refuse_source(folder, opened.folder)
     made = drawn(opened.model, session.steps, opened.inputs, opened.tokenizer)
     lineage = Lineage()
     lineage.add(stored_weights(opened.model, checkpoint_of(opened)))

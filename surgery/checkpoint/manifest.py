@@ -47,6 +47,21 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return data
 
 
+def write_manifest(folder: Path, said: dict[str, Any]) -> None:
+    """Writes the manifest of a folder that has all else already."""
+    files = sorted([*(entry.name for entry in folder.iterdir()), MANIFEST])
+    manifest = {"format": FORMAT, "version": VERSION, **said, "files": files}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, default=str), encoding="utf-8")
+
+
+def refuse_source(folder: Path, source: Path | None) -> None:
+    """SurgeryError if `folder`, to be written, is the one that the weights are read from."""
+    if source is not None and folder.resolve() == source.resolve():
+        raise SurgeryError(
+            "is the folder that the weights are read from", path=str(folder), hint="another folder"
+        )
+
+
 def may_write(folder: Path, overwrite: bool) -> None:
     """SurgeryError unless `folder` is free, or holds what a save wrote and may be replaced."""
     try:

@@ -16,7 +16,7 @@ import torch
 from surgery.checkpoint.card import card
 from surgery.checkpoint.companions import carry_along
 from surgery.checkpoint.content import Content, content_of, weights_of
-from surgery.checkpoint.manifest import FORMAT, MANIFEST, SCRIPT, VERSION, may_write
+from surgery.checkpoint.manifest import SCRIPT, may_write, write_manifest
 from surgery.checkpoint.proof import cast_buffers
 from surgery.checkpoint.replacing import written_whole
 from surgery.checkpoint.resuming import written_resumably
@@ -154,19 +154,18 @@ def _write(content: Content, how: _Writing) -> list[str]:
     script.write(folder / SCRIPT)
     lost = unkept(model, made)
     (folder / "README.md").write_text(card(replace(content, script=script), reason, lost), encoding="utf-8")
-    manifest = {
-        "format": FORMAT,
-        "version": VERSION,
-        "loads_with": "transformers" if reason is None else "surgery.load",
-        "because": reason,
-        "class": type(model).__name__,
-        "fingerprint": script.result,
-        "structure": weights.structure,
-        "cast_buffers": cast_buffers(model, made),
-        "frozen": [name for name, parameter in model.named_parameters() if not parameter.requires_grad],
-        "files": sorted([*(entry.name for entry in folder.iterdir()), MANIFEST]),
-    }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, default=str), encoding="utf-8")
+    write_manifest(
+        folder,
+        {
+            "loads_with": "transformers" if reason is None else "surgery.load",
+            "because": reason,
+            "class": type(model).__name__,
+            "fingerprint": script.result,
+            "structure": weights.structure,
+            "cast_buffers": cast_buffers(model, made),
+            "frozen": [name for name, parameter in model.named_parameters() if not parameter.requires_grad],
+        },
+    )
     return lost
 
 

@@ -75,9 +75,9 @@ def replay(
 ) -> None:
     """Apply a script's steps to its model, check the fingerprints, save the result."""
     import surgery
-    from surgery import mergekit
     from surgery.checkpoint.manifest import read_manifest
     from surgery.identities import base_of
+    from surgery.mergekit import script_in
     from surgery.reselecting import reselected
     from surgery.show.progress import bytes_shown
     from surgery.stream.unopened import unopened
@@ -86,6 +86,9 @@ def replay(
     if dry_run and check:
         raise surgery.SurgeryError("--dry-run and --check each say what is done instead: give one")
     elsewhere = {"--ray": ray, "--device": device != "cpu"}
+    after: dict[str, Any] = {"--evaluate": evaluate, "--task": task, "--data": data}
+    if not evaluate and (lone := next((name for name, given in after.items() if given), None)):
+        raise surgery.SurgeryError(f"{lone} says how the result is measured, and --evaluate is not given")
     if check:
         refuse_with(
             "--check",
@@ -95,6 +98,7 @@ def replay(
                 "--plain": plain,
                 "--overwrite": overwrite,
                 **elsewhere,
+                **after,
             },
         )
         print_check(script, place, out, allow_factory, others)
@@ -102,11 +106,10 @@ def replay(
     spreading: dict[str, Any] = {"device": device, "ray": ray}
     saving: dict[str, Any] = {"overwrite": overwrite, "plain": plain, "max_shard_size": shard_size or "5GB"}
     base: dict[str, Any] = {"allow_factory": allow_factory, "reselect": reselect, "memory": memory}
-    read = mergekit.read(script, place) if mergekit.is_file(script) else surgery.Script.read(script)
-    steps = read.with_models(others)
+    steps = script_in(script, place).with_models(others)
     alone = None if plain or reselect or (out is None and not dry_run) else unopened(steps, place)
     if dry_run:
-        refuse_with("--dry-run", {"--resume": resume, **elsewhere})
+        refuse_with("--dry-run", {"--resume": resume, **elsewhere, **after})
         if alone is not None:
             print_foreseen(alone, out, overwrite, memory, shard_size)
         else:

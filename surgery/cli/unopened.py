@@ -23,20 +23,17 @@ def replay_unopened(
     ray: bool,
 ) -> None:
     """Writes the result into `out` and says what it is."""
-    from surgery.checkpoint.manifest import may_write
-    from surgery.checkpoint.resuming import forget_finished
     from surgery.show.progress import bytes_shown
     from surgery.stream.unopened import carried_out
 
     out = out.expanduser()
-    forget_finished(out)
-    may_write(out, overwrite)
     limit, memory_bytes = _sizes(memory, shard_size)
     with bytes_shown(True) as told:
         script, found = carried_out(
             base,
             out,
             limit=limit,
+            overwrite=overwrite,
             memory_bytes=memory_bytes,
             resume=resume,
             told=told,

@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 
     from surgery.script import Script
 
-__all__ = ["is_file", "read"]
+__all__ = ["is_file", "read", "script_in"]
 
 
 def is_file(path: object) -> bool:
     """Whether a path has the name of a YAML file."""
     return isinstance(path, str | Path) and Path(path).suffix.lower() in (".yml", ".yaml")
+
+
+def script_in(path: str | Path, model: str | Path | nn.Module | None = None) -> Script:
+    """The script in a file of either kind, an edit script or one of mergekit; see `read` for `model`."""
+    from surgery.script import Script
+
+    return read(path, model) if is_file(path) else Script.read(path)
 
 
 def read(path: str | Path, model: str | Path | nn.Module | None = None) -> Script:

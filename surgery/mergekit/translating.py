@@ -19,9 +19,8 @@ from surgery.mergekit.methods import Method
 from surgery.mergekit.models import OurModel, folder, selector, tied_here_alone
 from surgery.mergekit.regions import Named, Region, any_over_depth, cells, words_of
 from surgery.mergekit.steps import step
-from surgery.merging import Merging
+from surgery.merging import WithParents
 from surgery.operation import Operation
-from surgery.operations.merge import Merge
 from surgery.script import Base, Script
 from surgery.stream.unopened import tree_of_names
 
@@ -241,10 +240,7 @@ class Translation:
 
 def by_tokens(item: Operation) -> Operation:
     """The step with rows of embeddings matched by their tokens, where it merges with others."""
-    if isinstance(item, Merging | Merge):
-        matched: Operation = replace(item, vocabulary="matched")  # type: ignore[arg-type]
-        return matched
-    return item
+    return item.by_tokens() if isinstance(item, WithParents) else item
 
 
 def _cast(dtype: torch.dtype) -> Operation:

@@ -7,12 +7,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from surgery.checkpoint.tokens import same_files, tokens_in
 from surgery.errors import SurgeryError
 from surgery.mergekit.config import MergeFile
 from surgery.mergekit.models import folder
-
-_CONFIGURED = ("special_tokens_map.json", "added_tokens.json", "merges.txt", "chat_template.jinja")
-_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "tokenizer_config.json")
 
 
 def check(file: MergeFile, folders: dict[str, str]) -> bool:
@@ -41,53 +39,39 @@ def _check_tokenizer(source: str, folders: dict[str, str]) -> bool:
     named = dict(folders)
     if source not in ("base", "union", base):
         named[source] = folders.get(source) or folder(source, "tokenizer_source")
-        if not _same_files(Path(named[source]).expanduser(), Path(folders[base]).expanduser()):
+        if not _same_tokenizer(_place(named[source]), _place(folders[base])):
             raise SurgeryError(
                 "this key of mergekit can't be honoured here: the result has the tokenizer of its base",
                 path="tokenizer_source",
                 got=f"{source}, whose tokenizer is not that of {base}",
                 hint="`base_model` with that tokenizer, or `tokenizer_source: base`",
             )
-    first = _vocabulary(Path(named[base]).expanduser())
+    first = tokens_in(_place(named[base]))
     for reference, place in named.items():
-        found = _vocabulary(Path(place).expanduser())
-        if first is not None and found is not None and found != first:
+        found = tokens_in(_place(place))  # without a tokenizer it is taken to be the base's
+        if first is not None and found is not None and found.ids != first.ids:
             if source != "union":  # the tokenizer of the base, or the same in another folder
                 return True
             raise SurgeryError(
                 "the vocabularies of these models differ, and the result keeps that of its base",
                 path="tokenizer_source",
-                got=f"{source}, with {len(found)} tokens in {reference} and {len(first)} in {base}",
+                got=f"{source}, with {len(found.ids)} tokens in {reference} and {len(first.ids)} in {base}",
                 hint="`tokenizer_source: base`, which matches rows by their tokens",
             )
     return False
 
 
-def _same_files(one: Path, other: Path) -> bool:
-    """Whether two folders have one tokenizer, file by file."""
-    return all(_bytes(one / name) == _bytes(other / name) for name in (*_FILES, *_CONFIGURED))
+def _same_tokenizer(one: Path, other: Path) -> bool:
+    return same_files(one, other) and _template(one) == _template(other)
 
 
-def _bytes(file: Path) -> bytes | None:
-    return file.read_bytes() if file.is_file() else None
-
-
-def _vocabulary(place: Path) -> dict[str, int] | None:
-    """Tokens and their numbers; None for a folder without a tokenizer, which is taken to be the base's."""
-    if not any((place / name).is_file() for name in _FILES):
-        return None
-    from transformers import AutoTokenizer
-
-    try:
-        found: dict[str, int] = AutoTokenizer.from_pretrained(place).get_vocab()
-        return found
-    except Exception as error:
-        raise SurgeryError(f"cannot read the tokenizer: {error}", path=str(place)) from None
+def _place(folder: str) -> Path:
+    return Path(folder).expanduser()
 
 
 def _check_template(wanted: str, folders: dict[str, str]) -> None:
     base, *_ = folders
-    templates = {name: _template(Path(place).expanduser()) for name, place in folders.items()}
+    templates = {name: _template(_place(place)) for name, place in folders.items()}
     if wanted == "auto":
         said = [text for text in templates.values() if text]
         wanted = Counter(said).most_common(1)[0][0] if said else ""

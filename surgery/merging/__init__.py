@@ -2,5 +2,6 @@
 
 from surgery.merging.merging import Here, Merging
 from surgery.merging.task_vectors import TaskVectors
+from surgery.merging.with_parents import WithParents
 
-__all__ = ["Here", "Merging", "TaskVectors"]
+__all__ = ["Here", "Merging", "TaskVectors", "WithParents"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from surgery.fields import Parent, Targets
+from surgery.functions.task_vectors import wide
 from surgery.lazy import Lazy, Reduction, recipe
 from surgery.merging.merging import matched
 from surgery.merging.vocabularies import Vocabulary
@@ -115,8 +116,6 @@ def kinship(
 
 
 def _compared(base: Lazy, others: Sequence[Lazy]) -> Reduction:
-    from surgery.functions.task_vectors import wide
-
     vectors = [recipe("difference", item, base, dtype=wide(item.dtype, base.dtype)) for item in others]
     length = (1 + len(vectors)) ** 2 + 2
     return Reduction(function="agreement", inputs=(base, *vectors), shape=(length,), dtype=torch.float64)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Self
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 from surgery.checkpoint.parents import running_statistics, that_fit
 from surgery.edits import Edit, SetBuffer, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Found, Parent, Schedule, Targets, option
+from surgery.functions.task_vectors import wide
 from surgery.lazy import Held, Lazy, recipe
 from surgery.merging.depths import Depths, at
 from surgery.merging.only import is_meant
-from surgery.merging.vocabularies import Vocabularies, Vocabulary, digests
+from surgery.merging.vocabularies import Vocabularies, Vocabulary
+from surgery.merging.with_parents import WithParents
 from surgery.model import Patient
-from surgery.operation import Operation
 from surgery.widths.vocabulary import BUFFERS
 
 Statistics = Literal["refuse", "keep", "average", "parents"]
@@ -44,8 +45,6 @@ class Here:
 
     def vectors(self) -> list[Lazy]:
         """The task vectors: what each of the others differs in from the base, in float32 or wider."""
-        from surgery.functions.task_vectors import wide
-
         return [
             recipe("difference", other, self.base, dtype=wide(other.dtype, self.base.dtype))
             for other in self.others
@@ -53,7 +52,7 @@ class Here:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Merging(Operation):
+class Merging(WithParents):
     """An operation that makes each tensor of the targets from this model's and those of other checkpoints.
 
     Parents' tensors are matched by the paths they would have in this model's memory, whatever their files
@@ -89,12 +88,6 @@ class Merging(Operation):
 
     def keeps_structure(self) -> bool:
         return True
-
-    def resolved(self, patient: Patient) -> Self:
-        """Of vocabularies that are matched also their digests: they must be those it was recorded with."""
-        step = super().resolved(patient)
-        changes: dict[str, Any] = {"tokens": digests(patient, step)}
-        return replace(step, **changes)
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         count = len(self.parents)

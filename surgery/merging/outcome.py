@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from surgery.aliased import every_parent
 from surgery.errors import SurgeryError
 from surgery.fields import Parent
 from surgery.operation import Operation
@@ -49,7 +50,7 @@ def outcome(
     """
     found = []
     session = open_model(model, skeleton=skeleton)
-    for parent in _parents(script.steps):
+    for parent in _once(script.steps):
         alone = Soup.from_fields({"targets": "", "parents": [parent], "t": 1.0, "statistics": "parents"})
         name, start = parent.alias or Path(parent.source).name, session.history.current
         try:
@@ -66,12 +67,9 @@ def outcome(
     return found
 
 
-def _parents(steps: Sequence[Operation]) -> list[Parent]:
+def _once(steps: Sequence[Operation]) -> list[Parent]:
     """Each further model of the steps once."""
     found: dict[tuple[str, str | None], Parent] = {}
-    for step in steps:
-        for spec in step.specs:
-            if spec.kind == "parents":
-                for parent in getattr(step, spec.name):
-                    found.setdefault((parent.source, parent.alias), parent)
+    for parent in every_parent(steps):
+        found.setdefault((parent.source, parent.alias), parent)
     return list(found.values())

@@ -21,9 +21,7 @@ Rescale = Literal["none", "density", "l1"]
 
 @dataclass(frozen=True, kw_only=True)
 class TaskVectors(Merging):
-    """An operation that adds Σ wᵢτᵢ to this model, the base: τᵢ = θᵢ − θ₀ for each parent, after
-    `thinned`.
-    """
+    """An operation that adds Σ wᵢτᵢ to this model, the base: τᵢ = θᵢ − θ₀ of each parent, thinned or not."""
 
     weights: tuple[Schedule, ...] = option(
         (), help="one per parent, or one for all; 1 if empty, and negative to unlearn"

@@ -24,8 +24,7 @@ from surgery.model import Patient
 from surgery.widths.vocabulary import refuse_unproved, rows_of_tokens
 
 if TYPE_CHECKING:
-    from surgery.merging.merging import Merging
-    from surgery.operations.merge import Merge
+    from surgery.merging.with_parents import WithParents
 
 Vocabulary = Literal["same", "matched"]
 
@@ -151,7 +150,7 @@ class Vocabularies:
             )
 
 
-def digests(patient: Patient, step: Merging | Merge) -> Found | None:
+def digests(patient: Patient, step: WithParents) -> Found | None:
     """What a step keeps of the vocabularies that it matches: this model's and each parent's, as digests.
 
     None where no row of a token is among its tensors. SurgeryError where they are not those it was recorded
@@ -191,7 +190,7 @@ def may_be_mixed(one: Path, other: Path) -> bool:
     return not same_files(one, other)
 
 
-def _touched(patient: Patient, step: Merging | Merge, rows: set[int]) -> bool:
+def _touched(patient: Patient, step: WithParents, rows: set[int]) -> bool:
     return any(
         key in rows and is_meant(places, step.only) and any(is_among(at, step.targets.paths) for at in places)
         for key, places in patient.sites().items()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any, Self
 
 from graph.paths import is_among
 from surgery.adapters.lora import LoraLinear
@@ -17,13 +15,14 @@ from surgery.lazy import Held, Recipe, recipe
 from surgery.merging.depths import Depths, at
 from surgery.merging.merging import Statistics, averaged, matched
 from surgery.merging.shares import shares
-from surgery.merging.vocabularies import Vocabulary, digests
+from surgery.merging.vocabularies import Vocabulary
+from surgery.merging.with_parents import WithParents
 from surgery.model import Patient
-from surgery.operation import Operation, operation
+from surgery.operation import operation
 
 
 @operation(title="Merge", group="merge", source="linear merging: Wortsman et al. 2022, arXiv:2203.05482")
-class Merge(Operation):
+class Merge(WithParents):
     """The first block is Σ wθ of the targets, the others are gone; or each tensor is Σ wθ over checkpoints.
 
     Fields: `targets`: two blocks or more of one list, counted in the order of the model; or, with `parents`,
@@ -56,12 +55,6 @@ class Merge(Operation):
 
     def keeps_structure(self) -> bool:
         return bool(self.parents)
-
-    def resolved(self, patient: Patient) -> Self:
-        """Of vocabularies that are matched also their digests: they must be those it was recorded with."""
-        step = super().resolved(patient)
-        changes: dict[str, Any] = {"tokens": digests(patient, step)}
-        return replace(step, **changes)
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         return self._with_parents(patient) if self.parents else self._blocks(patient)

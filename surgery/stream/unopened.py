@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,19 @@ import torch
 from torch import nn
 
 from graph.paths import parse
+from surgery.aliased import every_parent
 from surgery.checkpoint.card import written
 from surgery.checkpoint.companions import carry_along
-from surgery.checkpoint.manifest import FORMAT, MANIFEST, SCRIPT, VERSION
-from surgery.checkpoint.resuming import written_resumably
+from surgery.checkpoint.manifest import SCRIPT, may_write, refuse_source, write_manifest
+from surgery.checkpoint.resuming import forget_finished, written_resumably
 from surgery.checkpoint.tensors import PLAIN_STEM, Checkpoint
-from surgery.fields import Parent, Targets
+from surgery.fields import Targets
 from surgery.fingerprint import combined
 from surgery.journal import Journal
 from surgery.lazy import Held, Lazy
-from surgery.merging import Merging
+from surgery.merging import WithParents
 from surgery.operation import Operation
 from surgery.operations.cast import Cast
-from surgery.operations.merge import Merge
 from surgery.operations.scale import Scale
 from surgery.operations.sparsify import Sparsify
 from surgery.runs import Skeleton, carry_out
@@ -69,7 +69,7 @@ def unopened(script: Script, model: str | Path | None) -> Unopened | None:
         return None
     if not all(map(_needs_names_only, script.steps)):
         return None
-    found = alike(source, [parent.source for parent in _parents(script.steps)])
+    found = alike(source, [parent.source for parent in every_parent(script.steps)])
     if found is None or script.base.class_name not in ("", *(found[2].get("architectures") or [])):
         return None
     return Unopened(*found, script)
@@ -89,6 +89,7 @@ def carried_out(
     out: Path,
     *,
     limit: int,
+    overwrite: bool = False,
     memory_bytes: int | None = None,
     resume: bool = False,
     told: Told | None = None,
@@ -97,10 +98,14 @@ def carried_out(
 ) -> tuple[Script, str]:
     """Writes the folder; gives the script as it was resolved, and the fingerprint of the tensors.
 
-    The folder must be free: see `surgery.checkpoint.manifest.may_write`. Files of at most `limit` bytes are
-    written as by any streamed save, and gone on with if it was killed; `device` and `ray` say who computes.
+    Files of at most `limit` bytes are written as by any streamed save, and gone on with if it was killed;
+    `device` and `ray` say who computes. SurgeryError, before anything is written, for a folder that is not
+    free (see `surgery.checkpoint.manifest.may_write`) or is the base's own.
     """
     where = arithmetic_device(device)
+    forget_finished(out)
+    may_write(out, overwrite)
+    refuse_source(out, base.folder)
     steps, tensors, _ = _planned(base)
     name = (base.config.get("architectures") or [""])[0]
     script = replace(
@@ -124,6 +129,7 @@ def carried_out(
         )
         found = combined(f"tensor {name} {digest}" for name, digest in digests.items())
         _beside(base, script, tensors, found, partial)
+        may_write(out, overwrite)  # others may have written there in the meantime
     return script, found
 
 
@@ -193,20 +199,19 @@ def _beside(base: Unopened, script: Script, tensors: Mapping[str, Lazy], found: 
     size = sum(lazy.count * lazy.dtype.itemsize for lazy in tensors.values())
     count = sum(lazy.count for lazy in tensors.values())
     (folder / "README.md").write_text(written(base.folder.name, count, size, script), encoding="utf-8")
-    manifest = {
-        "format": FORMAT,
-        "version": VERSION,
-        "loads_with": "transformers",
-        "because": None,
-        "class": script.base.class_name,
-        "fingerprint": None,
-        "tensors": found,
-        "structure": {"class": script.base.class_name, "config": config, "steps": []},
-        "cast_buffers": {},
-        "frozen": [],
-        "files": sorted([*(entry.name for entry in folder.iterdir()), MANIFEST]),
-    }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    write_manifest(
+        folder,
+        {
+            "loads_with": "transformers",
+            "because": None,
+            "class": script.base.class_name,
+            "fingerprint": None,
+            "tensors": found,
+            "structure": {"class": script.base.class_name, "config": config, "steps": []},
+            "cast_buffers": [],
+            "frozen": [],
+        },
+    )
 
 
 def _needs_names_only(step: Operation) -> bool:
@@ -214,9 +219,9 @@ def _needs_names_only(step: Operation) -> bool:
 
     What a `*` matches in a model are its modules, of which the names of tensors tell only some.
     """
-    if not isinstance(step, Merging | Merge | Scale | Cast | Sparsify):
+    if not isinstance(step, WithParents | Scale | Cast | Sparsify):
         return False
-    if isinstance(step, Merging | Merge) and step.vocabulary != "same":
+    if isinstance(step, WithParents) and step.vocabulary != "same":
         return False
     selectors = [
         value.select for spec in step.specs if isinstance(value := getattr(step, spec.name), Targets)
@@ -224,10 +229,3 @@ def _needs_names_only(step: Operation) -> bool:
     if any("*" in text or branch.class_name for text in selectors for branch in parse(text)):
         return False
     return step.keeps_structure() or isinstance(step, Cast)
-
-
-def _parents(steps: Iterable[Operation]) -> Iterator[Parent]:
-    for step in steps:
-        for spec in step.specs:
-            if spec.kind == "parents":
-                yield from getattr(step, spec.name)

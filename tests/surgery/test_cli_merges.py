@@ -95,3 +95,43 @@ def test_what_cannot_be_meant_is_refused(
         status, shown = said([str(script), *more, "--out", str(tmp_path / "out")], monkeypatch, capsys)
         assert status == 2 and sentence in shown and "Traceback" not in shown
         assert not (tmp_path / "out").exists()
+
+
+NOTHING_MEASURED = {
+    "--evaluate --dry-run": "--dry-run writes nothing, so --evaluate has no meaning",
+    "--evaluate --check": "--check writes nothing, so --evaluate has no meaning",
+    "--task fidelity": "--task says how the result is measured, and --evaluate is not given",
+    "--data held_out.txt --dry-run": "--data says how the result is measured",
+}
+
+
+@pytest.mark.parametrize(("words", "expected"), NOTHING_MEASURED.items(), ids=NOTHING_MEASURED)
+def test_what_would_be_ignored_is_refused(
+    words: str,
+    expected: str,
+    made: tuple[Path, Path, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Options that say how to measure, where nothing is measured."""
+    status, shown = said([str(made[0]), *words.split(), "--out", str(tmp_path / "out")], monkeypatch, capsys)
+    assert status == 2 and expected in shown and not (tmp_path / "out").exists()
+
+
+def test_a_base_is_not_written_over(
+    made: tuple[Path, Path, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Not even with --overwrite where the base was saved by a replay, with a model opened or without."""
+    script, base, _ = made
+    words = [str(script), "--out", str(base)]
+    surgery.open(base).save(base.with_name("saved"))
+    shutil.rmtree(base)
+    shutil.move(base.with_name("saved"), base)
+    before = {file.name: file.read_bytes() for file in base.iterdir()}
+    for more in ([], ["--reselect"]):
+        status, shown = said([*words, "--overwrite", "--memory", "1GB", *more], monkeypatch, capsys)
+        assert status == 2 and "is the folder that the weights are read from" in shown
+    assert {file.name: file.read_bytes() for file in base.iterdir()} == before

@@ -7,6 +7,7 @@ from surgery.fields import Schedule, option
 from surgery.lazy import Lazy, recipe, recipe_like
 from surgery.merging import Here, Merging
 from surgery.merging.grams import gram
+from surgery.merging.shares import shares
 from surgery.operation import operation
 
 
@@ -28,8 +29,7 @@ class Karcher(Merging):
     def merged(self, here: Here) -> Lazy:
         models = (here.base, *here.others)
         weights = here.values(self.weights, len(models), 1.0)
-        total = sum(weights)
-        if min(weights) < 0 or total <= 0:
+        if min(weights) < 0:
             raise SurgeryError(
                 "a mean needs weights that are not negative", path=here.path, got=list(weights)
             )
@@ -37,7 +37,7 @@ class Karcher(Merging):
             "karcher_weights",
             gram(*models),
             shape=(len(models),),
-            weights=tuple(weight / total for weight in weights),
+            weights=shares(weights, here.path),
             iterations=self.iterations,
             tolerance=self.tolerance,
         )

@@ -6,7 +6,6 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,13 @@ from torch import Tensor, nn
 
 import surgery
 from surgery import SurgeryError
-from surgery.cluster import on_loopback
 from surgery.evaluate import Stopped, token_windows
 from surgery.evaluate.data import tensors
 from surgery.evaluate.data.examples import Batch
 from surgery.evaluate.sweep import SweepReport
 from surgery.evaluate.sweep.parcel import packed, unpacked
 from tests.surgery.evaluate.conftest import decoder, tokens
+from tests.surgery.ray_cluster import patiently
 from tests.zoo import ATLAS
 
 EXAMPLES = token_windows(tokens(24))
@@ -46,18 +45,7 @@ def listening() -> set[str]:
     return found
 
 
-def patiently(start: Callable[[], Any]) -> Any:
-    """What `start` gives. Ray waits 30 s for its own processes, and a busy machine may need more tries."""
-    for _ in range(2):
-        try:
-            return start()
-        except Exception as error:
-            if "timed out during startup" not in str(error):
-                raise
-    return start()
-
-
-# Before the fixture below: this one starts a Ray of its own, and a process has but one.
+# Before any with the fixture `cluster`: this one starts a Ray of its own, and a process has but one.
 def test_a_sweep_starts_ray_on_loopback_and_ends_it(
     session: surgery.Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -92,27 +80,6 @@ def test_a_sweep_starts_ray_on_loopback_and_ends_it(
     assert told == sorted(told) and len(first) / BLOCKS < told[0] and told[-1] == 1
     del sweep["resume"]
     assert whole.rows == session.sweep("remove", "model.layers[*]", exact=True, **sweep).rows
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """A Ray of two workers that the user has initialised, on loopback alone."""
-    import ray
-
-    def start() -> None:
-        with on_loopback():
-            ray.init(
-                address="local",
-                num_cpus=2,
-                object_store_memory=100_000_000,
-                include_dashboard=False,
-                log_to_driver=False,
-                configure_logging=False,
-            )
-
-    patiently(start)
-    yield ray
-    ray.shutdown()
 
 
 def nats(model: nn.Module, batch: Batch) -> Tensor:

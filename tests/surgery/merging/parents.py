@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 import surgery
 from surgery.quiet import quiet
@@ -59,16 +59,3 @@ def merged(base: Path, verb: str, parents: list[str], targets: str = "", **field
     session = surgery.open(base)
     getattr(session, verb)(targets, parents=parents, **fields)
     return {name: parameter.detach() for name, parameter in session.model.named_parameters()}
-
-
-def plain(count: int, seed: int = 0, shape: tuple[int, ...] = (6, 8)) -> list[nn.Linear]:
-    """Linear modules with random weights."""
-    generator = torch.Generator().manual_seed(seed)
-    made = []
-    for _ in range(count):
-        module = nn.Linear(shape[1], shape[0])
-        with torch.no_grad():
-            for parameter in module.parameters():
-                parameter.copy_(torch.randn(parameter.shape, generator=generator))
-        made.append(module)
-    return made

@@ -19,59 +19,20 @@ from surgery.checkpoint import resuming
 from surgery.checkpoint.manifest import read_manifest
 from surgery.lazy import Known, recipe
 from surgery.stream import identity, ledger, writing
-from tests.surgery.stream.test_streamed_replay import saved, tensors_in
-
-Options = dict[str, Any]
-SMALL: Options = {"memory": "50MB", "max_shard_size": "8KB"}
-
-
-class Made:
-    """A base, a parent, a script on them, and a place for the result."""
-
-    def __init__(self, folder: Path) -> None:
-        self.base, self.script = folder / "base", folder / "edits.json"
-        self.out, self.whole = folder / "new" / "out", folder / "whole"
-
-    def replay(self, **options: Any) -> surgery.Session:
-        """Streamed, into files of 8 KB."""
-        return surgery.replay(self.script, self.base, self.out, **(SMALL | options))
-
-    @property
-    def beside(self) -> list[Path]:
-        """What lies beside the place of the result."""
-        folder = self.out.parent
-        return sorted(path for path in folder.iterdir() if path != self.out) if folder.is_dir() else []
-
-    def check(self) -> None:
-        """The result is whole, and nothing else is there."""
-        assert self.beside == []
-        assert {path.name for path in self.out.iterdir()} == {path.name for path in self.whole.iterdir()}
-        for file in self.whole.glob("*.safetensors"):
-            assert (self.out / file.name).read_bytes() == file.read_bytes()
-        assert read_manifest(self.out) == read_manifest(self.whole)
+from tests.surgery.stream.replayed import Made, Options, copied, replayed
+from tests.surgery.stream.test_streamed_replay import tensors_in
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The script made, and replayed by a run that nobody stopped."""
-    folder = tmp_path_factory.mktemp("original")
-    made = Made(folder)
-    saved("llama", made.base)
-    session = surgery.open(made.base)
-    session.merge("**.mlp.up_proj", parents=[str(saved("llama", folder / "parent"))], weights=(0.5, 0.5))
-    session.remove("model.layers.1")
-    session.script.write(made.script)
-    surgery.replay(made.script, made.base, made.whole, **SMALL)
-    return folder
+    """Of a merge and a removal."""
+    return replayed(tmp_path_factory.mktemp("original"), lambda session: session.remove("model.layers.1"))
 
 
 @pytest.fixture
 def made(original: Path, tmp_path: Path) -> Made:
-    """The base, the parent and the script in folders of their own."""
-    folder = shutil.copytree(original, tmp_path / "made")
-    script = folder / "edits.json"
-    script.write_text(script.read_text().replace(str(original), str(folder)))
-    return Made(folder)
+    """A copy for one test."""
+    return copied(original, tmp_path)
 
 
 def stopping(files: int) -> Callable[[Any], Any]:

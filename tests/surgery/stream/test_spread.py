@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ import surgery
 from surgery import SurgeryError
 from surgery.checkpoint.save import save
 from surgery.cli import app
-from surgery.cluster import on_loopback
 from surgery.fingerprint import tensor_digest
 from surgery.lazy import Known, Lazy, Reduction, Stored, recipe
 from surgery.recipes import compute, function
@@ -29,55 +27,26 @@ from surgery.stream.ledger import Ledger
 from surgery.stream.reading import Reader
 from surgery.stream.spread import _refuse_absent
 from surgery.stream.writing import write
-from tests.surgery.evaluate.test_sweep_ray import patiently
 from tests.surgery.merging.parents import family
-from tests.surgery.stream.test_resuming import Made, stopping
-from tests.surgery.stream.test_streamed_replay import saved
+from tests.surgery.stream.replayed import Made, copied, replayed
+from tests.surgery.stream.test_resuming import stopping
 from tests.surgery.stream.test_unopened import step
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """A Ray of two workers, on loopback alone."""
-    import ray
-
-    def start() -> None:
-        with on_loopback():
-            ray.init(
-                address="local",
-                num_cpus=2,
-                object_store_memory=100_000_000,
-                include_dashboard=False,
-                log_to_driver=False,
-                configure_logging=False,
-            )
-
-    patiently(start)
-    yield ray
-    ray.shutdown()
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Replayed without Ray: sums over all tensors, which every file needs, and a merge."""
-    folder = tmp_path_factory.mktemp("original")
-    made = Made(folder)
-    saved("llama", made.base)
-    session = surgery.open(made.base)
-    session.merge("**.mlp.up_proj", parents=[str(saved("llama", folder / "parent"))], weights=(0.5, 0.5))
-    session.sparsify("**:Linear", ratio=0.3, scope="global")
-    session.script.write(made.script)
-    surgery.replay(made.script, made.base, made.whole, memory="50MB", max_shard_size="20KB")
-    return folder
+    return replayed(
+        tmp_path_factory.mktemp("original"),
+        lambda session: session.sparsify("**:Linear", ratio=0.3, scope="global"),
+        max_shard_size="20KB",
+    )
 
 
 @pytest.fixture
 def made(original: Path, tmp_path: Path) -> Made:
-    """The base, the parent and the script in folders of their own."""
-    folder = shutil.copytree(original, tmp_path / "made")
-    script = folder / "edits.json"
-    script.write_text(script.read_text().replace(str(original), str(folder)))
-    return Made(folder)
+    """A copy for one test."""
+    return copied(original, tmp_path)
 
 
 def replay(made: Made, **options: Any) -> surgery.Session:
