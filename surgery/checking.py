@@ -10,11 +10,11 @@ from torch import nn
 
 from surgery.aliased import every_parent
 from surgery.checkpoint.adapter import parent_at
-from surgery.checkpoint.manifest import read_manifest
+from surgery.checkpoint.manifest import SCRIPT, read_manifest
 from surgery.checkpoint.tensors import Checkpoint
 from surgery.errors import SurgeryError
 from surgery.fields import Parent
-from surgery.identities import base_of, same_class
+from surgery.identities import base_of, other_circumstances, same_class
 from surgery.mergekit import script_in
 from surgery.script import Script
 from surgery.sources import open as open_model
@@ -66,7 +66,7 @@ def check(
     if out is not None:
         place = Path(out).expanduser()
         yield _found(f"content of {place}", lambda: _content(place))
-        yield _found(f"result in {place}", lambda: _compared(_noted(place), known.result))
+        yield _found(f"result in {place}", lambda: _result(place, known))
 
 
 def _found(subject: str, find: Callable[[], tuple[bool, str]]) -> Finding:
@@ -106,6 +106,17 @@ def _content(folder: Path) -> tuple[bool, str]:
     if manifest["fingerprint"] is None:
         return _compared(Checkpoint.at(folder).fingerprint(), noted)
     return _compared(_fingerprint(open_model(folder, skeleton=True).opened, folder), noted)
+
+
+def _result(folder: Path, script: Script) -> tuple[bool, str]:
+    """Whether the folder has the result of the script; of one made elsewhere, whether it is near enough."""
+    noted = _noted(folder)
+    if script.result not in (None, noted) and script.likeness is not None:
+        there = Script.read(folder / SCRIPT)
+        if there.likeness is not None and (differ := other_circumstances(there, script)):
+            said = script.likeness.compared(there.likeness).said()
+            return True, f"{noted}, made with {', '.join(differ)}; {said}"
+    return _compared(noted, script.result)
 
 
 def _noted(folder: Path) -> str:

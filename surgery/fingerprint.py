@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any
@@ -14,6 +14,8 @@ from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
 
 from surgery.errors import SurgeryError
+from surgery.likeness import Gauge, Likeness, gauged
+from surgery.reductions import tiles_of
 from surgery.windows import narrowed
 
 # Fields of a config that say where it came from or how it is stored, not what is computed.
@@ -84,39 +86,85 @@ class Fingerprinter:
 
     def __call__(self, model: nn.Module) -> str:
         """The fingerprint of modules, config, stored tensors and ties; SurgeryError on meta tensors."""
-        lines = [f"class {type(model).__name__}"]
-        for path, module in model.named_modules(remove_duplicate=False):
-            known = scalars(module) | narrowed(module)
-            lines.append(f"module {path} {type(module).__name__} {json.dumps(known)}")
-        config = getattr(model, "config", None)
-        if hasattr(config, "to_dict"):
-            lines.append(config_line(config))
-        sites: dict[int, list[str]] = {}
-        tensors: dict[int, torch.Tensor] = {}
-        for name, tensor in stored_tensors(model):
-            sites.setdefault(id(tensor), []).append(name)
-            tensors[id(tensor)] = tensor
-        with ThreadPoolExecutor() as pool:
-            digests = dict(zip(tensors, pool.map(self.digest, tensors.values()), strict=True))
-        for key, names in sites.items():
-            lines.append(f"tensor {min(names)} {digests[key]}")
-            if len(names) > 1:
-                lines.append(f"tie {' '.join(sorted(names))}")
-        return combined(lines)
+        return combined([*_structure(model), *self._exactly(named_tensors(model))])
+
+    def signature(self, model: nn.Module, base: nn.Module) -> tuple[str, Likeness]:
+        """Fingerprint and likeness of a model that was made from a base."""
+        return self(model), self.likeness(model, base)
+
+    def likeness(self, model: nn.Module, base: nn.Module) -> Likeness:
+        """What of a model may come out a little otherwise elsewhere: tensors that the base does not have."""
+        known = set(_of_each(self.digest, named_tensors(base)).values())
+        digests = _of_each(self.digest, named_tensors(model))
+        return self.likeness_in(model, [name for name, digest in digests.items() if digest not in known])
+
+    def likeness_in(self, model: nn.Module, names: Collection[str]) -> Likeness:
+        """Gauges of the tensors of these names, and all else exactly, which is also what has no gauge."""
+        tensors = named_tensors(model)
+        found = _of_each(self.gauge, {name: tensors[name] for name in names if name in tensors})
+        gauges = {name: gauge for name, gauge in found.items() if gauge is not None}
+        exact = self._exactly({name: each for name, each in tensors.items() if name not in gauges})
+        kinds = (f"gauge {name} {digest_of(tensors[name].dtype, tensors[name].shape, '')}" for name in gauges)
+        return Likeness(combined([*_structure(model), *exact, *kinds]), gauges)
 
     def digest(self, tensor: torch.Tensor) -> str:
         """The digest of a tensor; SurgeryError for one on meta."""
+        found: str = self._once("digest", tensor, tensor_digest)
+        return found
+
+    def gauge(self, tensor: torch.Tensor) -> Gauge | None:
+        """The gauge of a tensor; None for integers, and where values are not finite."""
+        found: Gauge | None = None
+        if tensor.dtype.is_floating_point:
+            found = self._once("gauge", tensor, lambda whole: gauged(whole.dtype, tiles_of(whole)))
+        return found
+
+    def _exactly(self, tensors: Mapping[str, torch.Tensor]) -> Iterator[str]:
+        return (f"tensor {name} {digest}" for name, digest in _of_each(self.digest, tensors).items())
+
+    def _once(self, what: str, tensor: torch.Tensor, find: Callable[[torch.Tensor], Any]) -> Any:
+        """What is found in a tensor, looked for again only if it was changed."""
         if tensor.is_meta:
             raise SurgeryError("a model without weights has no fingerprint")
         if tensor.is_inference():  # it keeps no version that would say whether it changed
-            return tensor_digest(tensor)
+            return find(tensor)
         storage = tensor.untyped_storage()
-        what = (tensor.data_ptr(), tensor._version, tensor.dtype, tuple(tensor.shape), tensor.stride())
+        where = tensor.data_ptr(), tensor._version, tensor.dtype, tuple(tensor.shape), tensor.stride(), what
         with self._lock:
-            known: dict[Any, str] = self._known.setdefault(storage, {})
-        if what not in known:
-            known[what] = tensor_digest(tensor)
-        return known[what]
+            known: dict[Any, Any] = self._known.setdefault(storage, {})
+        if where not in known:
+            known[where] = find(tensor)
+        return known[where]
+
+
+def _of_each(find: Callable[[torch.Tensor], Any], tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(tensors, pool.map(find, tensors.values()), strict=True))
+
+
+def _structure(model: nn.Module) -> list[str]:
+    """Lines on what a model is besides its tensors: modules, config, ties."""
+    lines = [f"class {type(model).__name__}"]
+    for path, module in model.named_modules(remove_duplicate=False):
+        known = scalars(module) | narrowed(module)
+        lines.append(f"module {path} {type(module).__name__} {json.dumps(known)}")
+    config = getattr(model, "config", None)
+    if hasattr(config, "to_dict"):
+        lines.append(config_line(config))
+    ties = (names for names, _ in _named(model) if len(names) > 1)
+    return lines + [f"tie {' '.join(sorted(names))}" for names in ties]
+
+
+def named_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters and persistent buffers, each once, by the least of its names in a state_dict."""
+    return {min(names): tensor for names, tensor in _named(model)}
+
+
+def _named(model: nn.Module) -> list[tuple[list[str], torch.Tensor]]:
+    found: dict[int, tuple[list[str], torch.Tensor]] = {}
+    for name, tensor in stored_tensors(model):
+        found.setdefault(id(tensor), ([], tensor))[0].append(name)
+    return list(found.values())
 
 
 def scalars(module: nn.Module) -> dict[str, bool | int | float | str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from surgery.errors import SurgeryError, SurgeryWarning
+from surgery.fingerprint import Fingerprinter
 from surgery.script import Base, Script
 from surgery.sources.names import is_factory
 
@@ -74,21 +75,36 @@ def same_content(base: Base, script: Script) -> None:
         )
 
 
-def same_result(made: Script, script: Script) -> None:
-    """SurgeryError if the result is not the one recorded; a warning where equal bits are not promised."""
-    found, here = made.result, made.made_with
-    if found == script.result:
+def same_result(made: Script, script: Script, model: nn.Module, fingerprint: Fingerprinter) -> None:
+    """SurgeryError if the result is not the one recorded.
+
+    Where equal bits are not promised, neither the values that were made here may be farther from those
+    recorded than `surgery.likeness.tolerance` says, nor may anything else differ. A SurgeryWarning says so.
+    """
+    if script.result in (None, made.result):
         return
-    differ = [
-        f"{key} {here[key]} instead of {script.made_with[key]}"
-        for key in ("torch", "cpu_capability", "device")
-        if key in script.made_with and script.made_with[key] != here[key]
-    ]
+    differ = other_circumstances(made, script)
     if not differ:
-        raise SurgeryError("the result is not the one recorded", got=found, expected=script.result)
+        raise SurgeryError("the result is not the one recorded", got=made.result, expected=script.result)
     warnings.warn(
         "the result is not bit for bit the one recorded: equal bits are promised for one build and device "
-        f"only, and here it is {', '.join(differ)}",
+        f"only, and here it is {', '.join(differ)}; {_alike(script, model, fingerprint)}",
         SurgeryWarning,
         stacklevel=3,
     )
+
+
+def other_circumstances(made: Script, script: Script) -> list[str]:
+    """What of that which equal bits hang on is other than it was, in words."""
+    return [
+        f"{key} {made.made_with.get(key)} instead of {script.made_with[key]}"
+        for key in ("torch", "cpu_capability", "device")
+        if key in script.made_with and script.made_with[key] != made.made_with.get(key)
+    ]
+
+
+def _alike(script: Script, model: nn.Module, fingerprint: Fingerprinter) -> str:
+    """How near the model is to what the script recorded, in words; SurgeryError if that is too far."""
+    if script.likeness is None:
+        return "how far apart they are the script does not say, which has no gauges of its result"
+    return script.likeness.compared(fingerprint.likeness_in(model, script.likeness.gauges)).said()

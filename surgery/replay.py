@@ -13,7 +13,7 @@ from surgery.checkpoint.resuming import forget_finished
 from surgery.checkpoint.save import save
 from surgery.checkpoint.shards import size_of
 from surgery.errors import SurgeryError
-from surgery.identities import base_of, same_base, same_class, same_content, same_result
+from surgery.identities import base_of, same_base, same_class, same_result
 from surgery.mergekit import script_in
 from surgery.reselecting import apply_anew
 from surgery.script import Script
@@ -102,8 +102,7 @@ def replay(
     else:
         same_base(session.base, script)
         _apply(session, script)
-        if script.result is not None:
-            same_result(session.script, script)
+        same_result(session.script, script, session.model, session.fingerprinter)
     if out is not None:
         with telling(progress) as told:
             save(session, Path(out), told=told, **saving)
@@ -127,13 +126,7 @@ def _streamed(
         for step in script.steps:
             session.apply(step)
 
-    def verify(made: Script) -> None:
-        if not reselect:
-            same_content(made.base, script)
-            if script.result is not None:
-                same_result(made, script)
-
-    save(session, out, verify=verify, **saving)
+    save(session, out, recorded=None if reselect else script, **saving)
     return session
 
 

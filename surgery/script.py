@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,11 @@ import torch
 from surgery.aliased import by_alias, elsewhere, models_of, read_models, with_models
 from surgery.errors import SurgeryError
 from surgery.fields import Target, Targets
+from surgery.likeness import Likeness
 from surgery.measures import Measured, read_sidecar, write_sidecar
 from surgery.operation import Operation
 from surgery.registry import operation_named
+from surgery.strict_json import clipped, once, refuse_keys, text_in
 from surgery.typed import plain_fields
 
 FORMAT, VERSION = "surgery-script", 1
@@ -37,11 +38,15 @@ class Base:
 
 @dataclass(frozen=True)
 class Script:
-    """Steps with the base they apply to; `result` is the edited model's fingerprint once known."""
+    """Steps with the base they apply to; `result` is the edited model's fingerprint once known.
+
+    `likeness` is what a replay elsewhere compares its result with, where equal bits are not promised.
+    """
 
     base: Base
     steps: tuple[Operation, ...]
     result: str | None = None
+    likeness: Likeness | None = None
     made_with: dict[str, str] = dataclasses.field(default_factory=lambda: made_with())
 
     def to_json(self) -> str:
@@ -60,7 +65,7 @@ class Script:
             f'{{\n  "format": "{FORMAT}", "version": {VERSION},\n  "base": {json.dumps(base)},\n'
             f"{told}"
             f'  "steps": [{chr(10) + steps + chr(10) + "  " if steps else ""}],\n'
-            f'  "result": {json.dumps({"fingerprint": self.result})},\n'
+            f'  "result": {_result(self.result, self.likeness)},\n'
             f'  "made_with": {json.dumps(self.made_with)}\n}}\n'
         )
 
@@ -131,22 +136,23 @@ class Script:
         if len(text) > MOST_BYTES:
             raise SurgeryError("is longer than any edit script", expected=f"at most {MOST_BYTES:,} bytes")
         try:
-            data = json.loads(text, object_pairs_hook=_once)
+            data = json.loads(text, object_pairs_hook=once)
             if "\\ud" in text.lower() or not text.isascii():
                 json.dumps(data, ensure_ascii=False).encode()  # halves of characters, which no name can have
         except (ValueError, RecursionError):
             raise SurgeryError("is not JSON", expected="an edit script") from None
-        _keys(data, {"format", "version", "base", "steps"}, {"models", "result", "made_with"}, "the script")
+        needed = {"format", "version", "base", "steps"}
+        refuse_keys(data, needed, {"models", "result", "made_with"}, "the script")
         if data["format"] != FORMAT:
-            raise SurgeryError("is no edit script", got=_clipped(data["format"]), expected=FORMAT)
+            raise SurgeryError("is no edit script", got=clipped(data["format"]), expected=FORMAT)
         if data["version"] != VERSION or type(data["version"]) is not int:
             raise SurgeryError(
                 "has a version this release cannot read",
-                got=_clipped(data["version"]),
+                got=clipped(data["version"]),
                 expected=VERSION,
                 hint="a newer model-surgery",
             )
-        _keys(data["base"], {"class", "fingerprint"}, {"source"}, "base")
+        refuse_keys(data["base"], {"class", "fingerprint"}, {"source"}, "base")
         if not isinstance(data["steps"], list):
             raise SurgeryError("steps is no list")
         if len(data["steps"]) > MOST_STEPS:
@@ -154,11 +160,12 @@ class Script:
                 "has too many steps", got=f"{len(data['steps']):,}", expected=f"at most {MOST_STEPS:,}"
             )
         result = data.get("result") or {"fingerprint": None}
-        _keys(result, {"fingerprint"}, set(), "result")
+        refuse_keys(result, {"fingerprint"}, {"rest", "gauges"}, "result")
+        likeness = Likeness.from_data(result) if len(result) > 1 else None
         base = Base(
-            _text(data["base"].get("source"), "base.source"),
-            _text(data["base"]["class"], "base.class") or "",
-            _text(data["base"]["fingerprint"], "base.fingerprint"),
+            text_in(data["base"].get("source"), "base.source"),
+            text_in(data["base"]["class"], "base.class") or "",
+            text_in(data["base"]["fingerprint"], "base.fingerprint"),
         )
         models = read_models(data.get("models", {}))
         steps = tuple(
@@ -166,8 +173,20 @@ class Script:
             for index, item in enumerate(data["steps"])
         )
         circumstances = data.get("made_with") or {}
-        _keys(circumstances, set(), {"model-surgery", "torch", "cpu_capability", "device"}, "made_with")
-        return cls(base, steps, _text(result["fingerprint"], "result.fingerprint"), dict(circumstances))
+        refuse_keys(circumstances, set(), {"model-surgery", "torch", "cpu_capability", "device"}, "made_with")
+        fingerprint = text_in(result["fingerprint"], "result.fingerprint")
+        return cls(base, steps, fingerprint, likeness, dict(circumstances))
+
+
+def _result(fingerprint: str | None, likeness: Likeness | None) -> str:
+    """As JSON, with a line for each gauge."""
+    said = f'{{"fingerprint": {json.dumps(fingerprint)}'
+    if likeness is None:
+        return f"{said}}}"
+    gauged = {name: gauge.to_data() for name, gauge in likeness.gauges.items()}
+    lines = (f"    {json.dumps(name)}: {json.dumps(data)}" for name, data in gauged.items())
+    gauges = "{\n" + ",\n".join(lines) + "\n  }" if gauged else "{}"
+    return f'{said}, "rest": {json.dumps(likeness.rest)}, "gauges": {gauges}}}'
 
 
 def _measures(steps: tuple[Operation, ...]) -> Iterator[Measured]:
@@ -239,37 +258,3 @@ def made_with(device: str = "cpu") -> dict[str, str]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "device": device,
     }
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; a key given twice is refused, since readers differ on which one counts."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        count = Counter(key for key, _ in pairs)
-        raise SurgeryError("gives a key twice", got=_clipped(repr(count.most_common(1)[0][0])))
-    return found
-
-
-def _text(value: Any, where: str) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise SurgeryError(f"{where} is no text", got=_clipped(repr(value)))
-    return value
-
-
-def _keys(data: Any, needed: set[str], allowed: set[str], where: str) -> None:
-    if not isinstance(data, dict):
-        raise SurgeryError(f"{where} is no object", got=type(data).__name__)
-    if missing := sorted(needed - data.keys()):
-        raise SurgeryError(f"{where} lacks {missing[0]!r}")
-    if unknown := sorted(data.keys() - needed - allowed):
-        raise SurgeryError(
-            f"{where} has an unknown key",
-            got=_clipped(repr(unknown[0])),
-            expected=f"{', '.join(sorted(needed | allowed))}",
-        )
-
-
-def _clipped(value: object) -> str:
-    """What a sentence can hold of it."""
-    text = str(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"

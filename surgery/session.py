@@ -14,6 +14,7 @@ from graph.nodes import ModuleGraph
 from graph.tracing.shared import uncollected
 from surgery.aliased import models_of
 from surgery.copies import settled
+from surgery.devices import device_of
 from surgery.errors import SurgeryError
 from surgery.fingerprint import Fingerprinter
 from surgery.history import History, State
@@ -49,7 +50,7 @@ class Session(Measuring):
         self.history = History(self._model, opened.model, self.lock)
         self.tracing = Tracing(opened.inputs)
         self._origins: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
-        self._fingerprinter = Fingerprinter()
+        self.fingerprinter = Fingerprinter()
         self._base_fingerprint: str | None = None
         self.history.base.places = named(self._model, self._origins, None)
 
@@ -71,8 +72,7 @@ class Session(Measuring):
         """The graph of the current state; traced once per state."""
         with self.lock:
             state = self.history.current
-            graph = state.graph
-            if graph is None or state.tracing is not self.tracing:
+            if (graph := state.graph) is None or state.tracing is not self.tracing:
                 graph = self.tracing(self._model, self._origins)
                 state.show(graph, self.tracing)
             return graph
@@ -92,16 +92,17 @@ class Session(Measuring):
     @property
     def script(self) -> Script:
         """The steps from the base to the current state as data, with the fingerprints of both."""
-        result = None if self.is_skeleton else self.fingerprint()
-        held = (parameter for parameter in self._model.parameters() if not parameter.is_meta)
-        device = next((parameter.device.type for parameter in held), "cpu")
-        return Script(self.base, self.steps, result, made_with(device))
+        if self.is_skeleton:
+            return Script(self.base, self.steps)
+        with self.lock:
+            signature = self.fingerprinter.signature(self.model, self.opened.model)
+        return Script(self.base, self.steps, *signature, made_with(device_of(self._model).type))
 
     @property
     def base(self) -> Base:
         """The identity of the opened model; its fingerprint is made when first asked for."""
         if self._base_fingerprint is None and not self.is_skeleton:
-            self._base_fingerprint = self._fingerprinter(self.opened.model)
+            self._base_fingerprint = self.fingerprinter(self.opened.model)
         return Base(self.opened.source, type(self.opened.model).__name__, self._base_fingerprint)
 
     @property
@@ -112,7 +113,7 @@ class Session(Measuring):
     def fingerprint(self) -> str:
         """The content fingerprint of the model as it is now."""
         with self.lock:
-            return self._fingerprinter(self.model)
+            return self.fingerprinter(self.model)
 
     # Operating ------------------------------------------------------------------------------
 
@@ -291,8 +292,7 @@ class Session(Measuring):
 
     def _moved(self, move: Callable[[], State]) -> State:
         """Moves in the history; modules that come back are in the mode, train or eval, of the model now."""
-        present = set(self._model.modules())
-        state = move()
+        present, state = set(self._model.modules()), move()
         self._watch.note()
         for module in self._model.modules():
             if module not in present:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
+from surgery.devices import device_of
 from surgery.model import private_shell
 
 
@@ -57,7 +58,7 @@ def _difference(expected: torch.Tensor, found: torch.Tensor) -> float:
 
 def _outputs(model: nn.Module, inputs: Any) -> list[torch.Tensor]:
     """The tensors the model returns on the inputs, on the device of its weights, in float64."""
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     moved = tree_map(lambda value: value.to(device) if isinstance(value, torch.Tensor) else value, inputs)
     runnable = private_shell(model).eval()
     with torch.no_grad():

@@ -71,7 +71,8 @@ def content_of(session: Session, folder: Path | None, plain: bool, limit: int) -
     if not plain or why_not_plain(session.model) is None:
         return Content(session, session.model, script, None, plain, limit)
     made = made_plain(session)
-    further = replace(script, steps=(*script.steps, *made.steps), result=Fingerprinter()(made.model))
+    result, likeness = Fingerprinter().signature(made.model, session.opened.model)
+    further = replace(script, steps=(*script.steps, *made.steps), result=result, likeness=likeness)
     return Content(session, made.model, further, made, plain, limit)
 
 

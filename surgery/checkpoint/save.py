@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,9 +21,10 @@ from surgery.checkpoint.replacing import written_whole
 from surgery.checkpoint.resuming import written_resumably
 from surgery.checkpoint.shards import size_of
 from surgery.checkpoint.structure import dtype_of
+from surgery.checkpoint.tensors import Checkpoint
 from surgery.checkpoint.unkept import unkept
 from surgery.errors import SurgeryError, SurgeryWarning
-from surgery.lazy import Lazy
+from surgery.identities import same_content, same_result
 from surgery.script import Script, made_with
 from surgery.stream.device import arithmetic_device
 from surgery.stream.digests import Digests
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 NOT_BY_TRANSFORMERS = "surgery.load(folder) loads this model, transformers alone cannot"
 
 
-Verify = Callable[[Script], None]
-
-
 def save(
     session: Session,
     folder: Path,
@@ -49,7 +46,7 @@ def save(
     plain: bool = False,
     max_shard_size: int | str = "5GB",
     memory: int | str | None = None,
-    verify: Verify | None = None,
+    recorded: Script | None = None,
     resume: bool = False,
     told: Told | None = None,
     device: str = "cpu",
@@ -64,9 +61,9 @@ def save(
     exists and `overwrite` is not set, if it cannot be written, or if the model cannot be made plain.
 
     Of a skeleton whose weights lie in a folder, these are read, edited and written piece by piece. At most
-    `memory`, bytes or text, is taken by tensors that are read and computed. `verify` is told of the script
-    with the fingerprints of base and result before the folder is put in place, and may raise. `told` hears
-    of bytes of weights that are written, of how many. If such a save is killed, or stopped by Ctrl-C, the
+    `memory`, bytes or text, is taken by tensors that are read and computed. SurgeryError, and no folder
+    is put in place, where base or result are others than `recorded`. `told` hears of bytes of weights that
+    are written, of how many. If such a save is killed, or stopped by Ctrl-C, the
     same one with `resume` keeps the files of weights that were whole by then: see `resuming`. Values are
     computed on `device`, and with `ray` by its workers: see `surgery.stream.writing.write`.
     """
@@ -87,7 +84,7 @@ def save(
             partial = stack.enter_context(written_whole(folder))
         else:
             partial, ledger = stack.enter_context(written_resumably(folder, resume))
-        how = _Writing(partial, limit_bytes, verify or (lambda script: None), told, ledger, where, ray)
+        how = _Writing(partial, limit_bytes, recorded, told, ledger, where, ray)
         lost = _write(content, how)
         may_write(folder, overwrite)  # others may have written there in the meantime
     for sentence in lost:
@@ -97,26 +94,36 @@ def save(
 
 @dataclass(frozen=True)
 class _Writing:
-    """How a content is written: where to, in how much memory, who is told of what, and who computes."""
+    """How a content is written: where to, in how much memory, who is told of what, and who computes.
+
+    `recorded` is the script that this is a replay of.
+    """
 
     folder: Path
     memory_bytes: int | None
-    verify: Verify
+    recorded: Script | None
     told: Told | None
     ledger: Ledger | None
     device: torch.device
     ray: bool | str
 
 
-def _signed(content: Content, digests: dict[Lazy, str], reader: Reader, device: torch.device) -> Script:
-    """The script with the fingerprints of base and result, as those of what was read and written."""
-    script, lineage = content.script, content.lineage
-    if lineage is None:
-        return script
-    fingerprint = Digests(lineage, digests, reader, device)
-    base = replace(script.base, fingerprint=fingerprint(content.session.opened.model))
-    result = fingerprint(content.model)
-    return replace(script, base=base, result=result, made_with=made_with(device.type))
+def _signed(content: Content, recorded: Script | None, fingerprint: Digests, device: torch.device) -> Script:
+    """The script with the fingerprints of base and result, as those of what was read and written.
+
+    SurgeryError if they are not those recorded.
+    """
+    opened = content.session.opened.model
+    base = replace(content.script.base, fingerprint=fingerprint(opened))
+    made = replace(
+        content.script, base=base, result=fingerprint(content.model), made_with=made_with(device.type)
+    )
+    if recorded is not None:
+        same_content(base, recorded)
+        same_result(made, recorded, content.model, fingerprint)
+        if recorded.result == made.result and recorded.likeness is not None:
+            return replace(made, likeness=recorded.likeness)
+    return replace(made, likeness=fingerprint.likeness(content.model, opened))
 
 
 def _write(content: Content, how: _Writing) -> list[str]:
@@ -138,10 +145,14 @@ def _write(content: Content, how: _Writing) -> list[str]:
             device=how.device,
             ray=how.ray,
         )
-        known = {lazy: digests[name] for name, lazy in tensors.items()}
-        script = _signed(content, known, reader, how.device)
+        script = content.script
+        if content.lineage is not None:
+            known = {lazy: digests[name] for name, lazy in tensors.items()}
+            entries = Checkpoint.at(folder).entries
+            written = {lazy: entries[name].lazy() for name, lazy in tensors.items()}
+            fingerprint = Digests(content.lineage, known, reader, how.device, written)
+            script = _signed(content, how.recorded, fingerprint, how.device)
         reader.refuse_changed()  # after the last of it was read
-    how.verify(script)
     if reason is None:
         _save_config(model, folder)
     else:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 import surgery
 from surgery import Script, SurgeryError
 from surgery.fields import Target, Targets
+from surgery.likeness import Gauge, Likeness
 from surgery.operation import Operation
 from surgery.operations.attach import Attach
 from surgery.operations.merge import Merge
@@ -31,6 +33,7 @@ SCRIPT = Script(
     Base("decoder/", "LlamaForCausalLM", "sha256:4be1"),
     STEPS,
     "sha256:90ac",
+    Likeness("sha256:11fe", {"lm_head.weight": Gauge(torch.bfloat16, 2.5, (1.0, -0.25, *(0.5,) * 6))}),
     {"model-surgery": "0.1.0", "torch": "2.13.0", "cpu_capability": "AVX512"},
 )
 # What a release wrote must be readable for ever: change this with the version number only.
@@ -44,7 +47,9 @@ GOLDEN = """{
     {"operation": "attach", "targets": {"select": "**.{q,v}_proj", "paths": ["model.layers.0.self_attn.q_proj"]}, \
 "adapter": "lora", "rank": 4, "alpha": null, "seed": 0}
   ],
-  "result": {"fingerprint": "sha256:90ac"},
+  "result": {"fingerprint": "sha256:90ac", "rest": "sha256:11fe", "gauges": {
+    "lm_head.weight": ["bfloat16", 2.5, 1.0, -0.25, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
+  }},
   "made_with": {"model-surgery": "0.1.0", "torch": "2.13.0", "cpu_capability": "AVX512"}
 }
 """  # noqa: E501  a step is a line
@@ -64,6 +69,13 @@ def test_golden_text_reads_back() -> None:
     """What was written then is the same script now, and writes the same text."""
     assert Script.from_json(GOLDEN) == SCRIPT
     assert Script.from_json(GOLDEN).to_json() == GOLDEN
+
+
+def test_a_result_without_gauges_reads_back() -> None:
+    """Older scripts, and those written by hand, have a fingerprint alone; where nothing was made, none is."""
+    for likeness in (None, Likeness("sha256:11fe", {})):
+        script = replace(SCRIPT, likeness=likeness)
+        assert Script.from_json(script.to_json()) == script
 
 
 def test_script_without_steps_reads_back() -> None:
@@ -130,11 +142,23 @@ def test_files_that_cannot_be_written_or_read(tmp_path: Path) -> None:
         Script.read(tmp_path / "x.json")
 
 
+def gauged(data: Any) -> dict[str, Any]:
+    """A result whose one tensor has this as its gauge."""
+    return {"result": {"fingerprint": None, "rest": "x", "gauges": {"w": data}}}
+
+
 WRONG: dict[str, tuple[Any, str]] = {
     "a list for what made it": ({"made_with": [1]}, "made_with"),
     "a text for what made it": ({"made_with": "torch"}, "made_with"),
     "a text as result": ({"result": "sha256:90ac"}, "result is no object"),
     "a number as result": ({"result": {"fingerprint": 7}}, "fingerprint"),
+    "gauges without the rest": ({"result": {"fingerprint": None, "gauges": {}}}, "beside a `rest`"),
+    "a gauge of no dtype": (gauged(["nan", *[1.0] * 9]), "result.gauges.w"),
+    "a gauge of integers": (gauged(["int8", *[1.0] * 9]), "result.gauges.w"),
+    "a short gauge": (gauged(["float32", 1.0]), "result.gauges.w"),
+    "a gauge of text": (gauged("float32"), "result.gauges.w"),
+    "a gauge without end": (gauged(["float32", *[float("inf")] * 9]), "result.gauges.w"),
+    "a gauge of a large number": (gauged(["float32", *[10**400] * 9]), "result.gauges.w"),
     "a number as source": ({"base": {"class": "X", "fingerprint": None, "source": 7}}, "source"),
     "a number as fingerprint": ({"base": {"class": "X", "fingerprint": 7}}, "fingerprint"),
     "a number as class": ({"base": {"class": 7, "fingerprint": None}}, "class"),
