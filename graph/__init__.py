@@ -8,12 +8,13 @@
 Imports torch, networkx and the standard library; knows modules only, never where they come from.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from graph.cache import kv_cache_bytes_per_token
 from graph.costs import Costs, costs
 from graph.diff import GraphDiff, diff, diff_to_json
-from graph.export import from_json, json_schema, to_dot, to_graphml, to_json, to_networkx
 from graph.extract import extract
-from graph.flow import Flow, FlowEdge, FlowNode, inside, overview
 from graph.nodes import (
     CallNode,
     Edge,
@@ -32,6 +33,18 @@ from graph.shell import NotShellable, Shell, shell
 from graph.ties import ties
 from graph.tracing import trace
 from graph.tree import walk
+
+if TYPE_CHECKING:
+    from graph.export import from_json, json_schema, to_dot, to_graphml, to_json, to_networkx
+    from graph.flow import Flow, FlowEdge, FlowNode, inside, overview
+
+# Imported when first used: few who import a part of this package draw a graph or write one down.
+_HOMES = {
+    **dict.fromkeys(
+        ("from_json", "json_schema", "to_dot", "to_graphml", "to_json", "to_networkx"), "graph.export"
+    ),
+    **dict.fromkeys(("Flow", "FlowEdge", "FlowNode", "inside", "overview"), "graph.flow"),
+}
 
 __all__ = [
     "CallNode",
@@ -78,3 +91,11 @@ __all__ = [
     "trace",
     "walk",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'graph' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 
 from surgery.entries import Kind, Unavailable, gathered, named
 from surgery.operation import Operation
+from surgery.operations import PLACES, all_shipped, shipped
 
 ENTRY_POINTS = "surgery.operations"
 _KIND = Kind(Operation, "operation", "@operation", "plan")
@@ -34,14 +35,12 @@ def unavailable(name: str) -> Unavailable | None:
 @cache
 def register() -> Register:
     """What there is; a package that fails, or takes a name that is not free, costs no other anything."""
-    from surgery.operations import BUILT_IN
-
-    return Register(*gathered(_KIND, BUILT_IN, entry_points(group=ENTRY_POINTS), _reason))
+    return Register(*gathered(_KIND, all_shipped(), entry_points(group=ENTRY_POINTS), _reason))
 
 
 def operation_named(name: str) -> type[Operation]:
     """The operation called `name`; SurgeryError with the nearest name, or the reason it cannot be had."""
-    return named(_KIND, name, operations(), register().unavailable)
+    return shipped(name) if name in PLACES else named(_KIND, name, operations(), register().unavailable)
 
 
 def why_not(name: str) -> str:
@@ -54,7 +53,7 @@ def reserved() -> set[str]:
     """Names that a session has for something else: an operation called so could not be its method."""
     from surgery.session import Session
 
-    return {*dir(Session), "opened", "model", "history", "tracing", "lock"}
+    return {*dir(Session), "opened", "model", "history", "tracing", "fingerprinter", "lock"}
 
 
 def _reason(name: str) -> str | None:

@@ -1,6 +1,6 @@
 """`python -m surgery.cli`."""
 
-from surgery.cli import main
+from surgery.cli.process import run
 
 if __name__ == "__main__":
-    main()
+    run()

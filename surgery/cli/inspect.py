@@ -21,7 +21,8 @@ def inspect(
 ) -> None:
     """Show a model's tree with parameters, bytes, MACs and ties."""
     import surgery
-    from surgery.show import print_tree, refuse_mixed, written
+    from surgery.show.formats import refuse_mixed, written
+    from surgery.show.tree import print_tree
 
     formats = {"--json": json, "--dot": dot, "--graphml": graphml}
     views = {"--depth": depth is not None, "--select": bool(select), "--unfold": unfold}

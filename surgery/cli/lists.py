@@ -5,13 +5,13 @@ from __future__ import annotations
 
 def operations() -> None:
     """List all operations with their fields and sources."""
-    from surgery.show import print_operations
+    from surgery.show.operations import print_operations
 
     print_operations()
 
 
 def tasks() -> None:
     """List all tasks of evaluations with their fields and sources."""
-    from surgery.show import print_tasks
+    from surgery.show.operations import print_tasks
 
     print_tasks()

@@ -13,11 +13,12 @@ from surgery.errors import SurgeryError
 from surgery.fields import Found, Targets, option
 from surgery.model import Patient
 from surgery.operation import Operation, operation
-from surgery.widths import KINDS, Part
 from surgery.widths.channels import channels, frozen, group_of, parts_of, refuse_counted, thawed
 from surgery.widths.config import config_edits
 from surgery.widths.cutting import Cutting
+from surgery.widths.part import Part
 from surgery.widths.refusals import refuse_sealed, refuse_unlike
+from surgery.widths.registry import KINDS
 from surgery.widths.selecting import parts_among
 from surgery.widths.vocabulary import refuse_lost
 

@@ -10,9 +10,9 @@ from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
 from surgery.model import Patient
 from surgery.operation import Operation, operation
-from surgery.widths import Part
 from surgery.widths.config import config_edits
 from surgery.widths.padding import ADDED, Padding
+from surgery.widths.part import Part
 from surgery.widths.refusals import refuse_sealed, refuse_unlike
 from surgery.widths.selecting import parts_among
 

@@ -10,17 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-
 from graph.units import short
 
 Tell = Callable[[float, str], None]
@@ -44,11 +33,9 @@ def interruptible() -> Iterator[tuple[Tell, threading.Event]]:
 
     before = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, asked)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     try:
-        with _bar(*columns) as shown:
-            bar = shown.add_task("", total=1.0)
-            yield (lambda fraction, label: shown.update(bar, completed=fraction, description=label)), stop
+        with _fractions() as told:
+            yield told, stop
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -65,10 +52,10 @@ def bytes_shown(wanted: bool = True) -> Iterator[TellBytes | None]:
         with _notebook_bar() as told:
             yield told
     elif sys.stderr.isatty():
-        columns = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-        with _bar(TextColumn("{task.description}"), BarColumn(), *columns) as shown:
-            bar = shown.add_task("weights", total=None)
-            yield lambda done, of: shown.update(bar, completed=done, total=of)
+        from surgery.show.bars import bytes_bar
+
+        with bytes_bar() as told:
+            yield told
     else:
         yield _Lines()
 
@@ -80,9 +67,16 @@ def telling(progress: TellBytes | bool | None) -> Iterator[TellBytes | None]:
         yield shown if isinstance(progress, bool) else progress
 
 
-def _bar(*columns: ProgressColumn) -> Progress:
+@contextmanager
+def _fractions() -> Iterator[Tell]:
     """A bar on a terminal, nothing elsewhere."""
-    return Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty())
+    if not sys.stderr.isatty():
+        yield lambda fraction, label: None
+        return
+    from surgery.show.bars import fractions_bar
+
+    with fractions_bar() as told:
+        yield told
 
 
 class _Lines:

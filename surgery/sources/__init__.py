@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from surgery.errors import SurgeryError
-from surgery.session import Session
 from surgery.sources.opened import Opened
+
+if TYPE_CHECKING:
+    from surgery.session import Session
 
 __all__ = ["Opened", "open", "opened"]
 
@@ -33,6 +35,8 @@ def open(
     for models of transformers, timm and torchvision. `skeleton`: no weights, only structure. What should be
     known of how it was opened is `session.note`. Raises SurgeryError for what cannot be opened.
     """
+    from surgery.session import Session
+
     return Session(opened(source, inputs, skeleton=skeleton, into=into))
 
 

@@ -19,12 +19,17 @@ if TYPE_CHECKING:
     from surgery.sources.opened import Opened
 
 
+DEEPEST = 200
+"""Functions one upon the other that make a tensor."""
+
+
 class Lineage:
     """Tensors of models by what they stand for in the end, the same one for both ends of a tie."""
 
     def __init__(self) -> None:
         self._stands_for: dict[int, tuple[Tensor, Lazy]] = {}
         self._resolved: dict[Lazy, Lazy] = {}
+        self._deep: dict[Lazy, int] = {}
 
     def add(self, tensors: Iterable[tuple[Tensor, Lazy]]) -> None:
         """From now on these tensors of a model stand for these lazy ones."""
@@ -52,14 +57,29 @@ class Lineage:
             lazy = known[1]
         return lazy
 
-    def resolved(self, lazy: Lazy) -> Lazy:
-        """The same tensor made of what lies in files: no slot of a skeleton is left in it."""
+    def resolved(self, lazy: Lazy, above: int = 0) -> Lazy:
+        """The same tensor made of what lies in files: no slot of a skeleton is left in it.
+
+        `above` is how many functions are made from it that are asked for. SurgeryError where they are too
+        many to be computed together.
+        """
         last = self.last(lazy)
         if last not in self._resolved:
-            inputs = tuple(map(self.resolved, last.inputs))
+            self._refuse_deep(above)
+            inputs = tuple(self.resolved(item, above + 1) for item in last.inputs)
+            self._deep[last] = 1 + max((self._deep[self.last(item)] for item in last.inputs), default=0)
+            self._refuse_deep(self._deep[last])
             same = all(one is other for one, other in zip(inputs, last.inputs, strict=True))
             self._resolved[last] = narrowed(last if same else replace(last, inputs=inputs))
         return self._resolved[last]
+
+    def _refuse_deep(self, deep: int) -> None:
+        if deep > DEEPEST:
+            raise SurgeryError(
+                "so many steps change one tensor that it cannot be computed piece by piece",
+                expected=f"at most {DEEPEST} functions one upon the other",
+                hint="saving after some of the steps, and a replay of the others on that; or one in memory",
+            )
 
 
 def stored_weights(model: nn.Module, checkpoint: Checkpoint) -> list[tuple[Tensor, Lazy]]:

@@ -14,8 +14,8 @@ from surgery.stream.layout import Shard, size_of
 from surgery.stream.lineage import Lineage
 from surgery.stream.tiles import room
 
-_NAMED = 4
-"""Inputs of a function that a line names."""
+_NAMED, _DEEP = 4, 4
+"""Inputs of a function that a line names, and functions of functions."""
 
 
 @dataclass(frozen=True)
@@ -89,18 +89,20 @@ def outlook(shards: Sequence[Shard], lineage: Lineage, models: Sequence[nn.Modul
     return Outlook(tensors, {shard.file: shard.size_bytes for shard in shards}, further)
 
 
-def described(lazy: Lazy) -> str:
+def described(lazy: Lazy, deep: int = _DEEP) -> str:
     """Where a tensor comes from: `folder/file: name`, or a function over such."""
     if isinstance(lazy, Stored):
         return f"{lazy.file.parent.name}/{lazy.file.name}: {lazy.name}"
     if isinstance(lazy, Alias):
-        return described(lazy.inputs[0])
+        return described(lazy.inputs[0], deep)
     if isinstance(lazy, Known):
         return "what is known"
     if isinstance(lazy, Held):
         return "the model's class"
     assert isinstance(lazy, Recipe | Reduction)
-    named = [described(item) for item in lazy.inputs[:_NAMED]]
+    if not deep:
+        return f"{lazy.function}(…)"
+    named = [described(item, deep - 1) for item in lazy.inputs[:_NAMED]]
     if more := len(lazy.inputs) - len(named):
         named.append(f"{more} more")
     return f"{lazy.function}({', '.join(named)})"

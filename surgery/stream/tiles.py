@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from threading import Lock
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -22,8 +23,19 @@ PIECE_BYTES = 1 << 19
 """What is made of a tensor at a time, of what can be cut into rows: little enough for a processor's cache."""
 
 
+_TILED: WeakKeyDictionary[Lazy, bool] = WeakKeyDictionary()
+_ROOM: WeakKeyDictionary[Lazy, int] = WeakKeyDictionary()
+"""Found once for each: what several steps made is reached by more ways than can be gone."""
+
+
 def is_tiled(lazy: Lazy) -> bool:
     """Whether rows of it can be made of the same rows of what it is made from."""
+    if lazy not in _TILED:
+        _TILED[lazy] = _can_be_tiled(lazy)
+    return _TILED[lazy]
+
+
+def _can_be_tiled(lazy: Lazy) -> bool:
     if isinstance(lazy, Alias):
         return is_tiled(lazy.inputs[0])
     if isinstance(lazy, Stored | Held | Known):
@@ -71,18 +83,26 @@ class Maker:
         """A tensor piece by piece where it can be cut, on the device."""
         if is_tiled(lazy):
             for start, stop in _places(lazy):
-                yield self._rows(lazy, start, stop)
+                yield self._rows(lazy, start, stop, {})
         else:
             yield self._whole(lazy)
 
-    def _rows(self, lazy: Lazy, start: int, stop: int) -> Tensor:
-        """Rows `start` to `stop` of a tensor that is tiled."""
-        if (leaf := _leaf(lazy)) is not None:
-            return self._moved(self._read(leaf, start, stop))
+    def _rows(self, lazy: Lazy, start: int, stop: int, made: dict[Lazy, Tensor]) -> Tensor:
+        """Rows `start` to `stop` of a tensor that is tiled; `made` are those that were made already."""
+        if lazy not in made:
+            leaf = _leaf(lazy)
+            made[lazy] = (
+                self._computed(lazy, start, stop, made)
+                if leaf is None
+                else self._moved(self._read(leaf, start, stop))
+            )
+        return made[lazy]
+
+    def _computed(self, lazy: Lazy, start: int, stop: int, made: dict[Lazy, Tensor]) -> Tensor:
         assert isinstance(lazy, Recipe)
         function = FUNCTIONS[lazy.function]
         inputs = [self._small(item) for item in _whole(lazy)]
-        inputs += [self._rows(item, start, stop) for item in _cut(lazy)]
+        inputs += [self._rows(item, start, stop, made) for item in _cut(lazy)]
         for item in _gathered(lazy):
             rows, inputs[-1] = self._named(item, inputs[-1])
             inputs.insert(0, rows)
@@ -101,10 +121,10 @@ class Maker:
         """The rows of a tensor that `places` names, each once, and where among these they lie."""
         wanted = places[places >= 0].unique()
         if not len(wanted):
-            return self._rows(lazy, 0, 1), places
+            return self._rows(lazy, 0, 1, {}), places
         ends = (wanted.diff() != 1).nonzero().flatten() + 1  # neighbours are read at once
         runs = wanted.tensor_split(ends)
-        rows = torch.cat([self._rows(lazy, int(run[0]), int(run[-1]) + 1) for run in runs])
+        rows = torch.cat([self._rows(lazy, int(run[0]), int(run[-1]) + 1, {}) for run in runs])
         return rows, torch.where(places < 0, -1, torch.searchsorted(wanted, places))
 
     def _small(self, lazy: Lazy) -> Tensor:
@@ -163,6 +183,12 @@ def _at_hand(leaf: Lazy) -> Tensor:
 
 def room(lazy: Lazy) -> int:
     """Bytes that a tensor takes while it is made: a piece of it and of what that is made from, or all."""
+    if lazy not in _ROOM:
+        _ROOM[lazy] = _room_of(lazy)
+    return _ROOM[lazy]
+
+
+def _room_of(lazy: Lazy) -> int:
     if not is_tiled(lazy):
         return max(map(room, lazy.inputs)) if is_joined(lazy) else _room_whole(lazy)
     if isinstance(lazy, Alias | Stored | Held | Known):
@@ -205,9 +231,12 @@ def _below(lazy: Lazy) -> list[Lazy]:
 def _in_pieces(lazy: Lazy) -> list[Lazy]:
     """It and what it is made from piece by piece."""
     found = [lazy]
-    for node in found:
-        found += _gathered(node) + _cut(node)
-    return list(dict.fromkeys(found))
+    seen = {lazy}
+    for node in found:  # grows while it is read
+        further = [item for item in dict.fromkeys(_gathered(node) + _cut(node)) if item not in seen]
+        seen.update(further)
+        found += further
+    return found
 
 
 def _cut(lazy: Lazy) -> tuple[Lazy, ...]:

@@ -3,8 +3,3 @@
 A kind of unit is a file here: a function that finds the parts with such units and says which slices of
 which tensors belong to one. The operations `narrow` and `pad` do the rest.
 """
-
-from surgery.widths.part import Cut, Follow, Part, cut, fused
-from surgery.widths.registry import KINDS, Units
-
-__all__ = ["KINDS", "Cut", "Follow", "Part", "Units", "cut", "fused"]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 import surgery
 from surgery import SurgeryError
 from surgery.journal import Journal
-from surgery.operations import Untie
+from surgery.operations.untie import Untie
 from tests.zoo import ZOO
 
 X = torch.randn(2, 4, generator=torch.Generator().manual_seed(0))

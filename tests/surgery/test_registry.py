@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
 from types import ModuleType
 from typing import Any, get_args
 
@@ -16,9 +17,9 @@ from surgery.fields import Targets, option
 from surgery.lazy import recipe
 from surgery.model import Patient
 from surgery.operation import Group, Operation, operation
-from surgery.operations import BUILT_IN
+from surgery.operations import all_shipped
 from surgery.registry import operation_named, operations, register, reserved, unavailable
-from surgery.show import print_operations
+from surgery.show.operations import print_operations
 from tests.zoo import ZOO
 
 
@@ -66,8 +67,10 @@ def package(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def test_ours_are_there_by_name() -> None:
     """Each built-in operation under the name of its class in snake case."""
-    names = [cls.__name__.lower() for cls in BUILT_IN]
-    assert [name.replace("_", "") for name in operations()][: len(BUILT_IN)] == names
+    names = [cls.__name__.lower() for cls in all_shipped()]
+    assert [name.replace("_", "") for name in operations()][: len(names)] == names
+    files = Path(surgery.operations.__file__).parent.rglob("[!_]*.py")
+    assert {cls.__module__.rpartition(".")[2] for cls in all_shipped()} == {file.stem for file in files}
     assert operations()["model_stock"].__name__ == "ModelStock"
     assert operation_named("remove") is operations()["remove"]
 
@@ -113,7 +116,7 @@ def test_without_its_package_a_script_is_refused(package: Any) -> None:
 def test_a_taken_name_stays_ours(package: Any) -> None:
     """A package may not replace one of ours: its own is reported with its entry point, all others work."""
     package(Remove, Double)
-    assert operations()["remove"] is BUILT_IN[0] and operations()["double"] is Double
+    assert operations()["remove"] is all_shipped()[0] and operations()["double"] is Double
     failed = unavailable("remove")
     assert failed is not None and failed.source == "third_party:Remove"
     assert failed.reason == "its name is taken by another operation"

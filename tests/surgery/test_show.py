@@ -13,8 +13,9 @@ from torch import nn
 
 import surgery
 from graph import ModuleGraph, Problem, Tie, extract
-from surgery.show import graph_json, print_tree
+from surgery.show.formats import graph_json
 from surgery.show.outline import Outline
+from surgery.show.tree import print_tree
 from tests.odd import ODD_NAMES, chain, layers, odd_graph
 from tests.zoo import ZOO
 

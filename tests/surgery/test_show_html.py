@@ -11,8 +11,7 @@ from torch import nn
 
 import surgery
 from graph import ModuleGraph, Problem, Tie, extract
-from surgery.show import change_html, tree_html
-from surgery.show.html import DEEPEST, MOST_CHILDREN, MOST_LINES, OPEN_LINES
+from surgery.show.html import DEEPEST, MOST_CHILDREN, MOST_LINES, OPEN_LINES, change_html, tree_html
 from tests.odd import ODD_NAMES, chain, layers, odd_graph
 from tests.zoo import ZOO
 

@@ -10,7 +10,7 @@ from surgery.model import Patient
 from surgery.operation import Operation
 from surgery.registry import operation_named
 from surgery.selecting import resolve
-from surgery.widths import KINDS
+from surgery.widths.registry import KINDS
 
 
 def candidates(

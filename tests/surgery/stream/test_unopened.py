@@ -21,8 +21,9 @@ from surgery.operation import Operation
 from surgery.quiet import quiet
 from surgery.registry import operation_named
 from surgery.script import Base, Script
+from surgery.stream import lineage
 from surgery.stream.alike import AS_ON_DISK
-from surgery.stream.unopened import carried_out, unopened
+from surgery.stream.unopened import carried_out, foreseen, unopened
 from tests.surgery.merging.parents import STEP, family
 from tests.zoo.families import DECODERS
 
@@ -164,3 +165,38 @@ def test_no_model_library_is_loaded(tmp_path: Path) -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_many_steps_on_one_tensor(tmp_path: Path) -> None:
+    """Each uses what was before it twice: there are a billion ways down, and each tensor is made once."""
+    base, parents = family(tmp_path, 1)
+    steps = [step("task_arithmetic", parents=parents, weights=[0.1], only="norm") for _ in range(30)]
+    found = unopened(script(base, *steps), None)
+    assert found is not None
+    assert all(len(tensor.source) < 2000 for tensor in foreseen(found, limit=10**9).tensors)
+    carried_out(found, tmp_path / "out", limit=10**9)
+    session = surgery.open(base)
+    for item in steps:
+        session.apply(item)
+    assert surgery.open(tmp_path / "out").fingerprint() == session.fingerprint()
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_too_many_steps_on_one_tensor_are_refused(
+    tmp_path: Path, opened: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a way out, and with nothing written; in memory there may be more."""
+    monkeypatch.setattr(lineage, "DEEPEST", 10)
+    base, _ = family(tmp_path, 0)
+    steps = [step("scale", only="norm", factor=1.0 + number / 1000) for number in range(11)]
+    more = [operation_named("remove").of("model.layers[0]")] if opened else []
+    with pytest.raises(SurgeryError, match="so many steps change one tensor") as refused:
+        if opened:
+            surgery.replay(script(base, *steps, *more), out=tmp_path / "out", memory="1GB")
+        else:
+            found = unopened(script(base, *steps), None)
+            assert found is not None
+            carried_out(found, tmp_path / "out", limit=10**9)
+    assert "saving after some of the steps" in str(refused.value)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["base"]
+    surgery.replay(script(base, *steps, *more))

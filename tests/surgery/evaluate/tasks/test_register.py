@@ -32,7 +32,7 @@ from surgery.evaluate.data.examples import Batch
 from surgery.evaluate.subject import Subject
 from surgery.evaluate.tasks.register import BUILT_IN, register, task_in, task_named, tasks, tasks_of
 from surgery.fields import option
-from surgery.show import print_tasks
+from surgery.show.operations import print_tasks
 
 
 @task(title="Confidence", source="original")
