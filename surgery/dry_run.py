@@ -15,6 +15,7 @@ from surgery.mergekit import script_in
 from surgery.reselecting import apply_anew
 from surgery.script import Script
 from surgery.sources import open as open_model
+from surgery.stream.by_names import foreseen_by_names
 from surgery.stream.layout import shards
 from surgery.stream.outlook import Outlook, outlook
 from surgery.stream.writing import refuse_large
@@ -38,7 +39,7 @@ def dry_run(
     Raises SurgeryError where the replay would before it writes, but for two things that take longer: whether
     the result runs is not traced, and the content of the base is not read, so its fingerprint is not
     compared. A step that reads values to be planned, such as a merge the fingerprints of its parents, does so
-    here too.
+    here too. For the families whose names on disk are those in memory the class of the model is not loaded.
     """
     if not isinstance(script, Script):
         script = script_in(script, model)
@@ -47,6 +48,10 @@ def dry_run(
     folder = None if out is None else Path(out).expanduser()
     if folder is not None:
         may_write(folder, overwrite)
+    if isinstance(model, str | Path) and inputs is None and not (plain or reselect):
+        found = foreseen_by_names(script, model, folder, limit, memory_bytes)
+        if found is not None:
+            return found
     session = open_model(model, inputs, skeleton=True)
     if reselect:
         apply_anew(script, session.apply_unchecked)

@@ -13,15 +13,19 @@ from surgery.checkpoint.hub import fetched, is_on_hub
 from surgery.checkpoint.tensors import Checkpoint
 from surgery.merging.vocabularies import may_be_mixed
 
-_GATED = ("self_attn.o_proj", "mlp.down_proj", "input_layernorm", "post_attention_layernorm")
-_LLAMA = (*_GATED, *(f"self_attn.{name}_proj" for name in "qkv"), "mlp.gate_proj", "mlp.up_proj")
+_NORMS = ("input_layernorm", "post_attention_layernorm")
+_QKVO = tuple(f"self_attn.{name}_proj" for name in "qkvo")
+_GATED = ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
 AS_ON_DISK: dict[str, tuple[str, tuple[str, ...]]] = {
-    **dict.fromkeys(("llama", "mistral", "qwen2"), ("norm", _LLAMA)),
-    "qwen3": ("norm", (*_LLAMA, "self_attn.q_norm", "self_attn.k_norm")),
-    "phi3": ("norm", (*_GATED, "self_attn.qkv_proj", "mlp.gate_up_proj")),
+    **dict.fromkeys(("llama", "mistral", "qwen2"), ("norm", (*_QKVO, *_GATED, *_NORMS))),
+    "qwen3": ("norm", (*_QKVO, "self_attn.q_norm", "self_attn.k_norm", *_GATED, *_NORMS)),
+    "phi3": (
+        "norm",
+        ("self_attn.o_proj", "self_attn.qkv_proj", "mlp.gate_up_proj", "mlp.down_proj", *_NORMS),
+    ),
 }
 """Families of transformers whose tensors have in a file the names they have in memory: what stands behind the
-blocks, and the modules of a block, each with a weight."""
+blocks, and the modules of a block in their order, each with a weight."""
 
 
 def alike(source: str | Path, others: Iterable[str]) -> tuple[Path, Checkpoint, dict[str, Any]] | None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from graph.paths import parse
@@ -24,7 +23,7 @@ from surgery.checkpoint.companions import carry_along
 from surgery.checkpoint.manifest import SCRIPT, may_write, refuse_source, write_manifest
 from surgery.checkpoint.resuming import forget_finished, written_resumably
 from surgery.checkpoint.tensors import PLAIN_STEM, Checkpoint
-from surgery.fields import Targets
+from surgery.fields import Target, Targets
 from surgery.fingerprint import combined
 from surgery.journal import Journal
 from surgery.lazy import Held, Lazy
@@ -39,14 +38,9 @@ from surgery.stream.alike import alike
 from surgery.stream.device import arithmetic_device
 from surgery.stream.layout import shards
 from surgery.stream.lineage import Lineage
+from surgery.stream.named import tree
 from surgery.stream.outlook import Outlook, outlook
 from surgery.stream.writing import Told, refuse_large, write
-
-_FIRST = ("embed_tokens",)  # what stands before the blocks
-
-
-class Named(nn.Module):
-    """A module of which the name is known, and no more."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +61,7 @@ def unopened(script: Script, model: str | Path | None) -> Unopened | None:
     source = model or script.base.source
     if source is None or script.base.fingerprint or script.result or not script.steps:
         return None
-    if not all(map(_needs_names_only, script.steps)):
+    if not all(map(needs_names_only, script.steps)):
         return None
     found = alike(source, [parent.source for parent in every_parent(script.steps)])
     if found is None or script.base.class_name not in ("", *(found[2].get("architectures") or [])):
@@ -81,7 +75,7 @@ def tree_of_names(source: str | Path, others: Iterable[str]) -> nn.Module | None
     It is if the base is of another family, or one of the others has not the same tensors.
     """
     found = alike(source, others)
-    return None if found is None else _tree({name: item.lazy() for name, item in found[1].entries.items()})
+    return None if found is None else tree({name: item.lazy() for name, item in found[1].entries.items()})
 
 
 def carried_out(
@@ -144,7 +138,7 @@ def foreseen(base: Unopened, *, limit: int, memory_bytes: int | None = None) -> 
 def _planned(base: Unopened) -> tuple[tuple[Operation, ...], dict[str, Lazy], Lineage]:
     """The steps as they were resolved, and what each tensor comes to, by the names in the checkpoint."""
     stored: dict[str, Lazy] = {name: entry.lazy() for name, entry in base.checkpoint.entries.items()}
-    root, run = _tree(stored), Skeleton()
+    root, run = tree(stored), Skeleton()
     before = dict(root.named_parameters())
     steps = tuple(carry_out(step, root, Journal(), run, signs=False) for step in base.script.steps)
     lineage = Lineage()
@@ -152,35 +146,6 @@ def _planned(base: Unopened) -> tuple[tuple[Operation, ...], dict[str, Lazy], Li
     lineage.add((parameter, run.lineage[id(parameter)]) for parameter in run.parameters.values())
     after = dict(root.named_parameters(remove_duplicate=False))
     return steps, {name: lineage.resolved(Held.of(after[name])) for name in stored}, lineage
-
-
-def _tree(stored: Mapping[str, Lazy]) -> nn.Module:
-    """Modules and parameters on meta by the names of tensors; what is numbered from 0 is a list."""
-    root = Named()
-    ordered = sorted(stored, key=_order)
-    for name in ordered:
-        *path, last = name.split(".")
-        module: nn.Module = root
-        for part, inner in zip(path, [*path[1:], last], strict=True):
-            if part not in module._modules:
-                module._modules[part] = nn.ModuleList() if inner.isdigit() else Named()
-            found = module._modules[part]
-            assert found is not None
-            module = found
-        lazy = stored[name]
-        empty = torch.empty(lazy.shape, dtype=lazy.dtype, device="meta")
-        module._parameters[last] = nn.Parameter(empty, requires_grad=False)
-    for module in root.modules():
-        if isinstance(module, nn.ModuleList):
-            module._modules = dict(sorted(module._modules.items(), key=lambda item: int(item[0])))
-    return root
-
-
-def _order(name: str) -> int:
-    """What stands before the blocks, the blocks, the rest: files have them by the alphabet."""
-    if any(part in _FIRST for part in name.split(".")):
-        return 0
-    return 1 if any(part.isdigit() for part in name.split(".")) else 2
 
 
 def _beside(base: Unopened, script: Script, tensors: Mapping[str, Lazy], found: str, folder: Path) -> None:
@@ -214,7 +179,7 @@ def _beside(base: Unopened, script: Script, tensors: Mapping[str, Lazy], found: 
     )
 
 
-def _needs_names_only(step: Operation) -> bool:
+def needs_names_only(step: Operation) -> bool:
     """Whether a step changes values alone, of modules that are selected by their names.
 
     What a `*` matches in a model are its modules, of which the names of tensors tell only some.
@@ -223,9 +188,12 @@ def _needs_names_only(step: Operation) -> bool:
         return False
     if isinstance(step, WithParents) and step.vocabulary != "same":
         return False
+    return names_alone(step) and (step.keeps_structure() or isinstance(step, Cast))
+
+
+def names_alone(step: Operation) -> bool:
+    """Whether modules are selected by nothing but their names."""
     selectors = [
-        value.select for spec in step.specs if isinstance(value := getattr(step, spec.name), Targets)
+        value.select for spec in step.specs if isinstance(value := getattr(step, spec.name), Targets | Target)
     ]
-    if any("*" in text or branch.class_name for text in selectors for branch in parse(text)):
-        return False
-    return step.keeps_structure() or isinstance(step, Cast)
+    return not any("*" in text or branch.class_name for text in selectors for branch in parse(text))
