@@ -113,7 +113,8 @@ def _result(folder: Path, script: Script) -> tuple[bool, str]:
     noted = _noted(folder)
     if script.result not in (None, noted) and script.likeness is not None:
         there = Script.read(folder / SCRIPT)
-        if there.likeness is not None and (differ := other_circumstances(there, script)):
+        differ = other_circumstances(there, script)
+        if differ and there.likeness is not None and there.result == noted:
             said = script.likeness.compared(there.likeness).said()
             return True, f"{noted}, made with {', '.join(differ)}; {said}"
     return _compared(noted, script.result)

@@ -1,9 +1,10 @@
 """How near a result is to the one recorded, where equal bits are not promised. See DECISIONS.md, 21.
 
 Of every tensor that the steps made, a script keeps a *gauge*: its length, and its inner products with a few
-fixed directions of signs. From two gauges follows how far two tensors are apart, without having both: for
-random signs the expected square of such a product is the squared length of the other factor (Achlioptas
-2003, doi:10.1016/S0022-0000(03)00025-4). All else is compared bit for bit.
+fixed random directions. From two gauges follows how far two tensors are apart, without having both: where the
+elements of a direction are independent, with mean 0 and variance 1, the expected square of such a product is
+the squared length of the other factor (Achlioptas 2003, doi:10.1016/S0022-0000(03)00025-4). All else is
+compared bit for bit.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy
 import torch
 from blake3 import blake3
 from torch import Tensor, nn
@@ -22,46 +24,68 @@ from surgery.errors import SurgeryError
 _DIRECTIONS, _WIDTH = 8, 64
 _DIGITS = 7
 _LEAST = 1e-5
+_MOST = 1e15
+"""Far more than a tensor has elements, or a product units of length."""
 
 
 @dataclass(frozen=True)
 class Gauge:
-    """Of a tensor its dtype, its length, and its products with the directions in units of that length."""
+    """Of a tensor its dtype, how many elements it has, its length, and its products with the directions.
+
+    These are in units of the length.
+    """
 
     dtype: torch.dtype
+    count: int
     length: float
     products: tuple[float, ...]
 
     def to_data(self) -> list[Any]:
         """As plain data."""
-        return [str(self.dtype).removeprefix("torch."), self.length, *self.products]
+        return [str(self.dtype).removeprefix("torch."), self.count, self.length, *self.products]
 
     @classmethod
     def from_data(cls, data: Any, where: str) -> Gauge:
         """Out of plain data; SurgeryError, which says `where`, if that is something else."""
-        said, *values = data if isinstance(data, list) and data else [""]
+        said, count, *values = data if isinstance(data, list) and len(data) > 1 else ("", 0)
         dtype = getattr(torch, said, None) if isinstance(said, str) else None
         if (
-            len(values) != 1 + _DIRECTIONS
-            or not isinstance(dtype, torch.dtype)
+            not isinstance(dtype, torch.dtype)
             or not dtype.is_floating_point
-            or not all(isinstance(value, float) and math.isfinite(value) for value in values)
+            or type(count) is not int
+            or not 0 <= count < _MOST
+            or len(values) != 1 + _DIRECTIONS
+            or not all(isinstance(value, float) and abs(value) < math.inf for value in values)
+            or values[0] < 0
+            or any(abs(value) > _MOST for value in values[1:])
         ):
             raise SurgeryError(
                 "is no gauge of a tensor",
                 path=where,
-                expected=f"a dtype, a length and {_DIRECTIONS} numbers with a point",
+                expected=f"a dtype, a count, a length and {_DIRECTIONS} numbers with a point",
             )
         length, *products = map(float, values)
-        return cls(dtype, length, tuple(products))
+        return cls(dtype, count, length, tuple(products))
 
     def distance(self, other: Gauge) -> float:
         """How far another tensor is from this one, as a part of the length of this one."""
         if not self.length:
             return math.inf if other.length else 0.0
-        ratio = other.length / self.length
-        squares = [(one - ratio * two) ** 2 for one, two in zip(self.products, other.products, strict=True)]
-        return max(math.sqrt(sum(squares) / _DIRECTIONS), abs(1 - ratio))
+        ratio = min(other.length / self.length, _MOST)
+        apart = [one - ratio * two for one, two in zip(self.products, other.products, strict=True)]
+        return max(math.sqrt(sum(each * each for each in apart) / _DIRECTIONS), abs(1 - ratio))
+
+    @property
+    def tolerance(self) -> float:
+        """How far another tensor may be from this one, as a part of the length of this one.
+
+        Half a unit in the last place of its dtype: the mean of two neighbours lies half way between them, and
+        where a factor is otherwise in its last digit all such go the other way. Of few elements, as much as
+        if one did by a whole unit besides. And 1e-5, for functions are computed in float32, in another order
+        elsewhere.
+        """
+        unit = torch.finfo(self.dtype).eps
+        return max(unit / 2 + unit / math.sqrt(self.count or 1), _LEAST)
 
 
 @dataclass(frozen=True)
@@ -90,7 +114,7 @@ class Likeness:
         nothing is left that could.
         """
         found = (
-            Distance(name, self.gauges[name].distance(gauge), tolerance(gauge.dtype))
+            Distance(name, self.gauges[name].distance(gauge), gauge.tolerance)
             for name, gauge in other.gauges.items()
             if name in self.gauges
         )
@@ -101,7 +125,7 @@ class Likeness:
                 got=other.rest,
                 expected=self.rest,
             )
-        if farthest.found > farthest.allowed:
+        if not farthest.found <= farthest.allowed:
             raise SurgeryError(
                 "the result is not the one recorded, and farther from it than another build or device "
                 "brings it",
@@ -128,38 +152,35 @@ class Distance:
         )
 
 
-def tolerance(dtype: torch.dtype) -> float:
-    """How far a tensor may be from the one recorded: half a unit in the last place, of its length.
-
-    1e-5 for dtypes that are finer than that: functions are computed in float32, in another order elsewhere.
-    """
-    return max(torch.finfo(dtype).eps / 2, _LEAST)
-
-
 def gauged(dtype: torch.dtype, tiles: Iterable[Tensor]) -> Gauge | None:
     """The gauge of a tensor of real numbers, in flat tiles as `surgery.reductions.tiles_of` makes them.
 
-    None for one whose values are not all finite. A direction has, for each element, the product of two signs:
-    one by its place in a run of 64, and one by the run.
+    None for one whose values are not all finite, or too large to be summed. A direction has, for each
+    element, the product of two numbers: one by its place in a run of 64, and one by the run.
     """
-    square, products, runs = 0.0, torch.zeros(_DIRECTIONS, dtype=torch.float64), 0
+    count, square, products, runs = 0, 0.0, torch.zeros(_DIRECTIONS, dtype=torch.float64), 0
     for tile in (tile for tile in tiles if len(tile)):
         flat = tile.detach().cpu().to(torch.float32 if tile.dtype.itemsize < 4 else torch.float64)
-        square += float(torch.dot(flat, flat))
+        part = float(torch.dot(flat, flat))
+        square += part if math.isfinite(part) else float(flat.double().square().sum())
         short = -len(flat) % _WIDTH
         run = (nn.functional.pad(flat, (0, short)) if short else flat).view(-1, _WIDTH)
-        found = run @ _signs("within", 0, _WIDTH).to(run.dtype)
-        products += (found * _signs("runs", runs, len(run)).to(run.dtype)).sum(0, dtype=torch.float64)
-        runs += len(run)
+        found = run @ _drawn("within", 0, _WIDTH).to(run.dtype)
+        products += (found * _drawn("runs", runs, len(run)).to(run.dtype)).sum(0, dtype=torch.float64)
+        count, runs = count + len(flat), runs + len(run)
     length = math.sqrt(square)
-    if not math.isfinite(length):
+    values = (length, *(products / (length or 1)).tolist())
+    if not all(map(math.isfinite, values)):
         return None
-    first, *rest = (float(f"{value:.{_DIGITS}g}") for value in (length, *(products / (length or 1)).tolist()))
-    return Gauge(dtype, first, tuple(rest))
+    first, *rest = (float(f"{value:.{_DIGITS}g}") for value in values)
+    return Gauge(dtype, count, first, tuple(rest))
 
 
-def _signs(what: str, start: int, count: int) -> Tensor:
-    """Signs for each of so many places, and each direction: the same on every machine, for ever."""
-    data = blake3(what.encode()).digest(length=count * _DIRECTIONS, seek=start * _DIRECTIONS)
-    bits = torch.frombuffer(bytearray(data), dtype=torch.int8) & 1
-    return (bits * 2 - 1).view(count, _DIRECTIONS)
+def _drawn(what: str, start: int, count: int) -> Tensor:
+    """For each of so many places, and each direction, a number of mean 0 and variance 1, (count, 8) float32.
+
+    Uniform, of 16 bits, so that no two places are alike; the same on every machine, for ever.
+    """
+    data = blake3(what.encode()).digest(length=2 * count * _DIRECTIONS, seek=2 * start * _DIRECTIONS)
+    bits = numpy.frombuffer(data, dtype="<i2").astype(numpy.float32)
+    return torch.from_numpy((bits + 0.5) * (math.sqrt(3) / 2**15)).view(count, _DIRECTIONS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import ctypes
-import gc
 import os
 import sys
 import threading
@@ -13,16 +12,14 @@ from contextlib import suppress
 from surgery.cli import main
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of settings in glibc's malloc.h
-_KEPT_BYTES, _MAPPED_BYTES = 1 << 29, 1 << 25
+_KEPT_BYTES, _MAPPED_BYTES = 1 << 26, 1 << 25
 
 
 def run() -> None:
     """`main`, which ends without taking apart all that torch has made.
 
-    That would take a third of a second, and the memory goes back to the system anyway. As long takes looking
-    for garbage among it, time and again, while modules are loaded.
+    That would take a third of a second, and the memory goes back to the system anyway.
     """
-    gc.set_threshold(100_000)
     _keep_memory()
     try:
         main()
@@ -31,15 +28,14 @@ def run() -> None:
         if not isinstance(ended.code, int | None):
             raise
         status = ended.code or 0
-    for thread in threading.enumerate():
-        if not thread.daemon and thread is not threading.current_thread():
-            thread.join()
+    threading._shutdown()  # type: ignore[attr-defined]  # pools that idle are told, threads are waited for
     atexit._run_exitfuncs()
-    try:
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except OSError:  # as Python ends where nobody reads what is left
-        status = status or 120
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):  # as Python ends where nobody reads what is left
+            status = status or 120
     os._exit(status)
 
 

@@ -50,12 +50,13 @@ def print_foreseen(
     base: Unopened, out: Path | None, overwrite: bool, memory: str | None, size: str | None
 ) -> None:
     """Prints every tensor that would be written."""
-    from surgery.checkpoint.manifest import may_write
+    from surgery.checkpoint.manifest import may_write, refuse_source
     from surgery.show.outlook import outlook_lines
     from surgery.stream.unopened import foreseen
 
     if out is not None:
         may_write(out.expanduser(), overwrite)
+        refuse_source(out.expanduser(), base.folder)
     limit, memory_bytes = _sizes(memory, size)
     typer.echo("\n".join(outlook_lines(foreseen(base, limit=limit, memory_bytes=memory_bytes))))
 

@@ -85,9 +85,9 @@ def _check_template(wanted: str, folders: dict[str, str]) -> None:
 
 
 def _template(place: Path) -> str | None:
-    if (place / "chat_template.jinja").is_file():
-        return (place / "chat_template.jinja").read_text(encoding="utf-8").strip()
     try:
+        if (place / "chat_template.jinja").is_file():
+            return (place / "chat_template.jinja").read_text(encoding="utf-8").strip()
         said: Any = json.loads((place / "tokenizer_config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None

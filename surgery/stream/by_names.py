@@ -7,7 +7,7 @@ memory: any of their blocks can be taken out, moved or tied.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,16 @@ from surgery.stream.outlook import Outlook, outlook
 from surgery.stream.unopened import names_alone, needs_names_only
 from surgery.stream.writing import refuse_large
 
+_CLASSES = {
+    **{"llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM", "phi3": "Phi3ForCausalLM"},
+    **{"qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"},
+}
+_COUNTS = (
+    *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
+    *("num_key_value_heads", "vocab_size"),
+)
+_TYPES = {"full_attention", "sliding_attention"}
+_LLAMA3 = {"factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"}
 _OF_BLOCKS = ("remove", "keep", "move", "swap", "duplicate", "tie", "untie")
 
 
@@ -63,6 +73,8 @@ def foreseen_by_names(
     lineage.add((parameter, run.lineage[id(parameter)]) for parameter in run.parameters.values())
     tensors, same = live_tensors(root)
     resolved = {name: lineage.resolved(lazy) for name, lazy in tensors.items()}
+    if _asks_for_more(resolved, same):
+        return None
     made = shards(OWN_STEM if same else PLAIN_STEM, resolved, limit, same)
     refuse_large(made, memory_bytes)
     return outlook(made, lineage, (before, root))
@@ -75,6 +87,14 @@ def _needs_no_class(step: Operation) -> bool:
     return needs_names_only(step) or (step.name in _OF_BLOCKS and names_alone(step))
 
 
+def _asks_for_more(tensors: Mapping[str, Lazy], same: Mapping[str, str]) -> bool:
+    """Whether the class says how this is saved: several dtypes, and ties that a config can say."""
+    ends = (name for pair in same.items() for name in pair)
+    return len({lazy.dtype for lazy in tensors.values()}) > 1 or any(
+        not name.startswith("model.layers.") for name in ends
+    )
+
+
 def _as_in_memory(checkpoint: Checkpoint, config: dict[str, Any]) -> bool:
     """Whether the model would have the very tensors of the files, in their dtype, and none of them twice."""
     said = config.get("dtype", config.get("torch_dtype"))
@@ -82,10 +102,30 @@ def _as_in_memory(checkpoint: Checkpoint, config: dict[str, Any]) -> bool:
     if dtypes != {said} or config.get("tie_word_embeddings") is not False or checkpoint.same:
         return False
     try:
-        expected = dict(_shapes(config))
-    except (KeyError, TypeError):  # left to what the class has by default
+        expected = dict(_shapes(config)) if _is_ordinary(config) else {}
+    except (KeyError, TypeError, AttributeError):  # left to what the class has by default
         return False
     return expected == {name: entry.shape for name, entry in checkpoint.entries.items()}
+
+
+def _is_ordinary(config: dict[str, Any]) -> bool:
+    """Whether a class of transformers takes these settings, as far as they can be wrong."""
+    blocks, types = config["num_hidden_layers"], config.get("layer_types")
+    return (
+        config["architectures"] == [_CLASSES[config["model_type"]]]
+        and all(type(config[name]) is int for name in _COUNTS)
+        and type(config.get("head_dim")) in (int, type(None))
+        and config.get("hidden_act", "silu") == "silu"
+        and (types is None or (len(types) == blocks and set(types) <= _TYPES))
+        and all(_turns(config.get(name) or {}) for name in ("rope_parameters", "rope_scaling"))
+    )
+
+
+def _turns(rope: dict[str, Any]) -> bool:
+    """Whether these are settings of rotary embeddings of a kind that is known, with all it takes."""
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    numbers = all(isinstance(rope[name], int | float) for name in _LLAMA3 & rope.keys())
+    return numbers and (kind == "default" or (kind == "llama3" and rope.keys() >= _LLAMA3))
 
 
 def _shapes(config: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:

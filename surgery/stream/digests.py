@@ -54,6 +54,10 @@ class Digests(Fingerprinter):
             self.known[lazy] = self._made(lazy)
         return self.known[lazy]
 
+    def origin(self, tensor: torch.Tensor) -> object:
+        """What it stands for: of two tensors that stand for the same, one is the other."""
+        return self.lineage.resolved(held(tensor))
+
     def gauge(self, tensor: torch.Tensor) -> Gauge | None:
         """The gauge of a tensor, read where it was written."""
         lazy = self.lineage.resolved(held(tensor))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from surgery.sources.opened import Opened
 
 
-DEEPEST = 200
+DEEPEST = 150
 """Functions one upon the other that make a tensor."""
 
 

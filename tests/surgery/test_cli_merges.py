@@ -131,7 +131,7 @@ def test_a_base_is_not_written_over(
     shutil.rmtree(base)
     shutil.move(base.with_name("saved"), base)
     before = {file.name: file.read_bytes() for file in base.iterdir()}
-    for more in ([], ["--reselect"]):
+    for more in ([], ["--reselect"], ["--dry-run"], ["--dry-run", "--reselect"]):
         status, shown = said([*words, "--overwrite", "--memory", "1GB", *more], monkeypatch, capsys)
         assert status == 2 and "is the folder that the weights are read from" in shown
     assert {file.name: file.read_bytes() for file in base.iterdir()} == before

@@ -63,3 +63,19 @@ def test_output_that_nobody_reads() -> None:
     for main, status in (("print('x')", 120), ("print('x'); sys.exit(2)", 2)):
         assert ended(main, stdout=write, stderr=subprocess.PIPE).returncode == status
     os.close(write)
+
+
+def test_an_idle_pool_keeps_nobody() -> None:
+    """Its threads wait for work for ever, unless they are told that none will come."""
+    main = (
+        "from concurrent.futures import ThreadPoolExecutor; "
+        "process.pool = ThreadPoolExecutor(); process.pool.submit(print, 'work').result()"
+    )
+    found = ended(main, capture_output=True, timeout=30)
+    assert (found.returncode, found.stdout) == (0, "work\n")
+
+
+def test_closed_output() -> None:
+    """A process may have none."""
+    main = "sys.stdout.close(); sys.stdout = None; sys.exit(2)"
+    assert ended(main, stderr=subprocess.PIPE).returncode == 2

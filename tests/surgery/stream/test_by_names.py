@@ -88,6 +88,8 @@ LEFT: dict[str, tuple[Operation, ...]] = {
     "a pattern": (step("remove", "model.layers.*"),),
     "another kind of step": (step("narrow", "model.layers[0]", "neurons", ratio=0.5),),
     "norms of one's own": (step("tie", "model.layers[1]", to="model.layers[0]", own_norms=True),),
+    "a cast of a part": (step("cast", "model.layers[0]", dtype="float64"),),
+    "a tie that the config says": (step("tie", "lm_head", to="model.embed_tokens"),),
     "a refusal": (step("remove", "model.layers[0:9]"),),
     "a path that is not there": (step("swap", "model.layers[0]", "model.layers[9]"),),
 }
@@ -110,6 +112,13 @@ def test_the_rest_is_left_to_a_model(tmp_path: Path) -> None:
         {"tie_word_embeddings": True},
         {"model_type": "olmo"},
         {"quantization_config": {}},
+        {"layer_types": ["full_attention"] * 9},
+        {"hidden_act": "nonsense"},
+        {"rope_scaling": {"rope_type": "nonsense"}},
+        {"rope_parameters": {"rope_type": "llama3", "factor": 8.0}},
+        {"vocab_size": float(config["vocab_size"])},
+        {"head_dim": "4"},
+        {"architectures": ["MistralForCausalLM"]},
     ):
         (base / "config.json").write_text(json.dumps(config | other))
         assert by_names(edit, base) is None, other
