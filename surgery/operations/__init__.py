@@ -5,6 +5,7 @@ Those that merge with other checkpoints have a folder of their own.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib import import_module
 
@@ -36,3 +37,10 @@ def shipped(name: str) -> type[Operation]:
 def all_shipped() -> tuple[type[Operation], ...]:
     """All of them, in the order of menus."""
     return tuple(map(shipped, PLACES))
+
+
+def __getattr__(name: str) -> type[Operation]:
+    called = re.sub("(?<!^)(?=[A-Z])", "_", name).lower()
+    if called in PLACES and shipped(called).__name__ == name:
+        return shipped(called)
+    raise AttributeError(f"module 'surgery.operations' has no attribute {name!r}")

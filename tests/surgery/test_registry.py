@@ -72,6 +72,9 @@ def test_ours_are_there_by_name() -> None:
     files = Path(surgery.operations.__file__).parent.rglob("[!_]*.py")
     assert {cls.__module__.rpartition(".")[2] for cls in all_shipped()} == {file.stem for file in files}
     assert operations()["model_stock"].__name__ == "ModelStock"
+    assert all(getattr(surgery.operations, cls.__name__) is cls for cls in all_shipped())
+    for name in ("Nothing", "model_Stock", "modelStock", "TIE"):
+        assert not hasattr(surgery.operations, name)
     assert operation_named("remove") is operations()["remove"]
 
 
