@@ -120,7 +120,12 @@ class Fingerprinter:
         return found
 
     def origin(self, tensor: torch.Tensor) -> object:
-        """The same for two tensors whose values nobody has to compute, since they are the very same."""
+        """The same for two tensors whose values nobody has to compute, since they are the very same.
+
+        A session has buffers of its own: those are the same if their values are.
+        """
+        if not isinstance(tensor, nn.Parameter):
+            return self.digest(tensor)
         return tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.shape, tensor.stride()
 
     def _exactly(self, tensors: Mapping[str, torch.Tensor]) -> Iterator[str]:

@@ -79,7 +79,8 @@ def same_result(made: Script, script: Script, model: nn.Module, fingerprint: Fin
     """SurgeryError if the result is not the one recorded.
 
     Where equal bits are not promised, neither the values that were made here may be farther from those
-    recorded than `surgery.likeness.tolerance` says, nor may anything else differ. A SurgeryWarning says so.
+    recorded than `Gauge.tolerance` of `surgery.likeness` says, nor may anything else differ. A SurgeryWarning
+    says so.
     """
     if script.result in (None, made.result):
         return

@@ -8,6 +8,7 @@ planned (`Held`), that tensor in a Parameter of its own (`Alias`), a tensor of a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -107,3 +108,14 @@ def recipe(
 def recipe_like(like: Lazy, function: str, *inputs: Lazy, **arguments: Plain) -> Recipe:
     """A Recipe of the shape and dtype of `like`."""
     return recipe(function, *inputs, shape=like.shape, dtype=like.dtype, **arguments)
+
+
+def nodes(lazies: Iterable[Lazy]) -> list[Lazy]:
+    """They and all that they are made from, each once."""
+    found = list(dict.fromkeys(lazies))
+    seen = set(found)
+    for node in found:  # grows while it is read
+        further = [item for item in dict.fromkeys(node.inputs) if item not in seen]
+        seen.update(further)
+        found += further
+    return found

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
 from surgery.checkpoint.names import held
 from surgery.fingerprint import stored_tensors
-from surgery.lazy import Alias, Held, Known, Lazy, Recipe, Reduction, Stored
+from surgery.lazy import Alias, Held, Known, Lazy, Recipe, Reduction, Stored, nodes
 from surgery.stream.layout import Shard, size_of
 from surgery.stream.lineage import Lineage
 from surgery.stream.tiles import room
@@ -109,14 +109,4 @@ def described(lazy: Lazy, deep: int = _DEEP) -> str:
 
 
 def _read(lazy: Lazy) -> int:
-    return sum(size_of(leaf) for leaf in _nodes(lazy) if isinstance(leaf, Stored))
-
-
-def _nodes(lazy: Lazy) -> Iterator[Lazy]:
-    """The tensor and all that it is made from, each once."""
-    seen, waiting = {lazy}, [lazy]
-    for node in waiting:  # grows while it is read
-        yield node
-        further = [item for item in dict.fromkeys(node.inputs) if item not in seen]
-        seen.update(further)
-        waiting += further
+    return sum(size_of(leaf) for leaf in nodes([lazy]) if isinstance(leaf, Stored))

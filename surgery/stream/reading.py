@@ -17,7 +17,7 @@ from torch import Tensor
 from surgery.checkpoint.headers import Header, Place, Stamp, opened, read_header, stamp_of
 from surgery.errors import SurgeryError
 from surgery.fingerprint import bytes_of, digest_of, hashed
-from surgery.lazy import Lazy, Stored
+from surgery.lazy import Lazy, Stored, nodes
 
 _AT_ONCE = 8_000_000  # bytes, whole elements of any dtype
 
@@ -86,13 +86,9 @@ class Reader:
 
     def note(self, lazy: Lazy) -> None:
         """Whoever reads what this is made from by another way wants it to stay as it is, too."""
-        seen, waiting = {lazy}, [lazy]
-        for node in waiting:  # grows while it is read
+        for node in nodes([lazy]):
             if isinstance(node, Stored):
                 self._opened(node.file)
-            further = [item for item in node.inputs if item not in seen]
-            seen.update(further)
-            waiting += further
 
     def refuse_changed(self) -> None:
         """SurgeryError for a file that was written into since it was opened."""

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from surgery.cluster import said
 from surgery.errors import SurgeryError
-from surgery.lazy import Lazy, Reduction
+from surgery.lazy import Lazy, Reduction, nodes
 from surgery.stream.layout import Shard
 from surgery.stream.reading import Reader
-from surgery.stream.worker import Plan, Setting, Work, done, nodes, reduced, written
+from surgery.stream.worker import Plan, Setting, Work, done, reduced, written
 from surgery.stream.writing import Noted, Progress
 
 _WAIT_S = 0.2

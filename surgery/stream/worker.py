@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import chdir, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from torch import Tensor
 import surgery.functions  # noqa: F401
 from surgery.checkpoint.headers import Stamp
 from surgery.errors import SurgeryError
-from surgery.lazy import Lazy, Recipe, Reduction
+from surgery.lazy import Recipe, Reduction, nodes
 from surgery.recipes import FUNCTIONS, one_thread
 from surgery.reductions import REDUCTIONS
 from surgery.script import made_with
@@ -132,17 +132,6 @@ WORKS: dict[str, Work] = {work.__name__: work for work in (written, reduced)}
 def _maker(plan: Plan, reader: Reader) -> Maker:
     made = ((plan.reductions[place], tensor) for place, tensor in plan.made.items())
     return Maker(reader, arithmetic_device(plan.device), made)
-
-
-def nodes(lazies: Iterable[Lazy]) -> list[Lazy]:
-    """They and all that they are made from, each once."""
-    waiting = list(dict.fromkeys(lazies))
-    seen = set(waiting)
-    for node in waiting:  # grows while it is read
-        further = [item for item in dict.fromkeys(node.inputs) if item not in seen]
-        seen.update(further)
-        waiting += further
-    return waiting
 
 
 def _refuse_unknown(plan: Plan) -> None:

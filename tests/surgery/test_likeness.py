@@ -22,6 +22,7 @@ from surgery.likeness import Gauge, Likeness, gauged
 from surgery.recipes import FUNCTIONS
 from surgery.reductions import TILE, retiled, tiles_of
 from tests.surgery.merging.parents import family
+from tests.surgery.stream.test_streamed_replay import saved
 
 LARGE = TILE + 12_345
 """More than a tile, and no whole number of rows."""
@@ -169,6 +170,20 @@ def test_gauged_is_what_the_steps_made(tmp_path: Path) -> None:
     assert list(session.script.likeness.gauges) == [
         f"model.layers.0.self_attn.{part}_proj.weight" for part in "qkvo"
     ]
+
+
+def test_buffers_that_stay_have_no_gauge(tmp_path: Path) -> None:
+    """In memory, where a session has its own, as in a stream: both record the same names."""
+    base, found = saved("resnet", tmp_path / "base"), []
+    for skeleton in (False, True):
+        session = surgery.open(base, skeleton=skeleton)
+        session.scale("resnet.embedder", factor=0.5)
+        folder = session.save(tmp_path / f"{skeleton}")
+        likeness = Script.read(folder / "edits.surgery.json").likeness
+        assert likeness is not None
+        found.append((likeness.rest, list(likeness.gauges)))
+    assert found[0] == found[1] and found[0][1]
+    assert all("embedder" in name and "running" not in name for name in found[0][1])
 
 
 @pytest.fixture
