@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+import surgery.functions  # noqa: F401  registers what recipes name
 from surgery.lazy import Alias, Held, Known, Lazy, Recipe, Reduction, Stored
 from surgery.recipes import FUNCTIONS, compute
 from surgery.reductions import REDUCTIONS, TILE, retiled, tiles_of

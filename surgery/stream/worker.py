@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import surgery.functions  # noqa: F401
 from surgery.checkpoint.headers import Stamp
 from surgery.errors import SurgeryError
 from surgery.lazy import Recipe, Reduction, nodes

@@ -51,6 +51,30 @@ def test_weighted_sum_is_the_sum_of_products() -> None:
     assert summed([a, b], (2.0, 3.0)).tolist() == [32.0, 64.0]
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_the_mean_of_two_is_the_float32_mean_rounded(dtype: torch.dtype) -> None:
+    """For every number that 16 bits can say beside some hundred of them, by themselves and all at once."""
+    every = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
+    every = every[torch.isfinite(every)]
+    small = every[every.abs() < 1e30]  # among which no difference is without end
+    for numbers in (every, small):
+        largest = numbers.abs().max()
+        for other in (*numbers[:: 2**9], numbers[-1], largest, -largest):
+            beside = torch.full_like(numbers, other.item())
+            mean = numbers.float() * 0.5 + beside.float() * 0.5
+            assert torch.equal(summed([numbers, beside], (0.5, 0.5)), mean.to(dtype))
+
+
+def test_the_mean_of_two_is_that_of_each_pair() -> None:
+    """Whatever stands beside it, with and without end: rows may be made a few at a time."""
+    large = torch.tensor([3e38, 3e38, torch.inf, 1.0], dtype=torch.bfloat16)
+    other = torch.tensor([3e38, -3e38, torch.inf, 2.0], dtype=torch.bfloat16)
+    together = summed([large, other], (0.5, 0.5))
+    apart = torch.cat([summed([large[i : i + 1], other[i : i + 1]], (0.5, 0.5)) for i in range(4)])
+    assert torch.equal(together, apart)
+    assert together[1:].tolist() == [0.0, torch.inf, 1.5] and together[0] == large[0]
+
+
 def test_copy_has_the_bits_and_not_the_storage() -> None:
     """A copy is equal and apart."""
     (source,) = held(torch.randn(3, 4))
