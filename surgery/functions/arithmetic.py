@@ -50,7 +50,7 @@ def weighted_sum(*sources: torch.Tensor, weights: tuple[float, ...]) -> torch.Te
 
 
 def _mean_of_two(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """The float32 mean of two tensors in 16 bits, rounded once; in one pass where no difference is without end.
+    """The float32 mean of two tensors in 16 bits, rounded once; in one pass where no difference is infinite.
 
     A difference has all its bits in float32, but where one number is so small beside the other that it counts
     for nothing once the mean is rounded: so it was for every pair of numbers in either dtype.
