@@ -1,6 +1,6 @@
-"""The six panels of the studio as anywidgets: a state that is shown, and messages that come back.
+"""The panels of the studio as anywidgets: a state that is shown, and messages that come back.
 
-A panel holds no logic: `state` is plain JSON as `frontend/src/protocol.ts` describes it, and what a
+A panel holds no logic: `state` is plain JSON as the `protocol.ts` beside its code describes it, and what a
 person does arrives as a custom message `{"type": ..., ...}` for which a handler is registered.
 """
 

@@ -1,4 +1,5 @@
 // Bundles each panel into one ES module and the stylesheet into one file, under widgets/static.
+import { existsSync, readdirSync } from "node:fs";
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -6,7 +7,9 @@ import * as esbuild from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const outdir = resolve(here, "../static");
-const panels = ["topbar", "outline", "canvas", "inspector", "history", "report"];
+const panels = readdirSync(join(here, "src")).filter((name) =>
+  existsSync(join(here, "src", name, "index.tsx")),
+);
 const watch = process.argv.includes("--watch");
 const limitBytes = 500_000;
 

@@ -7,9 +7,9 @@ import { between, hitTest, neighbour, pathsIn } from "../src/canvas/hit";
 import { cellPitch, layoutScene, type Widths } from "../src/canvas/layout";
 import { mapScale } from "../src/canvas/minimap";
 import { fitted, readable } from "../src/canvas/pen";
+import { canvasState } from "../src/canvas/protocol";
 import { type Box, bottom, centreX, centreY, contains, overlaps, right } from "../src/canvas/scene";
 import { threadsOf } from "../src/canvas/threads";
-import { canvasState } from "../src/protocol";
 
 const measure = (text: string) => text.length * 6.5;
 const demo = canvasState(scenes.demo?.canvas);

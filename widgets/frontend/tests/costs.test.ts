@@ -2,7 +2,7 @@ import { h, render } from "preact";
 import { beforeEach, describe, expect, it } from "vitest";
 import { scenes } from "../dev/scenes";
 import { Costs } from "../src/canvas/costs";
-import { canvasState } from "../src/protocol";
+import { canvasState } from "../src/canvas/protocol";
 
 const settle = () => new Promise((resolve) => setTimeout(resolve, 60));
 const ask = {

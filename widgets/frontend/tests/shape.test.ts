@@ -1,5 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { canvasState, inspectorState, outlineState, topbarState } from "../src/protocol";
+import { canvasState } from "../src/canvas/protocol";
+import { inspectorState } from "../src/inspector/protocol";
+import { outlineState } from "../src/outline/protocol";
+import { topbarState } from "../src/topbar/protocol";
 
 describe("reading a state", () => {
   it("makes a whole state out of nothing at all", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { moveFor } from "../src/outline/navigate";
+import { outlineState } from "../src/outline/protocol";
 import { ancestors, rangeOf, reveal, visibleRows, windowOf } from "../src/outline/tree";
-import { outlineState } from "../src/protocol";
 
 const row = (path: string, depth: number, expandable = false) => ({
   path,

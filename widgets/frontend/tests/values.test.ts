@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from "vitest";
 import { placeStates } from "../src/history/lanes";
+import { historyState } from "../src/history/protocol";
+import { inspectorState } from "../src/inspector/protocol";
 import { parsed, shown, sliderOf } from "../src/inspector/values";
-import { historyState, inspectorState } from "../src/protocol";
 import { shortcut } from "../src/shared/keys";
 import { readSeconds } from "../src/shared/seconds";
 import { debounce } from "../src/shared/ui";

@@ -1,8 +1,9 @@
 // What lies over the canvas as ordinary elements: breadcrumb, legend, hints, tooltip, alert. Text only.
-import type { CanvasMessage, CanvasState } from "../protocol";
+
 import { Said } from "../shared/ui";
 import { Costs } from "./costs";
 import type { Hit } from "./hit";
+import type { CanvasMessage, CanvasState } from "./protocol";
 import type { Box } from "./scene";
 
 interface Props {

@@ -1,9 +1,9 @@
 // What each block would cost: the question before it was asked, then the legend of the answer and its best.
 import { useEffect, useState } from "preact/hooks";
-import type { Ask, CanvasMessage, CanvasState } from "../protocol";
 import { CIVIDIS } from "../shared/palette";
 import { readSeconds } from "../shared/seconds";
 import { useDraft } from "../shared/ui";
+import type { Ask, CanvasMessage, CanvasState } from "./protocol";
 
 interface Props {
   state: CanvasState;

@@ -1,6 +1,6 @@
 // Lays out one data flow from left to right with dagre, then routes its edges.
 import dagre from "@dagrejs/dagre";
-import type { FlowEdge } from "../protocol";
+import type { FlowEdge } from "./protocol";
 import { type Box, bottom, centreX, centreY, type Point, right, type SceneEdge } from "./scene";
 
 export interface Sized {

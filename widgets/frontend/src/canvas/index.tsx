@@ -1,9 +1,9 @@
 // The graph: a canvas for what is many, ordinary elements over it for what is read.
 import { render } from "preact";
-import { type CanvasMessage, type CanvasState, canvasState } from "../protocol";
 import { type Model, makeRoot, type Panel } from "../shared/panel";
 import { Chrome } from "./chrome";
 import { listen } from "./interaction";
+import { type CanvasMessage, type CanvasState, canvasState } from "./protocol";
 import { onThemeChange } from "./theme";
 import { CanvasView } from "./view";
 

@@ -1,7 +1,9 @@
 // What gestures mean: selecting, opening, boxes, keys. Panning and zooming are d3-zoom's (view.ts).
-import type { CanvasMessage, SelectMode } from "../protocol";
+
 import { focusSearch, shortcut } from "../shared/keys";
+import type { SelectMode } from "../shared/protocol";
 import { between, type Direction, type Hit, hitTest, neighbour, pathsIn } from "./hit";
+import type { CanvasMessage } from "./protocol";
 import { type Box, type Point, selectableBox } from "./scene";
 import type { CanvasView } from "./view";
 

@@ -1,6 +1,7 @@
 // The whole picture: the overview in a row, and the opened block hung under its cell.
-import type { CanvasState, OpenBlock, OpenNode, OverviewNode } from "../protocol";
+
 import { layoutFlow, type Sized } from "./flow";
+import type { CanvasState, OpenBlock, OpenNode, OverviewNode } from "./protocol";
 import {
   around,
   type Box,

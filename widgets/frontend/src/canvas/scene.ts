@@ -1,5 +1,5 @@
 // What layout makes and drawing reads: plain geometry in world pixels (1 at zoom 1).
-import type { Cell, OpenNode, OverviewNode } from "../protocol";
+import type { Cell, OpenNode, OverviewNode } from "./protocol";
 
 export interface Point {
   x: number;

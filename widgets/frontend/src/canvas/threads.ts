@@ -1,7 +1,7 @@
 // Ties as threads: arcs above cards, below cells, each with its number. Pure geometry.
 
-import type { TieState } from "../protocol";
 import { tieColour } from "../shared/palette";
+import type { TieState } from "./protocol";
 import { type Box, bottom, centreX, type Point, type Scene } from "./scene";
 
 export interface Thread {

@@ -1,13 +1,13 @@
 // Holds the picture: state in, frames out. It knows zoom and hover; what a gesture means is interaction.ts.
 import { select } from "d3-selection";
 import { type ZoomBehavior, zoom, zoomIdentity } from "d3-zoom";
-import type { CanvasState } from "../protocol";
 import { drawScene } from "./draw";
 import { fitTransform, nudge, roomOf, type Transform, ZOOM } from "./fit";
 import type { Hit } from "./hit";
 import { layoutScene, type Widths } from "./layout";
 import { drawMap, MAP, mapScale } from "./minimap";
 import { type Context, makeMeasure } from "./pen";
+import type { CanvasState } from "./protocol";
 import { around, type Box, type Point, type Scene, selectableBox } from "./scene";
 import { readTheme, type Theme } from "./theme";
 import { type Thread, threadExtent, threadsOf } from "./threads";

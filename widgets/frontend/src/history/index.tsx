@@ -1,9 +1,9 @@
 // The tree of states: go back, try another way, compare. Beside it the script that says the same.
 import { useState } from "preact/hooks";
-import { type HistoryMessage, type HistoryState, historyState } from "../protocol";
 import { definePanel, type PanelProps } from "../shared/panel";
 import { CopyButton } from "../shared/ui";
 import { type Placed, placeStates } from "./lanes";
+import { type HistoryMessage, type HistoryState, historyState } from "./protocol";
 
 const ROW_PX = 26;
 const LANE_PX = 22;

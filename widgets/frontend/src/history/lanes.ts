@@ -1,5 +1,5 @@
 // Where each state of the history stands: a row per state, a lane per branch.
-import type { HistoryNode } from "../protocol";
+import type { HistoryNode } from "./protocol";
 
 export interface Placed {
   state: HistoryNode;

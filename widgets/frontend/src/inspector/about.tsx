@@ -1,6 +1,6 @@
 // What the operation does, or what the field under pointer or focus means, in one place of a fixed height:
 // a help line under every field would push the dry run out of sight.
-import type { Form } from "../protocol";
+import type { Form } from "./protocol";
 
 interface Props {
   form: Form;

@@ -1,5 +1,5 @@
-import type { DryRun } from "../protocol";
 import { CopyButton, Said } from "../shared/ui";
+import type { DryRun } from "./protocol";
 
 /** What the edit would cost; nothing of it is done yet. */
 export function DryRunCard({ run }: { run: DryRun }) {

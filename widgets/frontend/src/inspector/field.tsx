@@ -1,7 +1,7 @@
 // One field of an operation's form: a label, the control that fits its kind, help or its error.
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
-import type { Field } from "../protocol";
 import { useDebounced } from "../shared/ui";
+import type { Field } from "./protocol";
 import { parsed, shown, sliderOf } from "./values";
 
 interface Props {

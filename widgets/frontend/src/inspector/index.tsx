@@ -1,10 +1,10 @@
 // The right panel: what is selected, the verbs that fit, the operation's fields, its dry run, Apply.
 import { useRef, useState } from "preact/hooks";
-import { type InspectorMessage, type InspectorState, inspectorState } from "../protocol";
 import { definePanel, type PanelProps } from "../shared/panel";
 import { About } from "./about";
 import { DryRunCard } from "./dry_run";
 import { FieldRow } from "./field";
+import { type InspectorMessage, type InspectorState, inspectorState } from "./protocol";
 import { Verbs } from "./verbs";
 
 function Inspector({ state, send }: PanelProps<InspectorState, InspectorMessage>) {

@@ -1,5 +1,5 @@
 // Between what a field holds and what a person types; pure.
-import type { Field } from "../protocol";
+import type { Field } from "./protocol";
 
 /** A value as text for an input. */
 export function shown(value: unknown): string {

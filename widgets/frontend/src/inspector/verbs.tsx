@@ -1,4 +1,4 @@
-import type { InspectorMessage, VerbGroup } from "../protocol";
+import type { InspectorMessage, VerbGroup } from "./protocol";
 
 interface Props {
   groups: VerbGroup[];

@@ -1,8 +1,8 @@
 // The outline: the whole module tree with every action, for eyes and for screen readers.
 import { useEffect, useState } from "preact/hooks";
-import { type OutlineMessage, type OutlineState, outlineState } from "../protocol";
 import { definePanel, type PanelProps } from "../shared/panel";
 import { useDebounced } from "../shared/ui";
+import { type OutlineMessage, type OutlineState, outlineState } from "./protocol";
 import { Tree } from "./view";
 
 function Outline({ state, send }: PanelProps<OutlineState, OutlineMessage>) {

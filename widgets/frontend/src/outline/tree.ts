@@ -1,5 +1,5 @@
 // Folding and walking the outline: pure functions over the flat list of rows.
-import type { OutlineRow } from "../protocol";
+import type { OutlineRow } from "./protocol";
 
 /** Open or closed as a person left it, by path; what is not in it follows `opensAtFirst`. */
 export type Folds = ReadonlyMap<string, boolean>;

@@ -1,9 +1,9 @@
 // The tree as a window over its visible rows: four thousand rows cost as much as forty.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { OutlineMessage, OutlineState } from "../protocol";
 import { focusSearch, shortcut } from "../shared/keys";
 import type { PanelProps } from "../shared/panel";
 import { moveFor } from "./navigate";
+import type { OutlineMessage, OutlineState } from "./protocol";
 import { Row } from "./row";
 import { type Folds, rangeOf, reveal, visibleRows, windowOf } from "./tree";
 

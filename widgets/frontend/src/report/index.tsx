@@ -1,8 +1,8 @@
 // The report of the last evaluation: a sentence, then a row per measure with its interval.
 import { useEffect, useRef } from "preact/hooks";
-import { type ReportState, reportState } from "../protocol";
 import { definePanel, type PanelProps } from "../shared/panel";
 import { fitCharts } from "./chart";
+import { type ReportState, reportState } from "./protocol";
 
 function Report({ state }: PanelProps<ReportState, never>) {
   const section = useRef<HTMLElement>(null);

@@ -1,6 +1,6 @@
-import type { TopbarMessage } from "../protocol";
 import { readSeconds } from "../shared/seconds";
 import { useDraft } from "../shared/ui";
+import type { TopbarMessage } from "./protocol";
 
 interface Props {
   budget_s: number;

@@ -1,4 +1,4 @@
-import type { Figure } from "../protocol";
+import type { Figure } from "./protocol";
 
 /** Figures read as sentences: before → after, change. Those that find no room are not shown. */
 export function Figures({ figures }: { figures: Figure[] }) {

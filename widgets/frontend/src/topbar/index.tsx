@@ -1,11 +1,11 @@
 // The bar at the top: which model, what the edits changed, and the actions on the whole of it.
 import { useEffect, useState } from "preact/hooks";
-import { type TopbarMessage, type TopbarState, topbarState } from "../protocol";
 import { definePanel, type PanelProps } from "../shared/panel";
 import { Said } from "../shared/ui";
 import { Evaluate } from "./evaluate";
 import { Figures } from "./figures";
 import { Logo, RedoIcon, UndoIcon } from "./icons";
+import { type TopbarMessage, type TopbarState, topbarState } from "./protocol";
 import { Save } from "./save";
 
 type Props = PanelProps<TopbarState, TopbarMessage>;

@@ -1,6 +1,6 @@
 import { useCallback, useState } from "preact/hooks";
-import type { TopbarMessage, TopbarState } from "../protocol";
 import { useDismiss, useDraft } from "../shared/ui";
+import type { TopbarMessage, TopbarState } from "./protocol";
 
 interface Props {
   places: TopbarState["save"];

@@ -1,0 +1,34 @@
+import { type KeyMessage, mark, type SelectMessage, ties } from "../shared/protocol";
+import { flag, type Infer, list, maybe, number, object, text } from "../shared/shape";
+
+export const outlineState = object({
+  /** The whole tree in tree order; folding happens in the browser. */
+  rows: list(
+    object({
+      path: text,
+      title: text,
+      class_name: text,
+      depth: number(),
+      figure: text,
+      ties,
+      expandable: flag,
+      mark,
+    }),
+  ),
+  selection: list(text),
+  search: text,
+  /** What the search matches, and how many; marked, and selected only on Enter. */
+  found: list(text),
+  matches: maybe(number()),
+  /** The selector the search was taken for, where that is not its text. */
+  read_as: maybe(text),
+  search_error: maybe(text),
+});
+export type OutlineState = Infer<typeof outlineState>;
+export type OutlineRow = OutlineState["rows"][number];
+
+export type OutlineMessage =
+  | SelectMessage
+  | KeyMessage
+  | { type: "open"; path: string }
+  | { type: "search"; text: string; submit: boolean };

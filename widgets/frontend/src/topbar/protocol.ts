@@ -1,0 +1,26 @@
+import { tone } from "../shared/protocol";
+import { flag, type Infer, list, maybe, number, object, text, word } from "../shared/shape";
+
+export const topbarState = object({
+  name: text,
+  detail: text,
+  figures: list(object({ label: text, before: text, after: text, change: text, tone, tip: text })),
+  device: text,
+  /** `fraction` null: how long is not known. It can be stopped; what is being saved cannot. */
+  evaluating: maybe(object({ label: text, fraction: maybe(number()) })),
+  saving: maybe(text),
+  can_undo: flag,
+  can_redo: flag,
+  budget_s: number(2),
+  notice: maybe(object({ text, tone: word("good", "bad", "note"), hint: text })),
+  save: object({ model_path: text, script_path: text }),
+  /** Things to try, shown at the first open. */
+  first_minute: list(text),
+});
+export type TopbarState = Infer<typeof topbarState>;
+export type Figure = TopbarState["figures"][number];
+export type TopbarMessage =
+  | { type: "evaluate"; budget_s: number }
+  | { type: "stop" | "undo" | "redo" | "dismiss" }
+  | { type: "save_script"; path: string }
+  | { type: "save_model"; path: string; overwrite: boolean };
