@@ -31,7 +31,8 @@ MOST_SHOWN = 20
 class State:
     """A node of the history tree: the step that led here, its journal, and what was measured.
 
-    `places` are the names of the modules in this state, for errors about names that went.
+    `name` is what somebody called it. `places` are the names of the modules in this state, for errors about
+    names that went.
     """
 
     id: int
@@ -44,6 +45,7 @@ class State:
     report: Report | None = None
     sweep: SweepReport | None = None
     places: tuple[Place, ...] = ()
+    name: str | None = None
 
     def __repr__(self) -> str:
         return f"<State {self.id}: {python_of(self.step) if self.step else 'the original'}>"
@@ -123,10 +125,30 @@ class History:
 
     def goto(self, state_id: int) -> State:
         """The state with this id becomes current: up to the common ancestor, then down."""
-        target = next((state for state in self if state.id == state_id), None)
-        if target is None:
+        return self._to(self.state(state_id))
+
+    def delete(self, state_id: int) -> None:
+        """Forgets a state and all that were made from it; SurgeryError for one that the current needs."""
+        state = self.state(state_id)
+        if state in self.current.lineage():
+            raise SurgeryError(
+                "the current state stands on this one, or is it",
+                path=f"state {state_id}",
+                hint="`s.goto` to another branch first",
+            )
+        assert state.parent is not None  # the base is in every lineage
+        with self._lock:
+            state.parent.children.remove(state)
+            left = set(map(id, self))
+            self._redo = {number: after for number, after in self._redo.items() if id(after) in left}
+            self._settle()
+
+    def state(self, state_id: int) -> State:
+        """The state with this id; SurgeryError if there is none."""
+        found = next((state for state in self if state.id == state_id), None)
+        if found is None:
             raise SurgeryError("the history has no such state", got=state_id)
-        return self._to(target)
+        return found
 
     # What it keeps ----------------------------------------------------------------------------
 
@@ -175,7 +197,8 @@ class History:
             parent = state.parent
             branch = "" if parent is None or parent is before else f", after {parent.id}"
             step = python_of(state.step) if state.step else "the original"
-            lines.append(f"{'>' if state is self.current else ' '} {state.id}{branch}: {step}")
+            called = f" ({state.name})" if state.name else ""
+            lines.append(f"{'>' if state is self.current else ' '} {state.id}{branch}{called}: {step}")
         return "\n".join(lines)
 
     # Inside -----------------------------------------------------------------------------------

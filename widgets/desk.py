@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graph.nodes import ModuleGraph
-from graph.paths import escape
 from surgery.errors import SurgeryError
 from surgery.operation import Operation
 from surgery.preview import Preview
 from surgery.registry import operation_named
+from widgets.planned import Planned
 
 
 @dataclass
@@ -57,12 +57,16 @@ class Desk:
     opened: str | None = None
     draft: Draft | None = None
     alert: SurgeryError | None = None
+    planned: Planned = field(default_factory=Planned)
+    saved: dict[str, list[str]] = field(default_factory=dict)
+    """Selections that were kept, by name: origins of modules."""
 
-    def keep_known(self, graph: ModuleGraph) -> None:
-        """Drops from selection and opened block what the graph does not have any longer."""
-        self.selection = [path for path in self.selection if path in graph]
-        if self.opened is not None and self.opened not in graph:
-            self.opened = None
+    def follow(self, before: ModuleGraph, graph: ModuleGraph) -> None:
+        """Selection and opened block stay with their modules, whatever these are called now."""
+        now = {node.origin: node.path for node in reversed(graph.modules)}
+        kept = (now.get(before[path].origin) for path in self.selection)
+        self.selection = list(dict.fromkeys(path for path in kept if path is not None))
+        self.opened = None if self.opened is None else now.get(before[self.opened].origin)
 
     def select(self, paths: list[str], mode: str, graph: ModuleGraph) -> None:
         """`set`, `toggle` or `range`, as the panels send it; the order of selecting is kept."""
@@ -74,34 +78,7 @@ class Desk:
             self.selection = list(dict.fromkeys(known))
 
 
-def selector_of(paths: list[str], graph: ModuleGraph) -> str:
-    """A short selector of exactly these paths: neighbours of one container become a slice."""
-    by_parent: dict[str, list[int]] = {}
-    others: list[str] = []
-    for path in paths:
-        parent, _, name = path.rpartition(".")
-        if path and parent in graph and is_numbered(graph, parent):
-            by_parent.setdefault(parent, []).append(graph[parent].children.index(name))
-        else:
-            others.append(escape(path))
-    parts = [
-        f"{escape(parent)}{run}" for parent, found in by_parent.items() for run in _slices(sorted(found))
-    ]
-    return ", ".join(parts + others)
-
-
 def is_numbered(graph: ModuleGraph, path: str) -> bool:
     """Whether the module is a container of which an index means a child (see `graph.select`)."""
     node = graph[path]
     return node.container and all(name.isdigit() for name in node.children)
-
-
-def _slices(indices: list[int]) -> list[str]:
-    found: list[str] = []
-    start = previous = indices[0]
-    for index in [*indices[1:], -1]:
-        if index != previous + 1:
-            found.append(f"[{start}]" if start == previous else f"[{start}:{previous + 1}]")
-            start = index
-        previous = index
-    return found

@@ -123,8 +123,9 @@ class Errands:
 
         self._save("Script", path, write)
 
-    def save_model(self, path: str, *, overwrite: bool = False) -> None:
+    def save_model(self, message: dict[str, Any]) -> None:
         """Writes the model to a folder, over another only if asked to; the notice says the fingerprint."""
+        path, overwrite = str(message.get("path", "")), message.get("overwrite") is True
 
         def write() -> tuple[Path, str | None]:
             with self.session.lock:  # so that the fingerprint said is that of what was written

@@ -34,6 +34,12 @@ def less_is_better(before: float, after: float) -> Tone:
     return "none" if before == after else "better" if after < before else "worse"
 
 
+def change_of(before: float, after: float, unit: str = "") -> dict[str, str]:
+    """A change as words and tone: `−147 k`, or `unchanged`."""
+    said = signed(after - before, unit) if before != after else "unchanged"
+    return {"text": said, "tone": less_is_better(before, after)}
+
+
 def cost_figure(label: str, before: float, after: float, unit: str, tip: str) -> dict[str, Any]:
     """One figure of the top bar; before is left empty where nothing changed."""
     return {

@@ -9,7 +9,7 @@ from graph.nodes import ModuleGraph, ModuleNode
 from graph.rollup import Share, rollup
 from graph.units import short
 from widgets.desk import Desk
-from widgets.scene import going
+from widgets.marks import marks
 from widgets.search import find
 from widgets.threads import numbers, threads
 
@@ -19,22 +19,23 @@ def outline(graph: ModuleGraph, desk: Desk) -> dict[str, Any]:
     flow = overview(graph)
     visible = {path for node in flow.nodes for path in (*node.paths, node.path)}
     tied = numbers(threads(graph, visible))
-    leaving = going(graph, desk.draft)
+    marked = marks(graph, desk)
     found = find(desk.search, graph)
     shares = rollup(graph)
     return {
-        "rows": [_row(graph, node, shares[node.path], tied, leaving) for node in graph.modules],
+        "rows": [_row(graph, node, shares[node.path], tied, marked) for node in graph.modules],
         "selection": desk.selection,
         "search": desk.search,
         "found": list(found.paths),
         "matches": len(found.paths) if desk.search and found.problem is None else None,
         "read_as": found.read_as,
         "search_error": found.problem,
+        "saved": [{"name": name, "count": len(origins)} for name, origins in desk.saved.items()],
     }
 
 
 def _row(
-    graph: ModuleGraph, node: ModuleNode, share: Share, tied: dict[str, list[int]], leaving: set[str]
+    graph: ModuleGraph, node: ModuleNode, share: Share, tied: dict[str, list[int]], marked: dict[str, str]
 ) -> dict[str, Any]:
     wholly_shared = share.parameters > 0 and share.owned == 0
     count = short(share.parameters) if share.parameters else ""
@@ -46,5 +47,5 @@ def _row(
         "figure": "tied" if wholly_shared and not node.children else count,
         "ties": tied.get(node.path, []),
         "expandable": bool(node.children),
-        "mark": "remove" if node.path in leaving else "new" if node.is_new else None,
+        "mark": marked.get(node.path),
     }

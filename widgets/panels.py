@@ -89,3 +89,7 @@ class HistoryPanel(Panel, bundle="history"):
 
 class ReportPanel(Panel, bundle="report"):
     """The report of the last evaluation: before, after, change, interval."""
+
+
+class MenuPanel(Panel, bundle="menu"):
+    """The palette of all commands, the menu at a node, and the list of keys; nothing until asked for."""

@@ -11,8 +11,9 @@ from graph.rollup import rollup
 from graph.units import short
 from surgery.evaluate.sweep import SweepReport
 from widgets.adapters import adapted, drawn_whole
-from widgets.desk import Desk, Draft
+from widgets.desk import Desk
 from widgets.facts import activations, hover
+from widgets.marks import ghost_ties, marks
 from widgets.scores import colours, effects
 from widgets.threads import numbers, threads
 
@@ -25,12 +26,12 @@ def scene(graph: ModuleGraph, desk: Desk, sweep: SweepReport | None = None) -> d
     drawn = threads(graph, visible)
     tied = numbers(drawn)
     opened = None if desk.opened is None else drawn_whole(inside(graph, desk.opened), graph, desk.opened)
-    leaving = going(graph, desk.draft)
+    marked = marks(graph, desk)
     shown = visible | ({node.path for node in opened.nodes if node.kind == "module"} if opened else set())
     shares = rollup(graph)
     ends = {thread.index: thread.ends for thread in drawn}
     flows = activations(graph, shown)
-    pending = _pending(desk.draft, visible, len(drawn))
+    pending = ghost_ties(graph, desk, visible, len(drawn))
     legend, scores = colours(sweep)
     measured = effects(sweep)
 
@@ -50,9 +51,10 @@ def scene(graph: ModuleGraph, desk: Desk, sweep: SweepReport | None = None) -> d
                     "title": node.title,
                     "subtitle": node.subtitle,
                     "ties": tied.get(node.path, []) if node.kind == "module" else [],
+                    "mark": marked.get(node.path) if node.kind == "module" else None,
                     "opaque": _opaque(graph, node.path) if node.kind == "module" else None,
                     "error": _error(graph, desk, node.path) if node.kind == "module" else None,
-                    "cells": [_cell(graph, path, tied, leaving) for path in node.paths],
+                    "cells": [_cell(graph, path, tied, marked) for path in node.paths],
                 }
                 for node in flow.nodes
             ],
@@ -60,7 +62,7 @@ def scene(graph: ModuleGraph, desk: Desk, sweep: SweepReport | None = None) -> d
         },
         "ties": [{"index": thread.index, "ends": list(thread.ends), "pending": False} for thread in drawn]
         + pending,
-        "open": _open(graph, desk, opened, tied),
+        "open": _open(graph, desk, opened, tied, marked),
         "selection": desk.selection,
         "facts": {path: told(path) for path in sorted(shown)},
         "alert": _alert(desk),
@@ -78,7 +80,7 @@ def strips(graph: ModuleGraph) -> set[str]:
 
 
 def _open(
-    graph: ModuleGraph, desk: Desk, flow: Flow | None, tied: dict[str, list[int]]
+    graph: ModuleGraph, desk: Desk, flow: Flow | None, tied: dict[str, list[int]], marked: dict[str, str]
 ) -> dict[str, Any] | None:
     if flow is None or desk.opened is None:
         return None
@@ -100,6 +102,7 @@ def _open(
                 if item.kind == "module"
                 else [],
                 "adapted": item.kind == "module" and adapted(graph, item.path),
+                "mark": marked.get(item.path) if item.kind == "module" else None,
                 "opaque": _opaque(graph, item.path) if item.kind == "module" else None,
                 "error": _error(graph, desk, item.path) if item.kind == "module" else None,
             }
@@ -109,32 +112,16 @@ def _open(
     }
 
 
-def _cell(graph: ModuleGraph, path: str, tied: dict[str, list[int]], leaving: set[str]) -> dict[str, Any]:
+def _cell(
+    graph: ModuleGraph, path: str, tied: dict[str, list[int]], marked: dict[str, str]
+) -> dict[str, Any]:
     return {
         "path": path,
         "label": path.rpartition(".")[2],
         "ties": tied.get(path, []),
-        "mark": "remove" if path in leaving else "new" if graph[path].is_new else None,
+        "mark": marked.get(path),
         "adapted": adapted(graph, path),
     }
-
-
-def going(graph: ModuleGraph, draft: Draft | None) -> set[str]:
-    """Paths whose modules the drafted step would take out, followed by origin."""
-    if draft is None or draft.preview is None:
-        return set()
-    left = {node.origin for node in draft.preview.graph.modules}
-    return {node.path for node in graph.modules if node.origin not in left}
-
-
-def _pending(draft: Draft | None, visible: set[str], count: int) -> list[dict[str, Any]]:
-    if draft is None or draft.operation != "tie" or draft.preview is None:
-        return []
-    step = draft.preview.steps[0]
-    ends = [str(getattr(step, "to")), *getattr(step, "targets").paths]  # noqa: B009  Tie has them, Operation not
-    if not visible.issuperset(ends):
-        return []
-    return [{"index": count + 1, "ends": ends, "pending": True}]
 
 
 def _breadcrumb(opened: str | None) -> list[dict[str, str]]:

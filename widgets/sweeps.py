@@ -7,15 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from graph.flow import overview
+from graph.naming import selector_of
 from graph.nodes import ModuleGraph
 from surgery.evaluate import Stopped
 from surgery.evaluate.sweep import SweepReport
-from surgery.fields import Target, Targets
 from surgery.operation import Operation
 from surgery.registry import operation_named
 from surgery.session import Session
 from widgets.background import Background
-from widgets.desk import Draft, selector_of
 from widgets.errands import Errands, notice_of
 from widgets.timeline import words
 
@@ -50,6 +49,11 @@ class Sweeps:
         """The step that cost least in the last sweep of the current state."""
         report = self.session.history.current.sweep
         return report.best(1)[0] if report is not None and report.measured else None
+
+    def ask(self, message: dict[str, Any]) -> None:
+        """Starts the sweep that was asked for on the canvas, on what is drawn now."""
+        operation, budget_s = str(message.get("operation", "")), float(message.get("budget_s", 10.0))
+        self.start(operation, budget_s, self.session.graph)
 
     def start(self, operation: str, budget_s: float, graph: ModuleGraph) -> None:
         """Starts `session.sweep` over all blocks; what is being measured is stopped for it."""
@@ -102,13 +106,3 @@ class Sweeps:
 def blocks(graph: ModuleGraph) -> list[str]:
     """The paths of the blocks that the overview draws in strips."""
     return [path for node in overview(graph).nodes if node.kind == "strip" for path in node.paths]
-
-
-def draft_of(step: Operation) -> Draft:
-    """The step as the inspector's form would have been filled in for it."""
-    values: dict[str, Any] = {}
-    for spec in step.specs:
-        value = getattr(step, spec.name)
-        if spec.is_asked and (spec.required or value != spec.default):
-            values[spec.name] = value.select if isinstance(value, Targets | Target) else value
-    return Draft(step.name, values)

@@ -25,8 +25,11 @@ def timeline(session: Session) -> dict[str, Any]:
                 "id": str(state.id),
                 "parent": None if state.parent is None else str(state.parent.id),
                 "label": label(state),
+                "name": state.name,
+                "step": words(state.step) if state.step else "Original",
                 "parameters": short(costs(state.graph).parameters) if state.graph else "",
                 "metric": metric(state),
+                "value": _value(state),
                 "current": state is current,
                 "ahead": state not in line,
             }
@@ -36,8 +39,16 @@ def timeline(session: Session) -> dict[str, Any]:
     }
 
 
+def _value(state: State) -> float | None:
+    """The main figure as a number, for the line beside the tree."""
+    figure = state.report.main if state.report else None
+    return None if figure is None else figure.after
+
+
 def label(state: State) -> str:
     """What the step did, in a few words: `remove layers[3]`."""
+    if state.name:
+        return state.name
     return "Original" if state.step is None else words(state.step)
 
 

@@ -8,10 +8,12 @@ from torch import Tensor, nn
 
 import surgery
 from graph import extract, select
+from graph.naming import selector_of
 from graph.nodes import ModuleGraph
 from widgets.adapters import adapted, adapter_around
-from widgets.desk import Desk, Draft, selector_of
-from widgets.forms import inspector, start
+from widgets.desk import Desk, Draft
+from widgets.drafts import start
+from widgets.inspector import inspector
 
 
 class Odd(nn.Module):

@@ -106,7 +106,7 @@ def test_save_that_breaks_ends_and_says_so(
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(errands.session, "save", broken)
-    errands.save_model(str(tmp_path / "out"))
+    errands.save_model({"path": str(tmp_path / "out")})
     errands.background.settle(60)
     assert errands.saving is None
     assert errands.notice and "ZeroDivisionError: a bug" in errands.notice["text"]

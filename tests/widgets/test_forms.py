@@ -8,7 +8,8 @@ import pytest
 
 from surgery.registry import operation_named
 from widgets.desk import Draft
-from widgets.forms import _field, change
+from widgets.drafts import change
+from widgets.forms import _field
 
 READ: list[tuple[str, str, str, Any]] = [
     ("slerp", "t", "0.25", 0.25),

@@ -11,8 +11,9 @@ import surgery
 from surgery.script import step_data
 from tests.widgets.test_studio import send
 from tests.zoo import ZOO
+from widgets.drafts import draft_of
 from widgets.studio import Studio
-from widgets.sweeps import OFFERED, draft_of
+from widgets.sweeps import OFFERED
 
 
 @pytest.fixture

@@ -1,0 +1,82 @@
+"""Which operations suit a selection, as far as one sees at once, and why the others do not."""
+
+from __future__ import annotations
+
+from graph.naming import selector_of
+from graph.nodes import ModuleGraph, ModuleNode
+from graph.paths import escape, is_below
+from graph.rollup import rollup
+from surgery.merging import Merging
+from surgery.registry import operations
+from widgets.adapters import adapter_around, adapters
+from widgets.desk import is_numbered
+
+_LINEAR = ("Linear", "Conv1D")
+_LISTS = ("ModuleList", "ModuleDict")
+
+
+def reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
+    """Why each operation does not suit the selection; None if it does, as far as one sees at once."""
+    if not selection:
+        return dict.fromkeys(operations(), "select something first")
+    blocks, shares = all(is_block(graph, path) for path in selection), rollup(graph)
+    adapted = any(_near(path, selection) for path in adapters(graph))
+    parts = all(path and graph[path].class_name not in _LISTS for path in selection) or "select parts"
+    floats = any(
+        _has_floats(node) and is_below(node.path, path) for node in graph.modules for path in selection
+    )
+    known = {
+        **dict.fromkeys(("remove", "keep", "move", "duplicate"), blocks or "select blocks"),
+        "swap": (blocks and len(selection) == 2) or "select two blocks",
+        "merge": (blocks and len(selection) > 1) or "select two blocks or more",
+        "tie": len(selection) > 1 or "select two modules or more",
+        "untie": any(shares[path].shared for path in selection)
+        or "nothing selected is tied to something else",
+        "detach": adapted or "nothing selected carries an adapter",
+        "fold": adapted or "nothing selected carries an adapter",
+        **dict.fromkeys(("attach", "adopt"), bool(linears(graph, selection)) or "nothing selected is linear"),
+        "insert": (blocks and len(selection) == 1) or "select one block",
+        **dict.fromkeys(("replace", "wrap", "skip"), parts),
+        **dict.fromkeys(
+            ("cast", "freeze", "scale", *_mergers()), floats or "nothing selected has parameters"
+        ),
+        "recalibrate": _has_statistics(graph, selection) or "nothing selected has running statistics",
+    }
+    return {name: None if (said := known.get(name, True)) is True else str(said) for name in operations()}
+
+
+def _mergers() -> list[str]:
+    return [name for name, cls in operations().items() if issubclass(cls, Merging)]
+
+
+def _has_floats(node: ModuleNode) -> bool:
+    return any(tensor.kind == "parameter" and "float" in tensor.dtype for tensor in node.tensors)
+
+
+def _has_statistics(graph: ModuleGraph, selection: list[str]) -> bool:
+    inside = [node for node in graph.modules if any(is_below(node.path, path) for path in selection)]
+    return any(tensor.path.endswith(".running_mean") for node in inside for tensor in node.tensors)
+
+
+def _near(adapter: str, selection: list[str]) -> bool:
+    return any(path == f"{adapter}.base" or is_below(adapter, path) for path in selection)
+
+
+def is_block(graph: ModuleGraph, path: str) -> bool:
+    """Whether the module is an item of a list."""
+    parent = path.rpartition(".")[0]
+    return bool(path) and parent in graph and is_numbered(graph, parent)
+
+
+def linears(graph: ModuleGraph, selection: list[str]) -> list[str]:
+    """Selectors of the linear modules at or under the selection that carry no adapter yet."""
+    found: list[str] = []
+    for path in selection:
+        linear = [node for node in graph.modules if node.class_name in _LINEAR and is_below(node.path, path)]
+        free = [node for node in linear if adapter_around(graph, node.path) is None]
+        if len(free) < len(linear) or [node.path for node in free] == [path]:
+            found += [selector_of([node.path for node in free], graph)] if free else []
+        else:
+            kinds = sorted({node.class_name for node in free})
+            found += [f"{escape(path)}.**:{kind}".lstrip(".") for kind in kinds]
+    return found

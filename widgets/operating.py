@@ -1,0 +1,149 @@
+"""Operations by hand: a draft with its dry run, what is pending, applying, and moving in the history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from surgery.errors import SurgeryError
+from surgery.operation import Operation
+from surgery.preview import Preview
+from surgery.registry import operations
+from widgets.desk import Draft
+from widgets.drafts import change, draft_of, start
+from widgets.errands import notice_of, refusal_of
+from widgets.panels import Message
+from widgets.theatre import Theatre
+
+
+class Operating:
+    """The draft of a studio, and what becomes of it."""
+
+    def __init__(self, theatre: Theatre) -> None:
+        self.theatre, self.desk, self.session = theatre, theatre.desk, theatre.session
+
+    # The draft -----------------------------------------------------------------------------------
+
+    def draft(self, name: str) -> None:
+        """Begins the operation on the selection, and its dry run; typed values outlive a new selection."""
+        if name in operations():
+            self.prepare(start(name, self.theatre.graph, self.desk.selection, before=self.desk.draft))
+
+    def prepare(self, draft: Draft | Operation) -> None:
+        """Puts a draft on the desk with its dry run; of a step the one that a form would have made it of."""
+        made = draft if isinstance(draft, Draft) else draft_of(draft)
+        self.desk.draft, self.desk.alert = made, None
+        self._dry_run(made)
+
+    def field(self, message: Message) -> None:
+        """A new value of a field."""
+        if self.desk.draft is not None:
+            change(self.desk.draft, str(message.get("name", "")), message.get("value"))
+            self._dry_run(self.desk.draft)
+
+    def selected(self) -> None:
+        """The selection has changed: the draft follows it."""
+        self.desk.alert = None
+        if self.desk.draft is not None:
+            self.draft(self.desk.draft.operation)
+        else:
+            self.theatre.shown()
+
+    def drop(self) -> None:
+        """Takes the draft away."""
+        self.theatre.background.forget("preview")
+        self.desk.draft = self.desk.alert = None
+        self.theatre.shown()
+
+    def apply(self) -> None:
+        """Applies the draft: a refusal is shown at its node and changes nothing."""
+        draft = self.desk.draft
+        if draft is None:
+            return
+        self.theatre.background.forget("preview")
+        try:
+            self.session.apply(draft.step())
+        except Exception as error:
+            self._refused(draft, refusal_of(error))
+        else:
+            self.arrived()
+
+    def _dry_run(self, draft: Draft) -> None:
+        with self.theatre.drawing:
+            asked = draft.ask()
+        try:
+            step = draft.step()
+        except SurgeryError as error:
+            self._answered(draft, asked, None, error)
+            return
+        self.theatre.shown()
+        self.theatre.background.latest(
+            "preview",
+            lambda: self.session.preview(step),
+            lambda preview: self._answered(draft, asked, preview, None),
+            lambda error: self._answered(draft, asked, None, refusal_of(error)),
+        )
+
+    def _answered(
+        self, draft: Draft, asked: int, preview: Preview | None, error: SurgeryError | None
+    ) -> None:
+        with self.theatre.drawing:
+            if draft.asked == asked:  # else the form has other values by now
+                draft.settle(preview, error)
+                self.theatre.shown()
+
+    def _refused(self, draft: Draft, error: SurgeryError) -> None:
+        with self.theatre.drawing:
+            draft.settle(None, error)
+            self.desk.alert = error
+            self.theatre.errands.notice = notice_of(error)
+            self.theatre.shown()
+
+    # Moving --------------------------------------------------------------------------------------
+
+    def undo(self) -> None:
+        """Back to the state before."""
+        self.move(self.session.undo)
+
+    def redo(self) -> None:
+        """Forward to the state last undone."""
+        self.move(self.session.redo)
+
+    def goto(self, state_id: int) -> None:
+        """To any state."""
+        self.move(lambda: self.session.goto(state_id))
+
+    def rename(self, message: Message) -> None:
+        """What a person calls a state; an empty text takes the name away."""
+
+        def named() -> None:
+            self.session.history.state(int(message["id"])).name = str(message.get("name", "")).strip() or None
+
+        self._in_history(named)
+
+    def delete(self, message: Message) -> None:
+        """Forgets a state and what was made from it."""
+        self._in_history(lambda: self.session.history.delete(int(message["id"])))
+
+    def _in_history(self, change: Callable[[], object]) -> None:
+        """What leaves the current state as it is; a refusal is a notice."""
+        try:
+            change()
+        except SurgeryError as error:
+            self.theatre.errands.say(notice_of(error))
+        else:
+            self.theatre.shown()
+
+    def move(self, move: Callable[[], object]) -> None:
+        """Does what changes the current state; a refusal is a notice."""
+        try:
+            move()
+        except SurgeryError as error:
+            self.theatre.errands.say(notice_of(error))
+        else:
+            self.arrived()
+
+    def arrived(self) -> None:
+        """The state is another one: drafts were made for the one before."""
+        self.theatre.background.forget("preview")
+        self.desk.draft = self.desk.alert = self.theatre.errands.notice = None
+        self.theatre.shown()
