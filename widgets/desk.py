@@ -58,6 +58,8 @@ class Desk:
     draft: Draft | None = None
     alert: SurgeryError | None = None
     planned: Planned = field(default_factory=Planned)
+    compared: int | None = None
+    """The state that the current one is compared with, by id."""
     saved: dict[str, list[str]] = field(default_factory=dict)
     """Selections that were kept, by name: origins of modules."""
 

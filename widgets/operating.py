@@ -124,6 +124,16 @@ class Operating:
         """Forgets a state and what was made from it."""
         self._in_history(lambda: self.session.history.delete(int(message["id"])))
 
+    def compare(self, state_id: int | None) -> None:
+        """Shows a state beside the current one; None ends it."""
+        self.desk.compared = state_id
+        self.theatre.shown()
+
+    def swap(self, state_id: int) -> None:
+        """Goes to the state that is compared, and compares it with the one before."""
+        self.desk.compared = self.session.history.current.id
+        self.goto(state_id)
+
     def _in_history(self, change: Callable[[], object]) -> None:
         """What leaves the current state as it is; a refusal is a notice."""
         try:

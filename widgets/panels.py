@@ -93,3 +93,7 @@ class ReportPanel(Panel, bundle="report"):
 
 class MenuPanel(Panel, bundle="menu"):
     """The palette of all commands, the menu at a node, and the list of keys; nothing until asked for."""
+
+
+class ComparePanel(Panel, bundle="compare"):
+    """Two states side by side over the graph; nothing until asked for."""

@@ -11,6 +11,7 @@ from surgery.evaluate.bench import Asked
 from surgery.session import Session
 from widgets.charts import SizeChart
 from widgets.commands import Commands, menu
+from widgets.comparing import comparison
 from widgets.figures import report_state
 from widgets.inspector import inspector
 from widgets.opening import refusal_card
@@ -18,6 +19,7 @@ from widgets.operating import Operating
 from widgets.outline import outline
 from widgets.panels import (
     CanvasPanel,
+    ComparePanel,
     HistoryPanel,
     InspectorPanel,
     MenuPanel,
@@ -54,6 +56,7 @@ class Studio(ipywidgets.Box):
             InspectorPanel(),
         )
         self.past, self.report, self.menu = HistoryPanel(), ReportPanel(), MenuPanel()
+        self.beside = ComparePanel()
         self.chart = SizeChart(self.operating.goto)
         self._seen: ModuleGraph | None = None
         areas: dict[str, ipywidgets.Widget] = {
@@ -64,6 +67,7 @@ class Studio(ipywidgets.Box):
             "history": self.past,
             "chart": self.chart,
             "report": self.report,
+            "compare": self.beside,
             "menu": self.menu,
         }
         super().__init__([_area(name, panel) for name, panel in areas.items()])
@@ -101,6 +105,7 @@ class Studio(ipywidgets.Box):
             self.right.state = inspector(graph, self.desk)
             self.menu.state = menu(graph, self.desk, self.session)
             self.past.state = timeline(self.session)
+            self.beside.state = {"shown": comparison(self.session, self.desk.compared)}
             self.report.state = report_state(report, (costs(before).parameters, costs(graph).parameters))
             self.refresh_top()
             if moved and self.desk.planned.entries:
@@ -141,6 +146,10 @@ class Studio(ipywidgets.Box):
         self.past.on("goto", lambda message: operating.goto(int(message["id"])))
         self.past.on("rename", operating.rename)
         self.past.on("delete", operating.delete)
+        self.past.on("compare", lambda message: operating.compare(int(message["id"])))
+        self.beside.on("swap", lambda message: operating.swap(int(message["id"])))
+        self.beside.on("close", lambda _: operating.compare(None))
+        self.beside.on("select", selecting.select)
         self.top.on("evaluate", lambda message: errands.evaluate(float(message.get("budget_s", 2.0))))
         self.top.on("stop", lambda _: errands.stop())
         self.top.on("undo", lambda _: operating.undo())

@@ -2,8 +2,9 @@
 import { useState } from "preact/hooks";
 import { definePanel, type PanelProps } from "../shared/panel";
 import { CopyButton } from "../shared/ui";
-import { type Placed, placeStates } from "./lanes";
+import { lineage, type Placed, placeStates } from "./lanes";
 import { type HistoryMessage, type HistoryState, historyState } from "./protocol";
+import { Sparkline } from "./sparkline";
 
 const ROW_PX = 26;
 const LANE_PX = 22;
@@ -17,10 +18,12 @@ const centre = (place: { row: number; lane: number }) => ({
 function History({ state, send }: PanelProps<HistoryState, HistoryMessage>) {
   const [showsScript, setShowsScript] = useState(false);
   const placed = placeStates(state.states);
+  const needed = lineage(state.states);
   return (
     <section class="ms-block" aria-label="History">
       <header>
         <h2 class="ms-heading">{showsScript ? "Script" : "History"}</h2>
+        {!showsScript && <Sparkline states={state.states} />}
         {showsScript && <CopyButton text={state.python} />}
         <button
           type="button"
@@ -41,11 +44,7 @@ function History({ state, send }: PanelProps<HistoryState, HistoryMessage>) {
           <ol class="ms-states" style={{ height: `${placed.length * ROW_PX}px` }}>
             <Branches placed={placed} />
             {placed.map((place) => (
-              <StateRow
-                key={place.state.id}
-                place={place}
-                go={() => send({ type: "goto", id: place.state.id })}
-              />
+              <StateRow key={place.state.id} place={place} needed={needed.has(place.state.id)} send={send} />
             ))}
           </ol>
         </div>
@@ -84,23 +83,99 @@ function Branches({ placed }: { placed: Placed[] }) {
   );
 }
 
-function StateRow({ place, go }: { place: Placed; go: () => void }) {
+interface RowProps {
+  place: Placed;
+  /** Whether the current state stands on this one, or is it. */
+  needed: boolean;
+  send: (message: HistoryMessage) => void;
+}
+
+function StateRow({ place, needed, send }: RowProps) {
   const { state } = place;
+  const [naming, setNaming] = useState(false);
   const classes = ["ms-state", state.current && "ms-current", state.ahead && "ms-ahead"].filter(Boolean);
+  const left = `${centre({ row: 0, lane: place.reach }).x + 16}px`;
+  if (naming) {
+    const done = (name: string) => {
+      if (name.trim() !== (state.name ?? "")) send({ type: "rename", id: state.id, name: name.trim() });
+      setNaming(false);
+    };
+    return (
+      <li class="ms-naming" style={{ paddingLeft: left }}>
+        <input
+          class="ms-input"
+          aria-label={`Name of the state ${state.label}`}
+          placeholder={state.step}
+          defaultValue={state.name ?? ""}
+          ref={(input) => input?.focus()}
+          onKeyDown={(event) => {
+            if (event.key === "Enter") done(event.currentTarget.value);
+            if (event.key === "Escape") setNaming(false);
+          }}
+          onBlur={(event) => done(event.currentTarget.value)}
+        />
+      </li>
+    );
+  }
   return (
     <li>
       <button
         type="button"
         class={classes.join(" ")}
-        style={{ paddingLeft: `${centre({ row: 0, lane: place.reach }).x + 16}px` }}
+        style={{ paddingLeft: left }}
         aria-current={state.current ? "step" : undefined}
-        title={state.ahead ? `${state.label} (undone; press to redo up to here)` : state.label}
-        onClick={go}
+        title={
+          state.ahead
+            ? `${state.step} (undone; press to redo up to here)`
+            : `${state.step}; F2 names it, C compares it with the current state, Delete forgets it`
+        }
+        onClick={() => send({ type: "goto", id: state.id })}
+        onKeyDown={(event) => {
+          const act: Record<string, () => void> = {
+            F2: () => setNaming(true),
+            Delete: () => send({ type: "delete", id: state.id }),
+            c: () => send({ type: "compare", id: state.id }),
+          };
+          const acts = event.ctrlKey || event.metaKey ? undefined : act[event.key];
+          if (!acts) return;
+          event.preventDefault();
+          acts();
+        }}
       >
         <span class="ms-clip">{state.label}</span>
         <span class="ms-number">{state.parameters}</span>
         <span class="ms-number">{state.metric ?? ""}</span>
       </button>
+      <span class="ms-state-actions">
+        <button
+          type="button"
+          aria-label={`Name ${state.label}`}
+          title="Name it (F2)"
+          onClick={() => setNaming(true)}
+        >
+          ✎
+        </button>
+        {!state.current && (
+          <button
+            type="button"
+            aria-label={`Compare ${state.label} with the current state`}
+            title="Compare it with the current state (C)"
+            onClick={() => send({ type: "compare", id: state.id })}
+          >
+            ⇄
+          </button>
+        )}
+        {!needed && (
+          <button
+            type="button"
+            aria-label={`Forget ${state.label}`}
+            title="Forget it, and what was made from it (Delete)"
+            onClick={() => send({ type: "delete", id: state.id })}
+          >
+            ×
+          </button>
+        )}
+      </span>
     </li>
   );
 }

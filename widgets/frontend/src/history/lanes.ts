@@ -36,3 +36,11 @@ export function placeStates(states: HistoryNode[]): Placed[] {
   }
   return all;
 }
+
+/** Ids of the states from the root to the current one. */
+export function lineage(states: readonly HistoryNode[]): ReadonlySet<string> {
+  const byId = new Map(states.map((state) => [state.id, state]));
+  const found = new Set<string>();
+  for (let at = states.find((state) => state.current); at; at = byId.get(at.parent ?? "")) found.add(at.id);
+  return found;
+}

@@ -1,4 +1,4 @@
-import { flag, type Infer, list, maybe, object, text } from "../shared/shape";
+import { flag, type Infer, list, maybe, number, object, text } from "../shared/shape";
 
 export const historyState = object({
   /** In the order they were made; a parent comes before its children. */
@@ -8,7 +8,11 @@ export const historyState = object({
       parent: maybe(text),
       label: text,
       parameters: text,
+      /** What somebody called it, and what its step did; the label is one of the two. */
+      name: maybe(text),
+      step: text,
       metric: maybe(text),
+      value: maybe(number()),
       current: flag,
       ahead: flag,
     }),
@@ -17,4 +21,6 @@ export const historyState = object({
 });
 export type HistoryState = Infer<typeof historyState>;
 export type HistoryNode = HistoryState["states"][number];
-export type HistoryMessage = { type: "goto"; id: string };
+export type HistoryMessage =
+  | { type: "goto" | "delete" | "compare"; id: string }
+  | { type: "rename"; id: string; name: string };

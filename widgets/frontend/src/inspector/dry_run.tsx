@@ -40,6 +40,7 @@ export function DryRunCard({ run }: { run: DryRun }) {
         <div class="ms-python">
           <code title={run.python}>{run.python}</code>
           <CopyButton text={run.python} />
+          {run.script && <CopyButton text={run.script} label="as JSON" title={run.script} />}
         </div>
       )}
     </section>

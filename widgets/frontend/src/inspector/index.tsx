@@ -4,6 +4,7 @@ import { definePanel, type PanelProps } from "../shared/panel";
 import { About } from "./about";
 import { DryRunCard } from "./dry_run";
 import { FieldRow } from "./field";
+import { PendingList } from "./pending";
 import { type InspectorMessage, type InspectorState, inspectorState } from "./protocol";
 import { Verbs } from "./verbs";
 
@@ -53,7 +54,19 @@ function Inspector({ state, send }: PanelProps<InspectorState, InspectorMessage>
               <button type="submit" class="ms-primary" disabled={!form.can_apply}>
                 {form.apply_label || "Apply"} <span aria-hidden="true">↵</span>
               </button>
-              <button type="button" class="ms-button" onClick={() => send({ type: "cancel" })}>
+              <button
+                type="button"
+                class="ms-button"
+                disabled={!form.can_apply}
+                title="plan it, and go on: pending edits are costed, applied and evaluated together"
+                onClick={() => {
+                  for (const flush of flushes.current.values()) flush();
+                  send({ type: "pend" });
+                }}
+              >
+                Add to pending
+              </button>
+              <button type="button" class="ms-button" title="Esc" onClick={() => send({ type: "cancel" })}>
                 Cancel
               </button>
             </div>
@@ -61,6 +74,7 @@ function Inspector({ state, send }: PanelProps<InspectorState, InspectorMessage>
         ) : (
           state.dry_run && <DryRunCard run={state.dry_run} />
         )}
+        {state.pending && <PendingList pending={state.pending} send={send} />}
         {state.facts.length > 0 && (
           <dl class="ms-facts">
             {state.facts.map((fact) => (

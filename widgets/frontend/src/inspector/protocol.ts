@@ -45,7 +45,26 @@ export const inspectorState = object({
       stale: flag,
       rows: list(object({ label: text, value: text, tone })),
       python: text,
+      /** The step as a line of a script. */
+      script: text,
       error: maybe(object({ text, hint: text })),
+    }),
+  ),
+  /** The edits that are planned and not made, in order. */
+  pending: maybe(
+    object({
+      rows: list(
+        object({
+          id: number(),
+          label: text,
+          operation: text,
+          change: maybe(object({ text, tone })),
+          error: maybe(text),
+        }),
+      ),
+      together: maybe(object({ text, tone })),
+      waiting: flag,
+      can_apply: flag,
     }),
   ),
 });
@@ -53,9 +72,14 @@ export type InspectorState = Infer<typeof inspectorState>;
 export type VerbGroup = InspectorState["groups"][number];
 export type Form = NonNullable<InspectorState["form"]>;
 export type Field = Form["fields"][number];
+export type Pending = NonNullable<InspectorState["pending"]>;
 export type DryRun = NonNullable<InspectorState["dry_run"]>;
 /** `numbers` fields send a list of numbers, or the text as typed where it is not one. */
 export type InspectorMessage =
   | { type: "operation"; name: string }
   | { type: "field"; name: string; value: unknown }
-  | { type: "apply" | "cancel" };
+  | { type: "apply" | "cancel" | "pend" }
+  | { type: "pending_drop"; id: number | null }
+  | { type: "pending_move"; id: number; to: number }
+  | { type: "pending_edit"; id: number }
+  | { type: "pending_apply"; evaluate: boolean };

@@ -3,12 +3,14 @@ import { useEffect, useState } from "preact/hooks";
 import { definePanel, type PanelProps } from "../shared/panel";
 import { useDebounced } from "../shared/ui";
 import { type OutlineMessage, type OutlineState, outlineState } from "./protocol";
+import { Saved } from "./saved";
 import { Tree } from "./view";
 
 function Outline({ state, send }: PanelProps<OutlineState, OutlineMessage>) {
   return (
     <section class="ms-block" aria-label="Outline">
       <Search state={state} send={send} />
+      <Saved state={state} send={send} />
       <Tree state={state} send={send} />
     </section>
   );

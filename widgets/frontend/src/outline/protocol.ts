@@ -23,6 +23,8 @@ export const outlineState = object({
   /** The selector the search was taken for, where that is not its text. */
   read_as: maybe(text),
   search_error: maybe(text),
+  /** Selections kept by a name, with the number of modules in each. */
+  saved: list(object({ name: text, count: number() })),
 });
 export type OutlineState = Infer<typeof outlineState>;
 export type OutlineRow = OutlineState["rows"][number];
@@ -31,4 +33,5 @@ export type OutlineMessage =
   | SelectMessage
   | KeyMessage
   | { type: "open"; path: string }
-  | { type: "search"; text: string; submit: boolean };
+  | { type: "search"; text: string; submit: boolean }
+  | { type: "keep" | "recall" | "forget"; name: string };

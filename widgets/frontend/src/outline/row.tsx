@@ -10,12 +10,13 @@ interface Props {
   onSelect: (path: string, event: MouseEvent) => void;
   onFold: (path: string, open: boolean) => void;
   onOpen: (path: string) => void;
+  onMenu: (path: string, event: MouseEvent) => void;
 }
 
 const INDENT_PX = 14;
 const MARK_WORDS = { remove: "will be removed", changed: "changed", new: "new" } as const;
 
-export function Row({ item, top_px, selected, found, active, onSelect, onFold, onOpen }: Props) {
+export function Row({ item, top_px, selected, found, active, onSelect, onFold, onOpen, onMenu }: Props) {
   const { row, open } = item;
   const mark = row.mark ? MARK_WORDS[row.mark] : "";
   const ties = row.ties.length > 0 ? `tie ${row.ties.join(", ")}` : "";
@@ -38,6 +39,10 @@ export function Row({ item, top_px, selected, found, active, onSelect, onFold, o
       {...(row.expandable ? { "aria-expanded": open } : {})}
       onClick={(event) => onSelect(row.path, event)}
       onDblClick={() => onOpen(row.path)}
+      onContextMenu={(event) => {
+        event.preventDefault();
+        onMenu(row.path, event);
+      }}
     >
       {/* biome-ignore lint/a11y/useKeyWithClickEvents: the arrow keys fold */}
       {/* biome-ignore lint/a11y/noStaticElementInteractions: the row carries the role; this is its pointer target */}

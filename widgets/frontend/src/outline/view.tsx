@@ -1,6 +1,7 @@
 // The tree as a window over its visible rows: four thousand rows cost as much as forty.
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { focusSearch, shortcut } from "../shared/keys";
+import { askForMenu } from "../shared/menu";
 import type { PanelProps } from "../shared/panel";
 import { moveFor } from "./navigate";
 import type { OutlineMessage, OutlineState } from "./protocol";
@@ -82,10 +83,21 @@ export function Tree({ state, send }: PanelProps<OutlineState, OutlineMessage>) 
     send({ type: "select", paths: [path], mode: event.ctrlKey || event.metaKey ? "toggle" : "set" });
   };
 
+  const menu = (path: string, at: { left: number; bottom: number }) => {
+    setActive(path);
+    if (!selection.has(path)) send({ type: "select", paths: [path], mode: "set" });
+    askForMenu(scroller.current, path, { x: at.left, y: at.bottom });
+  };
+
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === "/") {
       event.preventDefault();
       focusSearch(event.currentTarget as Element);
+      return;
+    }
+    if (event.key === "ContextMenu" || (event.shiftKey && event.key === "F10")) {
+      event.preventDefault();
+      menu(activePath, (event.target as Element).getBoundingClientRect());
       return;
     }
     const move = moveFor(event, visible, activePath);
@@ -145,6 +157,7 @@ export function Tree({ state, send }: PanelProps<OutlineState, OutlineMessage>) 
             onSelect={select}
             onFold={fold}
             onOpen={(path) => send({ type: "open", path })}
+            onMenu={(path, event) => menu(path, { left: event.clientX, bottom: event.clientY })}
           />
         ))}
       </div>

@@ -1,6 +1,6 @@
-// The keys that mean an operation wherever the focus is in the graph or the outline.
+// The keys that mean a command wherever the focus is in the studio.
 
-const VERBS = new Set(["T", "U", "M", "P", "A", "E"]);
+const VERBS = new Set(["T", "U", "M", "P", "A", "E", "R", "I"]);
 
 /** The name of a shortcut as Python knows it, or null where the key is not one. */
 export function shortcut(
@@ -14,6 +14,12 @@ export function shortcut(
   }
   if (key === "Escape") return key;
   return VERBS.has(key) && !event.shiftKey ? key : null;
+}
+
+/** Whether letters typed here are text. */
+export function isTyping(target: EventTarget | null): boolean {
+  if (!(target instanceof HTMLElement)) return false;
+  return target.isContentEditable || target.matches("input, textarea, select");
 }
 
 /** Puts the cursor into the outline's search box of the studio that `from` belongs to. */

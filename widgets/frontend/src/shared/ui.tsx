@@ -18,7 +18,13 @@ export function Said({ text }: { text: string }) {
   return <>{parts.map((part, i) => (i % 2 === 1 ? <code key={i}>{part}</code> : part))}</>;
 }
 
-export function CopyButton({ text }: { text: string }) {
+interface CopyProps {
+  text: string;
+  label?: string;
+  title?: string;
+}
+
+export function CopyButton({ text, label = "Copy", title }: CopyProps) {
   const [copied, setCopied] = useState(false);
   useEffect(() => {
     if (!copied) return;
@@ -26,8 +32,8 @@ export function CopyButton({ text }: { text: string }) {
     return () => clearTimeout(timer);
   }, [copied]);
   return (
-    <button type="button" class="ms-link" onClick={() => copyText(text).then(setCopied)}>
-      {copied ? "Copied" : "Copy"}
+    <button type="button" class="ms-link" title={title} onClick={() => copyText(text).then(setCopied)}>
+      {copied ? "Copied" : label}
     </button>
   );
 }
@@ -59,7 +65,9 @@ export function useDismiss<E extends HTMLElement>(active: boolean, dismiss: () =
       if (!element.current?.contains(event.target as Node)) dismiss();
     };
     const onKey = (event: KeyboardEvent) => {
-      if (event.key === "Escape") dismiss();
+      if (event.key !== "Escape") return;
+      event.preventDefault(); // it has done what it was pressed for
+      dismiss();
     };
     document.addEventListener("pointerdown", onPointer, true);
     document.addEventListener("keydown", onKey);

@@ -1,0 +1,131 @@
+"""Pending edits: planned on what is seen, costed one after another, made together or not at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import surgery
+from tests.widgets.test_studio import cells, select, send
+from tests.zoo import ZOO
+from widgets.studio import Studio
+
+
+@pytest.fixture
+def studio() -> Studio:
+    """The studio on the small Llama of four blocks."""
+    return Studio(surgery.open(*ZOO["llama"]()))
+
+
+def plan(studio: Studio, operation: str, *paths: str, **fields: Any) -> None:
+    """Drafts the operation on the paths and adds it to what is pending."""
+    select(studio, *paths)
+    send(studio.right, type="operation", name=operation)
+    for name, value in fields.items():
+        send(studio.right, type="field", name=name, value=value)
+    studio.background.settle(60)
+    send(studio.right, type="pend")
+    studio.background.settle(60)
+
+
+def pending(studio: Studio) -> Any:
+    """What the inspector shows of it."""
+    return studio.right.state["pending"]
+
+
+def test_planned_edits_are_ghosts(studio: Studio) -> None:
+    """Nothing is done yet; each has its cost, and together they have theirs."""
+    plan(studio, "remove", "model.layers.1")
+    plan(studio, "tie", "model.layers.2", "model.layers.3")
+    plan(studio, "scale", "model.layers.0", factor=0.5)
+    assert studio.session.steps == () and studio.right.state["form"] is None
+    marks = {cell["path"]: cell["mark"] for cell in cells(studio)}
+    assert (marks["model.layers.1"], marks["model.layers.0"]) == ("remove", "changed")
+    assert [tie["ends"] for tie in studio.centre.state["ties"] if tie["pending"]] == [
+        ["model.layers.2", "model.layers.3"]
+    ]
+    rows = pending(studio)["rows"]
+    assert [row["change"]["text"] for row in rows] == ["−7.23 k", "−7.23 k", "unchanged"]
+    assert pending(studio)["together"]["text"] == "−14.5 k" and pending(studio)["can_apply"]
+
+
+def test_they_are_made_together(studio: Studio) -> None:
+    """In their order, with the paths that each finds after those before it."""
+    plan(studio, "remove", "model.layers.1")
+    plan(studio, "tie", "model.layers.2", "model.layers.3")
+    send(studio.right, type="pending_apply", evaluate=False)
+    assert pending(studio) is None
+    assert [step.name for step in studio.session.steps] == ["remove", "tie"]
+    assert studio.session.steps[1].targets.paths == ("model.layers.2",)  # type: ignore[attr-defined]
+
+
+def test_they_are_evaluated_together(studio: Studio) -> None:
+    """Asked so, what they cost is measured once they are made."""
+    plan(studio, "remove", "model.layers.1")
+    send(studio.right, type="pending_apply", evaluate=True)
+    assert studio.errands.job is not None and studio.errands.job.wait(60)
+    assert studio.session.history.current.report is not None
+
+
+def test_one_that_cannot_follow_is_refused_until_the_order_fits(studio: Studio) -> None:
+    """A block that an earlier edit takes out cannot be scaled; the other way round it can."""
+    plan(studio, "remove", "model.layers.1")
+    plan(studio, "scale", "model.layers.1", factor=0.5)
+    rows = pending(studio)["rows"]
+    assert "is no longer there after" in rows[1]["error"] and not pending(studio)["can_apply"]
+    send(studio.right, type="pending_apply", evaluate=False)
+    assert studio.session.steps == ()
+    send(studio.right, type="pending_move", id=rows[1]["id"], to=0)
+    studio.background.settle(60)
+    assert [row["error"] for row in pending(studio)["rows"]] == [None, None] and pending(studio)["can_apply"]
+
+
+def test_they_follow_the_state(studio: Studio) -> None:
+    """What is made meanwhile renames their modules; undone, they have the old names again."""
+    plan(studio, "scale", "model.layers.3", factor=0.5)
+    studio.session.remove("model.layers[0]")
+    studio.refresh()
+    studio.background.settle(60)
+    assert [cell["path"] for cell in cells(studio) if cell["mark"] == "changed"] == ["model.layers.2"]
+    studio.session.remove("model.layers[2]")
+    studio.refresh()
+    studio.background.settle(60)
+    assert pending(studio)["rows"][0]["error"] == "what it is about is not in this state."
+    send(studio.top, type="undo")
+    studio.background.settle(60)
+    send(studio.right, type="pending_apply", evaluate=False)
+    assert studio.session.steps[-1].targets.paths == ("model.layers.2",)  # type: ignore[attr-defined]
+
+
+def test_one_that_breaks_takes_the_others_back(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All or none, and no half-made state is left in the history."""
+    plan(studio, "remove", "model.layers.1")
+    plan(studio, "scale", "model.layers.0", factor=0.5)
+    apply = studio.session.apply
+
+    def broken(step: Any) -> Any:
+        if step.name == "scale":
+            raise ZeroDivisionError("a bug")
+        return apply(step)
+
+    monkeypatch.setattr(studio.session, "apply", broken)
+    send(studio.right, type="pending_apply", evaluate=False)
+    studio.background.settle(60)
+    assert studio.session.steps == () and len(list(studio.session.history)) == 1
+    assert "ZeroDivisionError" in studio.top.state["notice"]["text"]
+    assert len(pending(studio)["rows"]) == 2
+
+
+def test_they_are_edited_and_dropped(studio: Studio) -> None:
+    """One becomes the draft again; one goes; all go."""
+    for path in ("model.layers.0", "model.layers.1", "model.layers.2"):
+        plan(studio, "scale", path, factor=0.5)
+    first, second, _ = (row["id"] for row in pending(studio)["rows"])
+    send(studio.right, type="pending_edit", id=first)
+    studio.background.settle(60)
+    assert studio.right.state["dry_run"]["python"] == 's.scale("model.layers[0]", factor=0.5)'
+    send(studio.right, type="pending_drop", id=second)
+    assert [row["label"] for row in pending(studio)["rows"]] == ["scale layers[2] factor 0.5"]
+    send(studio.right, type="pending_drop", id=None)
+    assert pending(studio) is None
