@@ -145,3 +145,23 @@ def test_goto_takes_a_state_as_well_as_its_id() -> None:
     session.remove("blocks[1]")
     assert session.goto(first) is first is session.history.current
     assert len(session.model.get_submodule("blocks")._modules) == 3
+
+
+def test_a_branch_is_forgotten(history: History) -> None:
+    """With all that was made from it; neither redo nor goto finds it again."""
+    history.goto(0)
+    history.delete(1)
+    assert [state.id for state in history] == [0, 4]
+    with pytest.raises(SurgeryError, match="no such state"):
+        history.goto(2)
+
+
+def test_what_the_current_state_stands_on_stays(history: History) -> None:
+    """The base, its own ancestors, and itself."""
+    for needed in (0, 4):
+        with pytest.raises(SurgeryError, match="stands on this one"):
+            history.delete(needed)
+    history.goto(2)
+    history.goto(0)
+    history.delete(1)
+    assert not history.can_redo

@@ -38,7 +38,7 @@ def test_paths_follow_their_modules(session: Session) -> None:
     )
     assert [python_of(operation) for operation in made] == [
         's.remove("model.layers[0]")',
-        's.tie("model.layers[2]", to="model.layers[1]")',
+        's.tie("model.layers[2]", to="model.layers.1")',
         's.scale("model.layers[1:3]", factor=0.5)',
         's.attach("model.layers.0.**:Linear", rank=2)',
     ]
@@ -69,8 +69,7 @@ def test_what_stands_in_its_place_is_followed(session: Session) -> None:
 
 def test_what_is_gone_is_said_with_the_step(session: Session) -> None:
     """Whatever has its number by then is not it."""
-    with pytest.raises(
-        SurgeryError, match=r'no longer there after `s.remove\("model.layers\[1\]"\)`'
-    ) as refused:
+    with pytest.raises(SurgeryError) as refused:
         together(session, step("remove", "model.layers[1]"), step("scale", "model.layers[1]", factor=0.5))
     assert refused.value.path == "model.layers.1"
+    assert refused.value.problem == 'is no longer there after `s.remove("model.layers[1]")`'

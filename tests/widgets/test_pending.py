@@ -46,8 +46,8 @@ def test_planned_edits_are_ghosts(studio: Studio) -> None:
         ["model.layers.2", "model.layers.3"]
     ]
     rows = pending(studio)["rows"]
-    assert [row["change"]["text"] for row in rows] == ["−7.23 k", "−7.23 k", "unchanged"]
-    assert pending(studio)["together"]["text"] == "−14.5 k" and pending(studio)["can_apply"]
+    assert [row["change"]["text"] for row in rows] == ["−7.74 k", "−7.74 k", "unchanged"]
+    assert pending(studio)["together"]["text"] == "−15.5 k" and pending(studio)["can_apply"]
 
 
 def test_they_are_made_together(studio: Studio) -> None:
