@@ -206,14 +206,19 @@ def _inside(value: Any) -> list[object]:
 
 
 def quarter_of_memory() -> int:
-    """A quarter of the memory this process may use, bytes: enough for most, and it leaves room to work in."""
+    """A quarter of the memory there is."""
+    return memory_bytes() // 4
+
+
+def memory_bytes() -> int:
+    """The memory of this machine, or of the group of processes that it gives us, whichever is less."""
     sizes = [16 << 30]
     try:
         sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
         sizes.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))  # that of a container
     except (AttributeError, OSError, ValueError):  # no such file or system, or "max"
         pass
-    return min(sizes) // 4
+    return min(sizes)
 
 
 def _quarter_of(device: torch.device) -> int:

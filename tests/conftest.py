@@ -7,3 +7,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import tempfile
+
+# What the studio remembers goes where no user's own is.
+os.environ["JUPYTER_DATA_DIR"] = tempfile.mkdtemp(prefix="surgery-jupyter-")

@@ -47,6 +47,7 @@ STUDIO = (
     Command("stop", "Stop what is being measured", "Measure", about="studio"),
     Command("undo", "Undo", "History", "Ctrl-Z", about="studio"),
     Command("redo", "Redo", "History", "Ctrl-Shift-Z", about="studio"),
+    Command("browse", "Open a model or script …", "File", "Ctrl-O", about="studio"),
     Command("pending", "Apply all pending edits", "Edit", about="studio"),
     Command("pending_drop", "Drop all pending edits", "Edit", about="studio"),
 )
@@ -117,6 +118,7 @@ class Commands:
                 "stop": studio.errands.stop,
                 "undo": studio.operating.undo,
                 "redo": studio.operating.redo,
+                "browse": lambda: studio.filing.browse({}),
                 "pending": lambda: studio.pending.apply({}),
                 "pending_drop": lambda: studio.pending.drop({}),
             }

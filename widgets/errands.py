@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from surgery.errors import SurgeryError
 from surgery.evaluate import Job, Report, Stopped, Worker
@@ -16,6 +16,7 @@ from widgets.background import Background
 _log = logging.getLogger(__name__)
 
 Notice = dict[str, Any]
+Done = TypeVar("Done")
 
 
 class Errands:
@@ -42,12 +43,14 @@ class Errands:
         self.budget_s = 2.0
         self._asked = 0
         self._stop: Callable[[], None] = lambda: None
-        self._saves: list[str] = []
+        self._chores: list[str] = []
+        self.saved: Callable[[], None] = lambda: None
+        """Told after each save."""
 
     @property
     def saving(self) -> str | None:
-        """What is being written; None if nothing is."""
-        return self._saves[0] if self._saves else None
+        """What is being written or opened; None if nothing is."""
+        return self._chores[0] if self._chores else None
 
     def say(self, notice: Notice | None) -> None:
         """Shows a notice, or takes it away."""
@@ -138,19 +141,28 @@ class Errands:
             self.say(notice_of(SurgeryError("a path is needed to save to")))
             return
 
-        def done(written: tuple[Path, str | None]) -> None:
+        def said(written: tuple[Path, str | None]) -> Notice:
             place, fingerprint = written
+            self.saved()
             hint = f"fingerprint {fingerprint}" if fingerprint else None
-            ended({"text": f"{what} saved to {place}", "tone": "good", "hint": hint})
+            return {"text": f"{what} saved to {place}", "tone": "good", "hint": hint}
 
-        def ended(notice: Notice) -> None:
-            self._saves.pop(0)  # they end in the order they began
+        self.chore(f"Saving {Path(path).name}", write, said)
+
+    def chore(self, label: str, work: Callable[[], Done], said: Callable[[Done], Notice | None]) -> None:
+        """What cannot be stopped: `label` is shown until `work` is done, then what `said` makes of it."""
+
+        def done(result: Done) -> None:
+            ended(said(result))
+
+        def ended(notice: Notice | None) -> None:
+            self._chores.pop(0)  # they end in the order they began
             self.say(notice)
 
-        self._saves.append(f"Saving {Path(path).name}")
+        self._chores.append(label)
         self.notice = None
         self.shown_on_top()
-        self.background.each("save", write, done, lambda error: ended(notice_of(error)))
+        self.background.each("chore", work, done, lambda error: ended(notice_of(error)))
 
 
 def notice_of(error: Exception) -> Notice:

@@ -97,3 +97,7 @@ class MenuPanel(Panel, bundle="menu"):
 
 class ComparePanel(Panel, bundle="compare"):
     """Two states side by side over the graph; nothing until asked for."""
+
+
+class FilesPanel(Panel, bundle="files"):
+    """Folders, recent models and a place to type another source; nothing until asked for."""

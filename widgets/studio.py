@@ -13,6 +13,7 @@ from widgets.charts import SizeChart
 from widgets.commands import Commands, menu
 from widgets.comparing import comparison
 from widgets.figures import report_state
+from widgets.filing import Filing
 from widgets.inspector import inspector
 from widgets.opening import refusal_card
 from widgets.operating import Operating
@@ -20,6 +21,7 @@ from widgets.outline import outline
 from widgets.panels import (
     CanvasPanel,
     ComparePanel,
+    FilesPanel,
     HistoryPanel,
     InspectorPanel,
     MenuPanel,
@@ -28,6 +30,7 @@ from widgets.panels import (
     TopbarPanel,
 )
 from widgets.pending import Pending
+from widgets.recovery import Recovery
 from widgets.scene import scene
 from widgets.selecting import Selecting
 from widgets.sweeps import Sweeps
@@ -40,15 +43,6 @@ class Studio(ipywidgets.Box):
     """The screen as one widget: display it in a notebook cell, or let `page` fill a window with it."""
 
     def __init__(self, session: Session, *, fills_window: bool = False, tasks: Asked = None) -> None:
-        self.theatre = Theatre(session, self.refresh, self.refresh_top)
-        self.session, self.desk, self.background = session, self.theatre.desk, self.theatre.background
-        self.errands = self.theatre.errands
-        self.errands.tasks = tasks
-        self.operating = Operating(self.theatre)
-        self.pending = Pending(self.theatre, self.operating)
-        self.selecting = Selecting(self.theatre, self.operating.selected)
-        self.sweeps = Sweeps(session, self.background, self.errands, self.refresh)
-        self.commands = Commands(self)
         self.top, self.left, self.centre, self.right = (
             TopbarPanel(),
             OutlinePanel(),
@@ -56,9 +50,8 @@ class Studio(ipywidgets.Box):
             InspectorPanel(),
         )
         self.past, self.report, self.menu = HistoryPanel(), ReportPanel(), MenuPanel()
-        self.beside = ComparePanel()
-        self.chart = SizeChart(self.operating.goto)
-        self._seen: ModuleGraph | None = None
+        self.beside, self.files = ComparePanel(), FilesPanel()
+        self.chart = SizeChart(self._go_to)
         areas: dict[str, ipywidgets.Widget] = {
             "top": self.top,
             "left": self.left,
@@ -68,10 +61,30 @@ class Studio(ipywidgets.Box):
             "chart": self.chart,
             "report": self.report,
             "compare": self.beside,
+            "files": self.files,
             "menu": self.menu,
         }
         super().__init__([_area(name, panel) for name, panel in areas.items()])
         self.add_class("ms-studio").add_class("ms-page" if fills_window else "ms-cell")
+        self.begin(session, tasks=tasks)
+
+    def begin(self, session: Session, *, tasks: Asked = None) -> None:
+        """Puts a session under the studio's hands, in place of one that was there before."""
+        before: Theatre | None = getattr(self, "theatre", None)
+        if before is not None:
+            before.errands.stop()
+        self.theatre = Theatre(session, self.refresh, self.refresh_top)
+        self.session, self.desk, self.background = session, self.theatre.desk, self.theatre.background
+        self.errands = self.theatre.errands
+        self.errands.tasks = tasks
+        self.operating = Operating(self.theatre)
+        self.pending = Pending(self.theatre, self.operating)
+        self.selecting = Selecting(self.theatre, self.operating.selected)
+        self.sweeps = Sweeps(session, self.background, self.errands, self.refresh)
+        self.filing = Filing(self.theatre, self.begin)
+        self.recovery = Recovery(self.theatre)
+        self.commands = Commands(self)
+        self._seen: ModuleGraph | None = None
         if problem := self.graph.problem:
             said = f"{problem.path or '(root)'}: the forward fails: {problem.message}"
             self.errands.notice = {"text": said, "tone": "bad", "hint": session.note}
@@ -105,9 +118,11 @@ class Studio(ipywidgets.Box):
             self.right.state = inspector(graph, self.desk)
             self.menu.state = menu(graph, self.desk, self.session)
             self.past.state = timeline(self.session)
+            self.files.state = self.filing.state()
             self.beside.state = {"shown": comparison(self.session, self.desk.compared)}
             self.report.state = report_state(report, (costs(before).parameters, costs(graph).parameters))
             self.refresh_top()
+            self.recovery.keep()
             if moved and self.desk.planned.entries:
                 self.pending.cost()
             self.chart.draw(points(self.session))  # last: the first one loads plotly, which takes a while
@@ -116,7 +131,9 @@ class Studio(ipywidgets.Box):
         """Only the top bar: progress comes often."""
         with self.theatre.drawing:
             begun = bool(self.desk.selection or self.desk.opened)
-            self.top.state = topbar(self.session, self.graph, self.errands, begun=begun)
+            self.top.state = topbar(
+                self.session, self.graph, self.errands, begun=begun, left=self.recovery.offered()
+            )
 
     # Gestures -----------------------------------------------------------------------------------
 
@@ -155,8 +172,16 @@ class Studio(ipywidgets.Box):
         self.top.on("undo", lambda _: operating.undo())
         self.top.on("redo", lambda _: operating.redo())
         self.top.on("dismiss", lambda _: errands.say(None))
+        self.top.on("restore", self.recovery.answer)
+        self.top.on("browse", self.filing.browse)
+        self.files.on("browse", self.filing.browse)
+        self.files.on("open", self.filing.open)
+        self.files.on("close", lambda _: self.filing.close())
         self.top.on("save_script", lambda message: errands.save_script(str(message.get("path", ""))))
         self.top.on("save_model", errands.save_model)
+
+    def _go_to(self, state_id: int) -> None:
+        self.operating.goto(state_id)
 
     def _take_best(self) -> None:
         """The best step of the sweep becomes the draft, with its dry run: nothing is applied yet."""

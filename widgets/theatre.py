@@ -20,7 +20,7 @@ class Theatre:
 
     def __init__(self, session: Session, shown: Callable[[], None], shown_on_top: Callable[[], None]) -> None:
         self.session, self.desk, self.background = session, Desk(), Background()
-        self.shown, self.drawing = shown, RLock()
+        self.shown, self.shown_on_top, self.drawing = shown, shown_on_top, RLock()
         self.errands = Errands(session, self.background, shown, shown_on_top)
 
     @property

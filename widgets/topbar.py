@@ -19,7 +19,9 @@ TO_TRY = [
 ]
 
 
-def topbar(session: Session, graph: ModuleGraph, errands: Errands, *, begun: bool) -> dict[str, Any]:
+def topbar(
+    session: Session, graph: ModuleGraph, errands: Errands, *, begun: bool, left: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """The top bar state of protocol.ts; `begun` says that the person has found a first thing to do."""
     base, state = session.history.base, session.history.current
     untouched = not begun and state is base and not base.children and state.report is None
@@ -34,6 +36,7 @@ def topbar(session: Session, graph: ModuleGraph, errands: Errands, *, begun: boo
         "can_redo": session.history.can_redo,
         "budget_s": errands.budget_s,
         "notice": errands.notice,
+        "restore": left,
         "save": {"model_path": "out", "script_path": "edits.surgery.json"},
         "first_minute": TO_TRY if untouched and strips(graph) else [],
     }

@@ -1,5 +1,5 @@
 // The list of keys.
-import { focusFirst, Sheet } from "./palette";
+import { focusFirst, Sheet } from "../shared/sheet";
 import type { Command } from "./protocol";
 
 const VIEW: readonly (readonly [string, string])[] = [

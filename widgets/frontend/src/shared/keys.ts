@@ -10,6 +10,7 @@ export function shortcut(
   const key = event.key.length === 1 ? event.key.toUpperCase() : event.key;
   if (event.ctrlKey || event.metaKey) {
     if (key === "Z") return event.shiftKey ? "Ctrl-Shift-Z" : "Ctrl-Z";
+    if (key === "O") return "Ctrl-O";
     return key === "Y" ? "Ctrl-Shift-Z" : null;
   }
   if (key === "Escape") return key;

@@ -49,6 +49,14 @@ function Topbar({ state, send }: Props) {
             <RedoIcon />
           </button>
           <Evaluate budget_s={state.budget_s} busy={state.evaluating !== null} send={send} />
+          <button
+            type="button"
+            class="ms-button"
+            title="Open a model or script (Ctrl-O)"
+            onClick={() => send({ type: "browse" })}
+          >
+            Open
+          </button>
           <Save places={state.save} send={send} />
         </div>
       </header>
@@ -56,6 +64,7 @@ function Topbar({ state, send }: Props) {
       <div class="ms-under" aria-live="polite">
         <Busy state={state} send={send} />
         <Notice state={state} send={send} />
+        <Restore state={state} send={send} />
         <FirstMinute things={state.first_minute} />
       </div>
     </>
@@ -119,6 +128,29 @@ function Notice({ state, send }: Props) {
       </span>
       <button type="button" class="ms-close" aria-label="Dismiss" onClick={() => send({ type: "dismiss" })}>
         ×
+      </button>
+    </div>
+  );
+}
+
+/** Work that was not saved when its kernel ended. */
+function Restore({ state, send }: Props) {
+  const left = state.restore;
+  if (!left) return null;
+  const edits = left.count === 1 ? "1 edit" : `${left.count} edits`;
+  return (
+    <div class="ms-toast ms-restore" role="status">
+      <span>
+        <b>
+          Not saved: {edits} of {left.when}.
+        </b>{" "}
+        <span class="ms-soft">{left.steps}</span>
+      </span>
+      <button type="button" class="ms-link" onClick={() => send({ type: "restore", restore: true })}>
+        Restore
+      </button>
+      <button type="button" class="ms-link" onClick={() => send({ type: "restore", restore: false })}>
+        Discard
       </button>
     </div>
   );

@@ -13,6 +13,8 @@ export const topbarState = object({
   can_redo: flag,
   budget_s: number(2),
   notice: maybe(object({ text, tone: word("good", "bad", "note"), hint: text })),
+  /** Steps that another process left behind for this model. */
+  restore: maybe(object({ count: number(), when: text, steps: text })),
   save: object({ model_path: text, script_path: text }),
   /** Things to try, shown at the first open. */
   first_minute: list(text),
@@ -21,6 +23,7 @@ export type TopbarState = Infer<typeof topbarState>;
 export type Figure = TopbarState["figures"][number];
 export type TopbarMessage =
   | { type: "evaluate"; budget_s: number }
-  | { type: "stop" | "undo" | "redo" | "dismiss" }
+  | { type: "stop" | "undo" | "redo" | "dismiss" | "browse" }
+  | { type: "restore"; restore: boolean }
   | { type: "save_script"; path: string }
   | { type: "save_model"; path: string; overwrite: boolean };

@@ -1,0 +1,148 @@
+"""Steps that nobody has saved yet, in a file: what a killed process leaves behind can be made again."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from surgery.errors import SurgeryError
+from surgery.measures import sidecar_of
+from surgery.script import Base, Script
+from surgery.session import Session
+
+MOST, DAYS = 20, 30
+"""How many of these files are kept, and how long: nobody tidies up behind a process that was killed."""
+
+_ENDING = ".surgery.json"
+
+
+class Autosave:
+    """The steps of a session in `folder`, written anew whenever `keep` finds others.
+
+    The file is locked as long as the process lives, so that another knows it for one of the living.
+    """
+
+    def __init__(self, session: Session, folder: str | Path) -> None:
+        self.session = session
+        name = f"{int(time.time())}-{os.getpid()}-{secrets.token_hex(4)}{_ENDING}"
+        self.place = Path(folder).expanduser() / name
+        self._written: int | None = 0
+        self._lock: FileLock | None = None
+
+    def keep(self) -> None:
+        """Writes the steps to the current state, if they are others than before; SurgeryError if it fails."""
+        state = self.session.history.current
+        if state.id == self._written:
+            return
+        if not self.session.steps:
+            self.done()
+        else:
+            self._hold()
+            # Without fingerprints, which would read all weights at every step.
+            Script(base_of(self.session), self.session.steps).write(self.place)
+        self._written = state.id
+
+    def done(self) -> None:
+        """There is nothing to make again: it was saved elsewhere, or undone."""
+        self._written = self.session.history.current.id
+        if self._lock is not None:
+            _discard(self.place)
+            self._lock.release()
+            _lock_of(self.place).unlink(missing_ok=True)
+            self._lock = None
+
+    def _hold(self) -> None:
+        if self._lock is not None:
+            return
+        try:
+            self.place.parent.mkdir(parents=True, exist_ok=True)
+            tidy(self.place.parent)
+            self._lock = FileLock(_lock_of(self.place))
+            self._lock.acquire(timeout=0)
+        except OSError as error:
+            raise SurgeryError(
+                f"the steps cannot be kept here: {error.strerror}", path=str(self.place.parent)
+            ) from None
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a process left behind: its steps, and when the last was made, in seconds since the epoch."""
+
+    place: Path
+    script: Script
+    at: float
+
+    def restore(self, session: Session) -> None:
+        """Makes the steps again, on the model they were made on; a refusal leaves the session as it was."""
+        before = session.history.current
+        try:
+            for step in self.script.steps:
+                session.apply(step)
+        except BaseException:
+            session.goto(before)
+            raise
+
+    def discard(self) -> None:
+        """Removes it."""
+        _discard(self.place)
+        _lock_of(self.place).unlink(missing_ok=True)
+
+
+def base_of(session: Session) -> Base:
+    """Which model a session is on, without its content."""
+    return Base(session.opened.source, type(session.opened.model).__name__, None)
+
+
+def left_behind(session: Session, folder: str | Path) -> list[Left]:
+    """What was left for the model of this session by processes that are gone, the newest first."""
+    base, found = base_of(session), []
+    for place in _files(Path(folder).expanduser()):
+        if _is_held(place):
+            continue
+        try:
+            left = Left(place, Script.read(place), place.stat().st_mtime)
+        except (SurgeryError, OSError):
+            continue  # of another version, or gone meanwhile
+        if left.script.base == base and left.script.steps:
+            found.append(left)
+    return found
+
+
+def tidy(folder: Path) -> None:
+    """Removes what is too old or too much, but never what a living process holds."""
+    for number, place in enumerate(_files(folder)):
+        old = time.time() - place.stat().st_mtime > DAYS * 86_400
+        if (old or number >= MOST) and not _is_held(place):
+            _discard(place)
+            _lock_of(place).unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of steps in a folder, the newest first."""
+    found = [place for place in folder.glob(f"*{_ENDING}") if place.is_file()] if folder.is_dir() else []
+    return sorted(found, key=lambda place: (place.stat().st_mtime, place.name), reverse=True)
+
+
+def _is_held(place: Path) -> bool:
+    lock = FileLock(_lock_of(place))
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return True
+    lock.release()
+    return False
+
+
+def _lock_of(place: Path) -> Path:
+    return place.with_name(f".{place.name}.lock")
+
+
+def _discard(place: Path) -> None:
+    sidecar_of(place).unlink(missing_ok=True)
+    place.unlink(missing_ok=True)

@@ -1,0 +1,166 @@
+"""Opening by hand, what is remembered, and what a killed kernel left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import surgery
+from surgery.autosave import Autosave
+from tests.widgets.test_studio import cells, send
+from tests.zoo import ZOO
+from widgets import folders, keepsakes
+from widgets.studio import Studio
+
+
+@pytest.fixture(autouse=True)
+def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered lies in a folder of this test's own."""
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
+
+
+@pytest.fixture
+def studio() -> Studio:
+    """The studio on the small Llama of four blocks."""
+    return Studio(surgery.open(*ZOO["llama"]()))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A saved model with a script, beside a folder and what cannot be opened."""
+    place = tmp_path / "models"
+    place.mkdir()
+    session = surgery.open(*ZOO["llama"]())
+    session.remove("model.layers[1]")
+    session.save(place / "llama")
+    (place / "empty").mkdir()
+    (place / "notes.txt").write_text("no model")
+    again = surgery.open(place / "llama")
+    again.remove("model.layers[0]")
+    again.script.write(place / "cut.surgery.json")
+    return place
+
+
+def shown(studio: Studio) -> Any:
+    """What the file panel shows."""
+    return studio.files.state["shown"]
+
+
+def test_a_folder_lists_what_can_be_opened(studio: Studio, model: Path) -> None:
+    """Models first, with their size; then scripts and folders."""
+    assert shown(studio) is None
+    send(studio.files, type="browse", path=str(model))
+    entries = [(entry["kind"], entry["name"]) for entry in shown(studio)["entries"]]
+    assert entries == [("model", "llama"), ("script", "cut.surgery.json"), ("folder", "empty")]
+    assert shown(studio)["entries"][0]["detail"].endswith("kB") and shown(studio)["entries"][0]["fits"]
+    assert shown(studio)["here"] is None
+    send(studio.files, type="browse", path=str(model / "llama"))
+    assert shown(studio)["here"]["path"] == str(model / "llama")
+    send(studio.files, type="browse", path=str(model / "no such"))
+    assert "cannot be read" in shown(studio)["problem"]["text"]
+    assert shown(studio)["folder"] == str(model / "llama")
+    send(studio.files, type="close")
+    assert shown(studio) is None
+
+
+def test_what_does_not_fit_says_so(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights beyond most of the memory are left where they are."""
+    monkeypatch.setattr(folders, "memory_bytes", lambda: 1000)
+    fits = {entry["name"]: entry["fits"] for entry in folders.listing(str(model))["entries"]}
+    assert fits == {"llama": False, "cut.surgery.json": True, "empty": True}
+
+
+def test_another_model_takes_the_place(studio: Studio, model: Path) -> None:
+    """The same panels show it, its edits are its own, and it is remembered."""
+    studio.session.remove("model.layers[0]")
+    studio.refresh()
+    before, panels = studio.session, studio.children
+    send(studio.files, type="open", source=str(model / "llama"), skeleton=False)
+    studio.background.settle(60)
+    assert studio.session is not before and studio.children is panels
+    assert len(cells(studio)) == 3 and studio.session.steps == ()
+    send(studio.centre, type="select", paths=["model.layers.1"], mode="set")
+    send(studio.centre, type="key", key="P")
+    studio.background.settle(60)
+    send(studio.right, type="apply")
+    assert [step.name for step in studio.session.steps] == ["remove"] and len(before.steps) == 1
+    assert keepsakes.recent() == [str(model / "llama")]
+
+
+def test_a_script_opens_its_model_with_its_steps_made(studio: Studio, model: Path) -> None:
+    """Undo leads back to the model as it was."""
+    send(studio.files, type="open", source=str(model / "cut.surgery.json"), skeleton=False)
+    studio.background.settle(60)
+    assert [step.name for step in studio.session.steps] == ["remove"] and len(cells(studio)) == 2
+    send(studio.top, type="undo")
+    assert len(cells(studio)) == 3
+
+
+def test_what_cannot_be_opened_leaves_what_is_open(studio: Studio, model: Path) -> None:
+    """A sentence, and nothing is remembered."""
+    before = studio.session
+    send(studio.files, type="open", source=str(model / "empty"), skeleton=False)
+    studio.background.settle(60)
+    assert studio.session is before
+    assert studio.top.state["notice"]["tone"] == "bad" and studio.top.state["saving"] is None
+    assert keepsakes.recent() == []
+
+
+def test_a_skeleton_is_opened_where_asked(studio: Studio, model: Path) -> None:
+    """Without weights."""
+    send(studio.files, type="open", source=str(model / "llama"), skeleton=True)
+    studio.background.settle(60)
+    assert studio.session.is_skeleton
+
+
+def left_by_another() -> None:
+    """Two steps on the small Llama, kept by a process that is gone."""
+    session = surgery.open(*ZOO["llama"]())
+    autosave = Autosave(session, keepsakes.autosaves())
+    session.remove("model.layers[1]")
+    session.scale("model.layers[0]", factor=0.5)
+    autosave.keep()
+    assert autosave._lock is not None
+    autosave._lock.release()
+
+
+def test_what_was_left_behind_is_offered_and_restored() -> None:
+    """Then it is the session's own, and kept as such."""
+    left_by_another()
+    studio = Studio(surgery.open(*ZOO["llama"]()))
+    studio.background.settle(60)
+    offered = studio.top.state["restore"]
+    assert (offered["count"], offered["steps"]) == (2, "remove layers[1], scale layers[0] factor 0.5")
+    send(studio.top, type="restore", restore=True)
+    studio.background.settle(60)
+    studio.background.settle(60)
+    assert len(studio.session.steps) == 2 and len(cells(studio)) == 3
+    assert studio.top.state["restore"] is None
+    assert [place.name for place in keepsakes.autosaves().glob("*.json")] == [
+        studio.recovery.autosave.place.name
+    ]
+
+
+def test_what_was_left_behind_can_be_forgotten() -> None:
+    """It is not offered again."""
+    left_by_another()
+    studio = Studio(surgery.open(*ZOO["llama"]()))
+    studio.background.settle(60)
+    send(studio.top, type="restore", restore=False)
+    assert studio.top.state["restore"] is None
+    again = Studio(surgery.open(*ZOO["llama"]()))
+    again.background.settle(60)
+    assert again.top.state["restore"] is None
+
+
+def test_saving_ends_the_autosave(studio: Studio, tmp_path: Path) -> None:
+    """What is saved elsewhere need not be restored."""
+    studio.session.remove("model.layers[1]")
+    studio.refresh()
+    studio.background.settle(60)
+    assert len(list(keepsakes.autosaves().glob("*.json"))) == 1
+    send(studio.top, type="save_script", path=str(tmp_path / "edits.surgery.json"))
+    studio.background.settle(60)
+    assert list(keepsakes.autosaves().glob("*.json")) == []

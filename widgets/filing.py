@@ -1,0 +1,88 @@
+"""Opening and saving by hand: folders to choose from, recent models, and another model in the same studio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import surgery
+from surgery.errors import SurgeryError
+from surgery.script import Script
+from surgery.session import Session
+from widgets.errands import Notice
+from widgets.folders import listing
+from widgets.keepsakes import recent, remember
+from widgets.panels import Message
+from widgets.theatre import Theatre
+
+DEMOS = ("demo", "demo-cnn", "demo-vit")
+
+
+class Filing:
+    """The file panel of a studio; `begin` puts another session in place of the one there is."""
+
+    def __init__(self, theatre: Theatre, begin: Callable[[Session], None]) -> None:
+        self.theatre, self.begin = theatre, begin
+        self.shown: dict[str, Any] | None = None
+        self.problem: dict[str, str] | None = None
+
+    def state(self) -> dict[str, Any]:
+        """The files state of protocol.ts."""
+        if self.shown is None:
+            return {"shown": None}
+        return {"shown": {**self.shown, "recent": recent(), "demos": list(DEMOS), "problem": self.problem}}
+
+    def browse(self, message: Message) -> None:
+        """Shows a folder; without a path the one shown last, at first the working folder."""
+        path = message.get("path")
+        before = self.shown["folder"] if self.shown else "."
+        try:
+            self.shown, self.problem = listing(path if isinstance(path, str) else before), None
+        except SurgeryError as error:
+            self.shown = self.shown or listing(str(Path.home()))
+            self.problem = _told(error)
+        self.theatre.shown()
+
+    def close(self) -> None:
+        """Takes the panel away."""
+        self.shown = self.problem = None
+        self.theatre.shown()
+
+    def open(self, message: Message) -> None:
+        """Opens a model, or the model of a script with its steps made; what is open now stays until then."""
+        source, skeleton = str(message.get("source", "")).strip(), message.get("skeleton") is True
+        if not source:
+            return
+        self.shown = None
+
+        def begun(session: Session) -> Notice | None:
+            remember(source)
+            self.begin(session)
+            return None
+
+        self.theatre.errands.chore(
+            f"Opening {Path(source).name or source}", lambda: opened(source, skeleton=skeleton), begun
+        )
+        self.theatre.shown()
+
+
+def opened(source: str, *, skeleton: bool = False) -> Session:
+    """A session on a model, or on the model that a script was made on with the script's steps made."""
+    if not source.endswith(".surgery.json"):
+        return surgery.open(source, skeleton=skeleton)
+    script = Script.read(source)
+    if script.base.source is None:
+        raise SurgeryError(
+            "the script was made on a module that has no place",
+            path=source,
+            hint="`surgery.replay(script, model=...)`",
+        )
+    session = surgery.open(script.base.source, skeleton=skeleton)
+    for step in script.steps:
+        session.apply(step)
+    return session
+
+
+def _told(error: SurgeryError) -> dict[str, str]:
+    return {"text": error.sentence(with_hint=False), "hint": error.hint or ""}

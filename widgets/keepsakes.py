@@ -1,0 +1,44 @@
+"""What the studio remembers from one time to the next: steps nobody saved, and models opened lately."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from jupyter_core.paths import jupyter_data_dir
+
+MOST_RECENT = 12
+
+
+def folder() -> Path:
+    """Where it lies: beside what Jupyter keeps of its own."""
+    return Path(jupyter_data_dir()) / "model-surgery"
+
+
+def autosaves() -> Path:
+    """The folder of steps that were not saved; see `surgery.autosave`."""
+    return folder() / "autosave"
+
+
+def recent() -> list[str]:
+    """Sources opened lately, the last one first; empty where nothing can be read."""
+    try:
+        found = json.loads((folder() / "recent.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [item for item in found if isinstance(item, str)][:MOST_RECENT] if isinstance(found, list) else []
+
+
+def remember(source: str | None) -> None:
+    """Puts a source first; where nothing can be written nothing is remembered."""
+    if source is None:
+        return
+    sources = [source, *(item for item in recent() if item != source)][:MOST_RECENT]
+    place = folder() / "recent.json"
+    partial = place.with_name(".recent.json.partial")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(sources), encoding="utf-8")
+        partial.replace(place)
+    except OSError:
+        partial.unlink(missing_ok=True)
