@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipywidgets
 
-from graph.costs import costs
 from graph.nodes import ModuleGraph
 from surgery.errors import SurgeryError
 from surgery.evaluate.bench import Asked
@@ -12,9 +11,9 @@ from surgery.session import Session
 from widgets.charts import SizeChart
 from widgets.commands import Commands, menu
 from widgets.comparing import comparison
-from widgets.figures import report_state
 from widgets.filing import Filing
 from widgets.inspector import inspector
+from widgets.measuring import Measuring
 from widgets.opening import refusal_card
 from widgets.operating import Operating
 from widgets.outline import outline
@@ -81,6 +80,7 @@ class Studio(ipywidgets.Box):
         self.pending = Pending(self.theatre, self.operating)
         self.selecting = Selecting(self.theatre, self.operating.selected)
         self.sweeps = Sweeps(session, self.background, self.errands, self.refresh)
+        self.measuring = Measuring(self.theatre)
         self.filing = Filing(self.theatre, self.begin)
         self.recovery = Recovery(self.theatre)
         self.commands = Commands(self)
@@ -106,7 +106,7 @@ class Studio(ipywidgets.Box):
         Without the session's lock: a preview, a save or a fingerprint in another thread may hold it long.
         """
         with self.theatre.drawing:
-            graph, report = self.graph, self.session.history.current.report
+            graph = self.graph
             before = self.session.history.base.graph or graph
             moved = self._seen is not None and self._seen is not graph
             if self._seen is not None and moved:
@@ -120,7 +120,7 @@ class Studio(ipywidgets.Box):
             self.past.state = timeline(self.session)
             self.files.state = self.filing.state()
             self.beside.state = {"shown": comparison(self.session, self.desk.compared)}
-            self.report.state = report_state(report, (costs(before).parameters, costs(graph).parameters))
+            self.report.state = self.measuring.state(graph, before)
             self.refresh_top()
             self.recovery.keep()
             if moved and self.desk.planned.entries:
@@ -160,6 +160,9 @@ class Studio(ipywidgets.Box):
         self.right.on("pending_move", pending.move)
         self.right.on("pending_edit", pending.edit)
         self.right.on("pending_apply", pending.apply)
+        self.report.on("tab", self.measuring.show)
+        self.report.on("measure", self.measuring.measure)
+        self.report.on("select", selecting.select)
         self.past.on("goto", lambda message: operating.goto(int(message["id"])))
         self.past.on("rename", operating.rename)
         self.past.on("delete", operating.delete)

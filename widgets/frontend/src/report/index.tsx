@@ -1,18 +1,21 @@
 // The report of the last evaluation: a sentence, then a row per measure with its interval.
 import { useEffect, useRef } from "preact/hooks";
 import { definePanel, type PanelProps } from "../shared/panel";
+import { BarChart } from "./bars";
 import { fitCharts } from "./chart";
-import { type ReportState, reportState } from "./protocol";
+import { HistogramView } from "./histogram";
+import { type ReportMessage, type ReportState, reportState } from "./protocol";
 
-function Report({ state }: PanelProps<ReportState, never>) {
+function Report({ state, send }: PanelProps<ReportState, ReportMessage>) {
   const section = useRef<HTMLElement>(null);
   const measured = state.rows.length > 0;
+  const bare = !measured && !state.bars && state.histograms.length === 0 && !state.sentence;
   // By the time something was measured the whole studio stands in the page.
   useEffect(() => (section.current && measured ? fitCharts(section.current) : undefined), [measured]);
   return (
     <section class="ms-block" ref={section} aria-label={state.title || "Evaluation"}>
       <header>
-        <h2 class="ms-heading">{state.title || "Evaluation"}</h2>
+        <Tabs state={state} send={send} />
         {state.note && (
           <span class="ms-faint ms-clip" title={state.note}>
             {state.note}
@@ -49,11 +52,62 @@ function Report({ state }: PanelProps<ReportState, never>) {
               ))}
             </tbody>
           </table>
-        ) : (
-          state.empty && <p class="ms-empty">{state.empty}</p>
-        )}
+        ) : null}
+        {state.bars && <BarChart bars={state.bars} send={send} />}
+        {state.histograms.map((histogram) => (
+          <HistogramView key={histogram.title} histogram={histogram} />
+        ))}
+        {bare && state.empty && <p class="ms-empty">{state.empty}</p>}
+        {state.ask && <AskButton ask={state.ask} send={send} />}
       </div>
     </section>
+  );
+}
+
+function Tabs({ state, send }: PanelProps<ReportState, ReportMessage>) {
+  const step = (event: KeyboardEvent) => {
+    const by = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
+    if (by === 0) return;
+    event.preventDefault();
+    const here = state.tabs.findIndex((tab) => tab.name === state.tab);
+    const next = state.tabs[(here + by + state.tabs.length) % state.tabs.length];
+    if (next) send({ type: "tab", name: next.name });
+    const tabs = (event.currentTarget as Element).querySelectorAll<HTMLElement>('[role="tab"]');
+    tabs[(here + by + tabs.length) % tabs.length]?.focus();
+  };
+  return (
+    <div class="ms-tabs" role="tablist" aria-label="Measures" onKeyDown={step}>
+      {state.tabs.map((tab) => (
+        <button
+          key={tab.name}
+          type="button"
+          role="tab"
+          aria-selected={tab.name === state.tab}
+          tabIndex={tab.name === state.tab ? 0 : -1}
+          onClick={() => send({ type: "tab", name: tab.name })}
+        >
+          {tab.title}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+function AskButton({
+  ask,
+  send,
+}: {
+  ask: NonNullable<ReportState["ask"]>;
+  send: (m: ReportMessage) => void;
+}) {
+  return (
+    <button
+      type="button"
+      class="ms-button ms-measure"
+      onClick={() => send({ type: "measure", what: ask.what })}
+    >
+      {ask.title}
+    </button>
   );
 }
 
