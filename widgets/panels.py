@@ -89,3 +89,7 @@ class HistoryPanel(Panel, bundle="history"):
 
 class ReportPanel(Panel, bundle="report"):
     """The report of the last evaluation: before, after, change, interval."""
+
+
+class ShelfPanel(Panel, bundle="shelf"):
+    """Parents beside the model: a strip row each, weights over depth, the step that merges them."""

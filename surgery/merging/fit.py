@@ -51,9 +51,9 @@ def fit(
                     rows.tensor(found, sites[key], lazy)
                 except SurgeryError as error:
                     known[key] = error
-            error = known[key]
-            if error is not None:
-                refused[path] = error
+            said = known[key]
+            if said is not None:
+                refused[path] = said
                 break
     mine = {name for name, _ in patient.root.named_parameters(remove_duplicate=False)}
     mine |= {name for name, _ in patient.root.named_buffers(remove_duplicate=False)}
