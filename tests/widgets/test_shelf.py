@@ -157,13 +157,26 @@ def test_another_width_fits_nowhere(bench: Bench, tmp_path: Path) -> None:
     assert not state["can_step"] and state["problem"]["text"].startswith("no part of the model fits")
 
 
+def test_another_vocabulary_is_a_gap_of_its_own(bench: Bench, tmp_path: Path) -> None:
+    """Said with the way out; the rest is merged without it."""
+    model, _ = ATLAS["llama"]()
+    config = type(model.config)(**{**model.config.to_dict(), "vocab_size": model.config.vocab_size + 8})
+    state = bench.add(saved(type(model)(config), tmp_path / "more"), "more")
+    row = state["rows"][0]
+    assert row["gaps"] == [[0, 0]] and 'vocabulary="matched"' in row["reasons"][0]
+    assert state["where"]["name"] == "fit" and "embed" not in state["python"]
+    bench.session.preview(bench.shelf.step())
+    row = bench.send("field", name="vocabulary", value="matched")["rows"][0]
+    assert "without a tokenizer" in row["reasons"][0]
+
+
 def test_an_adapter_shows_what_it_touches(bench: Bench, tmp_path: Path) -> None:
     """A dot per block, and how many modules; alone on the shelf it is adopted."""
     adapter(tmp_path / "adapter", 1)
     state = bench.add(tmp_path / "adapter", "style")
     (row,) = state["rows"]
     assert row["kind"] == "adapter" and row["dots"] == [[1, 2], [2, 2], [3, 2], [4, 2]]
-    assert row["text"] == "adapter on 8 modules" and row["weight"] == [1.0]
+    assert row["text"] == "8 modules adapted" and row["weight"] == [1.0]
     assert state["method"]["name"] == "adopt" and not state["over_depth"]
     assert bench.send("remove", alias="style")["method"]["name"] == "task_arithmetic"
 

@@ -131,7 +131,8 @@ class Shelf:
                 row.status, row.error = "refused", refusal_of(error)
             self.shown()
 
-        self.background.each("shelf", opened, done, failed)
+        # A thread each: what comes over the network keeps no folder waiting.
+        self.background.each(f"shelf-{row.alias}", opened, done, failed)
 
     def _share(self) -> None:
         """Whose weight nobody set shares evenly; adapters, which are added, count wholly."""

@@ -72,7 +72,7 @@ def _said(row: Row, paths: list[str]) -> str:
     parts = []
     if row.is_adapter:
         modules = sum(map(len, row.fit.touched.values()))
-        parts.append(f"adapter on {modules} module{'' if modules == 1 else 's'}")
+        parts.append(f"{modules} module{'' if modules == 1 else 's'} adapted")
     if refused:
         path, error = next(iter(row.fit.refused.items()))
         parts.append(f"{len(paths) - refused} of {len(paths)} parts fit; {path}: {_without_path(error)}")
@@ -83,7 +83,8 @@ def _said(row: Row, paths: list[str]) -> str:
 
 
 def _without_path(error: SurgeryError) -> str:
-    return SurgeryError(error.problem, got=error.got, expected=error.expected).sentence()
+    said = SurgeryError(error.problem, got=error.got, expected=error.expected, hint=error.hint)
+    return str(said).replace("`", "")
 
 
 def _rounded(value: float | None) -> float | None:

@@ -130,7 +130,7 @@ export const shelves: Record<string, object> = {
     rows: [
       row("style", {
         kind: "adapter",
-        text: "adapter on 56 modules",
+        text: "56 modules adapted",
         weight: [0.8],
         values: wave(28, 1).map((value, i) => (i % 2 ? value / 3 : 0)),
         dots: Array.from({ length: 14 }, (_, i) => [2 * i + 1, 4]),

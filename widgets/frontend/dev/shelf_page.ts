@@ -21,7 +21,7 @@ const model = {
     console.log("shelf", JSON.stringify(message));
   },
 };
-const el = document.querySelector<HTMLElement>(".ms-area-shelf");
+const el = document.querySelector<HTMLElement>(".ms-dev-root");
 if (el) shelfPanel.render({ model, el });
 // For the console and for the scripts that drive this page.
 Object.assign(window, { model, sent });

@@ -52,7 +52,8 @@ export function AddForm({ form, first, close, send }: Props) {
         <input
           class="ms-input"
           aria-label="Name of the parent"
-          placeholder="name (optional)"
+          placeholder="name"
+          title="Optional: made from the place if it is empty"
           spellcheck={false}
           value={alias}
           onInput={(event) => setAlias(event.currentTarget.value)}

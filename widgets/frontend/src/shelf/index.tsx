@@ -36,6 +36,12 @@ function Shelf({ state, send }: PanelProps<ShelfState, ShelfMessage>) {
           {folded && some && <span class="ms-count">{state.rows.length}</span>}
         </button>
         {some && !folded && <Chooser state={state} send={send} options={options} setOptions={setOptions} />}
+        {!some && (
+          <p class="ms-shelf-empty">
+            Put other checkpoints or adapters beside this model: see where they differ, weigh them block by
+            block, and measure the merge before it is saved.
+          </p>
+        )}
       </header>
       {!folded && (
         <>
@@ -55,12 +61,7 @@ function Shelf({ state, send }: PanelProps<ShelfState, ShelfMessage>) {
                 />
               ))}
             </div>
-          ) : (
-            <p class="ms-shelf-empty">
-              Put other checkpoints or adapters beside this model: weigh them block by block, see where they
-              differ, and measure the merge before anything is saved.
-            </p>
-          )}
+          ) : null}
           {(!some || adding === state.form.added) && (
             <AddForm
               key={state.form.added}

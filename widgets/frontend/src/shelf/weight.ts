@@ -1,5 +1,5 @@
 // A row's weight between the pointer and Python: what is being dragged wins over what comes back.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { useDebounced } from "../shared/ui";
 
 export interface Weight {
@@ -12,17 +12,21 @@ export interface Weight {
 const DELAY_MS = 120;
 
 export function useCurve(known: number[], send: (curve: number[]) => void): Weight {
-  const [held, setHeld] = useState<number[] | null>(null);
+  const held = useRef<number[] | null>(null);
   const focused = useRef(false);
+  const seen = useRef("");
+  const [, redraw] = useState(0);
   const later = useDebounced(send, DELAY_MS);
   const same = JSON.stringify(known);
-  useEffect(() => {
-    setHeld((curve) => (focused.current && curve && JSON.stringify(curve) !== same ? curve : null));
-  }, [same]);
+  if (seen.current !== same) {
+    seen.current = same;
+    if (!focused.current || JSON.stringify(held.current) === same) held.current = null;
+  }
   return {
-    curve: held ?? known,
+    curve: held.current ?? known,
     set: (curve) => {
-      setHeld(curve);
+      held.current = curve;
+      redraw((count) => count + 1);
       later(curve);
     },
     focus: {
