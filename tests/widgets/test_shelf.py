@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from surgery.merging import kinship as kinships
 from tests.surgery.merging.parents import base_model, family, saved
@@ -263,6 +264,19 @@ def test_a_skeleton_has_parents_too(tmp_path: Path) -> None:
     bench = Bench.on(base, skeleton=True)
     state = bench.add(tmp_path / "parent1", "a")
     assert state["rows"][0]["text"] == "fits everywhere" and state["rows"][0]["values"][1] > 0
+
+
+def test_a_tied_embedding_has_its_figure_where_it_is_drawn(tmp_path: Path) -> None:
+    """Of an encoder-decoder, whose embedding counts at a path that no card shows."""
+    model, _ = ATLAS["t5"]()
+    base = saved(model, tmp_path / "base")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.5)
+    bench = Bench.on(base)
+    state = bench.add(saved(model, tmp_path / "parent"), "p")
+    assert state["columns"][0]["path"] == "encoder.embed_tokens"
+    assert state["rows"][0]["values"] == [0.5] * len(state["rows"][0]["values"])
 
 
 def test_the_figures_are_named_once() -> None:

@@ -9,9 +9,10 @@ from itertools import combinations
 from statistics import median
 
 from graph.nodes import ModuleGraph
+from graph.paths import is_below
 from graph.rollup import rollup
 from surgery.fields import Parent
-from surgery.merging.kinship import Kinship, kinship
+from surgery.merging.kinship import Kin, Kinship, kinship
 from surgery.merging.vocabularies import Vocabulary
 from surgery.session import Session
 from widgets.desk import selector_of
@@ -28,7 +29,7 @@ UNITS = {
     "cosine": "of task vectors",
     "conflicts": "of elements",
 }
-UNASKED_BYTES = 256 * 2**20
+UNASKED_BYTES = 64 * 2**20
 """What may be read for a comparison that nobody asked for."""
 
 Values = dict[str, dict[str, float]]
@@ -71,7 +72,7 @@ def compared(
             vocabulary=vocabulary,
         )
         for path in job.paths:
-            _enter(found, made, path)
+            _enter(found, made, path, made.under(path) or _tied(graph, made, path))
     return found
 
 
@@ -103,8 +104,17 @@ def said(figure: str, value: float) -> str:
     return f"{100 * value:.3g} %"
 
 
-def _enter(found: dict[str, Values], made: Kinship, path: str) -> None:
-    kin = made.under(path)
+def _tied(graph: ModuleGraph, made: Kinship, path: str) -> Kin | None:
+    """What a cell shows whose tensors are counted at the first of their paths, elsewhere."""
+    for tie in graph.ties:
+        if any(is_below(place, path) for place in tie.paths):
+            for place in tie.paths:
+                if (kin := made.under(place)) is not None:
+                    return kin
+    return None
+
+
+def _enter(found: dict[str, Values], made: Kinship, path: str, kin: Kin | None) -> None:
     if kin is None:
         return
     pairs = list(zip(combinations(range(len(made.parents)), 2), kin.cosines, strict=True))

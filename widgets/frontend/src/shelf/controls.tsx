@@ -52,7 +52,10 @@ export function WeightControls({ state, alias, weight, send, children }: Props) 
             class="ms-input"
             aria-label={`Preset for ${who}`}
             value=""
-            onChange={(event) => send({ type: "preset", alias, name: event.currentTarget.value })}
+            onChange={(event) => {
+              send({ type: "preset", alias, name: event.currentTarget.value });
+              event.currentTarget.value = ""; // so that the same one can be taken again
+            }}
           >
             <option value="" disabled>
               Preset …
