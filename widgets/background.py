@@ -49,6 +49,17 @@ class Background:
         """Requests of this kind that are under way count no longer."""
         self._newest[kind] = self._newest.get(kind, 0) + 1
 
+    def wait(self, kind: str, timeout_s: float) -> bool:
+        """Waits for the last of this kind; whether it was done in that time."""
+        last = self._last.get(kind)
+        if last is None:
+            return True
+        try:
+            last.result(timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
     def settle(self, timeout_s: float | None = None) -> None:
         """Waits until all that was asked for is done."""
         for last in list(self._last.values()):

@@ -47,6 +47,7 @@ STUDIO = (
     Command("stop", "Stop what is being measured", "Measure", about="studio"),
     Command("undo", "Undo", "History", "Ctrl-Z", about="studio"),
     Command("redo", "Redo", "History", "Ctrl-Shift-Z", about="studio"),
+    Command("parents", "Parents shelf: merge with other checkpoints", "Merge", "B", about="studio"),
     Command("browse", "Open a model or script …", "File", "Ctrl-O", about="studio"),
     Command("pending", "Apply all pending edits", "Edit", about="studio"),
     Command("pending_drop", "Drop all pending edits", "Edit", about="studio"),
@@ -118,6 +119,7 @@ class Commands:
                 "stop": studio.errands.stop,
                 "undo": studio.operating.undo,
                 "redo": studio.operating.redo,
+                "parents": self._parents,
                 "browse": lambda: studio.filing.browse({}),
                 "pending": lambda: studio.pending.apply({}),
                 "pending_drop": lambda: studio.pending.drop({}),
@@ -134,6 +136,10 @@ class Commands:
             found = next((command.name for command in STUDIO if command.key == key), None)
             if found is not None and found != "open":  # Enter is the panel's own
                 self.run(found)
+
+    def _parents(self) -> None:
+        self.studio.desk.shelf = not self.studio.desk.shelf
+        self.studio.refresh()
 
     def _escape(self) -> None:
         if self.studio.desk.draft is not None or self.studio.desk.alert is not None:

@@ -58,6 +58,8 @@ class Desk:
     draft: Draft | None = None
     alert: SurgeryError | None = None
     planned: Planned = field(default_factory=Planned)
+    shelf: bool = False
+    """Whether the shelf is there while it has no parents."""
     compared: int | None = None
     """The state that the current one is compared with, by id."""
     saved: dict[str, list[str]] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from typing import Any
 from graph.naming import selector_of
 from graph.nodes import ModuleGraph
 from graph.paths import escape
-from surgery.fields import Target, Targets
+from surgery.fields import Parent, Target, Targets
 from surgery.operation import Operation
 from surgery.registry import operation_named
 from widgets.adapters import adapter_around
@@ -60,7 +60,7 @@ def draft_of(step: Operation) -> Draft:
     for spec in step.specs:
         value = getattr(step, spec.name)
         if spec.is_asked and (spec.required or value != spec.default):
-            values[spec.name] = value.select if isinstance(value, Targets | Target) else value
+            values[spec.name] = _as_typed(value)
     return Draft(step.name, values)
 
 
@@ -93,3 +93,12 @@ def _targets(name: str, graph: ModuleGraph, selection: list[str]) -> str:
     if name == "attach":
         return ", ".join(linears(graph, selection))
     return selector_of(selection, graph)
+
+
+def _as_typed(value: Any) -> Any:
+    """A field's value as a form holds it."""
+    if isinstance(value, Targets | Target):
+        return value.select
+    if isinstance(value, tuple):
+        return [str(item) if isinstance(item, Parent) else _as_typed(item) for item in value]
+    return value

@@ -149,6 +149,16 @@ class Errands:
 
         self.chore(f"Saving {Path(path).name}", write, said)
 
+    def busy(self, label: str) -> None:
+        """Something that cannot be stopped has begun elsewhere; `idle` ends it."""
+        self._chores.append(label)
+        self.shown_on_top()
+
+    def idle(self, label: str) -> None:
+        """It is done."""
+        self._chores.remove(label)
+        self.shown_on_top()
+
     def chore(self, label: str, work: Callable[[], Done], said: Callable[[Done], Notice | None]) -> None:
         """What cannot be stopped: `label` is shown until `work` is done, then what `said` makes of it."""
 
@@ -156,12 +166,11 @@ class Errands:
             ended(said(result))
 
         def ended(notice: Notice | None) -> None:
-            self._chores.pop(0)  # they end in the order they began
+            self._chores.remove(label)
             self.say(notice)
 
-        self._chores.append(label)
         self.notice = None
-        self.shown_on_top()
+        self.busy(label)
         self.background.each("chore", work, done, lambda error: ended(notice_of(error)))
 
 

@@ -143,13 +143,8 @@ class Measuring:
         if self.tab == "report":
             parameters = costs(before).parameters, costs(graph).parameters
             return {**shown, **report_state(state.report, parameters)}
-        shown |= {
-            "title": TABS[self.tab],
-            "sentence": None,
-            "rows": [],
-            "note": None,
-            "empty": EMPTY[self.tab],
-        }
+        shown |= {"title": TABS[self.tab], "empty": EMPTY[self.tab], "sentence": None, "rows": []}
+        shown["note"] = None
         if self.tab == "costs":
             shown["bars"] = sweep_bars(state.sweep, graph)
         elif self.tab == "layers":

@@ -61,11 +61,25 @@ class Operating:
             return
         self.theatre.background.forget("preview")
         try:
-            self.session.apply(draft.step())
-        except Exception as error:
-            self._refused(draft, refusal_of(error))
-        else:
+            step = draft.step()
+        except SurgeryError as error:
+            self._refused(draft, error)
+            return
+        self.theatre.carry(
+            f"Applying {draft.operation}",
+            lambda: self.session.apply(step),
+            lambda _: self.arrived(),
+            lambda error: self._refused(draft, refusal_of(error)),
+        )
+
+    def try_out(self, step: Operation) -> None:
+        """Applies a step and evaluates what came of it; nothing is saved."""
+
+        def applied(_: object) -> None:
             self.arrived()
+            self.theatre.errands.evaluate(self.theatre.errands.budget_s)
+
+        self.theatre.carry(f"Applying {step.name}", lambda: self.session.apply(step), applied, self._said)
 
     def _dry_run(self, draft: Draft) -> None:
         with self.theatre.drawing:
@@ -145,12 +159,10 @@ class Operating:
 
     def move(self, move: Callable[[], object]) -> None:
         """Does what changes the current state; a refusal is a notice."""
-        try:
-            move()
-        except SurgeryError as error:
-            self.theatre.errands.say(notice_of(error))
-        else:
-            self.arrived()
+        self.theatre.carry("Moving", move, lambda _: self.arrived(), self._said)
+
+    def _said(self, error: Exception) -> None:
+        self.theatre.errands.say(notice_of(error))
 
     def arrived(self) -> None:
         """The state is another one: drafts were made for the one before."""

@@ -101,3 +101,7 @@ class ComparePanel(Panel, bundle="compare"):
 
 class FilesPanel(Panel, bundle="files"):
     """Folders, recent models and a place to type another source; nothing until asked for."""
+
+
+class ShelfPanel(Panel, bundle="shelf"):
+    """Parents beside the model: a strip row each, weights over depth, the step that merges them."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from surgery.errors import SurgeryError
 from surgery.operation import Operation
 from surgery.preview import Preview
+from surgery.session import Session
 from surgery.together import together
-from widgets.errands import Notice, notice_of, refusal_of
+from widgets.errands import notice_of
 from widgets.operating import Operating
 from widgets.panels import Message
 from widgets.planned import Entry
@@ -96,31 +96,39 @@ class Pending:
         """Makes them all, or none: one that is refused takes those before it back."""
         if not self.planned.can_apply:
             return
-        start = self.session.history.current
-        try:
-            for step in together(self.session, *(step for _, step in self._steps())):
-                self.session.apply(step)
-        except Exception as error:
-            self._taken_back(start.id, notice_of(refusal_of(error)))
-            return
-        self.planned.entries = []
-        self.operating.arrived()
-        if message.get("evaluate") is True:
-            self.theatre.errands.evaluate(self.theatre.errands.budget_s)
+        steps = [step for _, step in self._steps()]
 
-    def _taken_back(self, start: int, notice: Notice) -> None:
-        line, history = self.session.history.current.lineage(), self.session.history
-        begun = next((state for state in line if state.parent is not None and state.parent.id == start), None)
-        self.session.goto(start)
-        if begun is not None:
-            history.delete(begun.id)
-        self.operating.arrived()
-        self.cost()
-        self.theatre.errands.say(notice)
+        def applied(_: None) -> None:
+            self.planned.entries = []
+            self.operating.arrived()
+            if message.get("evaluate") is True:
+                self.theatre.errands.evaluate(self.theatre.errands.budget_s)
+
+        def refused(error: Exception) -> None:
+            self.operating.arrived()
+            self.cost()
+            self.theatre.errands.say(notice_of(error))
+
+        self.theatre.carry("Applying", lambda: all_or_none(self.session, steps), applied, refused)
+
+
+def all_or_none(session: Session, steps: Sequence[Operation]) -> None:
+    """Makes the steps that were all meant for this state; one that is refused takes those before it back."""
+    history, start = session.history, session.history.current
+    try:
+        for step in together(session, *steps):
+            session.apply(step)
+    except BaseException:
+        line = history.current.lineage()
+        session.goto(start)
+        for state in line:
+            if state.parent is start:
+                history.delete(state.id)
+        raise
 
 
 def _costed(
-    session: Any, steps: Sequence[tuple[Entry, Operation]]
+    session: Session, steps: Sequence[tuple[Entry, Operation]]
 ) -> list[tuple[Entry, Preview | None, Preview | SurgeryError]]:
     """Each with what the model costs before it and after it; an entry that is refused counts for nothing."""
     found: list[tuple[Entry, Preview | None, Preview | SurgeryError]] = []

@@ -11,6 +11,7 @@ from surgery.session import Session
 from widgets.charts import SizeChart
 from widgets.commands import Commands, menu
 from widgets.comparing import comparison
+from widgets.dropping import Dropping
 from widgets.filing import Filing
 from widgets.inspector import inspector
 from widgets.measuring import Measuring
@@ -26,12 +27,14 @@ from widgets.panels import (
     MenuPanel,
     OutlinePanel,
     ReportPanel,
+    ShelfPanel,
     TopbarPanel,
 )
 from widgets.pending import Pending
 from widgets.recovery import Recovery
 from widgets.scene import scene
 from widgets.selecting import Selecting
+from widgets.shelf import Shelf, wire
 from widgets.sweeps import Sweeps
 from widgets.theatre import Theatre
 from widgets.timeline import points, timeline
@@ -49,12 +52,13 @@ class Studio(ipywidgets.Box):
             InspectorPanel(),
         )
         self.past, self.report, self.menu = HistoryPanel(), ReportPanel(), MenuPanel()
-        self.beside, self.files = ComparePanel(), FilesPanel()
+        self.beside, self.files, self.parents = ComparePanel(), FilesPanel(), ShelfPanel()
         self.chart = SizeChart(self._go_to)
         areas: dict[str, ipywidgets.Widget] = {
             "top": self.top,
             "left": self.left,
             "centre": self.centre,
+            "shelf": self.parents,
             "right": self.right,
             "history": self.past,
             "chart": self.chart,
@@ -81,6 +85,11 @@ class Studio(ipywidgets.Box):
         self.selecting = Selecting(self.theatre, self.operating.selected)
         self.sweeps = Sweeps(session, self.background, self.errands, self.refresh)
         self.measuring = Measuring(self.theatre)
+        self.shelf = Shelf(
+            session, self.background, self.operating.prepare, self.operating.try_out, self._show_shelf
+        )
+        wire(self.shelf, self.parents)
+        self.dropping = Dropping(self.theatre, self.operating, self.shelf)
         self.filing = Filing(self.theatre, self.begin)
         self.recovery = Recovery(self.theatre)
         self.commands = Commands(self)
@@ -116,6 +125,7 @@ class Studio(ipywidgets.Box):
             self.centre.state = {**drawn, "ask": self.sweeps.asked(graph)}
             self.left.state = outline(graph, self.desk)
             self.right.state = inspector(graph, self.desk)
+            self._show_shelf()
             self.menu.state = menu(graph, self.desk, self.session)
             self.past.state = timeline(self.session)
             self.files.state = self.filing.state()
@@ -127,12 +137,22 @@ class Studio(ipywidgets.Box):
                 self.pending.cost()
             self.chart.draw(points(self.session))  # last: the first one loads plotly, which takes a while
 
+    def _show_shelf(self) -> None:
+        with self.theatre.drawing:
+            opened = self.desk.shelf or bool(self.shelf.rows)
+            self.parents.state = self.shelf.state(self.graph) if opened else {"hidden": True}
+
     def refresh_top(self) -> None:
         """Only the top bar: progress comes often."""
         with self.theatre.drawing:
             begun = bool(self.desk.selection or self.desk.opened)
             self.top.state = topbar(
-                self.session, self.graph, self.errands, begun=begun, left=self.recovery.offered()
+                self.session,
+                self.graph,
+                self.errands,
+                begun=begun,
+                left=self.recovery.offered(),
+                shelf=self.desk.shelf or bool(self.shelf.rows),
             )
 
     # Gestures -----------------------------------------------------------------------------------
@@ -140,11 +160,14 @@ class Studio(ipywidgets.Box):
     def _wire(self) -> None:
         """Whose each message is."""
         selecting, operating, pending, errands = self.selecting, self.operating, self.pending, self.errands
-        for panel in (self.left, self.centre, self.menu):
+        for panel in (self.left, self.centre, self.menu, self.top):
             panel.on("select", selecting.select)
             panel.on("open", selecting.open)
             panel.on("key", lambda message: self.commands.key(str(message.get("key", ""))))
             panel.on("run", lambda message: self.commands.run(str(message.get("name", ""))))
+        self.centre.on("card", self.dropping.card)
+        self.centre.on("drop", self.dropping.drop)
+        self.centre.on("untie", self.dropping.untie)
         self.centre.on("sweep", self.sweeps.ask)
         self.centre.on("take_best", lambda _: self._take_best())
         self.left.on("search", selecting.search)

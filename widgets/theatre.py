@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import RLock
+from threading import Lock, RLock
+from typing import TypeVar
 
 from graph.nodes import ModuleGraph
 from surgery.session import Session
 from widgets.background import Background
 from widgets.desk import Desk
 from widgets.errands import Errands
+
+PATIENCE_S = 1.0
+"""How long a gesture waits for what it asked for, before a label says that it takes longer."""
+
+Result = TypeVar("Result")
 
 
 class Theatre:
@@ -22,6 +28,42 @@ class Theatre:
         self.session, self.desk, self.background = session, Desk(), Background()
         self.shown, self.shown_on_top, self.drawing = shown, shown_on_top, RLock()
         self.errands = Errands(session, self.background, shown, shown_on_top)
+
+    def carry(
+        self,
+        label: str,
+        work: Callable[[], Result],
+        done: Callable[[Result], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        """Does what changes the session, in the order asked for, beside the kernel's thread.
+
+        It waits a moment for it: most is done by then. What takes longer goes on with its label shown, and
+        the kernel answers meanwhile.
+        """
+        told = Lock()
+        state = {"ended": False, "shown": False}
+
+        def end() -> None:
+            with told:
+                state["ended"] = True
+                if state["shown"]:
+                    self.errands.idle(label)
+
+        def ended(result: Result) -> None:
+            end()
+            done(result)
+
+        def broke(error: Exception) -> None:
+            end()
+            failed(error)
+
+        self.background.each("session", work, ended, broke)
+        if not self.background.wait("session", PATIENCE_S):
+            with told:
+                if not state["ended"]:
+                    state["shown"] = True
+                    self.errands.busy(label)
 
     @property
     def graph(self) -> ModuleGraph:

@@ -20,15 +20,25 @@ TO_TRY = [
 
 
 def topbar(
-    session: Session, graph: ModuleGraph, errands: Errands, *, begun: bool, left: dict[str, Any] | None = None
+    session: Session,
+    graph: ModuleGraph,
+    errands: Errands,
+    *,
+    begun: bool,
+    left: dict[str, Any] | None = None,
+    shelf: bool = False,
 ) -> dict[str, Any]:
-    """The top bar state of protocol.ts; `begun` says that the person has found a first thing to do."""
+    """The top bar state of protocol.ts.
+
+    `begun`: the person has found a first thing to do; `left`: what can be restored; `shelf`: it is there.
+    """
     base, state = session.history.base, session.history.current
     untouched = not begun and state is base and not base.children and state.report is None
     return {
         "name": "Demonstration decoder" if session.opened.name == "demo" else session.opened.name,
         "detail": _detail(session, graph),
         "figures": figures(costs(base.graph or graph), costs(graph), state.report),
+        "shelf": shelf,
         "device": str(resolve("auto")),
         "evaluating": errands.evaluating,
         "saving": errands.saving,
@@ -38,7 +48,7 @@ def topbar(
         "notice": errands.notice,
         "restore": left,
         "save": {"model_path": "out", "script_path": "edits.surgery.json"},
-        "first_minute": TO_TRY if untouched and strips(graph) else [],
+        "first_minute": TO_TRY if untouched and not left and strips(graph) else [],
     }
 
 

@@ -6,11 +6,12 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from graph.paths import is_below
 from surgery.fields import Parent, Targets
 from surgery.functions.task_vectors import wide
 from surgery.lazy import Lazy, Reduction, recipe
@@ -58,6 +59,16 @@ class Kinship:
     parents: tuple[str, ...]
     tensors: tuple[Kin, ...]
     all: Kin
+    sums: tuple[torch.Tensor, ...] = field(default=(), repr=False, compare=False)
+    """What each tensor's figures were made from; those of several tensors add up."""
+
+    def under(self, path: str) -> Kin | None:
+        """All tensors at or under a path together; None where there is none."""
+        inside = [place for place, kin in enumerate(self.tensors) if is_below(kin.path, path)]
+        if not inside:
+            return None
+        count = sum(self.tensors[place].count for place in inside)
+        return _kin(path, count, torch.stack([self.sums[place] for place in inside]).sum(0))
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data of JSON; NaN is None."""
@@ -85,9 +96,34 @@ def kinship(
     """Compares each floating-point tensor of the targets with those of the parents.
 
     Tensors are read piece by piece; of a skeleton, its own too. `progress(fraction, label)` is told of every
-    tensor. Rows of tokens are the same or matched as in a merge. SurgeryError as in a merge: for a parent
-    that lacks a tensor, has one more, or another shape.
+    tensor, and what it raises ends the comparison. Rows of tokens are the same or matched as in a merge.
+    SurgeryError as in a merge: for a parent that lacks a tensor, has one more, or another shape.
     """
+    with session.lock:  # only as long as the model is looked at: what is read is what it held then
+        found = _matched(session, parents, targets, only, vocabulary)
+    names = tuple(parent.alias or os.path.basename(parent.source.rstrip("/")) for parent in parents)
+    sums: list[torch.Tensor] = []
+    with Reader() as reader, one_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        maker = Maker(reader)
+        work = [pool.submit(maker.reduced, _compared(base, others)) for _, base, others in found]
+        try:
+            for number, (item, made_of) in enumerate(zip(found, work, strict=True), 1):
+                sums.append(made_of.result())
+                if progress is not None:
+                    progress(number / len(found), item[0])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # else all would be read before it ends
+            raise
+        reader.refuse_changed()
+    kin = [_kin(path, base.count, made_of) for (path, base, _), made_of in zip(found, sums, strict=True)]
+    total = _kin("", sum(base.count for _, base, _ in found), torch.stack(sums).sum(0))
+    return Kinship(names, tuple(kin), total, tuple(sums))
+
+
+def _matched(
+    session: Session, parents: Sequence[Parent], targets: str, only: str, vocabulary: Vocabulary
+) -> list[tuple[str, Lazy, tuple[Lazy, ...]]]:
+    """Path, tensor and the parents' tensors of all that is compared."""
     lineage, patient = Lineage(), session.patient
     if session.is_skeleton:
         opened = session.opened
@@ -96,23 +132,10 @@ def kinship(
         lineage.add(made.tensors)
         patient = Patient(made.model, opened.inputs, opened.tokenizer)
     chosen = resolved(Targets(targets), patient.root)
-    found = [
+    return [
         (places[0], lineage.resolved(base), tuple(map(lineage.resolved, others)))
         for places, base, others in matched(patient, chosen, parents, only, vocabulary)
     ]
-    names = tuple(parent.alias or os.path.basename(parent.source.rstrip("/")) for parent in parents)
-    with Reader() as reader, one_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        maker = Maker(reader)
-        sums = []
-        work = pool.map(lambda item: maker.reduced(_compared(item[1], item[2])), found)
-        for number, (item, made_of) in enumerate(zip(found, work, strict=True), 1):
-            sums.append(made_of)
-            if progress is not None:
-                progress(number / len(found), item[0])
-        reader.refuse_changed()
-    kin = [_kin(path, base.count, made_of) for (path, base, _), made_of in zip(found, sums, strict=True)]
-    total = _kin("", sum(base.count for _, base, _ in found), torch.stack(sums).sum(0))
-    return Kinship(names, tuple(kin), total)
 
 
 def _compared(base: Lazy, others: Sequence[Lazy]) -> Reduction:

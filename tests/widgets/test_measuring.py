@@ -88,7 +88,7 @@ def test_costs_are_those_of_the_last_sweep(studio: Studio) -> None:
     studio.refresh()
     bars = studio.report.state["bars"]["bars"]
     assert [bar["label"] for bar in bars] == ["0", "1", "2", "3"]
-    assert bars[0]["text"].startswith("remove layers[0]: ") and bars[0]["low"] < bars[0]["high"]
+    assert bars[0]["text"].startswith("remove layers.0: ") and bars[0]["low"] < bars[0]["high"]
 
 
 def test_stopping_is_said(studio: Studio) -> None:

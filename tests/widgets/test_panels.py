@@ -12,7 +12,7 @@ import pytest
 
 from widgets import panels
 
-NAMES = ["topbar", "outline", "canvas", "inspector", "history", "report"]
+NAMES = ["topbar", "outline", "canvas", "inspector", "history", "report", "shelf"]
 CLASSES = [
     panels.TopbarPanel,
     panels.OutlinePanel,
@@ -20,6 +20,7 @@ CLASSES = [
     panels.InspectorPanel,
     panels.HistoryPanel,
     panels.ReportPanel,
+    panels.ShelfPanel,
 ]
 BUILT = all((panels.STATIC / f"{name}.js").is_file() for name in NAMES)
 needs_build = pytest.mark.skipif(not BUILT, reason=f"run {panels.BUILD_COMMAND}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,49 @@ def test_parents_that_do_not_fit_are_refused(models: tuple[Path, list[str]], tmp
         session.kinship([])
     with pytest.raises(SurgeryError, match="matches nothing"):
         session.kinship(models[1], "nowhere")
+
+
+def test_a_part_is_said_as_a_whole(models: tuple[Path, list[str]]) -> None:
+    """The tensors of a block together, as if they were one."""
+    base, parents = models
+    found = surgery.open(base).kinship(parents[:2])
+    start, others = tensors(base), [tensors(parent) for parent in parents[:2]]
+    block = found.under("model.layers.1")
+    assert block is not None and found.under("model.layers.9") is None
+    names = [name for name in start if name.startswith("model.layers.1.")]
+    whole = torch.cat([start[name].flatten().double() for name in names])
+    vectors = [torch.cat([(o[name] - start[name]).flatten().double() for name in names]) for o in others]
+    assert block.count == whole.numel()
+    assert block.moved == pytest.approx([float(v.norm() / whole.norm()) for v in vectors], rel=1e-6)
+    cosine = torch.nn.functional.cosine_similarity(vectors[0], vectors[1], dim=0)
+    assert block.cosine == pytest.approx(float(cosine), abs=1e-6)
+    assert found.under("") == found.all
+
+
+def test_a_comparison_ends_with_what_its_progress_raises(
+    models: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not begun is not read any more."""
+    from surgery.stream.tiles import Maker
+
+    made, reduced = list[object](), Maker.reduced
+
+    def counted(self: Maker, reduction: object) -> torch.Tensor:
+        made.append(reduction)
+        if len(made) > 4:
+            halted.wait(10)
+        return reduced(self, reduction)  # type: ignore[arg-type]
+
+    class Enough(Exception):
+        """Somebody pressed Stop."""
+
+    halted = threading.Event()
+
+    def stop(fraction: float, label: str) -> None:
+        threading.Timer(0.1, halted.set).start()
+        raise Enough
+
+    monkeypatch.setattr(Maker, "reduced", counted)
+    with pytest.raises(Enough):
+        surgery.open(models[0]).kinship(models[1], progress=stop)
+    assert len(made) < 30 < len(tensors(models[0]))

@@ -7,10 +7,10 @@ import * as esbuild from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const servedir = await mkdtemp(join(tmpdir(), "ms-dev-"));
-await cp(join(here, "index.html"), join(servedir, "index.html"));
+for (const page of ["index.html", "shelf.html"]) await cp(join(here, page), join(servedir, page));
 const context = await esbuild.context({
   absWorkingDir: dirname(here),
-  entryPoints: { main: "dev/main.ts", studio: "src/styles/studio.css" },
+  entryPoints: { main: "dev/main.ts", shelf: "dev/shelf_page.ts", studio: "src/styles/studio.css" },
   outdir: servedir,
   bundle: true,
   format: "esm",

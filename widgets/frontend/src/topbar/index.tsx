@@ -52,6 +52,15 @@ function Topbar({ state, send }: Props) {
           <button
             type="button"
             class="ms-button"
+            aria-pressed={state.shelf}
+            title="Parents: merge with other checkpoints or adapters (B)"
+            onClick={() => send({ type: "run", name: "parents" })}
+          >
+            Parents
+          </button>
+          <button
+            type="button"
+            class="ms-button"
             title="Open a model or script (Ctrl-O)"
             onClick={() => send({ type: "browse" })}
           >

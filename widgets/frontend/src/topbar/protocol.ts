@@ -5,6 +5,8 @@ export const topbarState = object({
   name: text,
   detail: text,
   figures: list(object({ label: text, before: text, after: text, change: text, tone, tip: text })),
+  /** Whether the parents' shelf is there. */
+  shelf: flag,
   device: text,
   /** `fraction` null: how long is not known. It can be stopped; what is being saved cannot. */
   evaluating: maybe(object({ label: text, fraction: maybe(number()) })),
@@ -25,5 +27,6 @@ export type TopbarMessage =
   | { type: "evaluate"; budget_s: number }
   | { type: "stop" | "undo" | "redo" | "dismiss" | "browse" }
   | { type: "restore"; restore: boolean }
+  | { type: "run"; name: string }
   | { type: "save_script"; path: string }
   | { type: "save_model"; path: string; overwrite: boolean };
