@@ -11,6 +11,7 @@ from graph.contract import INPUT, Contraction, contract
 from graph.costs import identity
 from graph.nodes import CallNode, ModuleGraph, ModuleNode
 from graph.paths import is_below
+from graph.remembered import once_per_graph
 from graph.repeats import runs
 from graph.tree import join
 from graph.units import short
@@ -80,6 +81,7 @@ def inside(graph: ModuleGraph, path: str) -> Flow:
     return _flow(graph, contract(graph, _calls(graph, opened), members, joins=True), items)
 
 
+@once_per_graph
 def overview(graph: ModuleGraph, path: str = "") -> Flow:
     """The model folded: closed cards, and a strip for each container of repeated blocks.
 

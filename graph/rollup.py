@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from graph.costs import identity
 from graph.nodes import ModuleGraph
+from graph.remembered import once_per_graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Share:
         return self.parameters - self.owned
 
 
+@once_per_graph
 def rollup(graph: ModuleGraph) -> dict[str, Share]:
     """The share of every module path, in one pass over tensors and calls."""
     below: dict[str, Counter[str]] = defaultdict(Counter)

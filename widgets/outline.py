@@ -14,16 +14,20 @@ from widgets.search import find
 from widgets.threads import numbers, threads
 
 
-def outline(graph: ModuleGraph, desk: Desk) -> dict[str, Any]:
-    """The outline state of protocol.ts; what the search finds is marked, not selected."""
+def rows(graph: ModuleGraph, desk: Desk) -> dict[str, Any]:
+    """The lasting part of the outline state of protocol.ts: selecting and searching leave it as it is."""
     flow = overview(graph)
     visible = {path for node in flow.nodes for path in (*node.paths, node.path)}
     tied = numbers(threads(graph, visible))
     marked = marks(graph, desk)
-    found = find(desk.search, graph)
     shares = rollup(graph)
+    return {"rows": [_row(graph, node, shares[node.path], tied, marked) for node in graph.modules]}
+
+
+def outline(graph: ModuleGraph, desk: Desk) -> dict[str, Any]:
+    """The outline state of protocol.ts; what the search finds is marked, not selected."""
+    found = find(desk.search, graph)
     return {
-        "rows": [_row(graph, node, shares[node.path], tied, marked) for node in graph.modules],
         "selection": desk.selection,
         "search": desk.search,
         "found": list(found.paths),

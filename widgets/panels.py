@@ -22,8 +22,12 @@ _log = logging.getLogger(__name__)
 
 
 class Panel(anywidget.AnyWidget):
-    """One panel: a synced `state` (replaced as a whole, never changed in place) and its messages."""
+    """One panel: a synced `state` (replaced as a whole, never changed in place) and its messages.
 
+    `lasting` is that part of the state which most gestures leave as it is: it is sent when it changes.
+    """
+
+    lasting: "traitlets.Dict[str, Any]" = traitlets.Dict().tag(sync=True)
     state: "traitlets.Dict[str, Any]" = traitlets.Dict().tag(sync=True)
 
     def __init_subclass__(cls, *, bundle: str = "", **kwargs: Any) -> None:

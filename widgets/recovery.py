@@ -24,7 +24,11 @@ class Recovery:
         self.left: list[Left] = []
         self._told, self._kept = False, 0
         theatre.errands.saved = self.autosave.done
-        theatre.background.each("autosave", self._look, lambda _: theatre.shown_on_top(), self._failed)
+
+    def look(self) -> None:
+        """Looks for what was left, beside the kernel's thread, and offers it."""
+        shown = self.theatre.shown_on_top
+        self.theatre.background.each("autosave", self._look, lambda _: shown(), self._failed)
 
     def _look(self) -> None:
         self.left = left_behind(self.session, autosaves())

@@ -17,7 +17,7 @@ from widgets.inspector import inspector
 from widgets.measuring import Measuring
 from widgets.opening import refusal_card
 from widgets.operating import Operating
-from widgets.outline import outline
+from widgets.outline import outline, rows
 from widgets.panels import (
     CanvasPanel,
     ComparePanel,
@@ -101,6 +101,7 @@ class Studio(ipywidgets.Box):
             self.errands.notice = {"text": session.note, "tone": "note", "hint": None}
         self._wire()
         self.refresh()
+        self.recovery.look()
 
     # Drawing ----------------------------------------------------------------------------------
 
@@ -123,7 +124,7 @@ class Studio(ipywidgets.Box):
             self._seen = graph
             drawn = scene(graph, self.desk, self.session.history.current.sweep)
             self.centre.state = {**drawn, "ask": self.sweeps.asked(graph)}
-            self.left.state = outline(graph, self.desk)
+            self.left.lasting, self.left.state = rows(graph, self.desk), outline(graph, self.desk)
             self.right.state = inspector(graph, self.desk)
             self._show_shelf()
             self.menu.state = menu(graph, self.desk, self.session)

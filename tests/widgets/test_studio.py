@@ -46,7 +46,7 @@ def test_opening_shows_strip_and_tie(studio: Studio) -> None:
     assert studio.centre.state["ties"] == [
         {"index": 1, "ends": ["model.embed_tokens", "lm_head"], "pending": False}
     ]
-    assert [row["path"] for row in studio.left.state["rows"]] == list(studio.session.graph.by_path)
+    assert [row["path"] for row in studio.left.lasting["rows"]] == list(studio.session.graph.by_path)
 
 
 def test_selecting_enables_what_fits(studio: Studio) -> None:
@@ -446,10 +446,10 @@ def test_numbered_modules_are_not_new() -> None:
     """Only what a step made is marked so, whatever the modules of the base are called."""
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     studio = Studio(surgery.open(model, torch.ones(1, 2)))
-    assert [row["mark"] for row in studio.left.state["rows"]] == [None, None, None]
+    assert [row["mark"] for row in studio.left.lasting["rows"]] == [None, None, None]
     studio.session.attach("[1]", "lora", rank=1)
     studio.refresh()
-    assert {row["path"]: row["mark"] for row in studio.left.state["rows"]}["1"] == "new"
+    assert {row["path"]: row["mark"] for row in studio.left.lasting["rows"]}["1"] == "new"
 
 
 def test_the_first_minute_is_for_models_with_blocks() -> None:

@@ -4,9 +4,9 @@ import type { Reader } from "./shape";
 
 /** The part of anywidget's model that a panel uses. */
 export interface Model {
-  get(key: "state"): unknown;
-  on(event: "change:state", callback: () => void): void;
-  off(event: "change:state", callback: () => void): void;
+  get(key: "state" | "lasting"): unknown;
+  on(event: "change:state" | "change:lasting", callback: () => void): void;
+  off(event: "change:state" | "change:lasting", callback: () => void): void;
   send(message: unknown): void;
 }
 
@@ -39,13 +39,16 @@ export function definePanel<State, Message>(
       const root = makeRoot(el, name);
       const send = (message: Message) => model.send(message);
       const draw = () => {
-        render(<View state={read(model.get("state"))} send={send} />, root);
+        const whole = Object.assign({}, model.get("lasting"), model.get("state"));
+        render(<View state={read(whole)} send={send} />, root);
         root.dataset.ready = "true";
       };
       model.on("change:state", draw);
+      model.on("change:lasting", draw);
       draw();
       return () => {
         model.off("change:state", draw);
+        model.off("change:lasting", draw);
         render(null, root);
         root.remove();
       };
