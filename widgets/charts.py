@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 import ipywidgets
@@ -19,6 +20,14 @@ HEADING = (
 )
 EMPTY = '<p class="ms-empty">Each state that is evaluated becomes a point; click one to go there.</p>'
 
+AXES = {
+    "parameters": "parameters",
+    "bytes": "bytes in memory",
+    "macs": "MACs per token",
+    "cache": "KV cache per token, bytes",
+}
+"""What the states can be set against, by the name that a point has it under."""
+
 
 class SizeChart(ipywidgets.VBox):
     """Size against the metric; plotly is loaded when the first state has been measured."""
@@ -26,40 +35,79 @@ class SizeChart(ipywidgets.VBox):
     def __init__(self, go_to: Callable[[int], None]) -> None:
         self._go_to = go_to
         self.figure: Any = None
-        self._shown = False
+        self.points: list[dict[str, Any]] = []
+        self._shown = ""
+        self.axis = ipywidgets.Dropdown(
+            options=[(label, name) for name, label in AXES.items()],
+            value="parameters",
+            layout={"width": "auto"},
+            tooltip="what the states are set against",
+        )
+        self.axis.add_class("ms-axis")
+        self.axis.observe(lambda _: self.draw(self.points), "value")
         super().__init__([_heading("Size against quality", EMPTY)])
 
     def draw(self, points: list[dict[str, Any]]) -> None:
-        """Puts the measured states into the chart; the current one stands out."""
+        """Puts the measured states into the chart; the current one stands out, the best are joined."""
+        self.points = points
         if not points:
             return
         if self.figure is None:
             self.figure = _figure(self._clicked)
-        figure = self.figure
+        figure, name = self.figure, self.axis.value
+        shown = [point for point in points if point.get(name) is not None]
+        ahead = front([(point[name], point["value"]) for point in shown], points[0]["better"])
         with figure.batch_update():
-            trace = figure.data[0]
-            trace.x = [point["parameters"] for point in points]
-            trace.y = [point["value"] for point in points]
-            trace.text = [point["label"] for point in points]
-            trace.customdata = [point["id"] for point in points]
-            trace.marker.color = [ACCENT if point["current"] else QUIET for point in points]
-            trace.marker.size = [12 if point["current"] else 8 for point in points]
-            trace.error_y.array = [point["half_width"] for point in points]
-            figure.layout.xaxis.range = _range([point["parameters"] for point in points])
-        if not self._shown:
-            self._shown = True
-            self.children = [_heading(f"Size against {points[0]['metric']}", ""), figure]
+            trace, line = figure.data
+            trace.x = [point[name] for point in shown]
+            trace.y = [point["value"] for point in shown]
+            trace.text = [point["label"] for point in shown]
+            trace.customdata = [point["id"] for point in shown]
+            trace.marker.color = [
+                ACCENT if point["current"] or place in ahead else QUIET for place, point in enumerate(shown)
+            ]
+            trace.marker.size = [12 if point["current"] else 8 for point in shown]
+            trace.error_y.array = [point["half_width"] for point in shown]
+            line.x = [shown[place][name] for place in ahead]
+            line.y = [shown[place]["value"] for place in ahead]
+            figure.layout.xaxis.title.text = AXES[name]
+            if shown:
+                figure.layout.xaxis.range = _range([point[name] for point in shown])
+        metric = points[0]["metric"]
+        if self._shown != metric:
+            self._shown = metric
+            self.children = [_heading(f"Size against {metric}", ""), self.axis, figure]
+
+    def clear(self) -> None:
+        """Another model: nothing was measured of it yet."""
+        self.points, self.figure, self._shown = [], None, ""
+        self.children = [_heading("Size against quality", EMPTY)]
 
     def _clicked(self, trace: Any, points: Any, _state: Any) -> None:
         if points.point_inds:
             self._go_to(int(trace.customdata[points.point_inds[0]]))
 
 
+def front(points: list[tuple[float, float]], better: str) -> list[int]:
+    """The places of the points that no other beats in both, from the smallest to the largest.
+
+    A point is (size, value); `better` says which values are: `higher` or `lower`.
+    """
+    sign = -1.0 if better == "higher" else 1.0
+    found: list[int] = []
+    best = float("inf")
+    for place in sorted(range(len(points)), key=lambda place: (points[place][0], sign * points[place][1])):
+        if sign * points[place][1] < best:
+            best = sign * points[place][1]
+            found.append(place)
+    return found
+
+
 def _heading(title: str, below: str) -> ipywidgets.HTML:
-    return ipywidgets.HTML(HEADING.format(title, below))
+    return ipywidgets.HTML(HEADING.format(escape(title), below))
 
 
-def _range(sizes: list[int]) -> list[float]:
+def _range(sizes: list[float]) -> list[float]:
     """The sizes with a margin, and never so narrow that the ticks repeat themselves."""
     low, high = min(sizes), max(sizes)
     margin = max((high - low) * 0.12, high * 0.04)
@@ -74,8 +122,9 @@ def _figure(clicked: Callable[[Any, Any, Any], None]) -> Any:
         mode="markers",
         marker={"size": 9, "color": []},
         error_y={"type": "data", "array": [], "thickness": 1, "width": 3, "color": QUIET},
-        hovertemplate="%{text}<br>%{x:,} parameters<br>%{y:.3f}<extra></extra>",
+        hovertemplate="%{text}<br>%{x:.4s}<br>%{y:.3f}<extra></extra>",
     )
+    figure.add_scatter(mode="lines", line={"color": ACCENT, "width": 1.5}, hoverinfo="skip")
     figure.update_layout(
         margin={"l": 40, "r": 14, "t": 4, "b": 36},
         paper_bgcolor="rgba(0,0,0,0)",

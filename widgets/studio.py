@@ -100,6 +100,7 @@ class Studio(ipywidgets.Box):
         elif session.note:
             self.errands.notice = {"text": session.note, "tone": "note", "hint": None}
         self._wire()
+        self.chart.clear()
         self.refresh()
         self.recovery.look()
 

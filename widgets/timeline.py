@@ -96,15 +96,27 @@ def points(session: Session) -> list[dict[str, Any]]:
     return found
 
 
+def _sizes(graph: ModuleGraph) -> dict[str, float | None]:
+    """What a state costs, by the names of the chart's axis."""
+    found = costs(graph)
+    return {
+        "parameters": found.parameters,
+        "bytes": found.size_bytes,
+        "macs": found.macs_per_token or None,
+        "cache": found.kv_bytes_per_token or None,
+    }
+
+
 def _point(
     session: Session, state: State, graph: ModuleGraph, value: float, half_width: float, shown: Figure
 ) -> dict[str, Any]:
     return {
         "id": state.id,
         "label": label(state),
-        "parameters": costs(graph).parameters,
+        **_sizes(graph),
         "value": value,
         "half_width": half_width,
+        "better": shown.better,
         "metric": f"{shown.name}, {shown.unit}" if shown.unit else shown.name,
         "current": state is session.history.current,
     }
