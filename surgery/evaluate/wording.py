@@ -124,6 +124,9 @@ def sentence_of(report: Report, parameters: tuple[int, int]) -> str:
 
 def circumstances(report: Report) -> str:
     """`held-out text; 96 windows, 24,576 tokens, 2.1 s, cpu.`, then what a reader must know to trust it."""
-    amount = report.amount + (f", {report.tokens:,} tokens" if report.tokens else "")
-    where = f"{report.data}; {amount}, {report.seconds:.1f} s, {report.device}."
-    return " ".join([where, *report.notes])
+    return " ".join([f"{report.data}; {amount_of(report)}, {report.device}.", *report.notes])
+
+
+def amount_of(report: Report) -> str:
+    """`96 windows, 24,576 tokens, 2.1 s`."""
+    return f"{report.amount}{f', {report.tokens:,} tokens' if report.tokens else ''}, {report.seconds:.1f} s"
