@@ -46,7 +46,12 @@ def picture_of_state(
 
 
 def one_path(select: str, graph: ModuleGraph) -> str:
-    """The path of the one module that `select` gives; SurgeryError where that is none or several."""
+    """The path of the one module that `select` gives; SurgeryError where that is none or several.
+
+    A path is one whatever it is made of, also where no selector could be written for it.
+    """
+    if select in graph:
+        return select
     paths = resolve(select, graph)
     if len(paths) > 1:
         raise SurgeryError(

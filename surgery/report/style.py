@@ -29,6 +29,7 @@ code, pre { font: 12px/1.55 var(--mono); }
   border-radius: 10px; }
 .tiles span { display: block; color: var(--soft); font-size: 12px; }
 .tiles b { font-size: 16px; font-variant-numeric: tabular-nums; }
+.tiles :is(b, i) { white-space: nowrap; }
 .tiles i { color: var(--faint); font-style: normal; font-variant-numeric: tabular-nums; }
 .better { color: var(--better); }
 .worse { color: var(--worse); }
@@ -72,7 +73,9 @@ dd { margin: 0; }
 }
 @media print {
   @page { margin: 14mm; }
+  html { background: none; }
   body { max-width: none; padding: 0; font-size: 10.5pt; }
+  figure { padding: 8px 8px 4px; background: none; }
   h2 { margin-top: 24px; break-after: avoid; }
   figure, ol li, tr, .tiles li { break-inside: avoid; }
   .tiles li { flex-basis: 110px; }
