@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from graph.flow import overview
 from graph.nodes import ModuleGraph
 from surgery.picture import PAGE
-from surgery.picture.states import picture_of_state
+from surgery.picture.states import one_path, picture_of_state
 from surgery.report.markup import figure, note, section
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def pictures(session: Session, opened: str | None) -> str:
         drawn = picture_of_state(session, history.current, opened, PAGE, title="The model")
         return section("The model", figure("The model", "as it was opened", drawn), said)
     before = picture_of_state(session, history.base, None, PAGE, title="Before", result=graph)
-    shown = opened if opened is not None else first_changed(graph, base)
+    shown = first_changed(graph, base) if opened is None else one_path(opened, graph)
     after = picture_of_state(session, history.current, shown, PAGE, title="After")
     inside = "" if shown is None else f"and {shown} from inside"
     return section(
