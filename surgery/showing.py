@@ -33,7 +33,8 @@ class Showing(Measuring):
         from surgery.picture.states import picture_of_state
 
         session = cast("Session", self)
-        return picture_of_state(session, session.history.current, open, DARK if dark else LIGHT)
+        with self.lock:
+            return picture_of_state(session, session.history.current, open, DARK if dark else LIGHT)
 
     def write_report(self, path: str | Path, open: str | None = None) -> Path:
         """Writes what was done and what it cost as one HTML file, whole or not at all; returns the path.
@@ -47,7 +48,9 @@ class Showing(Measuring):
         from surgery.report import report_html
         from surgery.whole_file import write_whole
 
-        return write_whole(path, report_html(cast("Session", self), open), "the report")
+        with self.lock:  # what it says is of one state
+            html = report_html(cast("Session", self), open)
+        return write_whole(path, html, "the report")
 
     def _repr_html_(self) -> str:
         from surgery.show.html import tree_html

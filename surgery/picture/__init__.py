@@ -11,13 +11,14 @@ from surgery.picture.draw import draw
 from surgery.picture.inks import DARK, LIGHT, PAGE, Inks
 from surgery.picture.keys import ROW, draw_key, draw_legend, entries, legend_width, rows
 from surgery.picture.pen import SANS, Pen, said
-from surgery.picture.scene import CODE, SMALL, Scene, Shown, scene
+from surgery.picture.scene import Scene, Shown, scene
+from surgery.picture.sizes import CODE, SMALL
 from surgery.picture.text import BOLD, safe, width_of
 from surgery.whole_file import write_whole
 
 __all__ = ["DARK", "LIGHT", "PAGE", "Inks", "Picture", "Shown", "picture_of"]
 
-MARGIN, HEAD, LEAST_WIDTH = 24.0, 34.0, 360.0
+MARGIN, INSET, HEAD, LEAST_WIDTH = 24.0, 9.0, 34.0, 360.0
 NO_FLOW = "Nothing was traced: open the model with example inputs to see its flow."
 
 
@@ -70,7 +71,9 @@ def picture_of(
     foot = box.bottom + (24 if found.nodes else 36)
     draw_key(key, left, foot, inks, pen)
     bottom = foot + len(key) * ROW - 14 if key else foot - 20
-    return _svg(Box(left, top, width, bottom - top).grown(MARGIN if alone else 4), found, title, inks, pen)
+    return _svg(
+        Box(left, top, width, bottom - top).grown(MARGIN if alone else INSET), found, title, inks, pen
+    )
 
 
 def _svg(frame: Box, found: Scene, title: str, inks: Inks, pen: Pen) -> Picture:

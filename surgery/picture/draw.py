@@ -6,7 +6,8 @@ from surgery.picture.arcs import Arc
 from surgery.picture.boxes import Box, Wire
 from surgery.picture.inks import Inks, is_dark, score_colour, tie_colour
 from surgery.picture.pen import Pen, elbow, hatching, said, smooth
-from surgery.picture.scene import CODE, NAME, SMALL, STRIP_INSET, Node, Opened, Scene
+from surgery.picture.scene import Node, Opened, Scene
+from surgery.picture.sizes import CODE, NAME, SMALL, STRIP_INSET
 from surgery.picture.text import width_of
 
 LABEL_ROOM = 26.0
@@ -95,7 +96,7 @@ def _card(node: Node, inks: Inks, pen: Pen, *, in_card: bool) -> None:
         bar = Box(node.box.x + 0.6, node.box.y + 6, 4, node.box.height - 12)
         pen.box(bar, 2, score_colour(node.score))
     x, y = node.box.middle
-    room = node.box.width - 8
+    room = node.box.width - 12
     size = SMALL if function else NAME
     title_y = y - 2.5 if node.subtitle else y + 4
     if node.is_opaque:  # hatching under a text would make it hard to read
@@ -106,7 +107,7 @@ def _card(node: Node, inks: Inks, pen: Pen, *, in_card: bool) -> None:
     colour = inks.soft if function else inks.ink
     pen.text(node.title, (x, title_y), size, colour, weight=weight, mono=function, room=room)
     if node.subtitle:
-        pen.text(node.subtitle, (x, y + 12.5), SMALL, inks.faint, room=room + 2)
+        pen.text(node.subtitle, (x, y + 12.5), SMALL, inks.faint, room=room + 6)
     if node.is_adapted:
         _cornered(node.box, 9, inks.soft, pen)
 

@@ -9,7 +9,8 @@ from surgery.picture.boxes import Box
 from surgery.picture.draw import ring
 from surgery.picture.inks import CIVIDIS, Inks
 from surgery.picture.pen import Pen, hatching, said
-from surgery.picture.scene import SMALL, Node, Scene
+from surgery.picture.scene import Node, Scene
+from surgery.picture.sizes import SMALL
 from surgery.picture.text import BOLD, width_of
 
 ROW = 20.0
@@ -46,6 +47,9 @@ def entries(scene: Scene, inks: Inks, pen: Pen) -> list[Entry]:
     def outlined(colour: str) -> Swatch:
         return lambda x, y: pen.box(box.moved(x, y), 3, "", colour, 1.2, "3 2.4")
 
+    def failed(x: float, y: float) -> None:
+        pen.box(box.moved(x, y), 3, "", inks.worse, 1.8)
+
     def bar(x: float, y: float) -> None:
         pen.box(Box(x, y - 1, 12, 2.5), 1.2, inks.ink)
 
@@ -65,7 +69,7 @@ def entries(scene: Scene, inks: Inks, pen: Pen) -> list[Entry]:
         (_any(nodes, lambda node: node.mark == "changed"), bar, "changed inside"),
         (_any(nodes, lambda node: node.is_adapted), notched, "with an adapter"),
         (_any(nodes, lambda node: node.is_opaque), hatched, "hatched: the trace could not look inside"),
-        (_any(nodes, lambda node: node.has_failed), outlined(inks.worse), "the forward failed here"),
+        (bool(scene.failed_at), failed, f"the forward fails at {scene.failed_at[:MOST_LETTERS]}"),
     ):
         if there:
             found.append(Entry(swatch, words))

@@ -15,19 +15,27 @@ from graph.units import short
 from surgery.adapters.drawn import adapted, drawn_whole
 from surgery.picture.arcs import Anchor, Arc, arcs
 from surgery.picture.boxes import Box, Dot, Wire, around
-from surgery.picture.layers import Size, layered
-from surgery.picture.text import BOLD, MONO, width_of
+from surgery.picture.layers import Layout, Size, layered
+from surgery.picture.names import called, least, told_apart
+from surgery.picture.sizes import (
+    CELL_GAP,
+    CELL_HEIGHT,
+    CODE,
+    FOOT,
+    HANG,
+    HEADER,
+    PAD,
+    SMALL,
+    STRIP_HEIGHT,
+    STRIP_INSET,
+    STRIP_NAME,
+    STRIP_TOP,
+    open_size,
+    overview_size,
+)
+from surgery.picture.text import width_of
 
 Mark = Literal["", "new", "changed", "gone"]
-
-STRIP_HEIGHT, STRIP_INSET, STRIP_TOP, CELL_HEIGHT, CELL_GAP = 68.0, 9.5, 10.0, 38.0, 3.0
-CARD_HEIGHT, SMALL_HEIGHT, OPEN_HEIGHT, JOIN = 44.0, 32.0, 40.0, 18.0
-MOST_WIDTH = 192.0
-STRIP_NAME = 17.0
-"""Room above a strip for its name."""
-HANG, HEADER, PAD, FOOT = 92.0, 56.0, 18.0, 30.0
-NAME, SMALL, CODE = 12.0, 10.5, 13.0
-"""Font sizes: of names, of what stands below them, and of the heading of an opened block."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,8 @@ class Scene:
     opened: Opened | None
     arcs: tuple[Arc, ...]
     ties: dict[int, tuple[str, ...]]
+    failed_at: str = ""
+    """Where the forward raised; what comes behind was never called and is not drawn."""
 
     @property
     def box(self) -> Box:
@@ -95,16 +105,34 @@ class Scene:
 def scene(graph: ModuleGraph, opened: str | None = None, shown: Shown | None = None) -> Scene:
     """The scene of a graph, with the module at `opened` below it; KeyError for one that is not there."""
     shown = shown or Shown()
-    flow = _told_apart(overview(graph))
+    flow = told_apart(overview(graph))
     cells = {path for node in flow.nodes for path in node.paths}
     found = threads(graph, cells | {node.path for node in flow.nodes if node.kind == "module"})
     teller = _Teller(graph, shown, numbers(found))
-    laid = layered({node.id: _overview_size(node) for node in flow.nodes}, flow.edges)
+    laid = _with_names(layered({node.id: overview_size(node) for node in flow.nodes}, flow.edges), flow)
     nodes = tuple(teller.node(node, laid.boxes[node.id]) for node in flow.nodes)
     below = None if opened is None else _hung(graph, opened, nodes, laid.size, teller)
     ties = {thread.index: thread.ends for thread in found}
     drawn = [*arcs(ties, _anchors(nodes)), *(arcs(ties, _open_anchors(below)) if below else ())]
-    return Scene(nodes, laid.wires, below, tuple(drawn), ties)
+    failed_at = "" if graph.problem is None else graph.problem.path or graph.class_name
+    return Scene(nodes, laid.wires, below, tuple(drawn), ties, failed_at)
+
+
+def _with_names(laid: Layout, flow: Flow) -> Layout:
+    """The layout with strips as tall as they are drawn: the room for their names lies above and below."""
+    strips = {node.id for node in flow.nodes if node.kind == "strip"}
+    boxes = {
+        name: replace(box.moved(0, STRIP_NAME), height=STRIP_HEIGHT) if name in strips else box
+        for name, box in laid.boxes.items()
+    }
+    known = [edge for edge in flow.edges if {edge.source, edge.target} <= boxes.keys()]
+    wires = [
+        Wire((*wire.dots[:-1], (wire.dots[-1][0], boxes[edge.target].bottom)), True)
+        if wire.residual
+        else wire
+        for edge, wire in zip(known, laid.wires, strict=True)
+    ]
+    return Layout(boxes, tuple(wires), laid.size)
 
 
 class _Teller:
@@ -165,7 +193,7 @@ class _Teller:
 def _hung(graph: ModuleGraph, path: str, placed: Collection[Node], size: Size, teller: _Teller) -> Opened:
     """The block at `path` under the overview, as wide as that at the least."""
     flow = _drawn(graph, path)
-    laid = layered({node.id: _open_size(node) for node in flow.nodes}, flow.edges)
+    laid = layered({node.id: open_size(node) for node in flow.nodes}, flow.edges)
     node = graph[path]
     alike = sum(other.structure == node.structure for other in graph.modules) - 1
     subtitle = f"{node.class_name} · {short(rollup(graph)[path].parameters)}"
@@ -200,49 +228,16 @@ def _hung(graph: ModuleGraph, path: str, placed: Collection[Node], size: Size, t
 
 def _drawn(graph: ModuleGraph, path: str) -> Flow:
     flow = drawn_whole(inside(graph, path), graph, path)
-    nodes = tuple(_called(node, _least(node)) for node in flow.nodes)
+    nodes = tuple(called(node, least(node)) for node in flow.nodes)
     return replace(flow, nodes=nodes)
-
-
-def _told_apart(flow: Flow) -> Flow:
-    """The flow with as much of each path as tells its modules apart: `encoder.layers`, `decoder.layers`."""
-    nodes = []
-    for node in flow.nodes:
-        others = [other.path for other in flow.nodes if other.path != node.path and other.path]
-        long, least = node.path.count(".") + 1, _least(node)
-        alone = (
-            size
-            for size in range(least, long + 1)
-            if all(_ending(other, size) != _ending(node.path, size) for other in others)
-        )
-        nodes.append(_called(node, next(alone, least)))
-    return replace(flow, nodes=tuple(nodes))
-
-
-def _least(node: FlowNode) -> int:
-    """How many segments of its path say what a module is: `block.0`, where its own name is 0."""
-    return 2 if node.title.isdigit() else 1
-
-
-def _ending(path: str, size: int) -> str:
-    return ".".join(path.split(".")[-size:])
-
-
-def _called(node: FlowNode, size: int) -> FlowNode:
-    """The node by so many segments of its path, if it is a module."""
-    named = node.kind in ("module", "strip") and bool(node.path)
-    return replace(node, title=_ending(node.path, size)) if named else node
 
 
 def _guides(path: str, placed: Collection[Node], card: Box) -> tuple[tuple[Dot, Dot], ...]:
     inset = min(60.0, card.width / 8)
     for node in placed:
-        for item, foot in (
-            (node, 0.0),
-            *((cell, STRIP_HEIGHT - STRIP_TOP - CELL_HEIGHT) for cell in node.cells),
-        ):
-            if item.path == path:
-                y = item.box.bottom + foot
+        y = node.box.bottom
+        for item in (node, *node.cells):
+            if path and item.path == path:
                 return (
                     ((item.box.x, y), (card.x + inset, card.y)),
                     ((item.box.right, y), (card.right - inset, card.y)),
@@ -264,31 +259,3 @@ def _anchors(nodes: Collection[Node]) -> dict[str, Anchor]:
 def _open_anchors(opened: Opened) -> dict[str, Anchor]:
     boxes = {node.path: node.box for node in opened.nodes if node.path and node.kind == "module"}
     return {path: Anchor(box, box.bottom, is_inside=True) for path, box in boxes.items()}
-
-
-def _overview_size(node: FlowNode) -> Size:
-    if node.kind == "strip":
-        pitch = min(44.0, max(9.0, 543 / len(node.paths)))
-        label = width_of(node.title, SMALL) + 24
-        return max(label, len(node.paths) * pitch + 2 * STRIP_INSET), STRIP_HEIGHT
-    if node.kind == "join":
-        return JOIN, JOIN
-    width = _text_width(node, NAME * BOLD)
-    if node.kind in ("module", "function"):
-        return width, CARD_HEIGHT if node.subtitle else SMALL_HEIGHT
-    return width - 12, 24.0
-
-
-def _open_size(node: FlowNode) -> Size:
-    if node.kind == "join":
-        return JOIN, JOIN
-    if node.kind in ("input", "output"):
-        return 1.0, 1.0
-    mono = node.kind == "function"
-    width = max(56.0, _text_width(node, SMALL * MONO / 0.59 if mono else NAME))
-    return width, OPEN_HEIGHT if node.subtitle else SMALL_HEIGHT - 4
-
-
-def _text_width(node: FlowNode, size: float) -> float:
-    text = max(width_of(node.title, size), width_of(node.subtitle, SMALL))
-    return min(MOST_WIDTH, 4 * -(-(text + 22) // 4))

@@ -32,7 +32,7 @@ def picture_of_state(
     With a `result`, the graph of a later state, what is not in that is marked instead. A state that is not
     the current one must have been traced.
     """
-    graph = state.graph or session.graph
+    graph = state.graph if state.graph and state is not session.history.current else session.graph
     legend, scores = colours(state.sweep)
     return picture_of(
         graph,

@@ -69,6 +69,8 @@ def states_chart(points: Sequence[Point]) -> str:
         pen.text(short(tick), (across.at(tick), height - FOOT + 18), SMALL, PAGE.faint)
     pen.text("parameters", (WIDTH - RIGHT, height - 6), SMALL, PAGE.soft, anchor="end")
     places = [(across.at(point.parameters), up.at(point.value)) for point in points]
+    front = sorted(places[place] for place in frontier(points))
+    pen.path("M" + "L".join(f"{said(x)} {said(y)}" for x, y in front), PAGE.accent, 1.4, opacity=0.6)
     for (x, _), point in zip(places, points, strict=True):
         if point.half_width:
             top, foot = up.at(point.value + point.half_width), up.at(point.value - point.half_width)
@@ -88,6 +90,17 @@ def states_chart(points: Sequence[Point]) -> str:
         for place, point in enumerate(points)
     )
     return _svg(f"Size against {points[0].metric}", words, height, pen)
+
+
+def frontier(points: Sequence[Point]) -> list[int]:
+    """Places of the points that no other is both smaller and better than (Pareto)."""
+    sign = 1 if points[0].better == "lower" else -1
+    scored = [(point.parameters, sign * point.value) for point in points]
+    return [
+        place
+        for place, (size, value) in enumerate(scored)
+        if not any(other != (size, value) and other[0] <= size and other[1] <= value for other in scored)
+    ]
 
 
 def bars_chart(bars: Sequence[Bar], title: str) -> str:

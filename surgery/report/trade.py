@@ -30,6 +30,10 @@ def trade(session: Session) -> str:
     here = next((place for place, point in enumerate(found) if point.current), None)
     return section(
         "Size against quality",
-        figure(f"Size against {found[0].metric}", "a point per measured state", states_chart(found)),
+        figure(
+            f"Size against {found[0].metric}",
+            "a point per measured state; none is smaller and better than those on the line",
+            states_chart(found),
+        ),
         table(("state", "parameters", found[0].metric, "95 % half-width"), rows, here),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from graph.costs import costs
 from graph.nodes import ModuleGraph
 from surgery.evaluate import Figure
+from surgery.evaluate.figure import Better
 from surgery.fields import Target, Targets
 from surgery.history import State
 from surgery.operation import Operation
@@ -27,6 +28,7 @@ class Point:
     half_width: float
     metric: str
     current: bool
+    better: Better = "lower"
 
 
 def label(state: State) -> str:
@@ -89,4 +91,5 @@ def _point(
         half_width=half_width,
         metric=f"{shown.name}, {shown.unit}" if shown.unit else shown.name,
         current=state is session.history.current,
+        better=shown.better,
     )

@@ -138,6 +138,21 @@ def test_what_edits_did_is_marked() -> None:
     assert {"new", "changed inside", "with an adapter"} <= set(words) and "taken out" not in words
 
 
+def test_a_forward_that_fails_is_said_with_its_place() -> None:
+    """What comes behind it was never called, and is not there."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(5, 4))
+    words = texts(surgery.open(model, inputs=(torch.zeros(1, 4),)).picture())
+    assert "the forward fails at 1" in words
+
+
+def test_names_of_strips_have_room() -> None:
+    """Nothing lies on them: SAM has a strip among other things of its layer."""
+    found = scene(extract(*ATLAS["sam"]()))
+    strip = next(node for node in found.nodes if node.kind == "strip")
+    name = strip.box.moved(0, -16)
+    assert not any(name.overlaps(node.box) for node in found.nodes if node is not strip)
+
+
 def test_opaque_modules_are_hatched() -> None:
     """And the key says what that means."""
     picture = picture_of(extract(*mixtral_eager()), title="moe", opened="model.layers.1")

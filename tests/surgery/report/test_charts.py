@@ -6,7 +6,7 @@ import math
 import xml.etree.ElementTree as ET
 
 from surgery.picture.inks import score_colour
-from surgery.report.charts import Bar, bars_chart, states_chart
+from surgery.report.charts import Bar, bars_chart, frontier, states_chart
 from surgery.show.states import Point
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -43,6 +43,11 @@ def test_every_state_has_a_point_and_its_number() -> None:
     assert {"0", "1", "2", "parameters"} <= set(texts(chart))
     assert "1 state 1: 1.50 M parameters, 4.100" in (root.findtext(f"{SVG}desc") or "")
     assert chart.count('var(--faint)" stroke-width="1.2"') == 2
+
+
+def test_the_frontier_leaves_out_what_is_worse_and_larger() -> None:
+    """The line runs through what nothing is both smaller and better than."""
+    assert frontier([point(0, 9, 1.0), point(1, 5, 2.0), point(2, 6, 2.5), point(3, 2, 8.0)]) == [0, 1, 3]
 
 
 def test_states_that_are_all_the_same_have_room() -> None:
