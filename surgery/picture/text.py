@@ -11,7 +11,7 @@ _NARROW, _SLIM, _WIDE = frozenset("iljI.,:;'|!·"), frozenset('frt()[]{}-/\\ "*'
 
 MONO = 0.61
 """Width of a letter of a monospaced font, in font sizes."""
-BOLD = 1.12
+BOLD = 1.2
 """How much wider a bold letter is."""
 
 

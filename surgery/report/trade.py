@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from surgery.evaluate.figure import number
 from surgery.report.charts import states_chart
-from surgery.report.markup import figure, section, table
+from surgery.report.markup import figure, note, section, table
 from surgery.show.states import points
 
 if TYPE_CHECKING:
@@ -36,4 +36,13 @@ def trade(session: Session) -> str:
             states_chart(found),
         ),
         table(("state", "parameters", found[0].metric, "95 % half-width"), rows, here),
+        note(_unequal(session)),
     )
+
+
+def _unequal(session: Session) -> str:
+    """That states saw different amounts of data, which their intervals do not tell."""
+    amounts = sorted({state.report.examples for state in session.history if state.report})
+    if len(amounts) < 2:
+        return ""
+    return f"States were measured on different numbers of examples, {amounts[0]:,} to {amounts[-1]:,}."

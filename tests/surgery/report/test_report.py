@@ -122,6 +122,19 @@ def test_measured_states_and_the_sweep_are_there(page: Page) -> None:
     assert 's.remove("model.layers.9")' in page.text
 
 
+def test_states_measured_on_more_or_less_are_said_to_be(session: Session, page: Page) -> None:
+    """Their figures differ by that too."""
+    assert "different numbers of examples" not in page.text
+    state = session.history.current
+    report = state.report
+    assert report is not None
+    state.report = replace(report, examples=report.examples + 7)
+    try:
+        assert f"{report.examples} to {report.examples + 7}" in Page(report_html(session)).text
+    finally:
+        state.report = report
+
+
 def test_it_says_on_what_all_hangs(session: Session, page: Page) -> None:
     """Fingerprints, build, seeds."""
     for said in (session.base.fingerprint, session.script.result, torch.__version__, "bootstrap 0"):
