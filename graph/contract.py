@@ -93,8 +93,8 @@ class _Contractor:
                 self.link(source, name)
         self.made.visible[OUTPUT] = None
         for edge in self.leaving:
-            for source in self.tokens[edge.source]:
-                self.link(source, OUTPUT)
+            for source in self.tokens[edge.source]:  # ids that leave as they came went past everything drawn
+                self.link(INPUT if source == _RAW else source, OUTPUT)
         for end in (INPUT, OUTPUT):
             if not any(end in pair for pair in self.links):
                 del self.made.visible[end]

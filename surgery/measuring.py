@@ -94,6 +94,12 @@ class Measuring(ABC):
             self._evaluator_for = (id(examples), device)
         return self._evaluator
 
+    @property
+    def seeds(self) -> tuple[int, int] | None:
+        """Of the order of the examples and of the bootstrap, in the last evaluator; else None."""
+        found = self._evaluator
+        return None if found is None else (found.examples.seed, found.seed)
+
     def _shown(self, examples: Examples | None) -> Examples:
         """What the model is shown: these, or what is at hand for a model of its kind."""
         from surgery.evaluate import default_examples

@@ -20,6 +20,7 @@ from surgery.operation import Operation
 from surgery.registry import operation_named
 from surgery.strict_json import clipped, once, refuse_keys, text_in
 from surgery.typed import plain_fields
+from surgery.whole_file import unwritten, write_whole
 
 FORMAT, VERSION = "surgery-script", 1
 
@@ -85,18 +86,13 @@ class Script:
 
         Large results of measures go into its sidecar, a safetensors file of the same name beside it.
         """
-        place = Path(path).expanduser()
-        partial = place.with_name(f".{place.name}.partial")
-        beside = self.sidecar()
-        try:
-            if beside:  # first, so that no script is there without what it needs
+        if beside := self.sidecar():  # first, so that no script is there without what it needs
+            place = Path(path).expanduser()
+            try:
                 write_sidecar(beside, place)
-            partial.write_text(self.to_json(), encoding="utf-8")
-            partial.replace(place)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise SurgeryError(f"cannot write the script: {error.strerror}", path=str(place)) from None
-        return place
+            except OSError as error:
+                raise unwritten("the script", place, error) from None
+        return write_whole(path, self.to_json(), "the script")
 
     def sidecar(self) -> dict[str, torch.Tensor]:
         """What measures found and the JSON does not say, by the names of a sidecar."""

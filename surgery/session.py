@@ -19,7 +19,6 @@ from surgery.errors import SurgeryError
 from surgery.fingerprint import Fingerprinter
 from surgery.history import History, State
 from surgery.journal import Journal
-from surgery.measuring import Measuring
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation
 from surgery.optimisers import Watch
@@ -27,15 +26,15 @@ from surgery.preview import Preview, figures, refuse_failed, sketch
 from surgery.registry import operation_named, operations, why_not
 from surgery.runs import Live, Skeleton, carry_out
 from surgery.script import Base, Script, made_with
+from surgery.showing import Showing
 from surgery.tracing import Tracing
 from surgery.whereabouts import named, recalling
 
 if TYPE_CHECKING:
-    from surgery.evaluate.bench import Asked
     from surgery.sources import Opened
 
 
-class Session(Measuring):
+class Session(Showing):
     """A model under surgery.
 
     `model` is the edited module, ready to run; the opened one is never touched. Every operation is a
@@ -206,7 +205,7 @@ class Session(Measuring):
         """Paths of the Parameters that this torch optimiser holds and edits have taken out of the model."""
         return self._watch.stale(optimiser)
 
-    # Showing, keeping --------------------------------------------------------------
+    # Keeping --------------------------------------------------------------------------------
 
     def save(
         self,
@@ -229,19 +228,8 @@ class Session(Measuring):
         with self.lock:
             return save(self, Path(folder), overwrite=overwrite, **options)
 
-    def view(self, tasks: Asked = None) -> Any:
-        """The studio on this session, for a notebook cell; `tasks` are what it measures, as in `evaluate`."""
-        from surgery.frontends import frontend
-
-        return frontend("studio")(self, tasks=tasks)
-
     def __repr__(self) -> str:
         return f"<surgery.Session {type(self._model).__name__}, {len(self.steps)} steps>"
-
-    def _repr_html_(self) -> str:
-        from surgery.show.html import tree_html
-
-        return tree_html(self.graph, self.note)
 
     # Inside -----------------------------------------------------------------------------------
 

@@ -22,9 +22,9 @@ EMPTY = '<p class="ms-empty">Each state that is evaluated becomes a point; click
 
 AXES = {
     "parameters": "parameters",
-    "bytes": "bytes in memory",
-    "macs": "MACs per token",
-    "cache": "KV cache per token, bytes",
+    "size_bytes": "bytes in memory",
+    "macs_per_token": "MACs per token",
+    "kv_bytes_per_token": "KV cache per token, bytes",
 }
 """What the states can be set against, by the name that a point has it under."""
 

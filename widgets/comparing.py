@@ -12,10 +12,11 @@ from graph.flow import overview
 from graph.nodes import ModuleGraph
 from graph.paths import is_below
 from surgery.evaluate import Report
+from surgery.evaluate.wording import title
 from surgery.session import Session
 from surgery.show.diff import diff_lines
-from widgets.figures import cost_figure, title
-from widgets.timeline import label
+from surgery.show.states import label
+from widgets.figures import cost_figure
 
 Column = tuple[str | None, str | None]
 

@@ -8,10 +8,10 @@ from typing import Any
 from graph.naming import selector_of
 from graph.nodes import ModuleGraph
 from graph.paths import escape
+from surgery.adapters.drawn import adapter_around
 from surgery.fields import Parent, Target, Targets
 from surgery.operation import Operation
 from surgery.registry import operation_named
-from widgets.adapters import adapter_around
 from widgets.desk import Draft
 from widgets.fitting import linears
 

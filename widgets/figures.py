@@ -1,37 +1,29 @@
-"""Figures as people read them: sizes, changes, and whether a change is for the better."""
+"""Figures for the top bar, the dry run and the report panel, in the words of `surgery.evaluate.wording`."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import asdict
+from typing import Any
 
 from graph.costs import Costs
 from graph.units import short
 from surgery.evaluate import Figure, Report
-from surgery.evaluate.report import figure_now
+from surgery.evaluate.wording import (
+    change_text,
+    circumstances,
+    cost_line,
+    figure_line,
+    foremost,
+    less_is_better,
+    percent,
+    sentence_of,
+    signed,
+    title,
+    tone,
+)
 from surgery.preview import Preview
 
-Tone = Literal["better", "worse", "none"]
-MINUS = "−"
 TIPS = {"agreement": "how often the likeliest answer is the one before surgery"}
-
-
-def signed(number: float, unit: str = "") -> str:
-    """A change with its sign: `−147 k`, `+0.27`; `0` stays without."""
-    text = short(abs(number), unit)
-    return text if number == 0 else f"{'+' if number > 0 else MINUS}{text}"
-
-
-def percent(before: float, after: float) -> str:
-    """A relative change: `−8.1 %`; empty without a base."""
-    if not before or before == after:
-        return ""
-    change = 100 * (after - before) / before
-    return f"{'+' if change > 0 else MINUS}{abs(change):.1f} %"
-
-
-def less_is_better(before: float, after: float) -> Tone:
-    """The tone of a change in a cost."""
-    return "none" if before == after else "better" if after < before else "worse"
 
 
 def change_of(before: float, after: float, unit: str = "") -> dict[str, str]:
@@ -66,7 +58,7 @@ def figures(base: Costs, now: Costs, report: Report | None) -> list[dict[str, An
                 f"MACs per {now.unit}", base.macs_per_token, now.macs_per_token, "", "multiply-accumulates"
             )
         )
-    return found + [quality_figure(figure, report) for figure in _foremost(report)] if report else found
+    return found + [quality_figure(figure, report) for figure in foremost(report)] if report else found
 
 
 def quality_figure(figure: Figure, report: Report) -> dict[str, Any]:
@@ -94,33 +86,6 @@ def quality_figure(figure: Figure, report: Report) -> dict[str, Any]:
     }
 
 
-def _foremost(report: Report) -> list[Figure]:
-    """What the top bar has room for: figures before and after, and the first beside the original."""
-    both = [figure for figure in report.results if figure.before is not None][:2]
-    return both + [figure for figure in report.results if figure.before is None][:1]
-
-
-def title(figure: Figure) -> str:
-    """The figure's name as a heading; a module's path stays as it is."""
-    return figure.name if "." in figure.name else figure.name[:1].upper() + figure.name[1:]
-
-
-def change_text(figure: Figure) -> str:
-    """`+0.27 ± 0.03`, or that the change cannot be told from none."""
-    half = figure.half_width
-    width = f" ± {half:{'.2f' if half >= 0.005 else '.1g'}}" if half else ""
-    sign = "+" if figure.difference >= 0 else MINUS
-    text = f"{sign}{abs(figure.difference):.2f}{width}"
-    return f"{text}, not measurable" if figure.no_change else text
-
-
-def tone(figure: Figure) -> Tone:
-    """Better or worse only where there is a before, and the interval excludes zero."""
-    if figure.before is None or figure.no_change:
-        return "none"
-    return "better" if (figure.difference > 0) == (figure.better == "higher") else "worse"
-
-
 def preview_rows(preview: Preview) -> list[dict[str, Any]]:
     """The rows of the dry run: what changes, then in one row what does not."""
     rows: list[dict[str, Any]] = []
@@ -146,63 +111,12 @@ def report_state(report: Report | None, parameters: tuple[int, int]) -> dict[str
     if report is None:
         empty = "Press Evaluate (E): what the edits cost, with intervals."
         return {"title": "Evaluation", "sentence": None, "rows": [], "note": None, "empty": empty}
-    rows = [figure_row(figure, report) for figure in report.results]
-    rows.append(
-        {
-            "label": "Parameters",
-            "before": short(parameters[0]),
-            "after": short(parameters[1]),
-            "change": percent(*parameters),
-            "interval": "",
-            "tone": less_is_better(*parameters),
-        }
-    )
-    amount = report.amount + (f", {report.tokens:,} tokens" if report.tokens else "")
-    note = f"{report.data}; {amount}, {report.seconds:.1f} s, {report.device}"
-    sentence = sentence_of(report, parameters)
+    lines = [figure_line(figure, report) for figure in report.results]
+    lines.append(cost_line("Parameters", *parameters))
     return {
         "title": "Evaluation",
-        "sentence": sentence,
-        "rows": rows,
-        "note": " ".join([f"{note}.", *report.notes]),
+        "sentence": sentence_of(report, parameters),
+        "rows": [asdict(line) for line in lines],
+        "note": circumstances(report),
         "empty": None,
     }
-
-
-def figure_row(figure: Figure, report: Report) -> dict[str, Any]:
-    """A row of the report panel."""
-    per = "token" if report.tokens else report.noun
-    unit = f", {figure.unit} per {per}" if figure.unit not in ("", "%") else ""
-    row = {"label": title(figure) + unit, "before": "", "change": "", "interval": "", "tone": tone(figure)}
-    interval, percent = figure.interval, " %" if figure.unit == "%" else ""
-    if figure.before is None:
-        places = figure.decimals if percent else figure.decimals + 1
-        row["after"] = f"{figure.after:.{places}f}{percent}"
-        if interval:
-            row["interval"] = f"{interval.low:.{places}f}{percent} to {interval.high:.{places}f}{percent}"
-        return row
-    places = figure.decimals + (0 if percent else 1)
-    row["before"], row["after"] = (
-        f"{figure.before:.{places}f}{percent}",
-        f"{figure.after:.{places}f}{percent}",
-    )
-    row["change"] = f"{figure.difference:+.{places}f}".replace("-", MINUS)
-    if interval:
-        row["interval"] = f"{interval.low:+.{places}f} to {interval.high:+.{places}f}".replace("-", MINUS)
-    return row
-
-
-def sentence_of(report: Report, parameters: tuple[int, int]) -> str:
-    """`perplexity 3.44 → 3.71, +0.27 ± 0.03 (…), agreement 91 %, 2.9 M → 2.6 M parameters`."""
-    parts = ["no change" if report.unchanged else ""]
-    for figure in _foremost(report):
-        if figure.before is None:
-            places = 0 if figure.unit == "%" else figure.decimals
-            unit = f" {figure.unit}" if figure.unit else ""
-            parts.append(f"{figure.name} {figure.after:.{places}f}{unit}")
-        else:
-            shown = figure_now(figure) if report.unchanged else f"{figure.name} {figure.text()}"
-            parts.append(shown)
-    before, after = (short(count) for count in parameters)
-    parts.append(f"{before} → {after} parameters" if before != after else f"{after} parameters")
-    return ", ".join(part for part in parts if part)

@@ -6,9 +6,9 @@ from graph.naming import selector_of
 from graph.nodes import ModuleGraph, ModuleNode
 from graph.paths import escape, is_below
 from graph.rollup import rollup
+from surgery.adapters.drawn import adapter_around, adapters
 from surgery.merging import Merging
 from surgery.registry import operations
-from widgets.adapters import adapter_around, adapters
 from widgets.desk import is_numbered
 
 _LINEAR = ("Linear", "Conv1D")

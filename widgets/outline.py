@@ -7,11 +7,11 @@ from typing import Any
 from graph.flow import overview
 from graph.nodes import ModuleGraph, ModuleNode
 from graph.rollup import Share, rollup
+from graph.threads import numbers, threads
 from graph.units import short
 from widgets.desk import Desk
 from widgets.marks import marks
 from widgets.search import find
-from widgets.threads import numbers, threads
 
 
 def rows(graph: ModuleGraph, desk: Desk) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from graph.nodes import ModuleGraph
 from surgery.errors import SurgeryError
 from surgery.operation import Operation
 from surgery.preview import Preview
+from surgery.show.states import words
 from surgery.together import followed
 from widgets.figures import change_of
-from widgets.timeline import words
 
 
 @dataclass

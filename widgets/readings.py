@@ -13,7 +13,7 @@ from surgery.evaluate.speed import SpeedReport
 from surgery.evaluate.sweep import SweepReport
 from surgery.evaluate.sweep.report import paths_of
 from surgery.histograms import Histogram
-from widgets.timeline import words
+from surgery.show.states import words
 
 Bar = dict[str, Any]
 

@@ -6,11 +6,11 @@ import time
 from typing import Any
 
 from surgery.autosave import Autosave, Left, left_behind
+from surgery.show.states import words
 from widgets.errands import Notice, notice_of
 from widgets.keepsakes import autosaves
 from widgets.panels import Message
 from widgets.theatre import Theatre
-from widgets.timeline import words
 
 MOST_NAMED = 3
 

@@ -8,14 +8,14 @@ from graph.flow import Flow, inside, overview
 from graph.nodes import ModuleGraph
 from graph.paths import is_below
 from graph.rollup import rollup
+from graph.threads import numbers, threads
 from graph.units import short
+from surgery.adapters.drawn import adapted, drawn_whole
 from surgery.evaluate.sweep import SweepReport
-from widgets.adapters import adapted, drawn_whole
+from surgery.evaluate.sweep.colours import colours, effects
 from widgets.desk import Desk
 from widgets.facts import activations, hover
 from widgets.marks import ghost_ties, marks
-from widgets.scores import colours, effects
-from widgets.threads import numbers, threads
 
 
 def scene(graph: ModuleGraph, desk: Desk, sweep: SweepReport | None = None) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from surgery.evaluate.sweep import SweepReport
 from surgery.operation import Operation
 from surgery.registry import operation_named
 from surgery.session import Session
+from surgery.show.states import words
 from widgets.background import Background
 from widgets.errands import Errands, notice_of
-from widgets.timeline import words
 
 OFFERED = ("remove", "skip", "tie", "sparsify")
 """Operations that say of a block what it is worth; `tie` is tried on every neighbouring pair."""

@@ -8,6 +8,7 @@ from graph.costs import costs
 from graph.nodes import ModuleGraph
 from surgery.evaluate import resolve
 from surgery.session import Session
+from surgery.show.about import detail_of, name_of
 from widgets.errands import Errands
 from widgets.figures import figures
 from widgets.scene import strips
@@ -35,8 +36,8 @@ def topbar(
     base, state = session.history.base, session.history.current
     untouched = not begun and state is base and not base.children and state.report is None
     return {
-        "name": "Demonstration decoder" if session.opened.name == "demo" else session.opened.name,
-        "detail": _detail(session, graph),
+        "name": name_of(session),
+        "detail": detail_of(session, graph),
         "figures": figures(costs(base.graph or graph), costs(graph), state.report),
         "shelf": shelf,
         "device": str(resolve("auto")),
@@ -50,17 +51,3 @@ def topbar(
         "save": {"model_path": "out", "script_path": "edits.surgery.json"},
         "first_minute": TO_TRY if untouched and not left and strips(graph) else [],
     }
-
-
-def _detail(session: Session, graph: ModuleGraph) -> str:
-    family = session.patient.model_type
-    kind = family.capitalize() if family else graph.class_name
-    parts = [kind if kind != session.opened.name else ""]
-    depth = getattr(session.patient.config, "num_hidden_layers", None)
-    if isinstance(depth, int):
-        parts.append(f"{depth} blocks")
-    # From the graph: the model itself may be under the knife of another thread.
-    parts.append(next((tensor.dtype for node in graph.modules for tensor in node.tensors), ""))
-    if session.is_skeleton:
-        parts.append("no weights")
-    return " · ".join(part for part in parts if part)

@@ -15,7 +15,9 @@ from surgery.cli.evaluate import evaluate
 from surgery.cli.inspect import inspect
 from surgery.cli.kinship import kinship
 from surgery.cli.lists import operations, tasks
+from surgery.cli.picture import picture
 from surgery.cli.replay import replay
+from surgery.cli.report import report
 from surgery.cli.speed import speed
 from surgery.cli.studio import start
 from surgery.cli.sweep import sweep
@@ -26,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (inspect, replay, evaluate, tasks, sweep, speed, diff, kinship, operations):
+for command in (inspect, replay, evaluate, tasks, sweep, speed, diff, kinship, operations, picture, report):
     app.command()(command)
 app.command(name="app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(start)
 

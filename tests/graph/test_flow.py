@@ -132,3 +132,27 @@ def test_uncalled_module_gives_an_empty_flow_and_unknown_path_an_error() -> None
     assert inside(graph, "idle") == Flow((), ())
     with pytest.raises(KeyError):
         inside(graph, "nowhere")
+
+
+def test_ids_that_go_through_a_module_come_from_its_input() -> None:
+    """A mask that is passed on beside the data, as by DETR's backbone, is a way round everything."""
+
+    class Inner(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(2, 2)
+
+        def forward(self, x: Tensor, flags: Tensor) -> tuple[Tensor, Tensor]:
+            return self.first(x), flags + 1
+
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Inner()
+
+        def forward(self, x: Tensor, flags: Tensor) -> Tensor:
+            found, mask = self.inner(x, flags)
+            return found * mask
+
+    graph = extract(Outer(), (torch.zeros(3, 2), torch.ones(3, 2, dtype=torch.int64)))
+    assert edges(inside(graph, "inner")) == ["input -> first", "first -> output", "input -> output"]

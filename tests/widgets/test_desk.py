@@ -10,7 +10,7 @@ import surgery
 from graph import extract, select
 from graph.naming import selector_of
 from graph.nodes import ModuleGraph
-from widgets.adapters import adapted, adapter_around
+from surgery.adapters.drawn import adapted, adapter_around
 from widgets.desk import Desk, Draft
 from widgets.drafts import start
 from widgets.inspector import inspector

@@ -9,9 +9,10 @@ import pytest
 import surgery
 from graph.costs import costs
 from surgery.evaluate import Figure, Interval, Report
+from surgery.show.states import metric
 from tests.zoo import llama
 from widgets.figures import figures, report_state
-from widgets.timeline import metric, points
+from widgets.timeline import points
 
 PERPLEXITY = Figure("perplexity", "perplexity", "", "lower", 2, 3.4412, 3.7098, Interval(0.24, 0.30))
 AGREEMENT = Figure("fidelity", "agreement", "%", "higher", 1, None, 91.23, Interval(90.8, 91.6), 100.0)

@@ -17,9 +17,9 @@ from surgery import SurgeryError
 from surgery.evaluate import Evaluator, token_windows
 from surgery.evaluate.data import tensors
 from surgery.evaluate.sweep import wave
+from surgery.evaluate.sweep.colours import colours
 from tests.surgery.evaluate.conftest import decoder, tokens
 from tests.surgery.evaluate.test_taped import Late
-from widgets.scores import colours
 
 
 class Shifting(nn.Module):

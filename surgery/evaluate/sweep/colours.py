@@ -25,7 +25,7 @@ def colours(report: SweepReport | None) -> tuple[dict[str, str] | None, dict[str
     if middle > 0 and max(above.values()) > FAR * middle:
         above = {path: log1p(cost / middle) for path, cost in above.items()}
     most = max(above.values()) or 1.0
-    ends = [_said(report, cost) for cost in (low, high)]
+    ends = [cost_text(report, cost) for cost in (low, high)]
     legend = {"title": f"{report.by} after {report[0].step.name}", "low": ends[0], "high": ends[1]}
     return legend, {path: cost / most for path, cost in above.items()}
 
@@ -35,11 +35,11 @@ def effects(report: SweepReport | None) -> dict[str, list[str]]:
     if report is None or not report.measured:
         return {}
     step = report[0].step.name
-    return {path: [f"{step}: {report.by} {_said(report, cost)}"] for path, cost in report.scores.items()}
+    return {path: [f"{step}: {report.by} {cost_text(report, cost)}"] for path, cost in report.scores.items()}
 
 
-def _said(report: SweepReport, cost: float) -> str:
-    """A cost as the change of the figure, in its unit."""
+def cost_text(report: SweepReport, cost: float) -> str:
+    """A cost as the change of the figure, in its unit: `+0.49`, `−1.00 %`."""
     figure = next(figure for figure in report[0].figures if report.by in (figure.name, figure.task))
     change = cost if figure.better == "lower" else -cost
     unit = f" {figure.unit}" if figure.unit else ""
