@@ -4,12 +4,14 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
+import { inlineWorker } from "../inline_worker.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const servedir = await mkdtemp(join(tmpdir(), "ms-dev-"));
 await cp(join(here, "index.html"), join(servedir, "index.html"));
 const context = await esbuild.context({
   absWorkingDir: dirname(here),
+  plugins: [inlineWorker],
   entryPoints: { main: "dev/main.ts", studio: "src/styles/studio.css" },
   outdir: servedir,
   bundle: true,

@@ -2,7 +2,7 @@
 
 import { Said } from "../shared/ui";
 import { Costs } from "./costs";
-import type { Hit } from "./hit";
+import type { Hit } from "./gestures/hit";
 import type { CanvasMessage, CanvasState } from "./protocol";
 import type { Box } from "./scene";
 

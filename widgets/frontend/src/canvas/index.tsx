@@ -2,9 +2,9 @@
 import { render } from "preact";
 import { type Model, makeRoot, type Panel } from "../shared/panel";
 import { Chrome } from "./chrome";
-import { listen } from "./interaction";
+import { onThemeChange } from "./draw/theme";
+import { listen } from "./gestures/listen";
 import { type CanvasMessage, type CanvasState, canvasState } from "./protocol";
-import { onThemeChange } from "./theme";
 import { CanvasView } from "./view";
 
 const LABEL =
@@ -25,9 +25,14 @@ function mount({ model, el }: { model: Model; el: HTMLElement }): () => void {
 
   let state: CanvasState = canvasState(model.get("state"));
   const send = (message: CanvasMessage) => model.send(message);
-  const view = new CanvasView(root, canvas, map, () => {
-    // Tooltip and alert hang on nodes, so they follow every frame; the rest does not change with it.
-    if (view.hovered || state.alert) drawChrome();
+  const view = new CanvasView(root, canvas, map, {
+    onFrame: () => {
+      // Tooltip and alert hang on nodes, so they follow every frame; the rest does not change with it.
+      if (view.hovered || state.alert) drawChrome();
+    },
+    onReady: () => {
+      root.dataset.ready = "true";
+    },
   });
   const drawChrome = () => {
     const { hovered } = view;
@@ -49,7 +54,6 @@ function mount({ model, el }: { model: Model; el: HTMLElement }): () => void {
     view.setState(state);
     map.hidden = state.overview.nodes.length === 0;
     drawChrome();
-    root.dataset.ready = "true";
   };
 
   const resize = () => view.resize(root.clientWidth, root.clientHeight);

@@ -1,11 +1,11 @@
 // What gestures mean: selecting, opening, boxes, keys. Panning and zooming are d3-zoom's (view.ts).
 
-import { focusSearch, shortcut } from "../shared/keys";
-import type { SelectMode } from "../shared/protocol";
+import { focusSearch, shortcut } from "../../shared/keys";
+import type { SelectMode } from "../../shared/protocol";
+import type { CanvasMessage } from "../protocol";
+import { type Box, type Point, selectableBox } from "../scene";
+import type { CanvasView } from "../view";
 import { between, type Direction, type Hit, hitTest, neighbour, pathsIn } from "./hit";
-import type { CanvasMessage } from "./protocol";
-import { type Box, type Point, selectableBox } from "./scene";
-import type { CanvasView } from "./view";
 
 const ARROWS: Record<string, Direction> = {
   ArrowLeft: "left",
@@ -31,7 +31,7 @@ export function listen({ view, selection, send, onHover }: Options): () => void 
   let box: { start: Point; pointer: number } | null = null;
   let swallowClick = false;
 
-  const worldOf = (event: MouseEvent): Point => view.toWorld({ x: event.offsetX, y: event.offsetY });
+  const worldOf = (event: MouseEvent): Point => view.camera.toWorld({ x: event.offsetX, y: event.offsetY });
   const pathOf = (hit: Hit | null): string => (hit?.kind === "cell" || hit?.kind === "node" ? hit.path : "");
   const pick = (paths: string[], mode: SelectMode) => send({ type: "select", paths, mode });
 
@@ -92,7 +92,7 @@ export function listen({ view, selection, send, onHover }: Options): () => void 
     box = null;
     view.rubber = null;
     view.redraw();
-    const size = view.toScreen(drawn);
+    const size = view.camera.toScreen(drawn);
     if (size.w < DRAG_PX && size.h < DRAG_PX) return;
     swallowClick = true;
     const paths = pathsIn(view.scene, drawn);
@@ -127,9 +127,9 @@ export function listen({ view, selection, send, onHover }: Options): () => void 
         return () => focusSearch(canvas);
       case "+":
       case "=":
-        return () => view.zoomBy(1.25);
+        return () => view.camera.zoomBy(1.25);
       case "-":
-        return () => view.zoomBy(0.8);
+        return () => view.camera.zoomBy(0.8);
       case "Enter":
         return last ? () => send({ type: "open", path: last }) : null;
       default:

@@ -1,19 +1,38 @@
 // The cells of a strip: one per block, coloured by score, marked by what is to happen to them.
-import { luminance, scoreColour } from "../shared/palette";
-import { type Look, READABLE } from "./draw";
+import { luminance } from "../../shared/palette";
+import { type Box, bottom, centreX, FONTS, overlaps, type SceneCell, type SceneNode } from "../scene";
+import { colourOf, type Look, READABLE } from "./look";
 import { type Context, centred, readable, roundBox } from "./pen";
-import { type Box, bottom, centreX, FONTS, overlaps, type SceneCell, type SceneNode } from "./scene";
 
 /** Room that a label needs, in screen pixels. */
 const LABEL_ROOM = 26;
 
 export function drawCells(context: Context, strip: SceneNode, look: Look, view: Box): void {
-  const shown = strip.cells.filter((item) => overlaps(item, view));
-  for (const item of shown) drawCell(context, item, look);
+  for (const item of strip.cells) if (overlaps(item, view)) drawCell(context, item, look);
   if (look.zoom >= READABLE.title) drawLabels(context, strip.cells, look);
-  for (const item of shown) {
+  for (const item of strip.cells) {
+    if (!overlaps(item, view)) continue;
     if (look.selection.has(item.cell.path)) ring(context, item, look.theme.accent, 2.4);
     else if (look.hovered === item.cell.path) ring(context, item, look.theme.soft, 1.4);
+  }
+}
+
+/** Blocks of colour, with no more than their marks. */
+export function drawFarCells(context: Context, strip: SceneNode, look: Look, view: Box): void {
+  const { theme, scores, selection } = look;
+  const least = 1 / look.zoom;
+  for (const item of strip.cells) {
+    if (!overlaps(item, view)) continue;
+    const { path, mark } = item.cell;
+    const score = scores?.get(path);
+    context.fillStyle = mark === "remove" ? theme.worse : score === undefined ? theme.calm : colourOf(score);
+    // One to be removed is half a block, so that it is told by more than its colour.
+    const h = mark === "remove" ? item.h / 3 : item.h;
+    context.fillRect(item.x, item.y + (item.h - h) / 2, Math.max(item.w, least), h);
+    if (!selection.has(path) && look.targetPath !== path && look.hovered !== path) continue;
+    context.strokeStyle = look.hovered === path && !selection.has(path) ? theme.soft : theme.accent;
+    context.lineWidth = 2 * least;
+    context.strokeRect(item.x - least, item.y - least, item.w + 2 * least, item.h + 2 * least);
   }
 }
 
@@ -36,7 +55,7 @@ function drawCell(context: Context, item: SceneCell, look: Look): void {
     return;
   }
   const score = look.scores?.get(path);
-  const fill = score === undefined ? theme.calm : scoreColour(score);
+  const fill = score === undefined ? theme.calm : colourOf(score);
   roundBox(context, item, radius);
   context.fillStyle = fill;
   context.fill();

@@ -1,7 +1,6 @@
 // The whole picture: the overview in a row, and the opened block hung under its cell.
 
-import { layoutFlow, type Sized } from "./flow";
-import type { CanvasState, OpenBlock, OpenNode, OverviewNode } from "./protocol";
+import type { CanvasState, OpenBlock, OpenNode, OverviewNode } from "../protocol";
 import {
   around,
   type Box,
@@ -13,7 +12,9 @@ import {
   type SceneCard,
   type SceneCell,
   type SceneNode,
-} from "./scene";
+} from "../scene";
+import type { Sized } from "./flow";
+import { type LayFlow, layFlowNow } from "./flows";
 
 /** Widths given before, by node id: an edit that shortens a text or a strip must not move the rest. */
 export type Widths = Map<string, number>;
@@ -27,16 +28,24 @@ const HANG = 92;
 const HEADER = 56;
 const PAD = 18;
 
-export function layoutScene(state: CanvasState, measure: Measure, widths: Widths): Scene {
+/** Null while one of its flows is still being laid out. */
+export function layoutScene(
+  state: CanvasState,
+  measure: Measure,
+  widths: Widths,
+  lay: LayFlow = layFlowNow,
+): Scene | null {
   const nodes = state.overview.nodes;
   const sizes = nodes.map((node) => stable(widths, overviewSize(node, measure)));
-  const flow = layoutFlow(sizes, state.overview.edges, { rank: 22, node: 26 });
+  const flow = lay(sizes, state.overview.edges, { rank: 22, node: 26 });
+  if (!flow) return null;
   const placed = nodes.map((node): SceneNode => {
     const box = flow.boxes.get(node.id) as Box;
     return { ...node, ...box, adapted: false, cells: placeCells(node, box) };
   });
   const overview = around(placed);
-  const card = state.open ? hang(state.open, placed, overview, measure, widths) : null;
+  const card = state.open ? hang(state.open, placed, overview, measure, widths, lay) : null;
+  if (state.open && !card) return null;
   const bounds = around([overview, ...(card ? [card] : [])]);
   return { nodes: placed, edges: flow.edges, card, bounds };
 }
@@ -104,10 +113,12 @@ function hang(
   overview: Box,
   measure: Measure,
   widths: Widths,
-): SceneCard {
+  lay: LayFlow,
+): SceneCard | null {
   const inside = new Map<string, number>();
   const sizes = open.nodes.map((node) => stable(inside, openSize(node, measure)));
-  const flow = layoutFlow(sizes, open.edges, { rank: 24, node: 14 });
+  const flow = lay(sizes, open.edges, { rank: 24, node: 14 });
+  if (!flow) return null;
   const natural = Math.max(flow.w + 2 * PAD, overview.w, 320);
   const w = stable(widths, { id: `open:${open.path}`, w: natural, h: 0 }).w;
   const x = centreX(overview) - w / 2;
@@ -130,12 +141,10 @@ function hang(
       cells: [],
     };
   });
-  const known = new Set(open.nodes.map((node) => node.id));
-  const wires = open.edges.filter((edge) => known.has(edge.source) && known.has(edge.target));
-  const edges = flow.edges.map((edge, i) => {
+  const edges = flow.edges.map((edge) => {
     const points = edge.points.map((point) => ({ x: point.x + shift.x, y: point.y + shift.y }));
-    const start = edgeOf(wires[i]?.source ?? "");
-    const end = edgeOf(wires[i]?.target ?? "");
+    const start = edgeOf(edge.source);
+    const end = edgeOf(edge.target);
     const first = points[0];
     const second = points[1];
     const last = points[points.length - 1];

@@ -1,8 +1,8 @@
 // Cards of the overview, modules, functions and joins of an opened block.
-import { scoreColour, tieColour } from "../shared/palette";
-import { type Look, READABLE } from "./draw";
+import { tieColour } from "../../shared/palette";
+import { centreX, centreY, FONTS, type SceneNode } from "../scene";
+import { colourOf, type Look, READABLE } from "./look";
 import { type Context, centred, fitted, hatch, readable, readableIn, roundBox } from "./pen";
-import { centreX, centreY, FONTS, type SceneNode } from "./scene";
 
 export type Level = "overview" | "open";
 
@@ -90,7 +90,7 @@ function drawScore(context: Context, node: SceneNode, look: Look): void {
   const score = look.scores?.get(node.path);
   if (score === undefined) return;
   roundBox(context, { x: node.x + 0.6, y: node.y + 6, w: 4, h: node.h - 12 }, 2);
-  context.fillStyle = scoreColour(score);
+  context.fillStyle = colourOf(score);
   context.fill();
 }
 
@@ -116,8 +116,10 @@ function drawRings(context: Context, node: SceneNode, look: Look): void {
 /** A tie's number in its ring. */
 export function drawRing(context: Context, x: number, y: number, index: number, look: Look): void {
   const { font, growth } = readable(FONTS.glyph, look.zoom);
-  context.beginPath();
-  context.arc(x, y, 6.6 * growth, 0, 2 * Math.PI);
+  const r = 6.6 * growth;
+  // Numbers of three digits need more room than a ring has.
+  const more = index > 99 ? 3.2 * growth : 0;
+  roundBox(context, { x: x - r - more, y: y - r, w: 2 * (r + more), h: 2 * r }, r);
   context.fillStyle = look.theme.raised;
   context.fill();
   context.strokeStyle = tieColour(index);

@@ -1,5 +1,5 @@
 // Which zoom shows all; pure.
-import type { Box } from "./scene";
+import type { Box } from "../scene";
 
 export interface Transform {
   x: number;
@@ -7,7 +7,7 @@ export interface Transform {
   k: number;
 }
 
-export const ZOOM = { least: 0.08, most: 4 };
+export const ZOOM = { least: 0.04, most: 4 };
 /** Room for the breadcrumb and the legend above, the hints and the map below. */
 export const MARGIN = { left: 22, right: 22, top: 62, bottom: 58 };
 const READABLE_LEAST = 0.5;

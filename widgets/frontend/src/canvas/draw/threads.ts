@@ -1,0 +1,86 @@
+// Ties as coloured threads with their numbers.
+import type { Thread } from "../layout/threads";
+import { type Box, FONTS } from "../scene";
+import { type Look, READABLE } from "./look";
+import { drawRing } from "./node";
+import { type Context, centred, readable, roundBox } from "./pen";
+
+/** Under this zoom an end is a speck and a number cannot be read. */
+const TOLD = 0.3;
+
+/** A pending thread is dashed and says so; a bundle is thick and says how many it is. */
+export function drawThreads(context: Context, threads: readonly Thread[], look: Look, view: Box): void {
+  const told = look.zoom >= TOLD;
+  // Threads keep their width on the screen down to a hairline's double.
+  const finest = Math.max(1, 0.9 / look.zoom / 2.4);
+  for (const thread of threads) {
+    if (!inView(thread, view)) continue;
+    context.strokeStyle = thread.colour ?? look.theme.soft;
+    const width = 2.4 * Math.min(3, 1 + 0.35 * Math.log2(thread.count));
+    context.lineWidth = width * finest;
+    context.lineCap = told ? "round" : "butt";
+    if (thread.pending) context.setLineDash([5, 5]);
+    context.beginPath();
+    for (const { from, to, depth } of thread.arcs) {
+      const bulge = thread.side * depth;
+      context.moveTo(from.x, from.y);
+      context.bezierCurveTo(from.x, from.y + bulge, to.x, to.y + bulge, to.x, to.y);
+    }
+    context.stroke();
+    if (thread.pending) context.setLineDash([]);
+    context.lineCap = "butt";
+    if (!told) continue;
+    context.fillStyle = look.theme.ground;
+    context.lineWidth = 2;
+    for (const end of thread.ends) {
+      context.beginPath();
+      context.arc(end.x, end.y, 3.5, 0, 2 * Math.PI);
+      context.fill();
+      context.stroke();
+    }
+  }
+  if (!told) return;
+  for (const thread of threads) {
+    if (!thread.glyph || !inView(thread, view)) continue;
+    const { x, y } = thread.glyph;
+    if (thread.count > 1) drawCount(context, thread, x, y, look);
+    else drawRing(context, x, y, thread.index, look);
+    if (thread.pending && look.zoom >= READABLE.title) {
+      const { font, growth } = readable(FONTS.smallStrong, look.zoom);
+      const below = thread.side > 0 ? 20 * growth : -12 * growth;
+      centred(context, "pending tie", x, y + below, font, look.theme.soft);
+    }
+  }
+}
+
+function drawCount(context: Context, thread: Thread, x: number, y: number, look: Look): void {
+  const { font, growth } = readable(FONTS.glyph, look.zoom);
+  const text = `× ${thread.count}`;
+  const w = look.measure(text, font) + 10 * growth;
+  const h = 14 * growth;
+  roundBox(context, { x: x - w / 2, y: y - h / 2, w, h }, h / 2);
+  context.fillStyle = look.theme.raised;
+  context.fill();
+  context.strokeStyle = thread.colour ?? look.theme.soft;
+  context.lineWidth = 1.8;
+  context.stroke();
+  centred(context, text, x, y + 3.5 * growth, font, look.theme.ink);
+}
+
+/** Arcs reach a little beyond their ends, numbers and words a little more. */
+function inView({ ends }: Thread, view: Box): boolean {
+  const slack = 80;
+  let [x, y, x2, y2] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (const end of ends) {
+    x = Math.min(x, end.x);
+    y = Math.min(y, end.y);
+    x2 = Math.max(x2, end.x);
+    y2 = Math.max(y2, end.y);
+  }
+  return (
+    x2 >= view.x - slack &&
+    x <= view.x + view.w + slack &&
+    y2 >= view.y - slack &&
+    y <= view.y + view.h + slack
+  );
+}
