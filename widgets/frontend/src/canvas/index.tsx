@@ -4,6 +4,7 @@ import { type Model, makeRoot, type Panel } from "../shared/panel";
 import { Chrome } from "./chrome";
 import { onThemeChange } from "./draw/theme";
 import { listen } from "./gestures/listen";
+import { hearPicture } from "./picture";
 import { type CanvasMessage, type CanvasState, canvasState } from "./protocol";
 import { CanvasView } from "./view";
 
@@ -44,7 +45,8 @@ function mount({ model, el }: { model: Model; el: HTMLElement }): () => void {
         alertBox={state.alert ? view.boxOf(state.alert.path) : null}
         size={{ w: root.clientWidth, h: root.clientHeight }}
         send={send}
-        fit={() => view.showAll()}
+        fit={() => view.showAll("goTo")}
+        zoomIn={() => view.showSelection()}
       />,
       over,
     );
@@ -56,7 +58,13 @@ function mount({ model, el }: { model: Model; el: HTMLElement }): () => void {
     drawChrome();
   };
 
-  const resize = () => view.resize(root.clientWidth, root.clientHeight);
+  const stop = new AbortController();
+  let heard = false;
+  const resize = () => {
+    // Before its first size the panel may not hang in a studio yet.
+    heard ||= hearPicture(root, () => view.picture(), stop.signal);
+    view.resize(root.clientWidth, root.clientHeight);
+  };
   const observer = new ResizeObserver(resize);
   observer.observe(root);
   const stopTheme = onThemeChange(() => view.retheme());
@@ -66,6 +74,7 @@ function mount({ model, el }: { model: Model; el: HTMLElement }): () => void {
   draw();
   return () => {
     model.off("change:state", draw);
+    stop.abort();
     stopListening();
     stopTheme();
     observer.disconnect();

@@ -74,5 +74,11 @@ export type CanvasMessage =
   | SelectMessage
   | KeyMessage
   | { type: "open"; path: string | null }
+  /** Dragged onto `target`: the selection, or one path that is not in it. */
+  | { type: "drop"; sources: string[]; target: string }
+  /** A thread's end was dragged off. */
+  | { type: "untie"; paths: string[] }
+  /** A card of another panel was dropped onto a node. */
+  | { type: "card"; card: Record<string, unknown>; target: string }
   | { type: "sweep"; operation: string; budget_s: number }
   | { type: "take_best" };

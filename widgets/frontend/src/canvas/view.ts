@@ -3,14 +3,20 @@ import { Camera } from "./camera";
 import { drawScene } from "./draw/draw";
 import type { Look } from "./draw/look";
 import { MAP, MiniMap, mapScale } from "./draw/minimap";
-import { type Context, makeMeasure } from "./draw/pen";
+import { drawCarried, drawRubber } from "./draw/overlay";
+import { makeMeasure } from "./draw/pen";
 import { readTheme, type Theme } from "./draw/theme";
+import type { Carried } from "./gestures/carry";
 import type { Hit } from "./gestures/hit";
 import { bundled } from "./layout/bundles";
-import { fitTransform, nudge, roomOf } from "./layout/fit";
+import { closeUp, fitTransform, nudge, roomOf } from "./layout/fit";
 import { Flows } from "./layout/flows";
 import { layoutScene, type Widths } from "./layout/layout";
+import { heldStill } from "./layout/still";
 import { type Thread, threadExtent, threadsOf } from "./layout/threads";
+import { blend, worthMoving } from "./motion/blend";
+import { ease, GLIDE_MS, reducedMotion } from "./motion/clock";
+import { drawPicture } from "./picture";
 import type { CanvasState } from "./protocol";
 import { around, type Box, type Point, type Scene, selectableBox } from "./scene";
 
@@ -30,6 +36,10 @@ export class CanvasView {
   hovered: Hit | null = null;
   /** The box being dragged with Shift, in world pixels. */
   rubber: Box | null = null;
+  /** What is being dragged. */
+  carried: Carried | null = null;
+  /** The node that a card of another panel hovers over. */
+  offered: string | null = null;
   /** A gesture has taken the pointer: a press does not pan. */
   taken = false;
   readonly camera: Camera;
@@ -40,8 +50,10 @@ export class CanvasView {
   private size = { w: 0, h: 0 };
   private fitted = false;
   private frame = 0;
+  private settled: boolean | null = null;
   /** Whether a layout is being made for the present state. */
   private waiting = false;
+  private motion: { from: Scene; start: number } | null = null;
   private bundle = { of: this.threads, step: 0, drawn: this.threads };
   private readonly widths: Widths = new Map();
   private readonly measure = makeMeasure();
@@ -85,50 +97,67 @@ export class CanvasView {
 
   private replace(scene: Scene, known: boolean): void {
     const before = this.scene;
-    this.scene = scene;
-    this.threads = threadsOf(this.state?.ties ?? [], scene);
     if (!known || !this.fitted) {
+      this.scene = scene;
+      this.motion = null;
+      this.threads = threadsOf(this.state?.ties ?? [], scene);
       this.fitted = false;
       this.showAll();
       return;
     }
-    this.holdStill(before);
-    if (scene.card && scene.card.path !== before.card?.path) this.show(scene.card);
+    const from = this.shown(performance.now());
+    this.scene = heldStill(before, scene);
+    this.threads = threadsOf(this.state?.ties ?? [], this.scene);
+    this.move(from);
+    if (scene.card && scene.card.path !== before.card?.path) this.show(this.scene.card as Box);
   }
 
-  /** Moves the view by what the first node that stays was moved, so that nothing seems to jump. */
-  private holdStill(before: Scene): void {
-    for (const node of this.scene.nodes) {
-      const old = before.nodes.find((item) => item.id === node.id);
-      if (!old) continue;
-      const { x, y, k } = this.camera.transform;
-      if (old.x !== node.x || old.y !== node.y) {
-        this.camera.jump({ k, x: x + (old.x - node.x) * k, y: y + (old.y - node.y) * k });
-      }
-      return;
-    }
+  /** Lets the picture slide from what is shown now, where that helps the eye. */
+  private move(from: Scene): void {
+    const moves = !reducedMotion() && worthMoving(from, this.scene);
+    this.motion = moves ? { from, start: performance.now() } : null;
   }
 
-  showAll(): void {
+  /** What is to be seen at this moment. */
+  private shown(now: number): Scene {
+    if (!this.motion) return this.scene;
+    const t = ease((now - this.motion.start) / GLIDE_MS);
+    if (t < 1) return blend(this.motion.from, this.scene, t);
+    this.motion = null;
+    return this.scene;
+  }
+
+  showAll(how: "jump" | "goTo" = "jump"): void {
     if (this.size.w === 0 || this.scene.nodes.length === 0) return;
     this.fitted = true;
     const extent = around([this.scene.bounds, ...threadExtent(this.threads)]);
     // Before a block is opened the overview stands high: the block will hang below it.
     const strips = this.scene.nodes.some((node) => node.kind === "strip");
     const room = strips && !this.scene.card ? { ...extent, h: extent.h + FIRST_ROOM_BELOW } : extent;
-    this.camera.jump(fitTransform(room, this.size.w, this.size.h, extent));
+    this.camera[how](fitTransform(room, this.size.w, this.size.h, extent));
+    this.redraw();
+  }
+
+  /** What is selected, as large as one likes to read it; all where nothing is. */
+  showSelection(): void {
+    const boxes = [...this.selection].flatMap((path) => selectableBox(this.scene, path) ?? []);
+    if (boxes.length === 0) this.showAll("goTo");
+    else this.camera.goTo(closeUp(around(boxes), this.size.w, this.size.h));
+    this.redraw();
   }
 
   /** Brings a box into view whole: as little panning as needed, and all fitted where it is too large. */
   show(box: Box): void {
     const { w, h } = roomOf(this.size.w, this.size.h);
-    const { k, x, y } = this.camera.transform;
+    const { k, x, y } = this.camera.aim;
     if (box.w * k > w || box.h * k > h) {
-      this.showAll();
+      this.showAll("goTo");
       return;
     }
-    const move = nudge(this.camera.toScreen(box), this.size.w, this.size.h);
-    if (move) this.camera.jump({ k, x: x + move.dx, y: y + move.dy });
+    const there = { x: box.x * k + x, y: box.y * k + y, w: box.w * k, h: box.h * k };
+    const move = nudge(there, this.size.w, this.size.h);
+    if (move) this.camera.goTo({ k, x: x + move.dx, y: y + move.dy });
+    this.redraw();
   }
 
   resize(w: number, h: number): void {
@@ -178,6 +207,7 @@ export class CanvasView {
   redraw(): void {
     if (this.frame) return;
     this.frame = requestAnimationFrame(() => this.paint());
+    this.tellSettled(false);
   }
 
   destroy(): void {
@@ -187,12 +217,17 @@ export class CanvasView {
   }
 
   /** Bundles change in steps of the zoom, not in every frame of it. */
-  private bundles(): Thread[] {
+  get drawnThreads(): Thread[] {
     const step = Math.round(2 * Math.log2(this.camera.transform.k));
     if (this.bundle.of !== this.threads || this.bundle.step !== step) {
       this.bundle = { of: this.threads, step, drawn: bundled(this.threads, 2 ** (step / 2)) };
     }
     return this.bundle.drawn;
+  }
+
+  /** The whole of it as a picture of its own. */
+  picture(): HTMLCanvasElement {
+    return drawPicture(this.scene, this.threads, this.look());
   }
 
   private look(): Look {
@@ -205,7 +240,7 @@ export class CanvasView {
       scores: state?.scores ?? null,
       openPath: state?.open?.path ?? null,
       alertPath: state?.alert?.path ?? null,
-      targetPath: null,
+      targetPath: this.carried?.kind === "nodes" ? this.carried.target : this.offered,
       zoom: this.camera.transform.k,
       detail: "near",
     };
@@ -214,6 +249,9 @@ export class CanvasView {
   private paint(): void {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
+    const now = performance.now();
+    this.camera.step(now);
+    const scene = this.shown(now);
     // Opaque: the page under it needs no mixing in.
     const context = this.canvas.getContext("2d", { alpha: false });
     if (!context || !this.state || this.size.w === 0) return;
@@ -224,20 +262,23 @@ export class CanvasView {
     context.fillRect(0, 0, this.canvas.width, this.canvas.height);
     context.setTransform(ratio * k, 0, 0, ratio * k, ratio * x, ratio * y);
     const view = { x: -x / k, y: -y / k, w: this.size.w / k, h: this.size.h / k };
-    drawScene(context, this.scene, this.bundles(), this.look(), view, ratio);
-    if (this.rubber) this.paintRubber(context, this.rubber);
+    const threads = this.motion ? threadsOf(this.state.ties, scene) : this.drawnThreads;
+    drawScene(context, scene, threads, this.look(), view, ratio);
+    if (this.rubber) drawRubber(context, this.rubber, this.theme, k);
+    if (this.carried) drawCarried(context, this.carried, this.theme, k, this.measure);
     this.miniMap.paint(this.scene, view, this.theme, this.selection);
     this.hooks.onFrame();
+    cancelAnimationFrame(this.frame);
+    this.frame = 0;
+    if (this.motion || this.camera.gliding) this.redraw();
+    else this.tellSettled(!this.waiting);
   }
 
-  private paintRubber(context: Context, box: Box): void {
-    context.fillStyle = this.theme.accent;
-    context.globalAlpha = 0.1;
-    context.fillRect(box.x, box.y, box.w, box.h);
-    context.globalAlpha = 1;
-    context.strokeStyle = this.theme.accent;
-    context.lineWidth = 1.2 / this.camera.transform.k;
-    context.strokeRect(box.x, box.y, box.w, box.h);
+  /** `data-settled` says that nothing moves any more and nothing is awaited. */
+  private tellSettled(settled: boolean): void {
+    if (settled === this.settled) return;
+    this.settled = settled;
+    this.root.dataset.settled = String(settled);
   }
 }
 

@@ -2,13 +2,20 @@
 import { luminance } from "../../shared/palette";
 import { type Box, bottom, centreX, FONTS, overlaps, type SceneCell, type SceneNode } from "../scene";
 import { colourOf, type Look, READABLE } from "./look";
+import { halo, plus } from "./marks";
 import { type Context, centred, readable, roundBox } from "./pen";
 
 /** Room that a label needs, in screen pixels. */
 const LABEL_ROOM = 26;
 
 export function drawCells(context: Context, strip: SceneNode, look: Look, view: Box): void {
-  for (const item of strip.cells) if (overlaps(item, view)) drawCell(context, item, look);
+  const alpha = strip.alpha ?? 1;
+  for (const item of strip.cells) {
+    if (!overlaps(item, view)) continue;
+    context.globalAlpha = alpha * (item.alpha ?? 1);
+    drawCell(context, item, look);
+  }
+  context.globalAlpha = alpha;
   if (look.zoom >= READABLE.title) drawLabels(context, strip.cells, look);
   for (const item of strip.cells) {
     if (!overlaps(item, view)) continue;
@@ -52,6 +59,7 @@ function drawCell(context: Context, item: SceneCell, look: Look): void {
     context.moveTo(item.x + item.w * 0.16, item.y + item.h - 5);
     context.lineTo(item.x + item.w * 0.84, item.y + 5);
     context.stroke();
+    if (look.targetPath === path) halo(context, item, radius, theme.accent);
     return;
   }
   const score = look.scores?.get(path);
@@ -65,17 +73,13 @@ function drawCell(context: Context, item: SceneCell, look: Look): void {
   context.stroke();
   if (adapted) notch(context, item, theme.raised);
   if (look.alertPath === path) ring(context, item, theme.worse, 2);
-  if (mark === "changed") {
-    roundBox(context, { x: item.x, y: bottom(item) + 1.5, w: item.w, h: 2.5 }, 1.2);
-    context.fillStyle = theme.ink;
-    context.fill();
-  }
+  if (mark === "changed") ring(context, item, theme.accent, 1.7, [3.2, 2.4]);
   if (mark === "new") {
     const dark = score !== undefined && luminance(fill) < 0.3;
     const colour = score === undefined ? theme.ink : dark ? "#ffffff" : "#1c2430";
-    if (item.w > 9) centred(context, "+", centreX(item), item.y + item.h / 2 + 4.5, FONTS.join, colour);
-    ring(context, item, theme.soft, 1.2, [3, 2.4]);
+    plus(context, centreX(item), item.y + item.h / 2, Math.min(8, item.w * 0.6), colour);
   }
+  if (look.targetPath === path) halo(context, item, Math.min(4.5, item.w / 3), theme.accent);
 }
 
 /** The upper right corner is cut out. */
@@ -125,6 +129,7 @@ function drawLabels(context: Context, cells: SceneCell[], look: Look): void {
   const chosen = cells.flatMap((item, i) => (look.selection.has(item.cell.path) ? [i] : []));
   for (const index of labelled(cells.length, pitch, chosen)) {
     const item = cells[index] as SceneCell;
+    if ((item.alpha ?? 1) < 0.6) continue; // it comes or goes over another
     const strong = look.selection.has(item.cell.path) || look.openPath === item.cell.path;
     const { font, growth } = readable(strong ? FONTS.smallStrong : FONTS.small, look.zoom);
     const colour = strong ? look.theme.ink : look.theme.faint;

@@ -1,12 +1,13 @@
 // Ties as coloured threads with their numbers.
 import type { Thread } from "../layout/threads";
-import { type Box, FONTS } from "../scene";
+import { type Box, FONTS, type Point } from "../scene";
 import { type Look, READABLE } from "./look";
 import { drawRing } from "./node";
 import { type Context, centred, readable, roundBox } from "./pen";
 
 /** Under this zoom an end is a speck and a number cannot be read. */
 const TOLD = 0.3;
+const PENDING = "pending tie";
 
 /** A pending thread is dashed and says so; a bundle is thick and says how many it is. */
 export function drawThreads(context: Context, threads: readonly Thread[], look: Look, view: Box): void {
@@ -40,6 +41,7 @@ export function drawThreads(context: Context, threads: readonly Thread[], look: 
     }
   }
   if (!told) return;
+  const said: Point[] = [];
   for (const thread of threads) {
     if (!thread.glyph || !inView(thread, view)) continue;
     const { x, y } = thread.glyph;
@@ -47,8 +49,12 @@ export function drawThreads(context: Context, threads: readonly Thread[], look: 
     else drawRing(context, x, y, thread.index, look);
     if (thread.pending && look.zoom >= READABLE.title) {
       const { font, growth } = readable(FONTS.smallStrong, look.zoom);
-      const below = thread.side > 0 ? 20 * growth : -12 * growth;
-      centred(context, "pending tie", x, y + below, font, look.theme.soft);
+      const at = { x, y: y + (thread.side > 0 ? 20 : -12) * growth };
+      // Of several beside each other the dashes say the rest.
+      const [w, h] = [look.measure(PENDING, font) + 8, 16 * growth];
+      if (said.some((other) => Math.abs(other.x - at.x) < w && Math.abs(other.y - at.y) < h)) continue;
+      said.push(at);
+      centred(context, PENDING, at.x, at.y, font, look.theme.soft);
     }
   }
 }

@@ -39,6 +39,20 @@ export function fitTransform(bounds: Box, w: number, h: number, drawn: Box = bou
   };
 }
 
+const CLOSE_MOST = 1.6;
+
+/** The transform that shows a part in the middle of the view, large but not huge, with some room around. */
+export function closeUp(part: Box, w: number, h: number): Transform {
+  const { w: roomX, h: roomY } = roomOf(w, h);
+  const whole = Math.min((0.8 * roomX) / Math.max(1, part.w), (0.8 * roomY) / Math.max(1, part.h));
+  const k = Math.min(CLOSE_MOST, Math.max(ZOOM.least, whole));
+  return {
+    k,
+    x: MARGIN.left + roomX / 2 - (part.x + part.w / 2) * k,
+    y: MARGIN.top + roomY / 2 - (part.y + part.h / 2) * k,
+  };
+}
+
 /** How far to move so that `box` (in screen pixels) comes into a view of `w` × `h`; null where it is in. */
 export function nudge(box: Box, w: number, h: number): { dx: number; dy: number } | null {
   const low = (start: number, size: number, from: number, to: number) =>
