@@ -27,7 +27,13 @@ export function drawPicture(scene: Scene, threads: readonly Thread[], look: Look
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.setTransform(scale, 0, 0, scale, -part.x * scale, -part.y * scale);
   // As one reads it at zoom 1, whatever the present zoom is; nothing is hovered in a picture.
-  drawScene(context, scene, threads, { ...look, hovered: null, targetPath: null, zoom: 1 }, part, scale);
+  drawScene(
+    context,
+    scene,
+    threads,
+    { ...look, hovered: null, targetPath: null, lifted: [], zoom: 1, atAnyCost: true },
+    part,
+  );
   return canvas;
 }
 

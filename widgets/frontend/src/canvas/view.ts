@@ -241,8 +241,10 @@ export class CanvasView {
       openPath: state?.open?.path ?? null,
       alertPath: state?.alert?.path ?? null,
       targetPath: this.carried?.kind === "nodes" ? this.carried.target : this.offered,
+      lifted: this.carried?.kind === "nodes" ? this.carried.sources : [],
       zoom: this.camera.transform.k,
       detail: "near",
+      atAnyCost: false,
     };
   }
 
@@ -262,8 +264,8 @@ export class CanvasView {
     context.fillRect(0, 0, this.canvas.width, this.canvas.height);
     context.setTransform(ratio * k, 0, 0, ratio * k, ratio * x, ratio * y);
     const view = { x: -x / k, y: -y / k, w: this.size.w / k, h: this.size.h / k };
-    const threads = this.motion ? threadsOf(this.state.ties, scene) : this.drawnThreads;
-    drawScene(context, scene, threads, this.look(), view, ratio);
+    const threads = this.motion ? bundled(threadsOf(this.state.ties, scene), k) : this.drawnThreads;
+    drawScene(context, scene, threads, this.look(), view);
     if (this.rubber) drawRubber(context, this.rubber, this.theme, k);
     if (this.carried) drawCarried(context, this.carried, this.theme, k, this.measure);
     this.miniMap.paint(this.scene, view, this.theme, this.selection);

@@ -1,10 +1,12 @@
 // The cells of a strip: one per block, coloured by score, marked by what is to happen to them.
 import { luminance } from "../../shared/palette";
 import { type Box, bottom, centreX, FONTS, overlaps, type SceneCell, type SceneNode } from "../scene";
-import { colourOf, type Look, READABLE } from "./look";
+import { alphaOf, colourOf, type Look, READABLE } from "./look";
 import { halo, plus } from "./marks";
 import { type Context, centred, readable, roundBox } from "./pen";
 
+/** Cells narrower than this on the screen are drawn with square corners. */
+const ROUNDED = 16;
 /** Room that a label needs, in screen pixels. */
 const LABEL_ROOM = 26;
 
@@ -12,7 +14,7 @@ export function drawCells(context: Context, strip: SceneNode, look: Look, view: 
   const alpha = strip.alpha ?? 1;
   for (const item of strip.cells) {
     if (!overlaps(item, view)) continue;
-    context.globalAlpha = alpha * (item.alpha ?? 1);
+    context.globalAlpha = alphaOf(look, item.cell.path, alpha * (item.alpha ?? 1));
     drawCell(context, item, look);
   }
   context.globalAlpha = alpha;
@@ -64,13 +66,22 @@ function drawCell(context: Context, item: SceneCell, look: Look): void {
   }
   const score = look.scores?.get(path);
   const fill = score === undefined ? theme.calm : colourOf(score);
-  roundBox(context, item, radius);
-  context.fillStyle = fill;
-  context.fill();
   // The darkest colours would melt into a dark surface without an outline.
-  context.strokeStyle = theme.edge;
-  context.lineWidth = score === undefined ? 1 : 0.7;
-  context.stroke();
+  const line = score === undefined ? 1 : 0.7;
+  if (item.w * look.zoom < ROUNDED) {
+    // Corners of a thin cell cannot be seen, and paths cost several times what boxes do.
+    context.fillStyle = theme.edge;
+    context.fillRect(item.x, item.y, item.w, item.h);
+    context.fillStyle = fill;
+    context.fillRect(item.x + line / 2, item.y + line / 2, item.w - line, item.h - line);
+  } else {
+    roundBox(context, item, radius);
+    context.fillStyle = fill;
+    context.fill();
+    context.strokeStyle = theme.edge;
+    context.lineWidth = line;
+    context.stroke();
+  }
   if (adapted) notch(context, item, theme.raised);
   if (look.alertPath === path) ring(context, item, theme.worse, 2);
   if (mark === "changed") ring(context, item, theme.accent, 1.7, [3.2, 2.4]);

@@ -6,7 +6,7 @@ import { drawBlocks } from "./blocks";
 import { drawCard, drawGuides } from "./card";
 import { drawCells, drawFarCells } from "./cells";
 import { drawDots } from "./dots";
-import { detailOf, type Look } from "./look";
+import { alphaOf, detailOf, type Look } from "./look";
 import { drawNode, drawStripTitle } from "./node";
 import type { Context } from "./pen";
 import { look as lookAt, makeSeen } from "./seen";
@@ -15,24 +15,22 @@ import { drawWires } from "./wires";
 
 const seen = makeSeen();
 
-/** `look.detail` is set here, from how much is in view. */
 export function drawScene(
   context: Context,
   scene: Scene,
   threads: readonly Thread[],
   look: Look,
   view: Box,
-  ratio: number,
 ): void {
   lookAt(scene, view, seen);
-  look.detail = detailOf(look.zoom, seen.boxes);
-  drawDots(context, look, view, ratio);
+  look.detail = look.atAnyCost ? "near" : detailOf(look.zoom, seen.boxes);
+  drawDots(context, look, view);
   drawWires(context, seen.edges, look, false);
   // One strip is the model's depth and needs no name; the stages of a model are told apart by theirs.
   const several = scene.nodes.filter((node) => node.kind === "strip").length > 1;
   if (look.detail !== "near") drawBlocks(context, seen.nodes, look);
   for (const node of seen.nodes) {
-    context.globalAlpha = node.alpha ?? 1;
+    context.globalAlpha = alphaOf(look, node.path, node.alpha);
     if (look.detail === "near") {
       drawNode(context, node, look, "overview");
       if (node.cells.length > 0) drawCells(context, node, look, view);
@@ -51,7 +49,7 @@ export function drawScene(
       else {
         for (const node of seen.cardNodes) {
           if (node.w === 0) continue;
-          context.globalAlpha = node.alpha ?? 1;
+          context.globalAlpha = alphaOf(look, node.path, node.alpha);
           drawNode(context, node, look, "open");
         }
       }

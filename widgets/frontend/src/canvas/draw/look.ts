@@ -16,9 +16,13 @@ export interface Look {
   alertPath: string | null;
   /** Where what is dragged would land. */
   targetPath: string | null;
+  /** What is being dragged: only half there. */
+  lifted: readonly string[];
   /** Screen pixels per world pixel. */
   zoom: number;
+  /** Set by `drawScene` from how much is in view, unless everything is to be told at any cost. */
   detail: Detail;
+  atAnyCost: boolean;
 }
 
 /** Under these zooms there is no room for a text that can be read. */
@@ -28,6 +32,11 @@ const FAR = 0.2;
 /** More boxes than this in one frame cost too much each in full, and their texts too much together. */
 const MOST_FULL = 600;
 const MOST_PLAIN = 2500;
+
+/** How much of an item is to be seen. */
+export function alphaOf(look: Look, path: string, alpha = 1): number {
+  return look.lifted.length > 0 && look.lifted.includes(path) ? 0.4 * alpha : alpha;
+}
 
 export function detailOf(zoom: number, boxes: number): Detail {
   if (zoom < FAR || boxes > MOST_PLAIN) return "far";

@@ -7,7 +7,7 @@ export interface Seen {
   edges: SceneEdge[];
   cardNodes: SceneNode[];
   cardEdges: SceneEdge[];
-  /** Boxes to draw, cells included. */
+  /** Boxes to draw; a cell, which has no text of its own, counts half. */
   boxes: number;
 }
 
@@ -36,7 +36,7 @@ export function look(scene: Scene, view: Box, seen: Seen): void {
     index.cardEdges.within(wide, seen.cardEdges);
   }
   seen.boxes = seen.cardNodes.length;
-  for (const node of seen.nodes) seen.boxes += 1 + node.cells.length * shareInView(node, wide);
+  for (const node of seen.nodes) seen.boxes += 1 + 0.5 * node.cells.length * shareInView(node, wide);
 }
 
 /** How much of a strip's length is in view. */

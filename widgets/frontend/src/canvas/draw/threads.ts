@@ -7,43 +7,29 @@ import { type Context, centred, readable, roundBox } from "./pen";
 
 /** Under this zoom an end is a speck and a number cannot be read. */
 const TOLD = 0.3;
+/** Threads in one path. */
+const BATCH = 32;
 const PENDING = "pending tie";
+
+interface Group {
+  colour: string;
+  width: number;
+  pending: boolean;
+  threads: Thread[];
+}
 
 /** A pending thread is dashed and says so; a bundle is thick and says how many it is. */
 export function drawThreads(context: Context, threads: readonly Thread[], look: Look, view: Box): void {
   const told = look.zoom >= TOLD;
-  // Threads keep their width on the screen down to a hairline's double.
-  const finest = Math.max(1, 0.9 / look.zoom / 2.4);
-  for (const thread of threads) {
-    if (!inView(thread, view)) continue;
-    context.strokeStyle = thread.colour ?? look.theme.soft;
-    const width = 2.4 * Math.min(3, 1 + 0.35 * Math.log2(thread.count));
-    context.lineWidth = width * finest;
-    context.lineCap = told ? "round" : "butt";
-    if (thread.pending) context.setLineDash([5, 5]);
-    context.beginPath();
-    for (const { from, to, depth } of thread.arcs) {
-      const bulge = thread.side * depth;
-      context.moveTo(from.x, from.y);
-      context.bezierCurveTo(from.x, from.y + bulge, to.x, to.y + bulge, to.x, to.y);
-    }
-    context.stroke();
-    if (thread.pending) context.setLineDash([]);
-    context.lineCap = "butt";
-    if (!told) continue;
-    context.fillStyle = look.theme.ground;
-    context.lineWidth = 2;
-    for (const end of thread.ends) {
-      context.beginPath();
-      context.arc(end.x, end.y, 3.5, 0, 2 * Math.PI);
-      context.fill();
-      context.stroke();
-    }
+  const shown = threads.filter((thread) => inView(thread, view));
+  for (const group of grouped(shown, look)) {
+    drawArcs(context, group, told);
+    if (told) drawEnds(context, group, look);
   }
   if (!told) return;
   const said: Point[] = [];
-  for (const thread of threads) {
-    if (!thread.glyph || !inView(thread, view)) continue;
+  for (const thread of shown) {
+    if (!thread.glyph) continue;
     const { x, y } = thread.glyph;
     if (thread.count > 1) drawCount(context, thread, x, y, look);
     else drawRing(context, x, y, thread.index, look);
@@ -57,6 +43,57 @@ export function drawThreads(context: Context, threads: readonly Thread[], look: 
       centred(context, PENDING, at.x, at.y, font, look.theme.soft);
     }
   }
+}
+
+/** What is drawn alike goes into one path: a few large ones are quicker than many small ones. */
+function grouped(threads: readonly Thread[], look: Look): Iterable<Group> {
+  // Threads keep their width on the screen down to a hairline's double.
+  const finest = Math.max(1, 0.9 / look.zoom / 2.4);
+  const groups = new Map<string, Group>();
+  for (const thread of threads) {
+    const colour = thread.colour ?? look.theme.soft;
+    const width = 2.4 * finest * Math.min(3, 1 + 0.35 * Math.log2(thread.count));
+    const key = `${colour} ${width} ${thread.pending}`;
+    const group = groups.get(key);
+    if (group && group.threads.length < BATCH) group.threads.push(thread);
+    else {
+      if (group) groups.set(`${key} ${groups.size}`, group);
+      groups.set(key, { colour, width, pending: thread.pending, threads: [thread] });
+    }
+  }
+  return groups.values();
+}
+
+function drawArcs(context: Context, { colour, width, pending, threads }: Group, told: boolean): void {
+  context.strokeStyle = colour;
+  context.lineWidth = width;
+  context.lineCap = told ? "round" : "butt";
+  if (pending) context.setLineDash([5, 5]);
+  context.beginPath();
+  for (const { side, arcs } of threads) {
+    for (const { from, to, depth } of arcs) {
+      const bulge = side * depth;
+      context.moveTo(from.x, from.y);
+      context.bezierCurveTo(from.x, from.y + bulge, to.x, to.y + bulge, to.x, to.y);
+    }
+  }
+  context.stroke();
+  if (pending) context.setLineDash([]);
+  context.lineCap = "butt";
+}
+
+function drawEnds(context: Context, { threads }: Group, look: Look): void {
+  context.fillStyle = look.theme.ground;
+  context.lineWidth = 2;
+  context.beginPath();
+  for (const { ends } of threads) {
+    for (const end of ends) {
+      context.moveTo(end.x + 3.5, end.y);
+      context.arc(end.x, end.y, 3.5, 0, 2 * Math.PI);
+    }
+  }
+  context.fill();
+  context.stroke();
 }
 
 function drawCount(context: Context, thread: Thread, x: number, y: number, look: Look): void {
