@@ -112,6 +112,7 @@ def _open(
 def _cell(graph: ModuleGraph, path: str, tied: dict[str, list[int]], leaving: set[str]) -> dict[str, Any]:
     return {
         "path": path,
+        "origin": graph[path].origin,
         "label": path.rpartition(".")[2],
         "ties": tied.get(path, []),
         "mark": "remove" if path in leaving else "new" if graph[path].is_new else None,

@@ -7,7 +7,7 @@ import { layoutScene, type Widths } from "../src/canvas/layout/layout";
 import { heldStill } from "../src/canvas/layout/still";
 import { blend, worthMoving } from "../src/canvas/motion/blend";
 import { ease } from "../src/canvas/motion/clock";
-import { type CanvasState, canvasState } from "../src/canvas/protocol";
+import { type CanvasState, type Cell, canvasState } from "../src/canvas/protocol";
 import type { Box, Scene } from "../src/canvas/scene";
 
 const measure = (text: string) => text.length * 6.5;
@@ -126,6 +126,28 @@ describe("what changes moves", () => {
     expect(cells.filter((item) => item.alpha !== undefined).map((item) => item.cell.path)).toEqual([
       "model.layers.9",
     ]);
+  });
+
+  it("is told by its origin: the block that was cut fades, and those behind it close up", () => {
+    const strip = (origins: string[]): CanvasState => ({
+      ...demo,
+      overview: {
+        ...demo.overview,
+        nodes: demo.overview.nodes.map((node) => ({
+          ...node,
+          cells: node.cells.length
+            ? origins.map((origin, i) => ({ ...(node.cells[0] as Cell), origin, path: layer(i) }))
+            : [],
+        })),
+      },
+    });
+    const [before, after] = pair(strip(["a", "b", "c", "d"]), strip(["a", "c", "d"]));
+    const cells = (scene: Scene) => scene.nodes.flatMap((node) => node.cells);
+    const half = cells(blend(before, after, 0.5));
+    expect(half.filter((item) => item.alpha === 0.5).map((item) => item.cell.origin)).toEqual(["b"]);
+    const x = (scene: Scene, i: number) => cells(scene)[i]?.x ?? 0;
+    expect(half[1]?.x).toBeCloseTo((x(before, 2) + x(after, 1)) / 2);
+    expect(half[0]?.x).toBe(x(before, 0));
   });
 
   it("goes on from where it is when the next state arrives", () => {

@@ -62,7 +62,7 @@ function mount({ model, el }: { model: Model; el: HTMLElement }): () => void {
   let heard = false;
   const resize = () => {
     // Before its first size the panel may not hang in a studio yet.
-    heard ||= hearPicture(root, () => view.picture(), stop.signal);
+    if (!heard) heard = hearPicture(root, () => view.picture(), stop.signal);
     view.resize(root.clientWidth, root.clientHeight);
   };
   const observer = new ResizeObserver(resize);

@@ -1,7 +1,8 @@
 import { edges, type KeyMessage, mark, type SelectMessage, ties } from "../shared/protocol";
 import { flag, type Infer, list, maybe, number, object, record, text, word } from "../shared/shape";
 
-const cell = object({ path: text, label: text, ties, mark, adapted: flag });
+/** `origin` stays when a path changes: after block 3 is gone, what was 4 is called 3. */
+const cell = object({ path: text, origin: text, label: text, ties, mark, adapted: flag });
 export const canvasState = object({
   breadcrumb: list(object({ label: text, path: text })),
   overview: object({

@@ -1,5 +1,5 @@
 // Between two scenes: what is in both slides, what is new fades in, what is gone fades out. Pure.
-import type { Box, Fading, Point, Scene, SceneCard, SceneEdge, SceneNode } from "../scene";
+import type { Box, Fading, Point, Scene, SceneCard, SceneCell, SceneEdge, SceneNode } from "../scene";
 
 /** Of each scene: a list of this length costs a frame more than it tells. */
 const MOST_ITEMS = 3000;
@@ -12,6 +12,9 @@ export function worthMoving(from: Scene, to: Scene): boolean {
   return changes > 0 && changes <= MOST_CHANGES;
 }
 
+/** The same block in both scenes, whatever it is called there. */
+const cellKey = ({ cell }: SceneCell): string => `cell ${cell.origin || cell.path}`;
+
 function sizeOf({ nodes, card }: Scene): number {
   return nodes.reduce((sum, node) => sum + 1 + node.cells.length, card?.nodes.length ?? 0);
 }
@@ -20,7 +23,7 @@ function boxesOf({ nodes, card }: Scene): Map<string, Box> {
   const boxes = new Map<string, Box>();
   for (const node of nodes) {
     boxes.set(`node ${node.id}`, node);
-    for (const item of node.cells) boxes.set(`cell ${item.cell.path}`, item);
+    for (const item of node.cells) boxes.set(cellKey(item), item);
   }
   if (card) {
     boxes.set("card", card);
@@ -49,17 +52,17 @@ const differs = (a: Box, b: Box): boolean =>
 /** The scene `t` of the way, 0 to 1. It is the state's, so what it says is new at once. */
 export function blend(from: Scene, to: Scene, t: number): Scene {
   const own = (node: { id: string }) => node.id;
-  const cells = new Map(from.nodes.flatMap((node) => node.cells.map((item) => [item.cell.path, item])));
+  const cells = new Map(from.nodes.flatMap((node) => node.cells.map((item) => [cellKey(item), item])));
   const nodes = between(from.nodes, to.nodes, own, own, t).map((node) => {
     const old = from.nodes.find((item) => item.id === node.id);
     if (!old || node.cells.length === 0) return node;
     const goal = to.nodes.find((item) => item.id === node.id);
-    const kept = new Set(goal?.cells.map((item) => item.cell.path));
+    const kept = new Set(goal?.cells.map(cellKey));
     const present = node.cells.map((item) => {
-      const was = cells.get(item.cell.path);
+      const was = cells.get(cellKey(item));
       return was ? { ...item, ...slid(was, item, t), ...rising(was, t) } : { ...item, alpha: t };
     });
-    const gone = goal ? old.cells.filter((item) => !kept.has(item.cell.path)) : [];
+    const gone = goal ? old.cells.filter((item) => !kept.has(cellKey(item))) : [];
     return { ...node, cells: [...present, ...gone.map((item) => faded(item, t))] };
   });
   return {
