@@ -79,7 +79,7 @@ describe("bundles of threads", () => {
     const arcs = [{ from: ends[0], to: ends[1], depth: 20 }] as Thread["arcs"];
     const colour = index % 2 ? "#111111" : "#222222";
     const glyph = { x: (from + to) / 2, y: 15 };
-    const rest = { pending: false, count: 1, side: 1 as const, paths: ["a", "b"] };
+    const rest = { pending: false, count: 1, reach: [], side: 1 as const, paths: ["a", "b"] };
     return { index, colour, ends, arcs, glyph, ...rest, ...more };
   };
   const threads = Array.from({ length: 12 }, (_, i) => thread(i + 1, 10 + i, 3010 + i));
@@ -88,6 +88,20 @@ describe("bundles of threads", () => {
     const far = bundled(threads, 0.1);
     expect(far.map((item) => [item.count, item.colour])).toEqual([[12, null]]);
     expect(bundled(threads, 4).every((item) => item.count < 12)).toBe(true);
+  });
+
+  it("take in wider neighbourhoods while there are more than the eye can follow", () => {
+    const spread = Array.from({ length: 40 }, (_, i) => thread(i + 1, 9 * i, 1000 + 9 * i));
+    const drawn = bundled(spread, 0.55);
+    expect(drawn.length).toBeLessThan(10);
+    expect(drawn.reduce((sum, item) => sum + item.count, 0)).toBe(40);
+    const [widest] = drawn.sort((a, b) => b.count - a.count);
+    expect((widest?.reach[0]?.to ?? 0) - (widest?.reach[0]?.from ?? 0)).toBeGreaterThan(50);
+    const short = Array.from({ length: 40 }, (_, i) => thread(i + 1, 90 * i, 90 * i + 60));
+    const spans = bundled([...spread, ...short], 0.55).map(
+      (item) => (item.ends[1]?.x ?? 0) - (item.ends[0]?.x ?? 0),
+    );
+    expect(spans.filter((span) => span === 60)).toHaveLength(40);
   });
 
   it("leave alone what is pending, and few threads", () => {
@@ -101,6 +115,7 @@ describe("bundles of threads", () => {
     const many = Array.from({ length: 5000 }, (_, i) => thread(i, i * 40, i * 40 + 30 + i));
     const drawn = bundled(many, 1);
     expect(drawn.length).toBeLessThanOrEqual(240);
-    expect(drawn.some((item) => item.index === 4999)).toBe(true);
+    const spans = drawn.map((item) => (item.ends[1]?.x ?? 0) - (item.ends[0]?.x ?? 0));
+    expect(Math.max(...spans)).toBeGreaterThan(4500);
   });
 });

@@ -3,7 +3,7 @@ import { Camera } from "./camera";
 import { drawScene } from "./draw/draw";
 import type { Look } from "./draw/look";
 import { MAP, MiniMap, mapScale } from "./draw/minimap";
-import { drawCarried, drawRubber } from "./draw/overlay";
+import { drawCarried, drawHotEnd, drawRubber } from "./draw/overlay";
 import { makeMeasure } from "./draw/pen";
 import { readTheme, type Theme } from "./draw/theme";
 import type { Carried } from "./gestures/carry";
@@ -36,6 +36,8 @@ export class CanvasView {
   hovered: Hit | null = null;
   /** The box being dragged with Shift, in world pixels. */
   rubber: Box | null = null;
+  /** The thread's end under the pointer, which can be pulled off. */
+  hotEnd: Point | null = null;
   /** What is being dragged. */
   carried: Carried | null = null;
   /** The node that a card of another panel hovers over. */
@@ -266,6 +268,7 @@ export class CanvasView {
     const view = { x: -x / k, y: -y / k, w: this.size.w / k, h: this.size.h / k };
     const threads = this.motion ? bundled(threadsOf(this.state.ties, scene), k) : this.drawnThreads;
     drawScene(context, scene, threads, this.look(), view);
+    if (this.hotEnd) drawHotEnd(context, this.hotEnd, this.theme, k);
     if (this.rubber) drawRubber(context, this.rubber, this.theme, k);
     if (this.carried) drawCarried(context, this.carried, this.theme, k, this.measure);
     this.miniMap.paint(this.scene, view, this.theme, this.selection);

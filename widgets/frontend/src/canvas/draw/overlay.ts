@@ -1,6 +1,6 @@
 // What lies over the scene while a gesture lasts: the selection box, what is carried, a thread pulled off.
 import type { Carried, CarriedEnd, CarriedNodes } from "../gestures/carry";
-import { type Box, FONTS, type Measure } from "../scene";
+import { type Box, FONTS, type Measure, type Point } from "../scene";
 import { type Context, fitted, roundBox } from "./pen";
 import type { Theme } from "./theme";
 
@@ -12,6 +12,15 @@ export function drawRubber(context: Context, box: Box, theme: Theme, zoom: numbe
   context.strokeStyle = theme.accent;
   context.lineWidth = 1.2 / zoom;
   context.strokeRect(box.x, box.y, box.w, box.h);
+}
+
+/** A ring around an end that one can pull. */
+export function drawHotEnd(context: Context, end: Point, theme: Theme, zoom: number): void {
+  context.beginPath();
+  context.arc(end.x, end.y, 7 / zoom, 0, 2 * Math.PI);
+  context.strokeStyle = theme.accent;
+  context.lineWidth = 2 / zoom;
+  context.stroke();
 }
 
 export function drawCarried(

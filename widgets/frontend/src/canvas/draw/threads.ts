@@ -70,7 +70,13 @@ function drawArcs(context: Context, { colour, width, pending, threads }: Group, 
   context.lineCap = told ? "round" : "butt";
   if (pending) context.setLineDash([5, 5]);
   context.beginPath();
-  for (const { side, arcs } of threads) {
+  for (const { side, arcs, reach, ends } of threads) {
+    // A bundle's ends are brackets, as long as its ties lie apart.
+    reach.forEach(({ from, to }, i) => {
+      const y = ends[i]?.y ?? 0;
+      context.moveTo(from, y);
+      context.lineTo(to, y);
+    });
     for (const { from, to, depth } of arcs) {
       const bulge = side * depth;
       context.moveTo(from.x, from.y);
@@ -86,7 +92,8 @@ function drawEnds(context: Context, { threads }: Group, look: Look): void {
   context.fillStyle = look.theme.ground;
   context.lineWidth = 2;
   context.beginPath();
-  for (const { ends } of threads) {
+  for (const { ends, count } of threads) {
+    if (count > 1) continue;
     for (const end of ends) {
       context.moveTo(end.x + 3.5, end.y);
       context.arc(end.x, end.y, 3.5, 0, 2 * Math.PI);

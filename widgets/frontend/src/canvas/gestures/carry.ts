@@ -8,7 +8,8 @@ import { type Hit, hitTest } from "./hit";
 export const DRAG_PX = 5;
 /** Smaller nodes than this cannot be picked from the ground that one pans. */
 const LEAST_PX = 7;
-const END_PX = 7;
+/** So near to a thread's end one means it. */
+export const END_PX = 7;
 
 export interface CarriedNodes {
   kind: "nodes";

@@ -3,7 +3,7 @@ import type { SelectMode } from "../../shared/protocol";
 import type { CanvasMessage } from "../protocol";
 import type { Box, Point } from "../scene";
 import type { CanvasView } from "../view";
-import { type Carried, carriedTo, DRAG_PX, dropped, pickUp } from "./carry";
+import { type Carried, carriedTo, DRAG_PX, dropped, END_PX, endAt, pickUp } from "./carry";
 import { listenForCards } from "./foreign";
 import { between, type Hit, hitTest, pathsIn } from "./hit";
 import { actionOf, type Walk } from "./keys";
@@ -31,12 +31,24 @@ export function listen({ view, selection, send, onHover }: Options): () => void 
   const pathOf = (hit: Hit | null): string => (hit?.kind === "cell" || hit?.kind === "node" ? hit.path : "");
   const pick = (paths: string[], mode: SelectMode) => send({ type: "select", paths, mode });
 
+  /** An end that can be pulled off is grasped before the node under it. */
+  const hoverEnd = (at: Point | null): boolean => {
+    const slack = END_PX / view.camera.transform.k;
+    const found = at && endAt(view.drawnThreads, at, slack);
+    const end = found?.thread.ends[found.end] ?? null;
+    if (end?.x !== view.hotEnd?.x || end?.y !== view.hotEnd?.y) {
+      view.hotEnd = end;
+      canvas.style.cursor = end ? "grab" : "";
+      view.redraw();
+    }
+    return end !== null;
+  };
   const hover = (hit: Hit | null) => {
     const name = (item: Hit | null) => (item ? `${item.kind} ${item.kind === "fold" ? "" : item.path}` : "");
     const changed = name(view.hovered) !== name(hit);
     view.hovered = hit;
     if (!changed) return;
-    canvas.style.cursor = hit && (hit.kind === "fold" || pathOf(hit)) ? "pointer" : "";
+    if (!view.hotEnd) canvas.style.cursor = hit && (hit.kind === "fold" || pathOf(hit)) ? "pointer" : "";
     view.redraw();
     onHover();
   };
@@ -87,14 +99,19 @@ export function listen({ view, selection, send, onHover }: Options): () => void 
       view.rubber = boxTo(worldOf(event), box.start);
       view.redraw();
     } else if (held?.pointer === event.pointerId) carry(event, held);
-    else if (event.buttons === 0) hover(hitTest(view.scene, worldOf(event)));
-    else hover(null);
+    else if (event.buttons !== 0) leave();
+    else if (hoverEnd(worldOf(event))) hover(null);
+    else hover(hitTest(view.scene, worldOf(event)));
+  };
+  const leave = () => {
+    hoverEnd(null);
+    hover(null);
   };
   const carry = (event: PointerEvent, { what, start }: NonNullable<typeof held>) => {
     const at = screenOf(event);
     if (!view.carried && Math.hypot(at.x - start.x, at.y - start.y) <= DRAG_PX) return;
     if (!view.carried) {
-      hover(null);
+      leave();
       canvas.setPointerCapture(event.pointerId);
       canvas.style.cursor = "grabbing";
     }
@@ -158,7 +175,7 @@ export function listen({ view, selection, send, onHover }: Options): () => void 
   canvas.addEventListener("pointermove", onMove, { signal });
   canvas.addEventListener("pointerup", onUp, { signal });
   canvas.addEventListener("pointercancel", onUp, { signal });
-  canvas.addEventListener("pointerleave", () => hover(null), { signal });
+  canvas.addEventListener("pointerleave", leave, { signal });
   canvas.addEventListener("click", onClick, { signal });
   canvas.addEventListener("dblclick", onDoubleClick, { signal });
   canvas.addEventListener("keydown", onKey, { signal });

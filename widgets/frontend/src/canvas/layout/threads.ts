@@ -11,6 +11,8 @@ export interface Thread {
   colour: string | null;
   /** How many ties it stands for. */
   count: number;
+  /** Of a bundle: from where to where its ties reach at each end. */
+  reach: { from: number; to: number }[];
   /** -1 bulges upwards, 1 downwards. */
   side: -1 | 1;
   ends: Point[];
@@ -30,6 +32,8 @@ interface Anchor {
 
 const STRIP_FOOT = 20;
 const GLYPH_ROOM = 17;
+/** A bundle's count is wider than a number. */
+const COUNT_ROOM = 40;
 
 export function threadsOf(ties: readonly TieState[], scene: Scene): Thread[] {
   const anchors = anchorsOf(scene);
@@ -89,7 +93,7 @@ function makeThread(tie: TieState, tied: [Anchor, string][]): Thread {
   });
   const { index, pending } = tie;
   const glyph = glyphOf(arcs, ends, side);
-  return { index, pending, colour: tieColour(index), count: 1, side, ends, paths, arcs, glyph };
+  return { index, pending, colour: tieColour(index), count: 1, reach: [], side, ends, paths, arcs, glyph };
 }
 
 /** On the widest arc; beside the end of a thread that has one only. */
@@ -114,24 +118,32 @@ function apex({ from, to, depth }: Thread["arcs"][number], side: -1 | 1): Point 
 
 /** Numbers that would lie on each other are left out; what is pending and wide keeps its own. */
 export function thinGlyphs(threads: readonly Thread[], growth: number): Thread[] {
-  const room = GLYPH_ROOM * growth;
-  const taken = new Map<string, Point[]>();
-  const cell = (value: number) => Math.floor(value / room);
+  const cellSize = COUNT_ROOM * growth;
+  const taken = new Map<string, { at: Point; room: number }[]>();
+  const cell = (value: number) => Math.floor(value / cellSize);
   const dropped = new Set<Thread>();
   const span = (thread: Thread) => Math.max(0, ...thread.arcs.map((arc) => arc.to.x - arc.from.x));
-  const first = [...threads].sort((a, b) => Number(b.pending) - Number(a.pending) || span(b) - span(a));
+  const first = [...threads].sort(
+    (a, b) => Number(b.pending) - Number(a.pending) || b.count - a.count || span(b) - span(a),
+  );
   for (const thread of first) {
-    const { glyph } = thread;
-    if (!glyph) continue;
+    const at = thread.glyph;
+    if (!at) continue;
+    const room = (thread.count > 1 ? COUNT_ROOM : thread.index > 99 ? 24 : GLYPH_ROOM) * growth;
     const around = [-1, 0, 1].flatMap((dx) =>
-      [-1, 0, 1].flatMap((dy) => taken.get(`${cell(glyph.x) + dx} ${cell(glyph.y) + dy}`) ?? []),
+      [-1, 0, 1].flatMap((dy) => taken.get(`${cell(at.x) + dx} ${cell(at.y) + dy}`) ?? []),
     );
-    if (around.some((o) => Math.abs(o.x - glyph.x) < room && Math.abs(o.y - glyph.y) < room)) {
+    const crowded = around.some(
+      (other) =>
+        Math.abs(other.at.x - at.x) < (room + other.room) / 2 &&
+        Math.abs(other.at.y - at.y) < GLYPH_ROOM * growth,
+    );
+    if (crowded) {
       dropped.add(thread);
       continue;
     }
-    const key = `${cell(glyph.x)} ${cell(glyph.y)}`;
-    taken.set(key, [...(taken.get(key) ?? []), glyph]);
+    const key = `${cell(at.x)} ${cell(at.y)}`;
+    taken.set(key, [...(taken.get(key) ?? []), { at, room }]);
   }
   return threads.map((thread) => (dropped.has(thread) ? { ...thread, glyph: null } : thread));
 }
