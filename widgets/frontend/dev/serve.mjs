@@ -22,4 +22,6 @@ const context = await esbuild.context({
   jsxImportSource: "preact",
 });
 const { port } = await context.serve({ servedir, host: "127.0.0.1", port: Number(process.argv[2] ?? 8123) });
-console.log(`http://127.0.0.1:${port}/  (?scene=demo|first|many|busy|wrong)`);
+console.log(
+  `http://127.0.0.1:${port}/  (?scene=demo|first|many|busy|wrong, ?crowd=net|strips&count=10000, &only=canvas)`,
+);

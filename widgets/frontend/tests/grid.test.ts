@@ -114,7 +114,7 @@ describe("bundles of threads", () => {
   it("are never more than a frame can bear, the widest kept", () => {
     const many = Array.from({ length: 5000 }, (_, i) => thread(i, i * 40, i * 40 + 30 + i));
     const drawn = bundled(many, 1);
-    expect(drawn.length).toBeLessThanOrEqual(240);
+    expect(drawn.length).toBeLessThanOrEqual(160);
     const spans = drawn.map((item) => (item.ends[1]?.x ?? 0) - (item.ends[0]?.x ?? 0));
     expect(Math.max(...spans)).toBeGreaterThan(4500);
   });

@@ -10,7 +10,10 @@ export function drawBlocks(context: Context, nodes: readonly SceneNode[], look: 
   const least = 1 / zoom;
   context.fillStyle = theme.edge;
   for (const node of nodes) {
-    context.fillRect(node.x, node.y, Math.max(least, node.w), Math.max(least, node.h));
+    // Far off a score fills its node, so that nothing would be seen of what is under it.
+    if (outlined || !scores?.has(node.path)) {
+      context.fillRect(node.x, node.y, Math.max(least, node.w), Math.max(least, node.h));
+    }
   }
   if (outlined) {
     const line = Math.max(1.3, least);

@@ -4,13 +4,14 @@ import type { Look } from "./look";
 import { type Context, elbow, wirePath } from "./pen";
 
 /** Far off wires lie on each other: a part of them shows as much. */
-const MOST_FAR = 1500;
+const MOST_FAR = 700;
+const MOST_NEAR = 1500;
 /** Pieces in one path; larger ones are slower to fill than several small ones. */
 const BATCH = 128;
 
 export function drawWires(context: Context, edges: readonly SceneEdge[], look: Look, inCard: boolean): void {
   context.setLineDash([]);
-  if (look.detail === "near" && edges.length <= MOST_FAR) {
+  if (look.detail === "near" && edges.length <= MOST_NEAR) {
     nearPlain(context, edges, look);
     for (const edge of edges) if (edge.residual) residual(context, edge, look, inCard);
   } else hairlines(context, edges, look);

@@ -7,7 +7,7 @@ const FEWEST = 3;
 /** So many wide threads can be followed by eye. */
 const FOLLOWED = 8;
 /** More than these are not told apart; the widest, and what is pending, are kept. */
-const MOST = 240;
+const MOST = 160;
 
 /** What is drawn of the threads at this zoom. */
 export function bundled(threads: readonly Thread[], zoom: number): Thread[] {
