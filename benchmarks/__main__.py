@@ -6,7 +6,7 @@ import os
 # Before transformers is imported, which reads it once.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from benchmarks import channels, edits, evaluation, graph, harness, merge, replay
+from benchmarks import channels, edits, evaluation, graph, harness, merge, replay, studio
 from benchmarks.tables import save, text
 
 BENCHMARKS = {
@@ -14,6 +14,7 @@ BENCHMARKS = {
     "edits": edits.tables,
     "channels": channels.tables,
     "replay": replay.tables,
+    "studio": studio.tables,
     "evaluation": evaluation.tables,
     "harness": lambda: harness.tables(None),
     "merge": lambda: merge.tables(None),

@@ -117,6 +117,7 @@ def _cell(
 ) -> dict[str, Any]:
     return {
         "path": path,
+        "origin": graph[path].origin,
         "label": path.rpartition(".")[2],
         "ties": tied.get(path, []),
         "mark": marked.get(path),

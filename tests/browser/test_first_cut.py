@@ -171,7 +171,7 @@ def test_canvas_selects_and_opens(studio_page: Page) -> None:
     expect(crumbs.locator('[aria-current="location"]')).to_have_text("4", timeout=SLOW)
     expect(crumbs).to_have_text("model›layers›4")
     expect(first).to_have_count(0)
-    page.wait_for_timeout(300)  # the picture follows its state by a frame
+    page.wait_for_selector('.ms-canvas[data-settled="true"]')  # laid out, and slid into view
     for name in ("input_layernorm", "mlp.down_proj"):  # its left end and its right
         on_canvas(page, f"model.layers.4.{name}", range(300, 540, 14))
 

@@ -22,27 +22,12 @@ def test_another_axis_draws_the_same_states() -> None:
     """States of which it is not known are left out; another model begins anew."""
     chart = SizeChart(lambda state: None)
     common = {"half_width": 0.1, "metric": "perplexity", "better": "lower", "size_bytes": 40}
-    first = {
-        "id": 0,
-        "label": "Original",
-        "value": 2.0,
-        "parameters": 10,
-        "macs_per_token": None,
-        "current": False,
-    }
-    second = {
-        "id": 1,
-        "label": "<b>cut</b>",
-        "value": 3.0,
-        "parameters": 8,
-        "macs_per_token": 5,
-        "current": True,
-    }
-    chart.draw([{**first, **common}, {**second, **common}])
+    first = {"id": 0, "label": "Original", "value": 2.0, "parameters": 10, "current": False}
+    second = {"id": 1, "label": "<b>cut</b>", "value": 3.0, "parameters": 8, "current": True}
+    macs = "macs_per_token"
+    chart.draw([{**first, **common, macs: None}, {**second, **common, macs: 5}])
     assert list(chart.figure.data[0].x) == [10, 8] and list(chart.figure.data[1].x) == [8, 10]
-    chart.axis.value = "macs_per_token"
-    assert (
-        list(chart.figure.data[0].x) == [5] and chart.figure.layout.xaxis.title.text == AXES["macs_per_token"]
-    )
+    chart.axis.value = macs
+    assert list(chart.figure.data[0].x) == [5] and chart.figure.layout.xaxis.title.text == AXES[macs]
     chart.clear()
     assert chart.figure is None and len(chart.children) == 1

@@ -6,6 +6,8 @@ import outline from "../src/outline";
 import report from "../src/report";
 import type { Panel } from "../src/shared/panel";
 import topbar from "../src/topbar";
+import { crowd } from "./crowd";
+import { measureFrames } from "./frames";
 import { type Scene, scenes } from "./scenes";
 
 class StubModel {
@@ -37,7 +39,12 @@ const sent: { panel: string; message: unknown }[] = [];
 const query = new URLSearchParams(location.search);
 const theme = query.get("theme");
 if (theme) document.body.dataset.jpThemeLight = String(theme === "light");
-const scene: Scene = (scenes[query.get("scene") ?? "demo"] ?? scenes.demo) as Scene;
+const named = (scenes[query.get("scene") ?? "demo"] ?? scenes.demo) as Scene;
+// ?crowd=net|strips&count=2000: as many nodes as that; ?only=canvas: one panel over the whole window.
+const kind = query.get("crowd");
+const scene = kind ? crowd(named, kind, Number(query.get("count") ?? 2000)) : named;
+const only = query.get("only");
+if (only) document.body.classList.add("alone");
 const panels: Record<string, [Panel, string]> = {
   topbar: [topbar, "top"],
   outline: [outline, "left"],
@@ -51,7 +58,8 @@ for (const [name, [panel, area]] of Object.entries(panels)) {
   const el = document.querySelector<HTMLElement>(`.ms-area-${area}`);
   const model = new StubModel(name, scene[name as keyof Scene]);
   models[name] = model;
-  if (el) panel.render({ model, el });
+  if (el && (!only || only === name)) panel.render({ model, el });
+  else if (only) el?.remove();
 }
 // For the console and for the scripts that drive this page.
-Object.assign(window, { models, sent });
+Object.assign(window, { models, sent, measureFrames });

@@ -1,20 +1,29 @@
 import { describe, expect, it } from "vitest";
 import { openBlock } from "../dev/blocks";
 import { scenes } from "../dev/scenes";
-import { labelled } from "../src/canvas/draw_cells";
-import { fitTransform, MARGIN, nudge } from "../src/canvas/fit";
-import { between, hitTest, neighbour, pathsIn } from "../src/canvas/hit";
-import { cellPitch, layoutScene, type Widths } from "../src/canvas/layout";
-import { mapScale } from "../src/canvas/minimap";
-import { fitted, readable } from "../src/canvas/pen";
+import { labelled } from "../src/canvas/draw/cells";
+import { mapScale } from "../src/canvas/draw/minimap";
+import { fitted, readable } from "../src/canvas/draw/pen";
+import { between, hitTest, neighbour, pathsIn } from "../src/canvas/gestures/hit";
+import { fitTransform, MARGIN, nudge } from "../src/canvas/layout/fit";
+import { cellPitch, layoutScene, type Widths } from "../src/canvas/layout/layout";
+import { threadsOf } from "../src/canvas/layout/threads";
 import { canvasState } from "../src/canvas/protocol";
-import { type Box, bottom, centreX, centreY, contains, overlaps, right } from "../src/canvas/scene";
-import { threadsOf } from "../src/canvas/threads";
+import {
+  type Box,
+  bottom,
+  centreX,
+  centreY,
+  contains,
+  overlaps,
+  right,
+  type Scene,
+} from "../src/canvas/scene";
 
 const measure = (text: string) => text.length * 6.5;
 const demo = canvasState(scenes.demo?.canvas);
 const many = canvasState(scenes.many?.canvas);
-const lay = (state = demo, widths: Widths = new Map()) => layoutScene(state, measure, widths);
+const lay = (state = demo, widths: Widths = new Map()) => layoutScene(state, measure, widths) as Scene;
 
 describe("layout", () => {
   it("puts the overview in a row, with no node on another", () => {

@@ -2,7 +2,7 @@
 
 import { Said } from "../shared/ui";
 import { Costs } from "./costs";
-import type { Hit } from "./hit";
+import type { Hit } from "./gestures/hit";
 import type { CanvasMessage, CanvasState } from "./protocol";
 import type { Box } from "./scene";
 
@@ -15,6 +15,7 @@ interface Props {
   size: { w: number; h: number };
   send: (message: CanvasMessage) => void;
   fit: () => void;
+  zoomIn: () => void;
 }
 
 const HINTS = [
@@ -49,6 +50,11 @@ export function Chrome(props: Props) {
           <button type="button" tabIndex={-1} onClick={props.fit} title="Show all (F)">
             <kbd>F</kbd> fit
           </button>
+          {state.selection.length > 0 && (
+            <button type="button" tabIndex={-1} onClick={props.zoomIn} title="Zoom to what is selected (Z)">
+              <kbd>Z</kbd> zoom in
+            </button>
+          )}
         </p>
       </div>
       <Tooltip {...props} />

@@ -2,9 +2,10 @@
 import { render } from "preact";
 import { type Model, makeRoot, type Panel } from "../shared/panel";
 import { Chrome } from "./chrome";
-import { listen } from "./interaction";
+import { onThemeChange } from "./draw/theme";
+import { listen } from "./gestures/listen";
+import { hearPicture } from "./picture";
 import { type CanvasMessage, type CanvasState, canvasState } from "./protocol";
-import { onThemeChange } from "./theme";
 import { CanvasView } from "./view";
 
 const LABEL =
@@ -25,9 +26,14 @@ function mount({ model, el }: { model: Model; el: HTMLElement }): () => void {
 
   let state: CanvasState = canvasState(model.get("state"));
   const send = (message: CanvasMessage) => model.send(message);
-  const view = new CanvasView(root, canvas, map, () => {
-    // Tooltip and alert hang on nodes, so they follow every frame; the rest does not change with it.
-    if (view.hovered || state.alert) drawChrome();
+  const view = new CanvasView(root, canvas, map, {
+    onFrame: () => {
+      // Tooltip and alert hang on nodes, so they follow every frame; the rest does not change with it.
+      if (view.hovered || state.alert) drawChrome();
+    },
+    onReady: () => {
+      root.dataset.ready = "true";
+    },
   });
   const drawChrome = () => {
     const { hovered } = view;
@@ -39,7 +45,8 @@ function mount({ model, el }: { model: Model; el: HTMLElement }): () => void {
         alertBox={state.alert ? view.boxOf(state.alert.path) : null}
         size={{ w: root.clientWidth, h: root.clientHeight }}
         send={send}
-        fit={() => view.showAll()}
+        fit={() => view.showAll("goTo")}
+        zoomIn={() => view.showSelection()}
       />,
       over,
     );
@@ -49,10 +56,15 @@ function mount({ model, el }: { model: Model; el: HTMLElement }): () => void {
     view.setState(state);
     map.hidden = state.overview.nodes.length === 0;
     drawChrome();
-    root.dataset.ready = "true";
   };
 
-  const resize = () => view.resize(root.clientWidth, root.clientHeight);
+  const stop = new AbortController();
+  let heard = false;
+  const resize = () => {
+    // Before its first size the panel may not hang in a studio yet.
+    if (!heard) heard = hearPicture(root, () => view.picture(), stop.signal);
+    view.resize(root.clientWidth, root.clientHeight);
+  };
   const observer = new ResizeObserver(resize);
   observer.observe(root);
   const stopTheme = onThemeChange(() => view.retheme());
@@ -62,6 +74,7 @@ function mount({ model, el }: { model: Model; el: HTMLElement }): () => void {
   draw();
   return () => {
     model.off("change:state", draw);
+    stop.abort();
     stopListening();
     stopTheme();
     observer.disconnect();

@@ -1,7 +1,8 @@
 import { edges, type KeyMessage, mark, type SelectMessage, ties } from "../shared/protocol";
 import { flag, type Infer, list, maybe, number, object, record, text, word } from "../shared/shape";
 
-const cell = object({ path: text, label: text, ties, mark, adapted: flag });
+/** `origin` stays when a path changes: after block 3 is gone, what was 4 is called 3. */
+const cell = object({ path: text, origin: text, label: text, ties, mark, adapted: flag });
 export const canvasState = object({
   breadcrumb: list(object({ label: text, path: text })),
   overview: object({
@@ -13,6 +14,7 @@ export const canvasState = object({
         title: text,
         subtitle: text,
         ties,
+        mark,
         opaque: maybe(text),
         error: maybe(text),
         cells: list(cell),
@@ -35,6 +37,7 @@ export const canvasState = object({
           subtitle: text,
           ties,
           adapted: flag,
+          mark,
           opaque: maybe(text),
           error: maybe(text),
         }),
@@ -72,5 +75,11 @@ export type CanvasMessage =
   | SelectMessage
   | KeyMessage
   | { type: "open"; path: string | null }
+  /** Dragged onto `target`: the selection, or one path that is not in it. */
+  | { type: "drop"; sources: string[]; target: string }
+  /** A thread's end was dragged off. */
+  | { type: "untie"; paths: string[] }
+  /** A card of another panel was dropped onto a node. */
+  | { type: "card"; card: Record<string, unknown>; target: string }
   | { type: "sweep"; operation: string; budget_s: number }
   | { type: "take_best" };

@@ -10,11 +10,16 @@ export interface Box extends Point {
   h: number;
 }
 
-export interface SceneCell extends Box {
+/** How much of an item is there while it comes or goes; whole where it is not said. */
+export interface Fading {
+  alpha?: number;
+}
+
+export interface SceneCell extends Box, Fading {
   cell: Cell;
 }
 
-export interface SceneNode extends Box {
+export interface SceneNode extends Box, Fading {
   id: string;
   kind: OverviewNode["kind"] | OpenNode["kind"];
   path: string;
@@ -24,16 +29,20 @@ export interface SceneNode extends Box {
   opaque: string | null;
   error: string | null;
   adapted: boolean;
+  mark: Cell["mark"];
   cells: SceneCell[];
 }
 
-export interface SceneEdge {
+export interface SceneEdge extends Fading {
+  /** Of the nodes it runs between. */
+  source: string;
+  target: string;
   points: Point[];
   residual: boolean;
 }
 
 /** The opened block, hung under the overview. */
-export interface SceneCard extends Box {
+export interface SceneCard extends Box, Fading {
   path: string;
   title: string;
   subtitle: string;
@@ -67,9 +76,14 @@ export const overlaps = (a: Box, b: Box): boolean =>
 /** The smallest box around all of them; empty at the origin where there are none. */
 export function around(boxes: readonly Box[]): Box {
   if (boxes.length === 0) return { x: 0, y: 0, w: 0, h: 0 };
-  const x = Math.min(...boxes.map((box) => box.x));
-  const y = Math.min(...boxes.map((box) => box.y));
-  return { x, y, w: Math.max(...boxes.map(right)) - x, h: Math.max(...boxes.map(bottom)) - y };
+  let [x, y, x2, y2] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (const box of boxes) {
+    x = Math.min(x, box.x);
+    y = Math.min(y, box.y);
+    x2 = Math.max(x2, right(box));
+    y2 = Math.max(y2, bottom(box));
+  }
+  return { x, y, w: x2 - x, h: y2 - y };
 }
 
 const SANS = 'Inter, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, system-ui, sans-serif';
@@ -85,13 +99,19 @@ export const FONTS = {
   function: `500 10.5px ${MONO}`,
 } as const;
 
+const places = new WeakMap<Scene, Map<string, Box>>();
+
 /** Where a path is drawn: in the opened block, as a cell, or as a node of the overview. */
 export function selectableBox(scene: Scene, path: string): Box | null {
   if (!path) return null;
-  return (
-    scene.card?.nodes.find((node) => node.path === path && node.w > 0) ??
-    scene.nodes.flatMap((node) => node.cells).find((item) => item.cell.path === path) ??
-    scene.nodes.find((node) => node.path === path) ??
-    null
-  );
+  let known = places.get(scene);
+  if (!known) {
+    known = new Map();
+    // The last to be written wins: an opened module is shown where it is large.
+    for (const node of scene.nodes) known.set(node.path, node);
+    for (const node of scene.nodes) for (const item of node.cells) known.set(item.cell.path, item);
+    for (const node of scene.card?.nodes ?? []) if (node.w > 0) known.set(node.path, node);
+    places.set(scene, known);
+  }
+  return known.get(path) ?? null;
 }

@@ -1,119 +1,165 @@
-// Holds the picture: state in, frames out. It knows zoom and hover; what a gesture means is interaction.ts.
-import { select } from "d3-selection";
-import { type ZoomBehavior, zoom, zoomIdentity } from "d3-zoom";
-import { drawScene } from "./draw";
-import { fitTransform, nudge, roomOf, type Transform, ZOOM } from "./fit";
-import type { Hit } from "./hit";
-import { layoutScene, type Widths } from "./layout";
-import { drawMap, MAP, mapScale } from "./minimap";
-import { type Context, makeMeasure } from "./pen";
+// Holds the picture: state in, frames out. It knows zoom and hover; what a gesture means is in gestures/.
+import { Camera } from "./camera";
+import { drawScene } from "./draw/draw";
+import type { Look } from "./draw/look";
+import { MAP, MiniMap, mapScale } from "./draw/minimap";
+import { drawCarried, drawHotEnd, drawRubber } from "./draw/overlay";
+import { makeMeasure } from "./draw/pen";
+import { readTheme, type Theme } from "./draw/theme";
+import type { Carried } from "./gestures/carry";
+import type { Hit } from "./gestures/hit";
+import { bundled } from "./layout/bundles";
+import { closeUp, fitTransform, nudge, roomOf } from "./layout/fit";
+import { Flows } from "./layout/flows";
+import { layoutScene, type Widths } from "./layout/layout";
+import { heldStill } from "./layout/still";
+import { type Thread, threadExtent, threadsOf } from "./layout/threads";
+import { blend, worthMoving } from "./motion/blend";
+import { ease, GLIDE_MS, reducedMotion } from "./motion/clock";
+import { drawPicture } from "./picture";
 import type { CanvasState } from "./protocol";
 import { around, type Box, type Point, type Scene, selectableBox } from "./scene";
-import { readTheme, type Theme } from "./theme";
-import { type Thread, threadExtent, threadsOf } from "./threads";
 
 const EMPTY: Scene = { nodes: [], edges: [], card: null, bounds: { x: 0, y: 0, w: 0, h: 0 } };
 const FIRST_ROOM_BELOW = 300;
 
+interface Hooks {
+  /** After each frame. */
+  onFrame: () => void;
+  /** When a picture is there that is of the present state. */
+  onReady: () => void;
+}
+
 export class CanvasView {
   scene: Scene = EMPTY;
+  threads: Thread[] = [];
   hovered: Hit | null = null;
   /** The box being dragged with Shift, in world pixels. */
   rubber: Box | null = null;
+  /** The thread's end under the pointer, which can be pulled off. */
+  hotEnd: Point | null = null;
+  /** What is being dragged. */
+  carried: Carried | null = null;
+  /** The node that a card of another panel hovers over. */
+  offered: string | null = null;
+  /** A gesture has taken the pointer: a press does not pan. */
+  taken = false;
+  readonly camera: Camera;
 
   private state: CanvasState | null = null;
-  private threads: Thread[] = [];
   private selection = new Set<string>();
   private theme: Theme;
-  private transform: Transform = { x: 0, y: 0, k: 1 };
   private size = { w: 0, h: 0 };
   private fitted = false;
   private frame = 0;
+  private settled: boolean | null = null;
+  /** Whether a layout is being made for the present state. */
+  private waiting = false;
+  private motion: { from: Scene; start: number } | null = null;
+  private bundle = { of: this.threads, step: 0, drawn: this.threads };
   private readonly widths: Widths = new Map();
   private readonly measure = makeMeasure();
-  private readonly behaviour: ZoomBehavior<HTMLCanvasElement, unknown>;
+  private readonly flows = new Flows(() => this.waiting && this.arrange());
+  private readonly miniMap: MiniMap;
 
   constructor(
     private readonly root: HTMLElement,
     readonly canvas: HTMLCanvasElement,
     readonly map: HTMLCanvasElement,
-    private readonly onFrame: () => void,
+    private readonly hooks: Hooks,
   ) {
     this.theme = readTheme(root);
-    this.behaviour = zoom<HTMLCanvasElement, unknown>()
-      .scaleExtent([ZOOM.least, ZOOM.most])
-      .clickDistance(4)
-      // Shift-drag draws a selection box, so it must not pan.
-      .filter((event: MouseEvent) => event.type === "wheel" || (!event.shiftKey && event.button === 0))
-      .on("zoom", (event: { transform: Transform }) => {
-        const { x, y, k } = event.transform;
-        this.transform = { x, y, k };
-        this.redraw();
-      });
-    select(canvas).call(this.behaviour).on("dblclick.zoom", null);
+    this.miniMap = new MiniMap(map);
+    this.camera = new Camera(canvas, { mayPan: () => !this.taken, onMove: () => this.redraw() });
   }
 
   setState(state: CanvasState): void {
-    const before = this.scene;
-    const opened = state.open?.path ?? null;
-    const wasOpen = this.state?.open?.path ?? null;
     this.state = state;
     this.selection = new Set(state.selection);
-    if (!sharesNode(before, state)) {
-      this.widths.clear();
-      this.fitted = false;
-    }
-    this.scene = layoutScene(state, this.measure, this.widths);
-    this.threads = threadsOf(state.ties, this.scene);
-    if (!this.fitted) this.showAll();
-    else {
-      this.holdStill(before);
-      if (opened !== null && opened !== wasOpen && this.scene.card) this.show(this.scene.card);
-    }
-    this.redraw();
+    this.arrange();
   }
 
-  /** Moves the view by what the first node that stays was moved, so that nothing seems to jump. */
-  private holdStill(before: Scene): void {
-    for (const node of this.scene.nodes) {
-      const old = before.nodes.find((item) => item.id === node.id);
-      if (!old) continue;
-      const { x, y, k } = this.transform;
-      if (old.x !== node.x || old.y !== node.y) {
-        this.apply({ k, x: x + (old.x - node.x) * k, y: y + (old.y - node.y) * k });
-      }
+  /** Lays out the state; the picture before stays until that is done. */
+  private arrange(): void {
+    const { state } = this;
+    if (!state) return;
+    const before = this.scene;
+    const known = sharesNode(before, state);
+    if (!known) this.widths.clear();
+    let scene = layoutScene(state, this.measure, this.widths, this.flows.lay);
+    this.waiting = scene === null;
+    // A model that is new is shown folded rather than not at all.
+    if (!scene && !known)
+      scene = layoutScene({ ...state, open: null }, this.measure, this.widths, this.flows.lay);
+    if (scene) this.replace(scene, known);
+    else this.threads = threadsOf(state.ties, before);
+    this.redraw();
+    if (!this.waiting) this.hooks.onReady();
+  }
+
+  private replace(scene: Scene, known: boolean): void {
+    const before = this.scene;
+    if (!known || !this.fitted) {
+      this.scene = scene;
+      this.motion = null;
+      this.threads = threadsOf(this.state?.ties ?? [], scene);
+      this.fitted = false;
+      this.showAll();
       return;
     }
+    const from = this.shown(performance.now());
+    this.scene = heldStill(before, scene);
+    this.threads = threadsOf(this.state?.ties ?? [], this.scene);
+    this.move(from);
+    if (scene.card && scene.card.path !== before.card?.path) this.show(this.scene.card as Box);
   }
 
-  showAll(): void {
+  /** Lets the picture slide from what is shown now, where that helps the eye. */
+  private move(from: Scene): void {
+    const moves = !reducedMotion() && worthMoving(from, this.scene);
+    this.motion = moves ? { from, start: performance.now() } : null;
+  }
+
+  /** What is to be seen at this moment. */
+  private shown(now: number): Scene {
+    if (!this.motion) return this.scene;
+    const t = ease((now - this.motion.start) / GLIDE_MS);
+    if (t < 1) return blend(this.motion.from, this.scene, t);
+    this.motion = null;
+    return this.scene;
+  }
+
+  showAll(how: "jump" | "goTo" = "jump"): void {
     if (this.size.w === 0 || this.scene.nodes.length === 0) return;
     this.fitted = true;
     const extent = around([this.scene.bounds, ...threadExtent(this.threads)]);
     // Before a block is opened the overview stands high: the block will hang below it.
     const strips = this.scene.nodes.some((node) => node.kind === "strip");
     const room = strips && !this.scene.card ? { ...extent, h: extent.h + FIRST_ROOM_BELOW } : extent;
-    this.apply(fitTransform(room, this.size.w, this.size.h, extent));
+    this.camera[how](fitTransform(room, this.size.w, this.size.h, extent));
+    this.redraw();
+  }
+
+  /** What is selected, as large as one likes to read it; all where nothing is. */
+  showSelection(): void {
+    const boxes = [...this.selection].flatMap((path) => selectableBox(this.scene, path) ?? []);
+    if (boxes.length === 0) this.showAll("goTo");
+    else this.camera.goTo(closeUp(around(boxes), this.size.w, this.size.h));
+    this.redraw();
   }
 
   /** Brings a box into view whole: as little panning as needed, and all fitted where it is too large. */
   show(box: Box): void {
     const { w, h } = roomOf(this.size.w, this.size.h);
-    if (box.w * this.transform.k > w || box.h * this.transform.k > h) {
-      this.showAll();
+    const { k, x, y } = this.camera.aim;
+    if (box.w * k > w || box.h * k > h) {
+      this.showAll("goTo");
       return;
     }
-    const move = nudge(this.toScreen(box), this.size.w, this.size.h);
-    const { x, y, k } = this.transform;
-    if (move) this.apply({ k, x: x + move.dx, y: y + move.dy });
-  }
-
-  zoomBy(factor: number): void {
-    select(this.canvas).call(this.behaviour.scaleBy, factor);
-  }
-
-  private apply({ x, y, k }: Transform): void {
-    select(this.canvas).call(this.behaviour.transform, zoomIdentity.translate(x, y).scale(k));
+    const there = { x: box.x * k + x, y: box.y * k + y, w: box.w * k, h: box.h * k };
+    const move = nudge(there, this.size.w, this.size.h);
+    if (move) this.camera.goTo({ k, x: x + move.dx, y: y + move.dy });
+    this.redraw();
   }
 
   resize(w: number, h: number): void {
@@ -138,7 +184,7 @@ export class CanvasView {
 
   /** Whether the picture lies in the view whole; then it is kept so when the view changes its size. */
   private seesAll(): boolean {
-    const { x, y, w, h } = this.toScreen(this.scene.bounds);
+    const { x, y, w, h } = this.camera.toScreen(this.scene.bounds);
     return x >= 0 && y >= 0 && x + w <= this.size.w && y + h <= this.size.h;
   }
 
@@ -147,84 +193,97 @@ export class CanvasView {
     this.redraw();
   }
 
-  toWorld(point: Point): Point {
-    const { x, y, k } = this.transform;
-    return { x: (point.x - x) / k, y: (point.y - y) / k };
-  }
-
-  toScreen(box: Box): Box {
-    const { x, y, k } = this.transform;
-    return { x: box.x * k + x, y: box.y * k + y, w: box.w * k, h: box.h * k };
-  }
-
   /** Where a path is drawn, in screen pixels. */
   boxOf(path: string): Box | null {
     const box = selectableBox(this.scene, path);
-    return box ? this.toScreen(box) : null;
+    return box ? this.camera.toScreen(box) : null;
   }
 
   centreOnMap(point: Point): void {
     const scale = mapScale(this.scene.bounds);
     const world = { x: (point.x - scale.x) / scale.k, y: (point.y - scale.y) / scale.k };
-    const { k } = this.transform;
-    this.apply({ k, x: this.size.w / 2 - world.x * k, y: this.size.h / 2 - world.y * k });
+    const { k } = this.camera.transform;
+    this.camera.jump({ k, x: this.size.w / 2 - world.x * k, y: this.size.h / 2 - world.y * k });
   }
 
   redraw(): void {
     if (this.frame) return;
     this.frame = requestAnimationFrame(() => this.paint());
+    this.tellSettled(false);
   }
 
   destroy(): void {
     cancelAnimationFrame(this.frame);
-    select(this.canvas).on(".zoom", null);
+    this.flows.close();
+    this.camera.destroy();
+  }
+
+  /** Bundles change in steps of the zoom, not in every frame of it. */
+  get drawnThreads(): Thread[] {
+    const step = Math.round(2 * Math.log2(this.camera.transform.k));
+    if (this.bundle.of !== this.threads || this.bundle.step !== step) {
+      this.bundle = { of: this.threads, step, drawn: bundled(this.threads, 2 ** (step / 2)) };
+    }
+    return this.bundle.drawn;
+  }
+
+  /** The whole of it as a picture of its own. */
+  picture(): HTMLCanvasElement {
+    return drawPicture(this.scene, this.threads, this.look());
+  }
+
+  private look(): Look {
+    const { state } = this;
+    return {
+      theme: this.theme,
+      measure: this.measure,
+      selection: this.selection,
+      hovered: this.hovered === null ? null : this.hovered.kind === "fold" ? "fold" : this.hovered.path,
+      scores: state?.scores ?? null,
+      openPath: state?.open?.path ?? null,
+      alertPath: state?.alert?.path ?? null,
+      targetPath: this.carried?.kind === "nodes" ? this.carried.target : this.offered,
+      lifted: this.carried?.kind === "nodes" ? this.carried.sources : [],
+      zoom: this.camera.transform.k,
+      detail: "near",
+      atAnyCost: false,
+    };
   }
 
   private paint(): void {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
-    const context = this.canvas.getContext("2d");
+    const now = performance.now();
+    this.camera.step(now);
+    const scene = this.shown(now);
+    // Opaque: the page under it needs no mixing in.
+    const context = this.canvas.getContext("2d", { alpha: false });
     if (!context || !this.state || this.size.w === 0) return;
-    const { x, y, k } = this.transform;
+    const { x, y, k } = this.camera.transform;
     const ratio = devicePixelRatio;
     context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    context.fillStyle = this.theme.ground;
+    context.fillRect(0, 0, this.canvas.width, this.canvas.height);
     context.setTransform(ratio * k, 0, 0, ratio * k, ratio * x, ratio * y);
-    const corner = this.toWorld({ x: 0, y: 0 });
-    const view = { ...corner, w: this.size.w / k, h: this.size.h / k };
-    drawScene(
-      context,
-      this.scene,
-      this.threads,
-      {
-        theme: this.theme,
-        measure: this.measure,
-        selection: this.selection,
-        hovered: this.hovered === null ? null : this.hovered.kind === "fold" ? "fold" : this.hovered.path,
-        scores: this.state.scores,
-        openPath: this.state.open?.path ?? null,
-        alertPath: this.state.alert?.path ?? null,
-        zoom: k,
-      },
-      view,
-    );
-    if (this.rubber) this.paintRubber(context, this.rubber);
-    const map = this.map.getContext("2d");
-    if (map) {
-      map.setTransform(ratio, 0, 0, ratio, 0, 0);
-      drawMap(map, this.scene, view, this.theme, this.selection);
-    }
-    this.onFrame();
+    const view = { x: -x / k, y: -y / k, w: this.size.w / k, h: this.size.h / k };
+    const threads = this.motion ? bundled(threadsOf(this.state.ties, scene), k) : this.drawnThreads;
+    drawScene(context, scene, threads, this.look(), view);
+    if (this.hotEnd) drawHotEnd(context, this.hotEnd, this.theme, k);
+    if (this.rubber) drawRubber(context, this.rubber, this.theme, k);
+    if (this.carried) drawCarried(context, this.carried, this.theme, k, this.measure);
+    this.miniMap.paint(this.scene, view, this.theme, this.selection);
+    this.hooks.onFrame();
+    cancelAnimationFrame(this.frame);
+    this.frame = 0;
+    if (this.motion || this.camera.gliding) this.redraw();
+    else this.tellSettled(!this.waiting);
   }
 
-  private paintRubber(context: Context, box: Box): void {
-    context.fillStyle = this.theme.accent;
-    context.globalAlpha = 0.1;
-    context.fillRect(box.x, box.y, box.w, box.h);
-    context.globalAlpha = 1;
-    context.strokeStyle = this.theme.accent;
-    context.lineWidth = 1.2 / this.transform.k;
-    context.strokeRect(box.x, box.y, box.w, box.h);
+  /** `data-settled` says that nothing moves any more and nothing is awaited. */
+  private tellSettled(settled: boolean): void {
+    if (settled === this.settled) return;
+    this.settled = settled;
+    this.root.dataset.settled = String(settled);
   }
 }
 

@@ -1,8 +1,9 @@
 // Cards of the overview, modules, functions and joins of an opened block.
-import { scoreColour, tieColour } from "../shared/palette";
-import { type Look, READABLE } from "./draw";
+import { tieColour } from "../../shared/palette";
+import { centreX, centreY, FONTS, type SceneNode } from "../scene";
+import { colourOf, type Look, READABLE } from "./look";
+import { halo, plus } from "./marks";
 import { type Context, centred, fitted, hatch, readable, readableIn, roundBox } from "./pen";
-import { centreX, centreY, FONTS, type SceneNode } from "./scene";
 
 export type Level = "overview" | "open";
 
@@ -32,16 +33,26 @@ function drawBox(context: Context, node: SceneNode, look: Look, level: Level): v
   roundBox(context, node, radius);
   context.strokeStyle = wrong ? theme.worse : hovered ? theme.soft : theme.edge;
   context.lineWidth = wrong ? 1.8 : 1.3;
-  if (!(node.kind === "function" && level === "open") || hovered || wrong) context.stroke();
+  if (node.mark === "remove" || node.mark === "changed") {
+    // Dashes are for what is pending: going in one colour, changing in the other.
+    if (!wrong) context.strokeStyle = node.mark === "remove" ? theme.worse : theme.accent;
+    context.lineWidth = 1.7;
+    context.setLineDash([4, 3]);
+    context.stroke();
+    context.setLineDash([]);
+  } else if (!(node.kind === "function" && level === "open") || hovered || wrong) context.stroke();
   if (selected) {
     roundBox(context, node, radius + 1.5, 1.5);
     context.strokeStyle = theme.accent;
     context.lineWidth = 2.4;
     context.stroke();
   }
+  if (look.targetPath === node.path && node.path !== "") halo(context, node, radius, theme.accent);
   if (strip) return;
   drawScore(context, node, look);
   drawText(context, node, look, level);
+  if (node.mark === "remove") drawGoing(context, node, look);
+  if (node.mark === "new") drawNew(context, node, look);
   if (node.adapted) drawAdapted(context, node, look);
   if (level === "open") drawRings(context, node, look);
   if (wrong) drawWrong(context, node, look);
@@ -59,15 +70,19 @@ function drawText(context: Context, node: SceneNode, look: Look, level: Level): 
   const y = centreY(node);
   const colour = node.kind === "function" ? theme.soft : theme.ink;
   const title = fitted(node.title, font, node.w - 8, measure);
-  centred(context, title, x, both ? y - 2.5 : y + 4 * growth, font, colour);
+  // Hatching under a text would make it hard to read.
+  const back = (text: string, under: string, top: number, height: number) => {
+    if (node.opaque === null) return;
+    const width = measure(text, under) + 6;
+    context.fillStyle = theme.raised;
+    context.fillRect(x - width / 2, top, width, height);
+  };
+  const line = both ? y - 2.5 : y + 4 * growth;
+  back(title, font, line - 10 * growth, 13 * growth);
+  centred(context, title, x, line, font, colour);
   if (!both) return;
   const subtitle = fitted(node.subtitle, small.font, node.w - 6, measure);
-  if (node.opaque !== null) {
-    // Hatching under a text would make it hard to read.
-    context.fillStyle = theme.raised;
-    const width = measure(subtitle, small.font) + 6;
-    context.fillRect(x - width / 2, y + 3.5, width, 13);
-  }
+  back(subtitle, small.font, y + 3.5, 13);
   centred(context, subtitle, x, y + 12.5, small.font, theme.faint);
 }
 
@@ -90,7 +105,7 @@ function drawScore(context: Context, node: SceneNode, look: Look): void {
   const score = look.scores?.get(node.path);
   if (score === undefined) return;
   roundBox(context, { x: node.x + 0.6, y: node.y + 6, w: 4, h: node.h - 12 }, 2);
-  context.fillStyle = scoreColour(score);
+  context.fillStyle = colourOf(score);
   context.fill();
 }
 
@@ -106,6 +121,29 @@ function drawAdapted(context: Context, node: SceneNode, look: Look): void {
   context.fill();
 }
 
+/** A line across, as over a cell that goes. */
+function drawGoing(context: Context, node: SceneNode, look: Look): void {
+  context.strokeStyle = look.theme.worse;
+  context.lineWidth = 1;
+  context.beginPath();
+  context.moveTo(node.x + 8, node.y + node.h - 5);
+  context.lineTo(node.x + node.w - 8, node.y + 5);
+  context.stroke();
+}
+
+/** A small plus at the upper left corner. */
+function drawNew(context: Context, node: SceneNode, look: Look): void {
+  const x = node.x + 3;
+  context.beginPath();
+  context.arc(x, node.y, 6.6, 0, 2 * Math.PI);
+  context.fillStyle = look.theme.raised;
+  context.fill();
+  context.strokeStyle = look.theme.accent;
+  context.lineWidth = 1.4;
+  context.stroke();
+  plus(context, x, node.y, 7, look.theme.accent);
+}
+
 function drawRings(context: Context, node: SceneNode, look: Look): void {
   node.ties.slice(0, 3).forEach((index, i) => {
     const x = node.x + node.w - 4 - i * 13;
@@ -116,8 +154,10 @@ function drawRings(context: Context, node: SceneNode, look: Look): void {
 /** A tie's number in its ring. */
 export function drawRing(context: Context, x: number, y: number, index: number, look: Look): void {
   const { font, growth } = readable(FONTS.glyph, look.zoom);
-  context.beginPath();
-  context.arc(x, y, 6.6 * growth, 0, 2 * Math.PI);
+  const r = 6.6 * growth;
+  // Numbers of three digits need more room than a ring has.
+  const more = index > 99 ? 3.2 * growth : 0;
+  roundBox(context, { x: x - r - more, y: y - r, w: 2 * (r + more), h: 2 * r }, r);
   context.fillStyle = look.theme.raised;
   context.fill();
   context.strokeStyle = tieColour(index);

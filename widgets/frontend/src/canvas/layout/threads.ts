@@ -1,16 +1,23 @@
 // Ties as threads: arcs above cards, below cells, each with its number. Pure geometry.
 
-import { tieColour } from "../shared/palette";
-import type { TieState } from "./protocol";
-import { type Box, bottom, centreX, type Point, type Scene } from "./scene";
+import { tieColour } from "../../shared/palette";
+import type { TieState } from "../protocol";
+import { type Box, bottom, centreX, type Point, type Scene } from "../scene";
 
 export interface Thread {
   index: number;
   pending: boolean;
-  colour: string;
+  /** Null for a bundle of several colours. */
+  colour: string | null;
+  /** How many ties it stands for. */
+  count: number;
+  /** Of a bundle: from where to where its ties reach at each end. */
+  reach: { from: number; to: number }[];
   /** -1 bulges upwards, 1 downwards. */
   side: -1 | 1;
   ends: Point[];
+  /** Of each end: what is tied there. */
+  paths: string[];
   arcs: { from: Point; to: Point; depth: number }[];
   /** Where the number stands; null where a neighbour's number already stands there. */
   glyph: Point | null;
@@ -25,21 +32,24 @@ interface Anchor {
 
 const STRIP_FOOT = 20;
 const GLYPH_ROOM = 17;
+/** A bundle's count is wider than a number. */
+const COUNT_ROOM = 40;
 
 export function threadsOf(ties: readonly TieState[], scene: Scene): Thread[] {
   const anchors = anchorsOf(scene);
   const threads: Thread[] = [];
   for (const tie of ties) {
     for (const level of ["overview", "open"] as const) {
-      const found = tie.ends
-        .map((path) => anchorFor(path, anchors, level))
-        .filter((anchor) => anchor !== null);
-      const distinct = [...new Set(found)].sort((a, b) => a.x - b.x);
+      const found = new Map<Anchor, string>();
+      for (const path of tie.ends) {
+        const anchor = anchorFor(path, anchors, level);
+        if (anchor && !found.has(anchor)) found.set(anchor, path);
+      }
+      const distinct = [...found].sort(([a], [b]) => a.x - b.x);
       if (distinct.length >= (level === "open" ? 2 : 1)) threads.push(makeThread(tie, distinct));
     }
   }
-  thinGlyphs(threads);
-  return threads;
+  return thinGlyphs(threads, 1);
 }
 
 function anchorsOf(scene: Scene): Map<string, Anchor> {
@@ -71,7 +81,9 @@ function anchorFor(path: string, anchors: Map<string, Anchor>, level: "overview"
   return null;
 }
 
-function makeThread(tie: TieState, anchors: Anchor[]): Thread {
+function makeThread(tie: TieState, tied: [Anchor, string][]): Thread {
+  const anchors = tied.map(([anchor]) => anchor);
+  const paths = tied.map(([, path]) => path);
   const below = anchors.every((anchor) => anchor.kind === "cell");
   const side = below ? 1 : -1;
   const ends = anchors.map((anchor) => ({ x: anchor.x, y: below ? anchor.bottom : anchor.top }));
@@ -79,12 +91,19 @@ function makeThread(tie: TieState, anchors: Anchor[]): Thread {
     const from = ends[i] as Point;
     return { from, to, depth: arcDepth(Math.abs(to.x - from.x), side) };
   });
+  const { index, pending } = tie;
+  const glyph = glyphOf(arcs, ends, side);
+  return { index, pending, colour: tieColour(index), count: 1, reach: [], side, ends, paths, arcs, glyph };
+}
+
+/** On the widest arc; beside the end of a thread that has one only. */
+export function glyphOf(arcs: Thread["arcs"], ends: readonly Point[], side: Thread["side"]): Point | null {
   const widest = arcs.reduce<Thread["arcs"][number] | null>(
     (best, arc) => (best && best.to.x - best.from.x >= arc.to.x - arc.from.x ? best : arc),
     null,
   );
-  const glyph = widest ? apex(widest, side) : ends[0] ? { x: ends[0].x, y: ends[0].y + side * 14 } : null;
-  return { index: tie.index, pending: tie.pending, colour: tieColour(tie.index), side, ends, arcs, glyph };
+  const [end] = ends;
+  return widest ? apex(widest, side) : end ? { x: end.x, y: end.y + side * 14 } : null;
 }
 
 /** How far the control points lie from the ends: flat and short below, wide and calm above. */
@@ -97,21 +116,36 @@ function apex({ from, to, depth }: Thread["arcs"][number], side: -1 | 1): Point 
   return { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 + side * depth * 0.75 };
 }
 
-/** Numbers that would lie on each other are dropped, wide threads first to keep theirs. */
-function thinGlyphs(threads: Thread[]): void {
-  const kept: Point[] = [];
+/** Numbers that would lie on each other are left out; what is pending and wide keeps its own. */
+export function thinGlyphs(threads: readonly Thread[], growth: number): Thread[] {
+  const cellSize = COUNT_ROOM * growth;
+  const taken = new Map<string, { at: Point; room: number }[]>();
+  const cell = (value: number) => Math.floor(value / cellSize);
+  const dropped = new Set<Thread>();
   const span = (thread: Thread) => Math.max(0, ...thread.arcs.map((arc) => arc.to.x - arc.from.x));
-  for (const thread of [...threads].sort(
-    (a, b) => Number(b.pending) - Number(a.pending) || span(b) - span(a),
-  )) {
-    const { glyph } = thread;
-    if (!glyph) continue;
-    const crowded = kept.some(
-      (other) => Math.abs(other.x - glyph.x) < GLYPH_ROOM && Math.abs(other.y - glyph.y) < GLYPH_ROOM,
+  const first = [...threads].sort(
+    (a, b) => Number(b.pending) - Number(a.pending) || b.count - a.count || span(b) - span(a),
+  );
+  for (const thread of first) {
+    const at = thread.glyph;
+    if (!at) continue;
+    const room = (thread.count > 1 ? COUNT_ROOM : thread.index > 99 ? 24 : GLYPH_ROOM) * growth;
+    const around = [-1, 0, 1].flatMap((dx) =>
+      [-1, 0, 1].flatMap((dy) => taken.get(`${cell(at.x) + dx} ${cell(at.y) + dy}`) ?? []),
     );
-    if (crowded) thread.glyph = null;
-    else kept.push(glyph);
+    const crowded = around.some(
+      (other) =>
+        Math.abs(other.at.x - at.x) < (room + other.room) / 2 &&
+        Math.abs(other.at.y - at.y) < GLYPH_ROOM * growth,
+    );
+    if (crowded) {
+      dropped.add(thread);
+      continue;
+    }
+    const key = `${cell(at.x)} ${cell(at.y)}`;
+    taken.set(key, [...(taken.get(key) ?? []), { at, room }]);
   }
+  return threads.map((thread) => (dropped.has(thread) ? { ...thread, glyph: null } : thread));
 }
 
 /** The room that threads take, as boxes, numbers included. */

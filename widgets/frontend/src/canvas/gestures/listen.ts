@@ -1,19 +1,13 @@
-// What gestures mean: selecting, opening, boxes, keys. Panning and zooming are d3-zoom's (view.ts).
-
-import { focusSearch, shortcut } from "../shared/keys";
-import type { SelectMode } from "../shared/protocol";
-import { between, type Direction, type Hit, hitTest, neighbour, pathsIn } from "./hit";
-import type { CanvasMessage } from "./protocol";
-import { type Box, type Point, selectableBox } from "./scene";
-import type { CanvasView } from "./view";
-
-const ARROWS: Record<string, Direction> = {
-  ArrowLeft: "left",
-  ArrowRight: "right",
-  ArrowUp: "up",
-  ArrowDown: "down",
-};
-const DRAG_PX = 4;
+// What the pointer means: selecting, opening, boxes, carrying. Panning and zooming are the camera's.
+import type { SelectMode } from "../../shared/protocol";
+import type { CanvasMessage } from "../protocol";
+import type { Box, Point } from "../scene";
+import type { CanvasView } from "../view";
+import { type Carried, carriedTo, DRAG_PX, dropped, END_PX, endAt, pickUp } from "./carry";
+import { listenForCards } from "./foreign";
+import { between, type Hit, hitTest, pathsIn } from "./hit";
+import { actionOf, type Walk } from "./keys";
+import { listenForMenu } from "./menu";
 
 interface Options {
   view: CanvasView;
@@ -27,20 +21,34 @@ export function listen({ view, selection, send, onHover }: Options): () => void 
   const { canvas, map } = view;
   const stop = new AbortController();
   const { signal } = stop;
-  let anchor: string | null = null;
+  const walk: Walk = { view, selection, send, anchor: null };
   let box: { start: Point; pointer: number } | null = null;
+  let held: { what: Carried; start: Point; pointer: number } | null = null;
   let swallowClick = false;
 
-  const worldOf = (event: MouseEvent): Point => view.toWorld({ x: event.offsetX, y: event.offsetY });
+  const screenOf = (event: MouseEvent): Point => ({ x: event.offsetX, y: event.offsetY });
+  const worldOf = (event: MouseEvent): Point => view.camera.toWorld(screenOf(event));
   const pathOf = (hit: Hit | null): string => (hit?.kind === "cell" || hit?.kind === "node" ? hit.path : "");
   const pick = (paths: string[], mode: SelectMode) => send({ type: "select", paths, mode });
 
+  /** An end that can be pulled off is grasped before the node under it. */
+  const hoverEnd = (at: Point | null): boolean => {
+    const slack = END_PX / view.camera.transform.k;
+    const found = at && endAt(view.drawnThreads, at, slack);
+    const end = found?.thread.ends[found.end] ?? null;
+    if (end?.x !== view.hotEnd?.x || end?.y !== view.hotEnd?.y) {
+      view.hotEnd = end;
+      canvas.style.cursor = end ? "grab" : "";
+      view.redraw();
+    }
+    return end !== null;
+  };
   const hover = (hit: Hit | null) => {
     const name = (item: Hit | null) => (item ? `${item.kind} ${item.kind === "fold" ? "" : item.path}` : "");
     const changed = name(view.hovered) !== name(hit);
     view.hovered = hit;
     if (!changed) return;
-    canvas.style.cursor = hit && (hit.kind === "fold" || pathOf(hit)) ? "pointer" : "";
+    if (!view.hotEnd) canvas.style.cursor = hit && (hit.kind === "fold" || pathOf(hit)) ? "pointer" : "";
     view.redraw();
     onHover();
   };
@@ -58,9 +66,9 @@ export function listen({ view, selection, send, onHover }: Options): () => void 
       if (!hit && !event.ctrlKey && !event.metaKey && !event.shiftKey) pick([], "set");
       return;
     }
-    const from = anchor ?? selection()[0] ?? path;
+    const from = walk.anchor ?? selection()[0] ?? path;
     if (event.shiftKey) return pick(between(view.scene, from, path), "range");
-    anchor = path;
+    walk.anchor = path;
     pick([path], event.ctrlKey || event.metaKey ? "toggle" : "set");
   };
 
@@ -74,25 +82,67 @@ export function listen({ view, selection, send, onHover }: Options): () => void 
   const onDown = (event: PointerEvent) => {
     canvas.focus({ preventScroll: true });
     swallowClick = false;
-    if (event.shiftKey && event.button === 0) {
+    letGo();
+    if (event.button !== 0) return;
+    if (event.shiftKey) {
       box = { start: worldOf(event), pointer: event.pointerId };
       canvas.setPointerCapture(event.pointerId);
+    } else if (!event.ctrlKey && !event.metaKey) {
+      const { k } = view.camera.transform;
+      const what = pickUp(view.scene, view.drawnThreads, worldOf(event), k, selection());
+      if (what) held = { what, start: screenOf(event), pointer: event.pointerId };
+      view.taken = held !== null;
     }
   };
   const onMove = (event: PointerEvent) => {
     if (box?.pointer === event.pointerId) {
       view.rubber = boxTo(worldOf(event), box.start);
       view.redraw();
-    } else if (event.buttons === 0) hover(hitTest(view.scene, worldOf(event)));
-    else hover(null);
+    } else if (held?.pointer === event.pointerId) carry(event, held);
+    else if (event.buttons !== 0) leave();
+    else if (hoverEnd(worldOf(event))) hover(null);
+    else hover(hitTest(view.scene, worldOf(event)));
   };
+  const leave = () => {
+    hoverEnd(null);
+    hover(null);
+  };
+  const carry = (event: PointerEvent, { what, start }: NonNullable<typeof held>) => {
+    const at = screenOf(event);
+    if (!view.carried && Math.hypot(at.x - start.x, at.y - start.y) <= DRAG_PX) return;
+    if (!view.carried) {
+      leave();
+      canvas.setPointerCapture(event.pointerId);
+      canvas.style.cursor = "grabbing";
+    }
+    view.carried = carriedTo(what, view.scene, view.camera.toWorld(at), view.camera.transform.k);
+    view.redraw();
+  };
+  /** Ends what is carried; what was carried is given back. */
+  function letGo(): Carried | null {
+    const { carried } = view;
+    held = null;
+    view.taken = false;
+    view.carried = null;
+    if (!carried) return null;
+    canvas.style.cursor = "";
+    view.redraw();
+    return carried;
+  }
   const onUp = (event: PointerEvent) => {
+    if (held?.pointer === event.pointerId) {
+      const carried = letGo();
+      swallowClick = carried !== null;
+      const message = carried && event.type === "pointerup" ? dropped(carried) : null;
+      if (message) send(message);
+      return;
+    }
     if (box?.pointer !== event.pointerId) return;
     const drawn = boxTo(worldOf(event), box.start);
     box = null;
     view.rubber = null;
     view.redraw();
-    const size = view.toScreen(drawn);
+    const size = view.camera.toScreen(drawn);
     if (size.w < DRAG_PX && size.h < DRAG_PX) return;
     swallowClick = true;
     const paths = pathsIn(view.scene, drawn);
@@ -105,52 +155,16 @@ export function listen({ view, selection, send, onHover }: Options): () => void 
   };
 
   const onKey = (event: KeyboardEvent) => {
-    const act = actionOf(event);
+    if (event.key === "Escape" && letGo()) {
+      swallowClick = true;
+      event.preventDefault();
+      return;
+    }
+    const act = actionOf(event, walk);
     if (!act) return;
     event.preventDefault();
     act();
   };
-
-  function actionOf(event: KeyboardEvent): (() => void) | null {
-    const chosen = selection();
-    const last = chosen[chosen.length - 1];
-    const direction = ARROWS[event.key];
-    if (direction) return () => step(direction, event.shiftKey);
-    const key = shortcut(event);
-    if (key) return () => send({ type: "key", key });
-    if (event.ctrlKey || event.metaKey || event.altKey) return null;
-    switch (event.key) {
-      case "f":
-      case "F":
-        return () => view.showAll();
-      case "/":
-        return () => focusSearch(canvas);
-      case "+":
-      case "=":
-        return () => view.zoomBy(1.25);
-      case "-":
-        return () => view.zoomBy(0.8);
-      case "Enter":
-        return last ? () => send({ type: "open", path: last }) : null;
-      default:
-        return null;
-    }
-  }
-
-  function step(direction: Direction, extend: boolean): void {
-    const chosen = selection();
-    const from =
-      extend && chosen.length > 1 && anchor === chosen[chosen.length - 1] ? chosen[0] : chosen.at(-1);
-    const next = neighbour(view.scene, from, direction);
-    if (next === null) return;
-    const target = selectableBox(view.scene, next);
-    if (target) view.show(target);
-    if (extend) pick(between(view.scene, anchor ?? from ?? next, next), "range");
-    else {
-      anchor = next;
-      pick([next], "set");
-    }
-  }
 
   const onMap = (event: PointerEvent) => {
     if (event.type === "pointerdown") map.setPointerCapture(event.pointerId);
@@ -161,11 +175,13 @@ export function listen({ view, selection, send, onHover }: Options): () => void 
   canvas.addEventListener("pointermove", onMove, { signal });
   canvas.addEventListener("pointerup", onUp, { signal });
   canvas.addEventListener("pointercancel", onUp, { signal });
-  canvas.addEventListener("pointerleave", () => hover(null), { signal });
+  canvas.addEventListener("pointerleave", leave, { signal });
   canvas.addEventListener("click", onClick, { signal });
   canvas.addEventListener("dblclick", onDoubleClick, { signal });
   canvas.addEventListener("keydown", onKey, { signal });
   map.addEventListener("pointerdown", onMap, { signal });
   map.addEventListener("pointermove", onMap, { signal });
+  listenForCards(view, send, signal);
+  listenForMenu({ view, selection, send, signal });
   return () => stop.abort();
 }

@@ -1,23 +1,28 @@
 // Small drawing tools over a 2D context: boxes, wires, fitted text.
-import type { Box, Measure, Point } from "./scene";
+import type { Box, Measure, Point } from "../scene";
 
 export type Context = CanvasRenderingContext2D;
 
-const MOST_MEASURED = 5000;
+/** Per font. A model has more names than are ever in view at once. */
+const MOST_MEASURED = 20_000;
 
 /** A measure that remembers: measuring a text costs far more than drawing a box. */
 export function makeMeasure(): Measure {
   const context = document.createElement("canvas").getContext("2d");
-  const known = new Map<string, number>();
+  const fonts = new Map<string, Map<string, number>>();
   return (text, font) => {
-    const key = `${font}\n${text}`;
-    const before = known.get(key);
+    let known = fonts.get(font);
+    if (!known) {
+      known = new Map();
+      fonts.set(font, known);
+    }
+    const before = known.get(text);
     if (before !== undefined) return before;
     if (!context) return text.length * 6.4;
     context.font = font;
     const width = context.measureText(text).width;
     if (known.size > MOST_MEASURED) known.clear();
-    known.set(key, width);
+    known.set(text, width);
     return width;
   };
 }
@@ -42,21 +47,51 @@ const MOST_GROWTH = 1.75;
  * A font grown so that it stays readable when zoomed out, and by how much. Boxes shrink with the zoom,
  * so a text in one has to be fitted after this.
  */
-export function readable(font: string, zoom: number): { font: string; growth: number } {
-  const size = Number(/([\d.]+)px/.exec(font)?.[1] ?? LEAST_PX);
-  const growth = Math.min(MOST_GROWTH, Math.max(1, LEAST_PX / (size * zoom)));
+export function readable(font: string, zoom: number): Grown {
+  const growth = Math.min(MOST_GROWTH, Math.max(1, LEAST_PX / (sizeOf(font) * zoom)));
   // Steps keep the number of fonts, and of remembered widths, small while zooming.
-  const steps = Math.round(growth * 20) / 20;
-  return { font: steps === 1 ? font : font.replace(/[\d.]+px/, `${size * steps}px`), growth: steps };
+  return grown(font, Math.round(growth * 20) / 20);
 }
 
 /** As `readable`, but grown no further than the text has room: a whole word beats a large beginning. */
-export function readableIn(text: string, font: string, zoom: number, room: number, measure: Measure) {
+export function readableIn(text: string, font: string, zoom: number, room: number, measure: Measure): Grown {
   const most = room / Math.max(1, measure(text, font));
   const { growth } = readable(font, zoom);
-  const kept = Math.max(1, Math.min(growth, Math.floor(most * 20) / 20));
-  const size = Number(/([\d.]+)px/.exec(font)?.[1] ?? LEAST_PX);
-  return { font: kept === 1 ? font : font.replace(/[\d.]+px/, `${size * kept}px`), growth: kept };
+  return grown(font, Math.max(1, Math.min(growth, Math.floor(most * 20) / 20)));
+}
+
+export interface Grown {
+  font: string;
+  growth: number;
+}
+
+const fonts = new Map<string, Map<number, Grown>>();
+
+/** There are a handful of fonts in a handful of steps: each is spelled once. */
+function grown(font: string, growth: number): Grown {
+  let steps = fonts.get(font);
+  if (!steps) {
+    steps = new Map();
+    fonts.set(font, steps);
+  }
+  let made = steps.get(growth);
+  if (!made) {
+    const larger = font.replace(/[\d.]+px/, `${sizeOf(font) * growth}px`);
+    made = { font: growth === 1 ? font : larger, growth };
+    steps.set(growth, made);
+  }
+  return made;
+}
+
+const sizes = new Map<string, number>();
+
+function sizeOf(font: string): number {
+  let size = sizes.get(font);
+  if (size === undefined) {
+    size = Number(/([\d.]+)px/.exec(font)?.[1] ?? LEAST_PX);
+    sizes.set(font, size);
+  }
+  return size;
 }
 
 export function roundBox(context: Context, box: Box, radius: number, grow = 0): void {
@@ -65,10 +100,9 @@ export function roundBox(context: Context, box: Box, radius: number, grow = 0): 
 }
 
 /** A wire that leaves and arrives level; three points and more pass level through the middle ones. */
-export function wire(context: Context, points: readonly Point[]): void {
+export function wirePath(context: Context, points: readonly Point[]): void {
   const first = points[0];
   if (!first) return;
-  context.beginPath();
   context.moveTo(first.x, first.y);
   for (let i = 1; i < points.length; i++) {
     const a = points[i - 1] as Point;
@@ -79,7 +113,6 @@ export function wire(context: Context, points: readonly Point[]): void {
       context.bezierCurveTo(middle, a.y, middle, b.y, b.x, b.y);
     }
   }
-  context.stroke();
 }
 
 /** Straight pieces with rounded corners. */

@@ -1,5 +1,5 @@
 // Which zoom shows all; pure.
-import type { Box } from "./scene";
+import type { Box } from "../scene";
 
 export interface Transform {
   x: number;
@@ -7,7 +7,7 @@ export interface Transform {
   k: number;
 }
 
-export const ZOOM = { least: 0.08, most: 4 };
+export const ZOOM = { least: 0.04, most: 4 };
 /** Room for the breadcrumb and the legend above, the hints and the map below. */
 export const MARGIN = { left: 22, right: 22, top: 62, bottom: 58 };
 const READABLE_LEAST = 0.5;
@@ -36,6 +36,20 @@ export function fitTransform(bounds: Box, w: number, h: number, drawn: Box = bou
     k,
     x: MARGIN.left + Math.max(0, spareX / 2) - bounds.x * k,
     y: MARGIN.top + Math.max(0, spareY * 0.4) - bounds.y * k,
+  };
+}
+
+const CLOSE_MOST = 1.6;
+
+/** The transform that shows a part in the middle of the view, large but not huge, with some room around. */
+export function closeUp(part: Box, w: number, h: number): Transform {
+  const { w: roomX, h: roomY } = roomOf(w, h);
+  const whole = Math.min((0.8 * roomX) / Math.max(1, part.w), (0.8 * roomY) / Math.max(1, part.h));
+  const k = Math.min(CLOSE_MOST, Math.max(ZOOM.least, whole));
+  return {
+    k,
+    x: MARGIN.left + roomX / 2 - (part.x + part.w / 2) * k,
+    y: MARGIN.top + roomY / 2 - (part.y + part.h / 2) * k,
   };
 }
 

@@ -1,7 +1,6 @@
 // The whole picture: the overview in a row, and the opened block hung under its cell.
 
-import { layoutFlow, type Sized } from "./flow";
-import type { CanvasState, OpenBlock, OpenNode, OverviewNode } from "./protocol";
+import type { CanvasState, OpenBlock, OpenNode, OverviewNode } from "../protocol";
 import {
   around,
   type Box,
@@ -13,12 +12,16 @@ import {
   type SceneCard,
   type SceneCell,
   type SceneNode,
-} from "./scene";
+} from "../scene";
+import type { Sized } from "./flow";
+import { type LayFlow, layFlowNow } from "./flows";
 
 /** Widths given before, by node id: an edit that shortens a text or a strip must not move the rest. */
 export type Widths = Map<string, number>;
 
 const STRIP = { height: 68, inset: 9.5, top: 10, cell: 38, gap: 3 };
+/** A strip that grows keeps the width of its cells up to this length. */
+const MOST_STRIP = 760;
 const CARD_HEIGHT = 44;
 const SMALL_HEIGHT = 32;
 const OPEN_HEIGHT = 40;
@@ -27,16 +30,27 @@ const HANG = 92;
 const HEADER = 56;
 const PAD = 18;
 
-export function layoutScene(state: CanvasState, measure: Measure, widths: Widths): Scene {
+/** Null while one of its flows is still being laid out. */
+export function layoutScene(
+  state: CanvasState,
+  measure: Measure,
+  widths: Widths,
+  lay: LayFlow = layFlowNow,
+): Scene | null {
   const nodes = state.overview.nodes;
-  const sizes = nodes.map((node) => stable(widths, overviewSize(node, measure)));
-  const flow = layoutFlow(sizes, state.overview.edges, { rank: 22, node: 26 });
+  const sizes = nodes.map((node) =>
+    // A text may stand in a wide box; a strip with a wide gap looks broken.
+    stable(widths, overviewSize(node, measure, widths), node.kind === "strip" ? 0.7 : 0.5),
+  );
+  const flow = lay(sizes, state.overview.edges, { rank: 22, node: 26 });
+  if (!flow) return null;
   const placed = nodes.map((node): SceneNode => {
     const box = flow.boxes.get(node.id) as Box;
-    return { ...node, ...box, adapted: false, cells: placeCells(node, box) };
+    return { ...node, ...box, adapted: false, cells: placeCells(node, box, widths) };
   });
   const overview = around(placed);
-  const card = state.open ? hang(state.open, placed, overview, measure, widths) : null;
+  const card = state.open ? hang(state.open, placed, overview, measure, widths, lay) : null;
+  if (state.open && !card) return null;
   const bounds = around([overview, ...(card ? [card] : [])]);
   return { nodes: placed, edges: flow.edges, card, bounds };
 }
@@ -46,15 +60,14 @@ export function cellPitch(count: number): number {
   return Math.min(44, Math.max(9, 543 / Math.max(1, count)));
 }
 
-function overviewSize(node: OverviewNode, measure: Measure): Sized {
+function overviewSize(node: OverviewNode, measure: Measure, widths: Widths): Sized {
   const { id } = node;
   if (node.kind === "strip") {
     const label = measure(node.title, FONTS.small) + 24;
-    return {
-      id,
-      w: Math.max(label, node.cells.length * cellPitch(node.cells.length) + 2 * STRIP.inset),
-      h: STRIP.height,
-    };
+    const count = node.cells.length;
+    const before = count * (widths.get(pitchOf(id)) ?? Infinity);
+    const length = before <= MOST_STRIP ? before : count * cellPitch(count);
+    return { id, w: Math.max(label, length + 2 * STRIP.inset), h: STRIP.height };
   }
   if (node.kind === "join") return { id, w: 18, h: 18 };
   const w = textWidth(node.title, node.subtitle, measure, FONTS.cardTitle);
@@ -77,17 +90,25 @@ function textWidth(title: string, subtitle: string, measure: Measure, font: stri
   return Math.min(MOST_WIDTH, 4 * Math.ceil((text + 22) / 4));
 }
 
-/** Keeps a width once given unless the node outgrows it or shrinks to less than half. */
-export function stable(widths: Widths, sized: Sized): Sized {
+/** Keeps a width once given unless the node outgrows it or shrinks to less than this part of it. */
+export function stable(widths: Widths, sized: Sized, least = 0.5): Sized {
   const before = widths.get(sized.id);
-  const w = before !== undefined && sized.w <= before && sized.w > before / 2 ? before : sized.w;
+  const w = before !== undefined && sized.w <= before && sized.w > before * least ? before : sized.w;
   widths.set(sized.id, w);
   return { ...sized, w };
 }
 
-function placeCells(node: OverviewNode, box: Box): SceneCell[] {
-  if (node.cells.length === 0) return [];
-  const pitch = (box.w - 2 * STRIP.inset) / node.cells.length;
+const pitchOf = (id: string): string => `pitch:${id}`;
+
+/** Cells keep their width when some of them go; the strip is filled anew when it would be half empty. */
+function placeCells(node: OverviewNode, box: Box, widths: Widths): SceneCell[] {
+  const count = node.cells.length;
+  if (count === 0) return [];
+  const room = box.w - 2 * STRIP.inset;
+  const before = widths.get(pitchOf(node.id));
+  const fits = before !== undefined && count * before <= room + 0.5 && count * before > room / 2;
+  const pitch = fits ? before : room / count;
+  widths.set(pitchOf(node.id), pitch);
   const gap = Math.min(STRIP.gap, pitch * 0.18);
   return node.cells.map((cell, i) => ({
     cell,
@@ -104,10 +125,12 @@ function hang(
   overview: Box,
   measure: Measure,
   widths: Widths,
-): SceneCard {
+  lay: LayFlow,
+): SceneCard | null {
   const inside = new Map<string, number>();
   const sizes = open.nodes.map((node) => stable(inside, openSize(node, measure)));
-  const flow = layoutFlow(sizes, open.edges, { rank: 24, node: 14 });
+  const flow = lay(sizes, open.edges, { rank: 24, node: 14 });
+  if (!flow) return null;
   const natural = Math.max(flow.w + 2 * PAD, overview.w, 320);
   const w = stable(widths, { id: `open:${open.path}`, w: natural, h: 0 }).w;
   const x = centreX(overview) - w / 2;
@@ -130,12 +153,10 @@ function hang(
       cells: [],
     };
   });
-  const known = new Set(open.nodes.map((node) => node.id));
-  const wires = open.edges.filter((edge) => known.has(edge.source) && known.has(edge.target));
-  const edges = flow.edges.map((edge, i) => {
+  const edges = flow.edges.map((edge) => {
     const points = edge.points.map((point) => ({ x: point.x + shift.x, y: point.y + shift.y }));
-    const start = edgeOf(wires[i]?.source ?? "");
-    const end = edgeOf(wires[i]?.target ?? "");
+    const start = edgeOf(edge.source);
+    const end = edgeOf(edge.target);
     const first = points[0];
     const second = points[1];
     const last = points[points.length - 1];

@@ -8,7 +8,8 @@ import {
   type Scene,
   type SceneCell,
   type SceneNode,
-} from "./scene";
+} from "../scene";
+import { cellAt, indexOf } from "../scene_index";
 
 export type Hit =
   | { kind: "node"; path: string; box: Box; node: SceneNode }
@@ -22,18 +23,18 @@ export function hitTest(scene: Scene, point: Point): Hit | null {
   const { card } = scene;
   if (card && contains(card, point)) {
     if (contains(card.fold, point)) return { kind: "fold", box: card.fold };
-    const node = card.nodes.find((item) => item.w > 0 && contains(item, point, 2));
+    const node = indexOf(scene).cardNodes.at(point, 2);
     return node
       ? { kind: "node", path: node.path, box: node, node }
       : { kind: "card", path: card.path, box: card };
   }
-  for (const node of scene.nodes) {
-    if (!contains(node, point, 2)) continue;
-    const cell = node.cells.find((item) => contains(item, point, CELL_SLACK));
-    if (cell) return { kind: "cell", path: cell.cell.path, box: cell, cell };
-    return { kind: "node", path: node.path, box: node, node };
+  const node = indexOf(scene).nodes.at(point, 2);
+  if (!node) return null;
+  const cell = cellAt(node.cells, point.x, CELL_SLACK);
+  if (cell && contains(cell, point, CELL_SLACK)) {
+    return { kind: "cell", path: cell.cell.path, box: cell, cell };
   }
-  return null;
+  return { kind: "node", path: node.path, box: node, node };
 }
 
 /** Paths of the cells and nodes that the box touches; a strip counts through its cells. */
@@ -48,8 +49,12 @@ export interface Selectable {
   level: "overview" | "open";
 }
 
+const known = new WeakMap<Scene, Selectable[]>();
+
 /** All that can be selected, the overview first, each level from left to right. */
-export function selectable(scene: Scene): Selectable[] {
+export function selectable(scene: Scene): readonly Selectable[] {
+  const before = known.get(scene);
+  if (before) return before;
   const overview = scene.nodes.flatMap((node): Selectable[] =>
     node.cells.length > 0
       ? node.cells.map((cell) => ({ path: cell.cell.path, box: cell, level: "overview" }))
@@ -60,7 +65,9 @@ export function selectable(scene: Scene): Selectable[] {
     .map((node): Selectable => ({ path: node.path, box: node, level: "open" }));
   const inOrder = (items: Selectable[]) =>
     items.filter((item) => item.path).sort((a, b) => a.box.x - b.box.x || a.box.y - b.box.y);
-  return [...inOrder(overview), ...inOrder(open)];
+  const all = [...inOrder(overview), ...inOrder(open)];
+  known.set(scene, all);
+  return all;
 }
 
 export type Direction = "left" | "right" | "up" | "down";
