@@ -52,6 +52,8 @@ class Draft:
 class Desk:
     """The studio's own state, all that is not the session's."""
 
+    model: str = ""
+    """What is opened, told from what was opened before in the same studio."""
     search: str = ""
     selection: list[str] = field(default_factory=list)
     opened: str | None = None

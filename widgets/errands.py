@@ -136,6 +136,27 @@ class Errands:
 
         self._save("Model", path, write)
 
+    def save_report(self, message: dict[str, Any], opened: str | None) -> None:
+        """Writes the report as one page, with the block that is opened."""
+        path = str(message.get("path", ""))
+        self._write("Report", path, lambda: self.session.write_report(path, opened))
+
+    def save_picture(self, message: dict[str, Any], opened: str | None) -> None:
+        """Writes the graph as SVG, with the block that is opened."""
+        path = str(message.get("path", ""))
+        self._write("Picture", path, lambda: self.session.picture(opened).write(path))
+
+    def _write(self, what: str, path: str, write: Callable[[], Path]) -> None:
+        """Writes what nothing has to be made again from."""
+        if not path.strip():
+            self.say(notice_of(SurgeryError("a path is needed to save to")))
+            return
+        self.chore(
+            f"Saving {Path(path).name}",
+            write,
+            lambda place: {"text": f"{what} saved to {place}", "tone": "good", "hint": None},
+        )
+
     def _save(self, what: str, path: str, write: Callable[[], tuple[Path, str | None]]) -> None:
         if not path.strip():
             self.say(notice_of(SurgeryError("a path is needed to save to")))

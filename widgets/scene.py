@@ -41,6 +41,7 @@ def scene(graph: ModuleGraph, desk: Desk, sweep: SweepReport | None = None) -> d
         return {**facts, "lines": [*facts["lines"], *measured.get(path, [])]}
 
     return {
+        "model": desk.model,
         "breadcrumb": _breadcrumb(desk.opened),
         "overview": {
             "nodes": [

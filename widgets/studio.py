@@ -207,6 +207,8 @@ class Studio(ipywidgets.Box):
         self.files.on("close", lambda _: self.filing.close())
         self.top.on("save_script", lambda message: errands.save_script(str(message.get("path", ""))))
         self.top.on("save_model", errands.save_model)
+        self.top.on("save_report", lambda message: errands.save_report(message, self.desk.opened))
+        self.top.on("save_picture", lambda message: errands.save_picture(message, self.desk.opened))
 
     def _go_to(self, state_id: int) -> None:
         self.operating.goto(state_id)

@@ -25,7 +25,8 @@ class Theatre:
     """
 
     def __init__(self, session: Session, shown: Callable[[], None], shown_on_top: Callable[[], None]) -> None:
-        self.session, self.desk, self.background = session, Desk(), Background()
+        self.session, self.background = session, Background()
+        self.desk = Desk(model=f"{session.opened.name} {id(session)}")
         self.shown, self.shown_on_top, self.drawing = shown, shown_on_top, RLock()
         self.errands = Errands(session, self.background, shown, shown_on_top)
 

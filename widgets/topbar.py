@@ -48,6 +48,11 @@ def topbar(
         "budget_s": errands.budget_s,
         "notice": errands.notice,
         "restore": left,
-        "save": {"model_path": "out", "script_path": "edits.surgery.json"},
+        "save": {
+            "model_path": "out",
+            "script_path": "edits.surgery.json",
+            "report_path": "report.html",
+            "picture_path": "model.svg",
+        },
         "first_minute": TO_TRY if untouched and not left and strips(graph) else [],
     }

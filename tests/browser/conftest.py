@@ -47,10 +47,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session")
 def start_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Studio]]:
-    """`start_studio(*arguments)`: one more server, in a folder and with Jupyter folders of its own."""
+    """`start_studio(*arguments, **variables)`: a server in a folder and with Jupyter folders of its own.
+
+    `variables` are of its environment.
+    """
     started: list[Studio] = []
 
-    def start(*arguments: str) -> Studio:
+    def start(*arguments: str, **variables: str) -> Studio:
         root = tmp_path_factory.mktemp("studio")
         folder = root / "work"
         folder.mkdir()
@@ -60,6 +63,7 @@ def start_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
         environment.pop("SURGERY_MODEL", None)
         environment |= {name: str(root / name.lower()) for name in JUPYTER_FOLDERS}
+        environment |= variables
         started.append(Studio((*SERVE, *arguments), folder=folder, environment=environment))
         return started[-1]
 

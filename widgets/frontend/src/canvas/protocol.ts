@@ -4,6 +4,8 @@ import { flag, type Infer, list, maybe, number, object, record, text, word } fro
 /** `origin` stays when a path changes: after block 3 is gone, what was 4 is called 3. */
 const cell = object({ path: text, origin: text, label: text, ties, mark, adapted: flag });
 export const canvasState = object({
+  /** Which model it is: another one is shown whole. */
+  model: text,
   breadcrumb: list(object({ label: text, path: text })),
   overview: object({
     nodes: list(

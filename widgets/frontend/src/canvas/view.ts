@@ -51,6 +51,7 @@ export class CanvasView {
   private theme: Theme;
   private size = { w: 0, h: 0 };
   private fitted = false;
+  private model = "";
   private frame = 0;
   private settled: boolean | null = null;
   /** Whether a layout is being made for the present state. */
@@ -84,7 +85,8 @@ export class CanvasView {
     const { state } = this;
     if (!state) return;
     const before = this.scene;
-    const known = sharesNode(before, state);
+    const known = state.model === this.model && sharesNode(before, state);
+    this.model = state.model;
     if (!known) this.widths.clear();
     let scene = layoutScene(state, this.measure, this.widths, this.flows.lay);
     this.waiting = scene === null;

@@ -19,9 +19,7 @@ const MARK_WORDS = { remove: "will be removed", changed: "changed", new: "new" }
 export function Row({ item, top_px, selected, found, active, onSelect, onFold, onOpen, onMenu }: Props) {
   const { row, open } = item;
   const mark = row.mark ? MARK_WORDS[row.mark] : "";
-  const ties = row.ties.length > 0 ? `tie ${row.ties.join(", ")}` : "";
   const figure = row.mark === "remove" ? mark : row.figure;
-  const name = [row.title, row.class_name, row.figure, ties, mark].filter(Boolean).join(", ");
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: keys are handled by the tree, which knows the neighbours
     <div
@@ -31,7 +29,6 @@ export function Row({ item, top_px, selected, found, active, onSelect, onFold, o
       style={{ top: `${top_px}px`, paddingLeft: `${8 + row.depth * INDENT_PX}px` }}
       tabIndex={active ? 0 : -1}
       title={row.class_name ? `${row.path}\n${row.class_name}` : row.path}
-      aria-label={name}
       aria-level={row.depth + 1}
       aria-posinset={item.position}
       aria-setsize={item.siblings}
@@ -44,10 +41,9 @@ export function Row({ item, top_px, selected, found, active, onSelect, onFold, o
         onMenu(row.path, event);
       }}
     >
-      {/* biome-ignore lint/a11y/useKeyWithClickEvents: the arrow keys fold */}
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: the row carries the role; this is its pointer target */}
       <span
         class="ms-twisty"
+        aria-hidden="true"
         onClick={(event) => {
           if (!row.expandable) return;
           event.stopPropagation();
@@ -58,10 +54,12 @@ export function Row({ item, top_px, selected, found, active, onSelect, onFold, o
         {row.expandable ? (open ? "▾" : "▸") : ""}
       </span>
       <span class="ms-title">{row.title}</span>
+      <span class="ms-hidden">, {row.class_name}, </span>
       {row.ties.slice(0, 3).map((index) => (
         <TieRing key={index} index={index} />
       ))}
       <span class="ms-figure">{figure}</span>
+      {mark && mark !== figure && <span class="ms-hidden">, {mark}</span>}
     </div>
   );
 }

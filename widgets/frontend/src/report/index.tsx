@@ -16,11 +16,6 @@ function Report({ state, send }: PanelProps<ReportState, ReportMessage>) {
     <section class="ms-block" ref={section} aria-label={state.title || "Evaluation"}>
       <header>
         <Tabs state={state} send={send} />
-        {state.note && (
-          <span class="ms-faint ms-clip" title={state.note}>
-            {state.note}
-          </span>
-        )}
       </header>
       <div class="ms-scroll">
         {state.sentence && <p class="ms-sentence">{state.sentence}</p>}
@@ -58,6 +53,7 @@ function Report({ state, send }: PanelProps<ReportState, ReportMessage>) {
           <HistogramView key={histogram.title} histogram={histogram} />
         ))}
         {bare && state.empty && <p class="ms-empty">{state.empty}</p>}
+        {state.note && !bare && <p class="ms-faint ms-report-note">{state.note}</p>}
         {state.ask && <AskButton ask={state.ask} send={send} />}
       </div>
     </section>

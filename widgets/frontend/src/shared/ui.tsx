@@ -6,6 +6,7 @@ import { tieColour } from "./palette";
 export function TieRing({ index }: { index: number }) {
   return (
     <span class="ms-ring" style={{ borderColor: tieColour(index) }} title={`tie ${index}`}>
+      <span class="ms-hidden">tie </span>
       {index}
     </span>
   );

@@ -39,3 +39,26 @@ export function RedoIcon() {
     </svg>
   );
 }
+
+export const FolderIcon = () => (
+  <svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true">
+    <path
+      d="M1.8 12.2V4.3c0-.5.4-.9.9-.9h3l1.6 1.7h5.9c.5 0 .9.4.9.9v6.2c0 .5-.4.9-.9.9H2.7c-.5 0-.9-.4-.9-.9Z"
+      fill="none"
+      stroke="currentColor"
+      stroke-width="1.4"
+      stroke-linejoin="round"
+    />
+  </svg>
+);
+
+export const ParentsIcon = () => (
+  <svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true">
+    <g fill="none" stroke="currentColor" stroke-width="1.4" stroke-linejoin="round" stroke-linecap="round">
+      <circle cx="4" cy="3.6" r="1.8" />
+      <circle cx="12" cy="3.6" r="1.8" />
+      <circle cx="8" cy="12.4" r="1.8" />
+      <path d="M4 5.6c0 3 4 2 4 4.8M12 5.6c0 3-4 2-4 4.8" />
+    </g>
+  </svg>
+);

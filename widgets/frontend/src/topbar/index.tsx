@@ -4,7 +4,7 @@ import { definePanel, type PanelProps } from "../shared/panel";
 import { Said } from "../shared/ui";
 import { Evaluate } from "./evaluate";
 import { Figures } from "./figures";
-import { Logo, RedoIcon, UndoIcon } from "./icons";
+import { FolderIcon, Logo, ParentsIcon, RedoIcon, UndoIcon } from "./icons";
 import { type TopbarMessage, type TopbarState, topbarState } from "./protocol";
 import { Save } from "./save";
 
@@ -31,6 +31,25 @@ function Topbar({ state, send }: Props) {
           <button
             type="button"
             class="ms-icon"
+            aria-label="Parents"
+            aria-pressed={state.shelf}
+            title="Parents: merge with other checkpoints or adapters (B)"
+            onClick={() => send({ type: "run", name: "parents" })}
+          >
+            <ParentsIcon />
+          </button>
+          <button
+            type="button"
+            class="ms-icon"
+            aria-label="Open"
+            title="Open a model or script (Ctrl-O)"
+            onClick={() => send({ type: "browse" })}
+          >
+            <FolderIcon />
+          </button>
+          <button
+            type="button"
+            class="ms-icon"
             aria-label="Undo"
             title="Undo (Ctrl-Z)"
             disabled={!state.can_undo}
@@ -49,23 +68,6 @@ function Topbar({ state, send }: Props) {
             <RedoIcon />
           </button>
           <Evaluate budget_s={state.budget_s} busy={state.evaluating !== null} send={send} />
-          <button
-            type="button"
-            class="ms-button"
-            aria-pressed={state.shelf}
-            title="Parents: merge with other checkpoints or adapters (B)"
-            onClick={() => send({ type: "run", name: "parents" })}
-          >
-            Parents
-          </button>
-          <button
-            type="button"
-            class="ms-button"
-            title="Open a model or script (Ctrl-O)"
-            onClick={() => send({ type: "browse" })}
-          >
-            Open
-          </button>
           <Save places={state.save} send={send} />
         </div>
       </header>

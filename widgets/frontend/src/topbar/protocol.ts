@@ -17,7 +17,7 @@ export const topbarState = object({
   notice: maybe(object({ text, tone: word("good", "bad", "note"), hint: text })),
   /** Steps that another process left behind for this model. */
   restore: maybe(object({ count: number(), when: text, steps: text })),
-  save: object({ model_path: text, script_path: text }),
+  save: object({ model_path: text, script_path: text, report_path: text, picture_path: text }),
   /** Things to try, shown at the first open. */
   first_minute: list(text),
 });
@@ -28,5 +28,5 @@ export type TopbarMessage =
   | { type: "stop" | "undo" | "redo" | "dismiss" | "browse" }
   | { type: "restore"; restore: boolean }
   | { type: "run"; name: string }
-  | { type: "save_script"; path: string }
+  | { type: "save_script" | "save_report" | "save_picture"; path: string }
   | { type: "save_model"; path: string; overwrite: boolean };

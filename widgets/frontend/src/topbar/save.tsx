@@ -43,10 +43,39 @@ export function Save({ places, send }: Props) {
             replaceable
             save={(path, overwrite) => save({ type: "save_model", path, overwrite })}
           />
+          <Row
+            label="Report: pictures, edits and figures on one page"
+            action="Save report"
+            path={places.report_path}
+            save={(path) => save({ type: "save_report", path })}
+          />
+          <Row
+            label="Picture of the graph, as SVG"
+            action="Save picture"
+            path={places.picture_path}
+            save={(path) => save({ type: "save_picture", path })}
+          />
+          <button
+            type="button"
+            class="ms-link"
+            title="the picture as it is on the screen, at twice its size"
+            onClick={() => {
+              askForPicture(element.current);
+              close();
+            }}
+          >
+            Download the picture as PNG
+          </button>
         </div>
       )}
     </div>
   );
+}
+
+/** The canvas answers with a download. */
+function askForPicture(from: Element | null): void {
+  const detail = { kind: "png", name: "model-surgery" };
+  from?.closest(".ms-studio")?.dispatchEvent(new CustomEvent("ms-picture", { detail }));
 }
 
 interface RowProps {

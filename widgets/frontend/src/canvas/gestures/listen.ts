@@ -1,4 +1,5 @@
 // What the pointer means: selecting, opening, boxes, carrying. Panning and zooming are the camera's.
+import { askForMenu } from "../../shared/menu";
 import type { SelectMode } from "../../shared/protocol";
 import type { CanvasMessage } from "../protocol";
 import type { Box, Point } from "../scene";
@@ -135,6 +136,9 @@ export function listen({ view, selection, send, onHover }: Options): () => void 
       swallowClick = carried !== null;
       const message = carried && event.type === "pointerup" ? dropped(carried) : null;
       if (message) send(message);
+      // What a drop may mean is offered where it happened.
+      if (message?.type === "drop")
+        askForMenu(canvas, message.target, { x: event.clientX, y: event.clientY });
       return;
     }
     if (box?.pointer !== event.pointerId) return;

@@ -1,14 +1,8 @@
 // Asks for the context menu: by the right button, the menu key or Shift-F10. Another panel draws it.
+import { askForMenu } from "../../shared/menu";
 import type { CanvasMessage } from "../protocol";
 import type { CanvasView } from "../view";
 import { type Hit, hitTest } from "./hit";
-
-export interface MenuDetail {
-  path: string | null;
-  /** In pixels of the window. */
-  x: number;
-  y: number;
-}
 
 interface Options {
   view: CanvasView;
@@ -22,10 +16,6 @@ export function listenForMenu({ view, selection, send, signal }: Options): void 
   /** The key's own menu event may follow, and says nothing new. */
   let byKey = false;
 
-  const ask = (detail: MenuDetail) =>
-    canvas.parentElement?.dispatchEvent(
-      new CustomEvent<MenuDetail>("ms-menu", { detail, bubbles: true, composed: true }),
-    );
   const onMenu = (event: MouseEvent) => {
     event.preventDefault();
     if (byKey) {
@@ -34,7 +24,7 @@ export function listenForMenu({ view, selection, send, signal }: Options): void 
     }
     const path = pathUnder(hitTest(view.scene, view.camera.toWorld({ x: event.offsetX, y: event.offsetY })));
     if (path !== null && !selection().includes(path)) send({ type: "select", paths: [path], mode: "set" });
-    ask({ path, x: event.clientX, y: event.clientY });
+    askForMenu(canvas, path, { x: event.clientX, y: event.clientY });
   };
   const onKey = (event: KeyboardEvent) => {
     if (event.key !== "ContextMenu" && !(event.key === "F10" && event.shiftKey)) return;
@@ -42,7 +32,7 @@ export function listenForMenu({ view, selection, send, signal }: Options): void 
     if (path === undefined) return;
     event.preventDefault();
     byKey = true;
-    ask({ path, ...placeBy(path) });
+    askForMenu(canvas, path, placeBy(path));
   };
   /** Under the node, where it is in view. */
   const placeBy = (path: string): { x: number; y: number } => {
