@@ -25,6 +25,8 @@ AXES = {
     "size_bytes": "bytes in memory",
     "macs_per_token": "MACs per token",
     "kv_bytes_per_token": "KV cache per token, bytes",
+    "latency_ms": "latency, ms (where timed)",
+    "peak_bytes": "peak memory, bytes (where timed)",
 }
 """What the states can be set against, by the name that a point has it under."""
 

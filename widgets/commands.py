@@ -10,6 +10,7 @@ from graph.nodes import ModuleGraph
 from graph.similar import KINDS
 from surgery.registry import operations
 from surgery.session import Session
+from widgets.colouring import TITLES
 from widgets.desk import Desk
 from widgets.fitting import reasons
 
@@ -37,6 +38,10 @@ class Command:
     about: str = "selection"
 
 
+COLOURS = tuple(
+    Command(f"colour:{name}", f"Colour by {title}", "View", about="studio") for name, title in TITLES.items()
+)
+
 STUDIO = (
     Command("similar:role", "Select the same role in every block", "Select", "R"),
     Command("similar:class", "Select all of its class", "Select"),
@@ -45,6 +50,10 @@ STUDIO = (
     Command("open", "Open", "View", "Enter"),
     Command("evaluate", "Evaluate", "Measure", "E", about="studio"),
     Command("stop", "Stop what is being measured", "Measure", about="studio"),
+    *(
+        Command(f"colour:{name}", f"Colour by {title}", "View", about="studio")
+        for name, title in TITLES.items()
+    ),
     Command("undo", "Undo", "History", "Ctrl-Z", about="studio"),
     Command("redo", "Redo", "History", "Ctrl-Shift-Z", about="studio"),
     Command("parents", "Parents shelf: merge with other checkpoints", "Merge", "B", about="studio"),
@@ -110,6 +119,9 @@ class Commands:
             studio.operating.draft(what)
         elif kind == "similar" and what in KINDS:
             studio.selecting.similar(what)
+        elif kind == "colour" and what in TITLES:
+            studio.desk.colour = what
+            studio.refresh()
         elif kind == "open":
             studio.selecting.open({"path": next(iter(studio.desk.selection), None)})
         else:

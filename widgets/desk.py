@@ -60,6 +60,8 @@ class Desk:
     draft: Draft | None = None
     alert: SurgeryError | None = None
     planned: Planned = field(default_factory=Planned)
+    colour: str | None = None
+    """What the graph is coloured by, of `widgets.colouring.TITLES`; None for what was measured last."""
     shelf: bool = False
     """Whether the shelf is there while it has no parents."""
     compared: int | None = None

@@ -19,6 +19,7 @@ from widgets.figures import report_state
 from widgets.panels import Message
 from widgets.readings import histogram_state, layer_bars, speed_rows, sweep_bars
 from widgets.theatre import Theatre
+from widgets.timeline import points
 
 TABS = {
     "report": "Evaluation",
@@ -73,6 +74,10 @@ class Measuring:
             self._begin("Timing both models", self._speed)
         elif what == "activations":
             self._activations()
+
+    def points(self) -> list[dict[str, Any]]:
+        """The measured states for the chart, with the speed of those that were timed."""
+        return [{**point, **_pace(self._found.get(point["id"]))} for point in points(self.session)]
 
     # Taking them ---------------------------------------------------------------------------------
 
@@ -184,3 +189,11 @@ class Measuring:
 
 def _ask(what: str, title: str) -> dict[str, str]:
     return {"what": what, "title": title}
+
+
+def _pace(found: Found | None) -> dict[str, float]:
+    """Seconds and bytes of a state that was timed."""
+    if found is None or found.speed is None:
+        return {}
+    last = found.speed.paces[-1]
+    return {"latency_ms": 1000 * last.after_s / last.items, "peak_bytes": found.speed.peak_bytes[1]}

@@ -11,14 +11,18 @@ from graph.rollup import rollup
 from graph.threads import numbers, threads
 from graph.units import short
 from surgery.adapters.drawn import adapted, drawn_whole
+from surgery.evaluate import Report
 from surgery.evaluate.sweep import SweepReport
-from surgery.evaluate.sweep.colours import colours, effects
+from surgery.evaluate.sweep.colours import effects
+from widgets.colouring import TITLES, scores
 from widgets.desk import Desk
 from widgets.facts import activations, hover
 from widgets.marks import ghost_ties, marks
 
 
-def scene(graph: ModuleGraph, desk: Desk, sweep: SweepReport | None = None) -> dict[str, Any]:
+def scene(
+    graph: ModuleGraph, desk: Desk, sweep: SweepReport | None = None, layers: Report | None = None
+) -> dict[str, Any]:
     """The canvas state of protocol.ts for this graph and desk."""
     flow = overview(graph)
     cells = {path for node in flow.nodes for path in node.paths}
@@ -32,7 +36,7 @@ def scene(graph: ModuleGraph, desk: Desk, sweep: SweepReport | None = None) -> d
     ends = {thread.index: thread.ends for thread in drawn}
     flows = activations(graph, shown)
     pending = ghost_ties(graph, desk, visible, len(drawn))
-    legend, scores = colours(sweep)
+    coloured = scores(desk.colour, graph, sweep, layers)
     measured = effects(sweep)
 
     def told(path: str) -> dict[str, Any]:
@@ -67,8 +71,12 @@ def scene(graph: ModuleGraph, desk: Desk, sweep: SweepReport | None = None) -> d
         "selection": desk.selection,
         "facts": {path: told(path) for path in sorted(shown)},
         "alert": _alert(desk),
-        "legend": legend,
-        "scores": scores,
+        "legend": coloured.legend if coloured else None,
+        "scores": coloured.parts if coloured else None,
+        "colour": {
+            "value": desk.colour or "",
+            "choices": [{"name": name, "title": title} for name, title in TITLES.items()],
+        },
         "empty": None
         if flow.nodes
         else "Nothing was traced: open the model with example inputs to see its flow.",

@@ -37,7 +37,7 @@ from widgets.selecting import Selecting
 from widgets.shelf import Shelf, wire
 from widgets.sweeps import Sweeps
 from widgets.theatre import Theatre
-from widgets.timeline import points, timeline
+from widgets.timeline import timeline
 from widgets.topbar import topbar
 
 
@@ -123,7 +123,7 @@ class Studio(ipywidgets.Box):
             if self._seen is not None and moved:
                 self.desk.follow(self._seen, graph)
             self._seen = graph
-            drawn = scene(graph, self.desk, self.session.history.current.sweep)
+            drawn = scene(graph, self.desk, self.session.history.current.sweep, self.measuring.found.layers)
             self.centre.state = {**drawn, "ask": self.sweeps.asked(graph)}
             self.left.lasting, self.left.state = rows(graph, self.desk), outline(graph, self.desk)
             self.right.state = inspector(graph, self.desk)
@@ -137,7 +137,7 @@ class Studio(ipywidgets.Box):
             self.recovery.keep()
             if moved and self.desk.planned.entries:
                 self.pending.cost()
-            self.chart.draw(points(self.session))  # last: the first one loads plotly, which takes a while
+            self.chart.draw(self.measuring.points())  # last: the first one loads plotly, which takes a while
 
     def _show_shelf(self) -> None:
         with self.theatre.drawing:

@@ -9,12 +9,12 @@ from statistics import median
 
 from graph.units import short
 from surgery.evaluate.figure import number
-from surgery.evaluate.sweep.colours import FAR
 from surgery.picture.boxes import Box
 from surgery.picture.draw import labelled
 from surgery.picture.inks import PAGE, score_colour
 from surgery.picture.pen import SANS, Pen, said
 from surgery.picture.text import safe
+from surgery.scores import FAR
 from surgery.show.states import Point
 
 WIDTH, LEFT, RIGHT, TOP, SMALL = 1016.0, 58.0, 16.0, 22.0, 10.5

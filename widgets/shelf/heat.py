@@ -12,10 +12,10 @@ from graph.naming import selector_of
 from graph.nodes import ModuleGraph
 from graph.paths import is_below
 from graph.rollup import rollup
-from surgery.evaluate.sweep.colours import FAR
 from surgery.fields import Parent
 from surgery.merging.kinship import Kin, Kinship, kinship
 from surgery.merging.vocabularies import Vocabulary
+from surgery.scores import FAR
 from surgery.session import Session
 from widgets.shelf.row import Row
 

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from math import isfinite, log1p
-from statistics import median
-
 from surgery.evaluate.figure import number
 from surgery.evaluate.sweep import SweepReport
+from surgery.scores import Scores
 
-FAR = 8.0
-"""An edit that costs so many times the median leaves all others one colour: colours are logarithmic then."""
+
+def costs(report: SweepReport | None) -> Scores | None:
+    """What each edit costs, by the path it is made at; None without a sweep that measured something."""
+    if report is None or not report.measured:
+        return None
+    title = f"{report.by} after {report[0].step.name}"
+    return Scores(title, report.scores, lambda cost: cost_text(report, cost))
 
 
 def colours(report: SweepReport | None) -> tuple[dict[str, str] | None, dict[str, float] | None]:
-    """Legend and colours; None without a sweep, or of one that measured nothing."""
-    if report is None or not report.measured:
-        return None, None
-    costs = report.scores
-    low, high = min(costs.values()), max(costs.values())
-    known = [cost for cost in costs.values() if isfinite(cost)]
-    most = max(known, default=0.0)  # what costs without end has the colour of the dearest that is known
-    above = {path: min(cost, most) - min(low, most) for path, cost in costs.items()}
-    middle = median(above.values())
-    if middle > 0 and max(above.values()) > FAR * middle:
-        above = {path: log1p(cost / middle) for path, cost in above.items()}
-    most = max(above.values()) or 1.0
-    ends = [cost_text(report, cost) for cost in (low, high)]
-    legend = {"title": f"{report.by} after {report[0].step.name}", "low": ends[0], "high": ends[1]}
-    return legend, {path: cost / most for path, cost in above.items()}
+    """Legend and colours of a sweep; None without one."""
+    found = costs(report)
+    return (None, None) if found is None else (found.legend, found.parts)
 
 
 def effects(report: SweepReport | None) -> dict[str, list[str]]:

@@ -17,8 +17,49 @@ export function Costs({ state, send }: Props) {
   const answer = legend && `${legend.title} ${legend.low} ${legend.high}`;
   // The answer, once it is there, comes to the front by itself.
   useEffect(() => setAgain(false), [running, answer]);
-  if (ask && (!legend || running || again)) return <Question ask={ask} send={send} />;
-  if (!legend) return null;
+  if (!ask && !legend && state.colour.choices.length === 0) return null;
+  return (
+    <div class="ms-colours">
+      <ColourBy state={state} send={send} />
+      {ask && (!legend || running || again) ? (
+        <Question ask={ask} send={send} />
+      ) : (
+        legend && <Legend ask={ask} legend={legend} send={send} more={() => setAgain(true)} />
+      )}
+    </div>
+  );
+}
+
+/** What the colours mean: what was measured last, or another choice. */
+function ColourBy({ state, send }: Props) {
+  const { value, choices } = state.colour;
+  if (choices.length === 0) return null;
+  return (
+    <select
+      class="ms-colour-by"
+      aria-label="Colour by"
+      title="what the graph is coloured by"
+      value={value}
+      onChange={(event) => send({ type: "run", name: `colour:${event.currentTarget.value}` })}
+    >
+      {value === "" && <option value="">Colour by …</option>}
+      {choices.map((choice) => (
+        <option key={choice.name} value={choice.name}>
+          {choice.title}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+interface LegendProps {
+  ask: Ask | null;
+  legend: NonNullable<CanvasState["legend"]>;
+  send: Props["send"];
+  more: () => void;
+}
+
+function Legend({ ask, legend, send, more }: LegendProps) {
   return (
     <div class="ms-legend">
       <b>{legend.title}</b>
@@ -36,7 +77,7 @@ export function Costs({ state, send }: Props) {
         </button>
       )}
       {ask && (
-        <button type="button" class="ms-again" onClick={() => setAgain(true)}>
+        <button type="button" class="ms-again" onClick={more}>
           Ask again
         </button>
       )}

@@ -52,6 +52,8 @@ export const canvasState = object({
   alert: maybe(object({ path: text, text, hint: text })),
   legend: maybe(object({ title: text, low: text, high: text })),
   scores: maybe(record(number())),
+  /** What the colours are to be; empty for what was measured last. */
+  colour: object({ value: text, choices: list(object({ name: text, title: text })) }),
   /** What each block would cost: what may be tried at each, and the best of the last sweep in words. */
   ask: maybe(
     object({
@@ -84,4 +86,5 @@ export type CanvasMessage =
   /** A card of another panel was dropped onto a node. */
   | { type: "card"; card: Record<string, unknown>; target: string }
   | { type: "sweep"; operation: string; budget_s: number }
-  | { type: "take_best" };
+  | { type: "take_best" }
+  | { type: "run"; name: string };
