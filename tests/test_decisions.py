@@ -107,3 +107,12 @@ def test_the_operation_shown_runs() -> None:
     weights = [session.model.get_parameter(f"blocks.{index}.up.weight") for index in range(4)]
     assert weights[0] is weights[1] is weights[2] and weights[3] is not weights[0]
     assert torch.equal(weights[0], model.get_parameter("blocks.0.up.weight"))
+
+
+def test_pending_edits_follow_their_modules() -> None:
+    """Section 23: the paths shown are those that come out."""
+    *lines, last = example(23, "python").strip().splitlines()
+    names: dict[str, Any] = {"surgery": surgery}
+    exec("\n".join(lines), names)
+    code, _, said = last.partition("  # ")
+    assert repr(eval(code, names)) == said
