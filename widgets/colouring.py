@@ -12,10 +12,10 @@ from surgery.evaluate.sweep.colours import costs
 from surgery.scores import Scores
 
 TITLES = {
-    "cost": "what an edit costs",
-    "layers": "how far layers depart",
+    "cost": "cost of an edit",
+    "layers": "layer difference",
     "parameters": "parameters",
-    "macs": "multiply-accumulates",
+    "macs": "MACs",
     "none": "nothing",
 }
 """By the name of a choice; without one what was measured last is shown."""

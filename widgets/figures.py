@@ -52,13 +52,12 @@ def figures(base: Costs, now: Costs, report: Report | None) -> list[dict[str, An
         ),
         cost_figure("Size", base.size_bytes, now.size_bytes, "B", "parameters and buffers in memory"),
     ]
-    if now.macs:
-        found.append(
-            cost_figure(
-                f"MACs per {now.unit}", base.macs_per_token, now.macs_per_token, "", "multiply-accumulates"
-            )
-        )
-    return found + [quality_figure(figure, report) for figure in foremost(report)] if report else found
+    found += [quality_figure(figure, report) for figure in foremost(report)] if report else []
+    if now.macs:  # last: what finds no room is left out
+        label = f"MACs per {now.unit}"
+        tip = "multiply-accumulates"
+        found.append(cost_figure(label, base.macs_per_token, now.macs_per_token, "", tip))
+    return found
 
 
 def quality_figure(figure: Figure, report: Report) -> dict[str, Any]:

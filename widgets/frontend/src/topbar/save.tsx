@@ -44,13 +44,13 @@ export function Save({ places, send }: Props) {
             save={(path, overwrite) => save({ type: "save_model", path, overwrite })}
           />
           <Row
-            label="Report: pictures, edits and figures on one page"
+            label="Report, one page of HTML"
             action="Save report"
             path={places.report_path}
             save={(path) => save({ type: "save_report", path })}
           />
           <Row
-            label="Picture of the graph, as SVG"
+            label="Picture of the graph, SVG"
             action="Save picture"
             path={places.picture_path}
             save={(path) => save({ type: "save_picture", path })}
