@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Iterable
 from typing import Literal, get_args
 
-from graph.nodes import ModuleGraph
+from graph.nodes import ModuleGraph, ModuleNode
 
 Kind = Literal["class", "role", "shape"]
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
-def similar(graph: ModuleGraph, path: str, kind: str) -> tuple[str, ...]:
-    """Paths of the modules like the one at `path`, itself among them, in the order of the tree.
+def similar(graph: ModuleGraph, paths: Iterable[str], kind: str) -> tuple[str, ...]:
+    """Paths of the modules like one of those at `paths`, these among them, in the order of the tree.
 
     `class`: of the same class. `role`: at the same place of other items of the lists it is in, such as every
     block's `mlp.up_proj`; the class must be the same. `shape`: alike to the last number, see `ModuleNode`.
     KeyError for an unknown path.
     """
-    node = graph[path]
-    if kind == "shape":
-        return tuple(other.path for other in graph.modules if other.structure == node.structure)
-    fitting = [other for other in graph.modules if other.class_name == node.class_name]
-    if kind == "role":
-        role = _role(graph, path)
-        fitting = [other for other in fitting if _role(graph, other.path) == role]
-    return tuple(other.path for other in fitting)
+    like: dict[str, Callable[[ModuleNode], Hashable]] = {
+        "class": lambda node: node.class_name,
+        "role": lambda node: (node.class_name, _role(graph, node.path)),
+        "shape": lambda node: node.structure,
+    }
+    key = like[kind]
+    wanted = {key(graph[path]) for path in paths}
+    return tuple(node.path for node in graph.modules if key(node) in wanted)
 
 
 def _role(graph: ModuleGraph, path: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from filelock import FileLock, Timeout
 
@@ -14,6 +15,7 @@ from surgery.errors import SurgeryError
 from surgery.measures import sidecar_of
 from surgery.script import Base, Script
 from surgery.session import Session
+from surgery.together import all_or_none
 
 MOST, DAYS = 20, 30
 """How many of these files are kept, and how long: nobody tidies up behind a process that was killed."""
@@ -43,13 +45,27 @@ class Autosave:
             self.done()
         else:
             self._hold()
-            # Without fingerprints, which would read all weights at every step.
-            Script(base_of(self.session), self.session.steps).write(self.place)
+            with self.session.lock:
+                state, steps = self.session.history.current, self.session.steps
+            Script(base_of(self.session), steps).write(self.place)
         self._written = state.id
 
-    def done(self) -> None:
-        """There is nothing to make again: it was saved elsewhere, or undone."""
-        self._written = self.session.history.current.id
+    @classmethod
+    def of(cls, session: Session, folder: str | Path) -> Autosave:
+        """The one autosave of a session, however many screens show it."""
+        if session not in _OF:
+            _OF[session] = cls(session, folder)
+        return _OF[session]
+
+    def done(self, state: int | None = None) -> None:
+        """There is nothing to make again: it was saved elsewhere in this state, or undone.
+
+        Where the session has gone on to another state meanwhile, what is kept stays.
+        """
+        current = self.session.history.current.id
+        if state not in (None, current):
+            return
+        self._written = current
         if self._lock is not None:
             _discard(self.place)
             self._lock.release()
@@ -70,6 +86,9 @@ class Autosave:
             ) from None
 
 
+_OF: WeakKeyDictionary[Session, Autosave] = WeakKeyDictionary()
+
+
 @dataclass(frozen=True)
 class Left:
     """What a process left behind: its steps, and when the last was made, in seconds since the epoch."""
@@ -80,13 +99,7 @@ class Left:
 
     def restore(self, session: Session) -> None:
         """Makes the steps again, on the model they were made on; a refusal leaves the session as it was."""
-        before = session.history.current
-        try:
-            for step in self.script.steps:
-                session.apply(step)
-        except BaseException:
-            session.goto(before)
-            raise
+        all_or_none(session, self.script.steps)
 
     def discard(self) -> None:
         """Removes it."""
@@ -95,8 +108,10 @@ class Left:
 
 
 def base_of(session: Session) -> Base:
-    """Which model a session is on, without its content."""
-    return Base(session.opened.source, type(session.opened.model).__name__, None)
+    """Which model a session is on: instead of its content, which would all be read, its structure."""
+    base = session.history.base.graph or session.graph  # every step was traced with the state before it
+    structure = f"structure:{base[''].structure}"
+    return Base(session.opened.source, type(session.opened.model).__name__, structure)
 
 
 def left_behind(session: Session, folder: str | Path) -> list[Left]:

@@ -19,6 +19,9 @@ from surgery.model import private_shell
 from surgery.session import Session
 
 BINS = 64
+PIECE = 1 << 22
+"""Values that are looked at at a time."""
+
 EXAMPLES = 8
 """So many examples are run for the values that a module gives."""
 
@@ -41,25 +44,41 @@ class Histogram:
 
 
 def histogram(tensors: Iterable[Tensor], bins: int = BINS) -> Histogram:
-    """Of all values of the tensors together, looked at one after another; SurgeryError for none."""
-    parts = [tensor.detach().flatten() for tensor in tensors if tensor.numel()]
-    finite = [part[torch.isfinite(part)].float() for part in parts]
-    broken = sum(len(part) for part in parts) - sum(len(part) for part in finite)
-    finite = [part for part in finite if len(part)]
-    if not finite:
+    """Of all values of the tensors together, a few million at a time; SurgeryError for none."""
+    parts = [piece for tensor in tensors if tensor.numel() for piece in _pieces(tensor)]
+    low, high, total, count, broken, zeros = math.inf, -math.inf, 0.0, 0, 0, 0
+    for piece in parts:
+        values = _finite(piece)
+        broken += len(piece) - len(values)
+        if len(values):
+            count, zeros = count + len(values), zeros + int((values == 0).sum())
+            low, high = min(low, float(values.min())), max(high, float(values.max()))
+            total += float(values.sum())
+    if not count:
         raise SurgeryError("there are no values to show")
-    low = min(float(part.min()) for part in finite)
-    high = max(float(part.max()) for part in finite)
+    mean = total / count
     if low == high:  # one value alone stands in the middle
         margin = abs(low) * 1e-3 or 1e-3
         low, high = low - margin, high + margin
-    count = sum(len(part) for part in finite)
-    mean = sum(float(part.double().sum()) for part in finite) / count
-    spread = sum(float((part.double() - mean).square().sum()) for part in finite) / count
-    counts = sum(torch.histc(part, bins, low, high).long() for part in finite)
-    assert isinstance(counts, Tensor)
-    zeros = sum(int((part == 0).sum()) for part in finite) / count
-    return Histogram(count, low, high, tuple(counts.tolist()), mean, math.sqrt(spread), zeros, broken)
+    counts, spread = torch.zeros(bins, dtype=torch.int64), 0.0
+    for piece in parts:
+        values = _finite(piece)
+        places = ((values - low) * (bins / (high - low))).long().clamp_(0, bins - 1)
+        counts += torch.bincount(places, minlength=bins).cpu()
+        spread += float((values - mean).square_().sum())
+    deviation = math.sqrt(spread / count)
+    return Histogram(count, low, high, tuple(counts.tolist()), mean, deviation, zeros / count, broken)
+
+
+def _pieces(tensor: Tensor) -> tuple[Tensor, ...]:
+    flat = tensor.detach().reshape(-1)
+    return tuple(flat[start : start + PIECE] for start in range(0, len(flat), PIECE))
+
+
+def _finite(piece: Tensor) -> Tensor:
+    """The numbers of a piece, float64 where the device has it."""
+    wide = piece.float() if piece.device.type == "mps" else piece.double()
+    return wide[torch.isfinite(wide)]
 
 
 def weights(session: Session, path: str) -> Histogram:

@@ -129,15 +129,15 @@ class History:
 
     def delete(self, state_id: int) -> None:
         """Forgets a state and all that were made from it; SurgeryError for one that the current needs."""
-        state = self.state(state_id)
-        if state in self.current.lineage():
-            raise SurgeryError(
-                "the current state stands on this one, or is it",
-                path=f"state {state_id}",
-                hint="`s.goto` to another branch first",
-            )
-        assert state.parent is not None  # the base is in every lineage
         with self._lock:
+            state = self.state(state_id)
+            if state in self.current.lineage():
+                raise SurgeryError(
+                    "the current state stands on this one, or is it",
+                    path=f"state {state_id}",
+                    hint="`s.goto` to another branch first",
+                )
+            assert state.parent is not None  # the base is in every lineage
             state.parent.children.remove(state)
             left = set(map(id, self))
             self._redo = {number: after for number, after in self._redo.items() if id(after) in left}

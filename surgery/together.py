@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
@@ -14,6 +14,7 @@ from graph.paths import escape
 from graph.tree import walk
 from surgery.errors import SurgeryError
 from surgery.fields import Target, Targets
+from surgery.history import State
 from surgery.journal import Journal
 from surgery.operation import Operation
 from surgery.preview import sketch
@@ -44,6 +45,21 @@ def together(session: Session, *steps: Operation) -> tuple[Operation, ...]:
         made.append(carry_out(placed, drawn.model, Journal(), drawn.run, *along))
         trail.after(made[-1])
     return tuple(made)
+
+
+def all_or_none(session: Session, steps: Sequence[Operation]) -> None:
+    """Applies the steps one after another; one that is refused takes those before it back, and is raised."""
+    history, start = session.history, session.history.current
+    made: State | None = None
+    try:
+        for step in steps:
+            state = session.apply(step)
+            made = made or state
+    except BaseException:
+        session.goto(start)
+        if made is not None:
+            history.delete(made.id)
+        raise
 
 
 def followed(step: Operation, here: Tree, now: Follow, there: Tree) -> Operation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from surgery.errors import SurgeryError
@@ -18,7 +19,8 @@ def write_whole(path: str | Path, text: str, what: str) -> Path:
         partial.write_text(text, encoding="utf-8", newline="\n")
         partial.replace(place)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise unwritten(what, place, error) from None
     return place
 

@@ -53,6 +53,8 @@ class SizeChart(ipywidgets.VBox):
         """Puts the measured states into the chart; the current one stands out, the best are joined."""
         self.points = points
         if not points:
+            if self.figure is not None:
+                self.clear()
             return
         if self.figure is None:
             self.figure = _figure(self._clicked)
@@ -63,7 +65,7 @@ class SizeChart(ipywidgets.VBox):
             trace, line = figure.data
             trace.x = [point[name] for point in shown]
             trace.y = [point["value"] for point in shown]
-            trace.text = [point["label"] for point in shown]
+            trace.text = [escape(point["label"]) for point in shown]  # plotly reads markup
             trace.customdata = [point["id"] for point in shown]
             trace.marker.color = [
                 ACCENT if point["current"] or place in ahead else QUIET for place, point in enumerate(shown)

@@ -72,9 +72,14 @@ class Desk:
     def follow(self, before: ModuleGraph, graph: ModuleGraph) -> None:
         """Selection and opened block stay with their modules, whatever these are called now."""
         now = {node.origin: node.path for node in reversed(graph.modules)}
-        kept = (now.get(before[path].origin) for path in self.selection)
+
+        def where(path: str) -> str | None:
+            """What was not there before was named in this state already."""
+            return now.get(before[path].origin) if path in before else path if path in graph else None
+
+        kept = map(where, self.selection)
         self.selection = list(dict.fromkeys(path for path in kept if path is not None))
-        self.opened = None if self.opened is None else now.get(before[self.opened].origin)
+        self.opened = None if self.opened is None else where(self.opened)
 
     def select(self, paths: list[str], mode: str, graph: ModuleGraph) -> None:
         """`set`, `toggle` or `range`, as the panels send it; the order of selecting is kept."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from surgery.errors import SurgeryError
@@ -44,8 +43,6 @@ class Errands:
         self._asked = 0
         self._stop: Callable[[], None] = lambda: None
         self._chores: list[str] = []
-        self.saved: Callable[[], None] = lambda: None
-        """Told after each save."""
 
     @property
     def saving(self) -> str | None:
@@ -60,7 +57,17 @@ class Errands:
     def evaluate(self, budget_s: float) -> None:
         """Starts an evaluation of the current state in the worker's thread; a running one is stopped."""
         self.budget_s = min(max(budget_s, 0.1), 3600.0)
-        state = self.session.history.current
+        if not self.background.wait("session", 0):  # of the state that is being made
+            self.background.each("session", lambda: None, lambda _: self._evaluate(), self._said)
+        else:
+            self._evaluate()
+
+    def _said(self, error: Exception) -> None:
+        self.say(notice_of(error))
+
+    def _evaluate(self) -> None:
+        with self.session.lock:
+            state, model, origins = self.session.history.current, self.session.model, self.session.origins
         number = self.begin("Evaluating", lambda: self.job.stop() if self.job is not None else None)
 
         def progress(fraction: float, label: str) -> None:
@@ -79,13 +86,13 @@ class Errands:
             if self.worker is None:
                 self.worker = Worker(self.session.evaluator())
             self.job = self.worker.submit(
-                self.session.model,
+                model,
                 self.budget_s,
                 progress,
                 done,
                 failed,
                 tasks=self.tasks,
-                origins={node.path: node.origin for node in state.graph.modules} if state.graph else None,
+                origins=origins,
             )
         except Exception as error:
             failed(error)
@@ -115,60 +122,6 @@ class Errands:
         if number == self._asked:
             self.evaluating = None
         return number == self._asked
-
-    def save_script(self, path: str) -> None:
-        """Writes the script to a file; the notice says where, and the model's fingerprint."""
-
-        def write() -> tuple[Path, str | None]:
-            with self.session.lock:
-                script = self.session.script
-            return script.write(path), script.result
-
-        self._save("Script", path, write)
-
-    def save_model(self, message: dict[str, Any]) -> None:
-        """Writes the model to a folder, over another only if asked to; the notice says the fingerprint."""
-        path, overwrite = str(message.get("path", "")), message.get("overwrite") is True
-
-        def write() -> tuple[Path, str | None]:
-            with self.session.lock:  # so that the fingerprint said is that of what was written
-                return self.session.save(path, overwrite=overwrite), self.session.fingerprint()
-
-        self._save("Model", path, write)
-
-    def save_report(self, message: dict[str, Any], opened: str | None) -> None:
-        """Writes the report as one page, with the block that is opened."""
-        path = str(message.get("path", ""))
-        self._write("Report", path, lambda: self.session.write_report(path, opened))
-
-    def save_picture(self, message: dict[str, Any], opened: str | None) -> None:
-        """Writes the graph as SVG, with the block that is opened."""
-        path = str(message.get("path", ""))
-        self._write("Picture", path, lambda: self.session.picture(opened).write(path))
-
-    def _write(self, what: str, path: str, write: Callable[[], Path]) -> None:
-        """Writes what nothing has to be made again from."""
-        if not path.strip():
-            self.say(notice_of(SurgeryError("a path is needed to save to")))
-            return
-        self.chore(
-            f"Saving {Path(path).name}",
-            write,
-            lambda place: {"text": f"{what} saved to {place}", "tone": "good", "hint": None},
-        )
-
-    def _save(self, what: str, path: str, write: Callable[[], tuple[Path, str | None]]) -> None:
-        if not path.strip():
-            self.say(notice_of(SurgeryError("a path is needed to save to")))
-            return
-
-        def said(written: tuple[Path, str | None]) -> Notice:
-            place, fingerprint = written
-            self.saved()
-            hint = f"fingerprint {fingerprint}" if fingerprint else None
-            return {"text": f"{what} saved to {place}", "tone": "good", "hint": hint}
-
-        self.chore(f"Saving {Path(path).name}", write, said)
 
     def busy(self, label: str) -> None:
         """Something that cannot be stopped has begun elsewhere; `idle` ends it."""

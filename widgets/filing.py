@@ -8,10 +8,11 @@ from typing import Any
 
 import surgery
 from surgery.errors import SurgeryError
+from surgery.identities import base_of, same_base, same_class
 from surgery.script import Script
 from surgery.session import Session
-from widgets.errands import Notice
-from widgets.folders import listing
+from widgets.errands import Notice, notice_of
+from widgets.folders import fits, listing
 from widgets.keepsakes import recent, remember
 from widgets.panels import Message
 from widgets.theatre import Theatre
@@ -54,11 +55,16 @@ class Filing:
         source, skeleton = str(message.get("source", "")).strip(), message.get("skeleton") is True
         if not source:
             return
+        pending = len(self.theatre.desk.planned.entries)
+        if pending:
+            said = f"{pending} pending edit{'s' if pending > 1 else ''} would be lost"
+            self.theatre.errands.say(notice_of(SurgeryError(said, hint="applying or dropping them first")))
+            return
         self.shown = None
 
         def begun(session: Session) -> Notice | None:
-            remember(source)
             self.begin(session)
+            remember(source)
             return None
 
         self.theatre.errands.chore(
@@ -68,19 +74,22 @@ class Filing:
 
 
 def opened(source: str, *, skeleton: bool = False) -> Session:
-    """A session on a model, or on the model that a script was made on with the script's steps made."""
+    """A session on a model, or on the model that a script was made on, with the script's steps made.
+
+    Weights that have no room in memory are left where they are. A script opens no other model than its own,
+    and runs no code.
+    """
     if not source.endswith(".surgery.json"):
-        return surgery.open(source, skeleton=skeleton)
-    script = Script.read(source)
-    if script.base.source is None:
-        raise SurgeryError(
-            "the script was made on a module that has no place",
-            path=source,
-            hint="`surgery.replay(script, model=...)`",
-        )
-    session = surgery.open(script.base.source, skeleton=skeleton)
-    for step in script.steps:
-        session.apply(step)
+        session = surgery.open(source, skeleton=skeleton or not fits(source))
+    else:
+        script = Script.read(source)
+        base = base_of(script, None, None)
+        assert isinstance(base, str)
+        session = surgery.open(base, skeleton=skeleton or not fits(base))
+        (same_class if session.is_skeleton else same_base)(session.base, script)
+        for step in script.steps:
+            session.apply(step)
+    assert session.graph is not None  # traced here, and not while the studio waits for it
     return session
 
 

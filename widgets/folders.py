@@ -18,12 +18,12 @@ _SCRIPT = ".surgery.json"
 
 def listing(text: str) -> dict[str, Any]:
     """The folder a text names, and its entries, models first; SurgeryError for one that cannot be read."""
-    folder = Path(text or ".").expanduser()
+    folder = Path(text or ".")
     try:
-        folder = folder.resolve()
+        folder = folder.expanduser().resolve()
         found = sorted(folder.iterdir(), key=lambda place: place.name.lower())
         entries = [entry for place in found if not place.name.startswith(".") and (entry := _entry(place))]
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SurgeryError(f"the folder cannot be read: {reason}", path=str(folder)) from None
     order = ["model", "script", "folder"]
@@ -57,7 +57,7 @@ def _row(place: Path, kind: str, size_bytes: int) -> dict[str, Any]:
         "path": str(place),
         "kind": kind,
         "detail": short(size_bytes, "B") if size_bytes else "",
-        "fits": size_bytes < PART_OF_MEMORY * memory_bytes(),
+        "fits": kind != "model" or size_bytes < PART_OF_MEMORY * memory_bytes(),
     }
 
 
@@ -70,3 +70,12 @@ def size_of(folder: Path) -> int:
     """Bytes of its weights."""
     found = [*folder.glob("*.safetensors"), *folder.glob("pytorch_model*.bin")]
     return sum(place.stat().st_size for place in found)
+
+
+def fits(source: str) -> bool:
+    """Whether the weights of a folder have room in memory; of what is no folder nobody knows."""
+    try:
+        place = Path(source).expanduser()
+        return not place.is_dir() or size_of(place) < PART_OF_MEMORY * memory_bytes()
+    except (OSError, RuntimeError, ValueError):
+        return True

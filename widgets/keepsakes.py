@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from jupyter_core.paths import jupyter_data_dir
@@ -41,4 +42,5 @@ def remember(source: str | None) -> None:
         partial.write_text(json.dumps(sources), encoding="utf-8")
         partial.replace(place)
     except OSError:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

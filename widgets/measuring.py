@@ -9,6 +9,7 @@ from typing import Any
 
 from graph.costs import costs
 from graph.nodes import ModuleGraph
+from graph.rollup import rollup
 from surgery.errors import SurgeryError
 from surgery.evaluate import Report, Stopped
 from surgery.evaluate.speed import SpeedReport
@@ -28,6 +29,9 @@ TABS = {
     "values": "Values",
     "speed": "Speed",
 }
+UNASKED = 100_000_000
+"""Of so many weights it is asked whether they should be read."""
+
 EMPTY = {
     "costs": "What each block would cost: ask above the graph.",
     "layers": "Where the edited model departs from the original, block by block.",
@@ -43,6 +47,7 @@ class Found:
     layers: Report | None = None
     speed: SpeedReport | None = None
     histograms: dict[tuple[str, str], Histogram | SurgeryError] = field(default_factory=dict)
+    under_way: set[tuple[str, str]] = field(default_factory=set)
 
 
 class Measuring:
@@ -74,6 +79,9 @@ class Measuring:
             self._begin("Timing both models", self._speed)
         elif what == "activations":
             self._activations()
+        elif what == "weights" and len(self.theatre.desk.selection) == 1:
+            self._weights(self.theatre.desk.selection[0])
+            self.theatre.shown()
 
     def points(self) -> list[dict[str, Any]]:
         """The measured states for the chart, with the speed of those that were timed."""
@@ -82,17 +90,20 @@ class Measuring:
     # Taking them ---------------------------------------------------------------------------------
 
     def _layers(self, stop: threading.Event, tell: Callable[[float, str], None]) -> None:
-        found, session = self.found, self.session
-        with session.lock:
-            model, origins = private_shell(session.model), session.origins
+        session = self.session
+        with session.lock:  # an edit that is being made is waited for
+            found, model, origins = self.found, private_shell(session.model), session.origins
         budget_s = self.theatre.errands.budget_s
         found.layers = session.evaluator().evaluate(
             model, budget_s, progress=tell, stop=stop, tasks=["layers"], origins=origins
         )
 
     def _speed(self, stop: threading.Event, tell: Callable[[float, str], None]) -> None:
-        found = self.found
-        found.speed = self.session.speed(max(2.0, self.theatre.errands.budget_s), stop=stop)
+        with self.session.lock:
+            found, state = self.found, self.session.history.current
+        speed = self.session.speed(max(2.0, self.theatre.errands.budget_s), stop=stop)
+        if self.session.history.current is state:  # else another model may have been timed
+            found.speed = speed
 
     def _begin(
         self, label: str, work: Callable[[threading.Event, Callable[[float, str], None]], None]
@@ -117,16 +128,23 @@ class Measuring:
             failed,
         )
 
+    def _weights(self, path: str) -> None:
+        self._spread("weights", path, lambda path: weights(self.session, path))
+
     def _activations(self) -> None:
         chosen = self.theatre.desk.selection
         if len(chosen) == 1:
             self._spread("activations", chosen[0], lambda path: activations(self.session, path))
 
     def _spread(self, kind: str, path: str, measure: Callable[[str], Histogram]) -> None:
-        found = self.found
+        found, asked = self.found, (kind, path)
+        if asked in found.under_way:
+            return
+        found.under_way = {item for item in found.under_way if item[0] != kind} | {asked}
 
         def kept(result: Histogram | SurgeryError) -> None:
-            found.histograms[kind, path] = result
+            found.under_way.discard(asked)
+            found.histograms[asked] = result
             self.theatre.shown()
 
         self.theatre.background.latest(
@@ -173,8 +191,9 @@ class Measuring:
         if len(chosen) != 1 or self.session.is_skeleton:
             return
         path = chosen[0]
-        if ("weights", path) not in found.histograms:
-            self._spread("weights", path, lambda path: weights(self.session, path))
+        large = rollup(self.theatre.graph)[path].parameters > UNASKED
+        if ("weights", path) not in found.histograms and not large:
+            self._weights(path)
         titles = {"weights": f"Weights of {path or 'the model'}", "activations": f"What {path} gives"}
         for kind, title in titles.items():
             result = found.histograms.get((kind, path))
@@ -182,7 +201,11 @@ class Measuring:
                 shown["sentence"] = result.sentence(with_hint=True)
             elif result is not None:
                 shown["histograms"].append(histogram_state(title, result))
-        if ("activations", path) not in found.histograms and path:
+        if large and ("weights", path) not in found.histograms:
+            under_way = ("weights", path) in found.under_way
+            shown["ask"] = None if under_way else _ask("weights", "Read all of its weights")
+            shown["sentence"] = "Reading …" if under_way else None
+        elif ("activations", path) not in found.histograms and path:
             shown["ask"] = _ask("activations", "Show what it gives")
         shown["empty"] = None
 

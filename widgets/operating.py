@@ -150,12 +150,7 @@ class Operating:
 
     def _in_history(self, change: Callable[[], object]) -> None:
         """What leaves the current state as it is; a refusal is a notice."""
-        try:
-            change()
-        except SurgeryError as error:
-            self.theatre.errands.say(notice_of(error))
-        else:
-            self.theatre.shown()
+        self.theatre.carry("Tidying up", change, lambda _: self.theatre.shown(), self._said)
 
     def move(self, move: Callable[[], object]) -> None:
         """Does what changes the current state; a refusal is a notice."""

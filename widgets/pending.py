@@ -8,7 +8,7 @@ from surgery.errors import SurgeryError
 from surgery.operation import Operation
 from surgery.preview import Preview
 from surgery.session import Session
-from surgery.together import together
+from surgery.together import all_or_none, together
 from widgets.errands import notice_of
 from widgets.operating import Operating
 from widgets.panels import Message
@@ -96,10 +96,12 @@ class Pending:
         """Makes them all, or none: one that is refused takes those before it back."""
         if not self.planned.can_apply:
             return
-        steps = [step for _, step in self._steps()]
+        taken = self._steps()
+        steps = [step for _, step in taken]
+        ids = {entry.id for entry, _ in taken}
 
         def applied(_: None) -> None:
-            self.planned.entries = []
+            self.planned.entries = [entry for entry in self.planned.entries if entry.id not in ids]
             self.operating.arrived()
             if message.get("evaluate") is True:
                 self.theatre.errands.evaluate(self.theatre.errands.budget_s)
@@ -109,22 +111,9 @@ class Pending:
             self.cost()
             self.theatre.errands.say(notice_of(error))
 
-        self.theatre.carry("Applying", lambda: all_or_none(self.session, steps), applied, refused)
-
-
-def all_or_none(session: Session, steps: Sequence[Operation]) -> None:
-    """Makes the steps that were all meant for this state; one that is refused takes those before it back."""
-    history, start = session.history, session.history.current
-    try:
-        for step in together(session, *steps):
-            session.apply(step)
-    except BaseException:
-        line = history.current.lineage()
-        session.goto(start)
-        for state in line:
-            if state.parent is start:
-                history.delete(state.id)
-        raise
+        self.theatre.carry(
+            "Applying", lambda: all_or_none(self.session, together(self.session, *steps)), applied, refused
+        )
 
 
 def _costed(

@@ -7,7 +7,7 @@ from typing import Any
 
 from surgery.autosave import Autosave, Left, left_behind
 from surgery.show.states import words
-from widgets.errands import Notice, notice_of
+from widgets.errands import notice_of
 from widgets.keepsakes import autosaves
 from widgets.panels import Message
 from widgets.theatre import Theatre
@@ -20,15 +20,20 @@ class Recovery:
 
     def __init__(self, theatre: Theatre) -> None:
         self.theatre, self.session = theatre, theatre.session
-        self.autosave = Autosave(self.session, autosaves())
+        self.autosave = Autosave.of(self.session, autosaves())
         self.left: list[Left] = []
         self._told, self._kept = False, 0
-        theatre.errands.saved = self.autosave.done
 
     def look(self) -> None:
         """Looks for what was left, beside the kernel's thread, and offers it."""
         shown = self.theatre.shown_on_top
         self.theatre.background.each("autosave", self._look, lambda _: shown(), self._failed)
+
+    def saved(self, state: int) -> None:
+        """What was saved elsewhere need not be kept."""
+        self.theatre.background.each(
+            "autosave", lambda: self.autosave.done(state), lambda _: None, self._failed
+        )
 
     def _look(self) -> None:
         self.left = left_behind(self.session, autosaves())
@@ -70,11 +75,16 @@ class Recovery:
             self.theatre.shown_on_top()
             return
 
-        def restored(_: None) -> Notice:
+        def restored(_: None) -> None:
             left.discard()
-            self.theatre.shown()
             count = len(left.script.steps)
             text = f"{count} step{'s' if count > 1 else ''} restored."
-            return {"text": text, "tone": "good", "hint": None}
+            self.theatre.errands.notice = {"text": text, "tone": "good", "hint": None}
+            self.theatre.shown()
 
-        self.theatre.errands.chore("Restoring", lambda: left.restore(self.session), restored)
+        self.theatre.carry(
+            "Restoring",
+            lambda: left.restore(self.session),
+            restored,
+            lambda error: self.theatre.errands.say(notice_of(error)),
+        )

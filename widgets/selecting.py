@@ -48,7 +48,7 @@ class Selecting:
         """Selects also what is like the selection; what that means is one of `graph.similar.KINDS`."""
         if kind in KINDS:
             graph = self.theatre.graph
-            like = [path for chosen in self.desk.selection for path in similar(graph, chosen, kind)]
+            like = similar(graph, self.desk.selection, kind)
             self.desk.select([*self.desk.selection, *like], "set", graph)
             self.selected()
 

@@ -32,6 +32,7 @@ from widgets.panels import (
 )
 from widgets.pending import Pending
 from widgets.recovery import Recovery
+from widgets.saving import Saving
 from widgets.scene import scene
 from widgets.selecting import Selecting
 from widgets.shelf import Shelf, wire
@@ -73,36 +74,36 @@ class Studio(ipywidgets.Box):
 
     def begin(self, session: Session, *, tasks: Asked = None) -> None:
         """Puts a session under the studio's hands, in place of one that was there before."""
+        problem, note = session.graph.problem, session.note  # traced before anything is replaced
+        theatre = Theatre(session, self.refresh, self.refresh_top)
+        theatre.errands.tasks = tasks
+        operating, recovery = Operating(theatre), Recovery(theatre)
+        shelf = Shelf(session, theatre.background, operating.prepare, operating.try_out, self._show_shelf)
+        if problem:
+            said = f"{problem.path or '(root)'}: the forward fails: {problem.message}"
+            theatre.errands.notice = {"text": said, "tone": "bad", "hint": note}
+        elif note:
+            theatre.errands.notice = {"text": note, "tone": "note", "hint": None}
         before: Theatre | None = getattr(self, "theatre", None)
         if before is not None:
             before.errands.stop()
-        self.theatre = Theatre(session, self.refresh, self.refresh_top)
-        self.session, self.desk, self.background = session, self.theatre.desk, self.theatre.background
-        self.errands = self.theatre.errands
-        self.errands.tasks = tasks
-        self.operating = Operating(self.theatre)
-        self.pending = Pending(self.theatre, self.operating)
-        self.selecting = Selecting(self.theatre, self.operating.selected)
-        self.sweeps = Sweeps(session, self.background, self.errands, self.refresh)
-        self.measuring = Measuring(self.theatre)
-        self.shelf = Shelf(
-            session, self.background, self.operating.prepare, self.operating.try_out, self._show_shelf
-        )
-        wire(self.shelf, self.parents)
-        self.dropping = Dropping(self.theatre, self.operating, self.shelf)
-        self.filing = Filing(self.theatre, self.begin)
-        self.recovery = Recovery(self.theatre)
-        self.commands = Commands(self)
-        self._seen: ModuleGraph | None = None
-        if problem := self.graph.problem:
-            said = f"{problem.path or '(root)'}: the forward fails: {problem.message}"
-            self.errands.notice = {"text": said, "tone": "bad", "hint": session.note}
-        elif session.note:
-            self.errands.notice = {"text": session.note, "tone": "note", "hint": None}
-        self._wire()
-        self.chart.clear()
-        self.refresh()
-        self.recovery.look()
+        with theatre.drawing:  # whoever draws meanwhile waits until all of it is there
+            self.theatre, self.operating, self.recovery, self.shelf = theatre, operating, recovery, shelf
+            self.session, self.desk, self.background = session, theatre.desk, theatre.background
+            self.errands = theatre.errands
+            self.pending = Pending(theatre, operating)
+            self.selecting = Selecting(theatre, operating.selected)
+            self.sweeps = Sweeps(session, theatre.background, theatre.errands, self.refresh)
+            self.measuring = Measuring(theatre)
+            self.dropping = Dropping(theatre, operating, shelf)
+            self.filing = Filing(theatre, self.begin)
+            self.saving = Saving(theatre, recovery.saved)
+            self.commands = Commands(self)
+            self._seen: ModuleGraph | None = None
+            self._wire()
+            self.chart.clear()
+            self.refresh()
+        recovery.look()
 
     # Drawing ----------------------------------------------------------------------------------
 
@@ -120,8 +121,6 @@ class Studio(ipywidgets.Box):
             graph = self.graph
             before = self.session.history.base.graph or graph
             moved = self._seen is not None and self._seen is not graph
-            if self._seen is not None and moved:
-                self.desk.follow(self._seen, graph)
             self._seen = graph
             drawn = scene(graph, self.desk, self.session.history.current.sweep, self.measuring.found.layers)
             self.centre.state = {**drawn, "ask": self.sweeps.asked(graph)}
@@ -161,6 +160,7 @@ class Studio(ipywidgets.Box):
 
     def _wire(self) -> None:
         """Whose each message is."""
+        wire(self.shelf, self.parents)
         selecting, operating, pending, errands = self.selecting, self.operating, self.pending, self.errands
         for panel in (self.left, self.centre, self.menu, self.top):
             panel.on("select", selecting.select)
@@ -205,10 +205,10 @@ class Studio(ipywidgets.Box):
         self.files.on("browse", self.filing.browse)
         self.files.on("open", self.filing.open)
         self.files.on("close", lambda _: self.filing.close())
-        self.top.on("save_script", lambda message: errands.save_script(str(message.get("path", ""))))
-        self.top.on("save_model", errands.save_model)
-        self.top.on("save_report", lambda message: errands.save_report(message, self.desk.opened))
-        self.top.on("save_picture", lambda message: errands.save_picture(message, self.desk.opened))
+        self.top.on("save_script", self.saving.script)
+        self.top.on("save_model", self.saving.model)
+        self.top.on("save_report", self.saving.report)
+        self.top.on("save_picture", self.saving.picture)
 
     def _go_to(self, state_id: int) -> None:
         self.operating.goto(state_id)

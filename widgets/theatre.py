@@ -7,10 +7,11 @@ from threading import Lock, RLock
 from typing import TypeVar
 
 from graph.nodes import ModuleGraph
+from surgery.errors import SurgeryError
 from surgery.session import Session
 from widgets.background import Background
 from widgets.desk import Desk
-from widgets.errands import Errands
+from widgets.errands import Errands, notice_of
 
 PATIENCE_S = 1.0
 """How long a gesture waits for what it asked for, before a label says that it takes longer."""
@@ -29,6 +30,7 @@ class Theatre:
         self.desk = Desk(model=f"{session.opened.name} {id(session)}")
         self.shown, self.shown_on_top, self.drawing = shown, shown_on_top, RLock()
         self.errands = Errands(session, self.background, shown, shown_on_top)
+        self._seen: ModuleGraph | None = None
 
     def carry(
         self,
@@ -37,11 +39,16 @@ class Theatre:
         done: Callable[[Result], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        """Does what changes the session, in the order asked for, beside the kernel's thread.
+        """Does what changes the session beside the kernel's thread: one at a time, or it is refused.
 
         It waits a moment for it: most is done by then. What takes longer goes on with its label shown, and
-        the kernel answers meanwhile.
+        the kernel answers meanwhile. Another change was meant for a state that is being left.
         """
+        if not self.background.wait("session", 0):
+            self.errands.say(
+                notice_of(SurgeryError("the last edit is still being made", hint="again, once it is"))
+            )
+            return
         told = Lock()
         state = {"ended": False, "shown": False}
 
@@ -68,7 +75,14 @@ class Theatre:
 
     @property
     def graph(self) -> ModuleGraph:
-        """The current state's graph; it waits for the session's lock only where it was never traced."""
+        """The current state's graph, to which the desk follows; it waits for the session's lock only where it
+        was never traced.
+        """
         state = self.session.history.current
         known = state.graph if state.tracing is self.session.tracing else None
-        return known or self.session.graph
+        graph = known or self.session.graph
+        with self.drawing:
+            if self._seen is not None and self._seen is not graph:
+                self.desk.follow(self._seen, graph)
+            self._seen = graph
+        return graph

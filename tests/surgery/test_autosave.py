@@ -98,9 +98,12 @@ def test_a_refused_step_restores_nothing(session: Session, tmp_path: Path) -> No
     other.remove("model.layers[0]")
     before = other.history.current
     (left,) = left_behind(other, tmp_path)
+    states = len(list(other.history))
     with pytest.raises(SurgeryError):
         left.restore(other)
-    assert other.history.current is before
+    assert (
+        other.history.current is before and len(list(other.history)) == states and not other.history.can_redo
+    )
 
 
 def test_old_files_are_tidied_up(session: Session, tmp_path: Path) -> None:

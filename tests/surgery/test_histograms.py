@@ -7,7 +7,7 @@ import torch
 
 import surgery
 from surgery import SurgeryError
-from surgery.histograms import BINS, EXAMPLES, activations, histogram, weights
+from surgery.histograms import BINS, EXAMPLES, PIECE, activations, histogram, weights
 from tests.zoo import ZOO
 
 
@@ -26,6 +26,15 @@ def test_one_value_stands_in_the_middle() -> None:
     assert sum(found.counts[BINS // 2 - 1 : BINS // 2 + 1]) == 10 and found.low < 1 < found.high
     with pytest.raises(SurgeryError, match="no values"):
         histogram([torch.full((2,), torch.nan)])
+
+
+def test_the_ends_of_a_dtype_have_a_histogram() -> None:
+    """And what is more than one piece is counted once."""
+    assert histogram([torch.tensor([1e300, 1.0], dtype=torch.float64)]).counts[0] == 1
+    assert sum(histogram([torch.tensor([-3e38, 3e38, 0.0])]).counts) == 3
+    many = torch.arange(PIECE + 3, dtype=torch.float32)
+    found = histogram([many, many[:2]], bins=4)
+    assert found.count == sum(found.counts) == PIECE + 5 and found.zeros == pytest.approx(2 / (PIECE + 5))
 
 
 def test_weights_of_a_block_count_ties_once() -> None:

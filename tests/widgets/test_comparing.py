@@ -64,3 +64,21 @@ def test_states_are_named_and_forgotten(studio: Studio) -> None:
     send(studio.past, type="delete", id="2")
     assert [state["id"] for state in studio.past.state["states"]] == ["0", "1"]
     assert not studio.top.state["can_redo"] and studio.beside.state["shown"] is None
+
+
+def test_what_is_forgotten_leaves_the_chart(studio: Studio) -> None:
+    """No point of a state that is not there any longer."""
+    send(studio.top, type="evaluate", budget_s=0.3)
+    assert studio.errands.job is not None and studio.errands.job.wait(60)
+    assert studio.chart.points
+    send(studio.past, type="goto", id="1")
+    send(studio.past, type="delete", id="2")
+    assert studio.chart.points == [] and studio.chart.figure is None
+
+
+def test_an_edit_in_code_does_not_break_the_next_gesture(studio: Studio) -> None:
+    """The selection may name what the picture does not have yet."""
+    studio.session.duplicate("model.layers[0]")
+    send(studio.left, type="search", text="model.layers.*", submit=True)
+    assert len(studio.desk.selection) == 4
+    assert len(studio.past.state["states"]) == 4

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,7 +14,10 @@ import surgery
 from surgery.evaluate import Stopped
 from tests.zoo import llama
 from widgets.background import Background
+from widgets.desk import Desk
 from widgets.errands import Errands
+from widgets.saving import Saving
+from widgets.theatre import Theatre
 
 
 class FakeWorker:
@@ -30,6 +33,12 @@ class FakeWorker:
         job = SimpleNamespace(progress=progress, done=done, failed=failed, stop=lambda: None, asked=asked)
         self.jobs.append(job)
         return self.jobs[-1]
+
+
+def saving(errands: Errands) -> Saving:
+    """The saves that show themselves as these errands do."""
+    theatre = SimpleNamespace(errands=errands, session=errands.session, desk=Desk())
+    return Saving(cast(Theatre, theatre), lambda state: None)
 
 
 @pytest.fixture
@@ -74,13 +83,13 @@ def test_report_of_an_overtaken_evaluation_is_kept(errands: Errands) -> None:
 def test_evaluating_and_saving_do_not_clear_each_other(errands: Errands, tmp_path: Path) -> None:
     """Two bars, two ends."""
     errands.evaluate(1)
-    errands.save_script(str(tmp_path / "a.json"))
+    saving(errands).script({"path": str(tmp_path / "a.json")})
     errands.background.settle(60)
     assert errands.saving is None and errands.evaluating is not None
     said = errands.notice
     held = threading.Event()
     errands.background.each("save", lambda: held.wait(60), lambda _: None, lambda _: None)
-    errands.save_script(str(tmp_path / "b.json"))
+    saving(errands).script({"path": str(tmp_path / "b.json")})
     jobs(errands)[0].done(object())
     assert errands.saving == "Saving b.json" and errands.evaluating is None
     held.set()
@@ -92,7 +101,7 @@ def test_evaluating_and_saving_do_not_clear_each_other(errands: Errands, tmp_pat
 def test_two_saves_are_both_made(errands: Errands, tmp_path: Path) -> None:
     """A save is not overtaken by the next."""
     for name in ("a.json", "b.json"):
-        errands.save_script(str(tmp_path / name))
+        saving(errands).script({"path": str(tmp_path / name)})
     errands.background.settle(60)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json"]
 
@@ -106,7 +115,7 @@ def test_save_that_breaks_ends_and_says_so(
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(errands.session, "save", broken)
-    errands.save_model({"path": str(tmp_path / "out")})
+    saving(errands).model({"path": str(tmp_path / "out")})
     errands.background.settle(60)
     assert errands.saving is None
     assert errands.notice and "ZeroDivisionError: a bug" in errands.notice["text"]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 import surgery
-from surgery.autosave import Autosave
+from surgery.autosave import Autosave, left_behind
+from surgery.script import Base, Script
 from tests.widgets.test_studio import cells, send
 from tests.zoo import ZOO
 from widgets import folders, keepsakes
@@ -163,4 +167,101 @@ def test_saving_ends_the_autosave(studio: Studio, tmp_path: Path) -> None:
     assert len(list(keepsakes.autosaves().glob("*.json"))) == 1
     send(studio.top, type="save_script", path=str(tmp_path / "edits.surgery.json"))
     studio.background.settle(60)
+    studio.background.settle(60)
     assert list(keepsakes.autosaves().glob("*.json")) == []
+
+
+def test_a_script_runs_no_code_and_opens_no_other_model(
+    studio: Studio, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A factory that it names is refused, and so is a base whose content is another by now."""
+    (tmp_path / "evil_module.py").write_text("raise SystemExit('it ran')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    crafted = Script(Base("evil_module:make", "Linear", None), ()).write(tmp_path / "crafted.surgery.json")
+    before = studio.session
+    send(studio.files, type="open", source=str(crafted), skeleton=False)
+    studio.background.settle(60)
+    assert "a script runs none unasked" in studio.top.state["notice"]["text"] and studio.session is before
+    changed = surgery.open(model / "llama")
+    changed.scale("lm_head", factor=2.0)
+    changed.save(model / "llama", overwrite=True)
+    send(studio.files, type="open", source=str(model / "cut.surgery.json"), skeleton=False)
+    studio.background.settle(60)
+    assert "the content differs" in studio.top.state["notice"]["text"] and studio.session is before
+
+
+def test_pending_edits_are_not_lost_to_another_model(studio: Studio, model: Path) -> None:
+    """They are applied or dropped first."""
+    send(studio.centre, type="select", paths=["model.layers.1"], mode="set")
+    send(studio.centre, type="key", key="P")
+    studio.background.settle(60)
+    send(studio.right, type="pend")
+    studio.background.settle(60)
+    before = studio.session
+    send(studio.files, type="open", source=str(model / "llama"), skeleton=False)
+    studio.background.settle(60)
+    assert studio.session is before and "1 pending edit would be lost" in studio.top.state["notice"]["text"]
+
+
+def test_steps_are_offered_only_on_the_model_they_were_made_on() -> None:
+    """Not on another of the same class."""
+    first = surgery.open(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)), torch.ones(1, 2))
+    autosave = Autosave(first, keepsakes.autosaves())
+    first.skip("1")
+    autosave.keep()
+    assert autosave._lock is not None
+    autosave._lock.release()
+    other = surgery.open(nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 2)), torch.ones(1, 2))
+    same = surgery.open(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)), torch.ones(1, 2))
+    assert left_behind(other, keepsakes.autosaves()) == []
+    assert len(left_behind(same, keepsakes.autosaves())) == 1
+
+
+def test_an_edit_made_during_a_save_is_kept(
+    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was saved is the state before it."""
+    studio.session.remove("model.layers[1]")
+    studio.refresh()
+    studio.background.settle(60)
+    held, write = threading.Event(), Script.write
+    monkeypatch.setattr(
+        Script,
+        "write",
+        lambda self, path: (held.wait(60) if "edits" in str(path) else None, write(self, path))[1],
+    )
+    send(studio.top, type="save_script", path=str(tmp_path / "edits.surgery.json"))
+    studio.session.remove("model.layers[1]")
+    studio.refresh()
+    held.set()
+    studio.background.settle(60)
+    studio.background.settle(60)
+    (kept,) = keepsakes.autosaves().glob("*.json")
+    assert len(Script.read(kept).steps) == 2 and len(Script.read(tmp_path / "edits.surgery.json").steps) == 1
+
+
+def test_a_file_of_another_kind_is_not_replaced(studio: Studio, tmp_path: Path) -> None:
+    """A picture is no text file; where nothing can be written a sentence says so."""
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    for kind in ("save_script", "save_report", "save_picture"):
+        send(studio.top, type=kind, path=str(notes))
+        studio.background.settle(60)
+        assert "is a file that ends so" in studio.top.state["notice"]["text"]
+    assert notes.read_text() == "mine"
+    send(studio.top, type="save_picture", path=str(notes / "below.svg"))
+    studio.background.settle(60)
+    assert studio.top.state["notice"]["text"].startswith(f"{notes}/below.svg: cannot write the picture")
+    send(studio.top, type="save_picture", path=str(tmp_path / "model.svg"))
+    studio.background.settle(60)
+    assert (tmp_path / "model.svg").read_text().startswith("<svg")
+
+
+def test_a_place_that_keeps_nothing_opens_models_all_the_same(
+    studio: Studio, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only nothing is remembered."""
+    monkeypatch.setenv("JUPYTER_DATA_DIR", "/dev/null/nowhere")
+    send(studio.files, type="open", source=str(model / "llama"), skeleton=False)
+    studio.background.settle(60)
+    assert len(cells(studio)) == 3 and keepsakes.recent() == []

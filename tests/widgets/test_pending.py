@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import surgery
 from tests.widgets.test_studio import cells, select, send
 from tests.zoo import ZOO
+from widgets import theatre
 from widgets.studio import Studio
 
 
@@ -64,6 +66,7 @@ def test_they_are_evaluated_together(studio: Studio) -> None:
     """Asked so, what they cost is measured once they are made."""
     plan(studio, "remove", "model.layers.1")
     send(studio.right, type="pending_apply", evaluate=True)
+    studio.background.settle(60)
     assert studio.errands.job is not None and studio.errands.job.wait(60)
     assert studio.session.history.current.report is not None
 
@@ -129,3 +132,48 @@ def test_they_are_edited_and_dropped(studio: Studio) -> None:
     assert [row["label"] for row in pending(studio)["rows"]] == ["scale layers[2] factor 0.5"]
     send(studio.right, type="pending_drop", id=None)
     assert pending(studio) is None
+
+
+def slowly(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Edits take until the event is set, and gestures do not wait for them."""
+    held, apply = threading.Event(), studio.session.apply
+    monkeypatch.setattr(theatre, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(studio.session, "apply", lambda step: held.wait(60) and apply(step))
+    return held
+
+
+def test_an_edit_is_made_once_however_often_it_is_asked_for(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one is being made the next is refused: it was meant for the state that is being left."""
+    held = slowly(studio, monkeypatch)
+    select(studio, "model.layers.1")
+    send(studio.centre, type="key", key="P")
+    studio.background.settle(60)
+    send(studio.right, type="apply")
+    assert studio.top.state["saving"] == "Applying remove"
+    send(studio.right, type="apply")
+    assert "still being made" in studio.top.state["notice"]["text"]
+    send(studio.top, type="undo")
+    held.set()
+    studio.background.settle(60)
+    assert len(studio.session.steps) == 1 and studio.top.state["saving"] is None
+
+
+def test_what_is_measured_belongs_to_the_state_that_was_made(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An evaluation that is asked for during an edit waits for it."""
+    held = slowly(studio, monkeypatch)
+    select(studio, "model.layers.1")
+    send(studio.centre, type="key", key="P")
+    studio.background.settle(60)
+    send(studio.right, type="apply")
+    send(studio.top, type="evaluate", budget_s=0.3)
+    assert studio.errands.job is None
+    held.set()
+    studio.background.settle(60)
+    studio.background.settle(60)
+    assert studio.errands.job is not None and studio.errands.job.wait(60)
+    first, second = studio.session.history
+    assert first.report is None and second.report is not None
