@@ -16,6 +16,7 @@ _SHOWN = ("scaled_dot_product_attention", "flex_attention", "multi_head_attentio
           "softmax", "log_softmax")  # fmt: skip
 _ADDS = ("add", "add_", "iadd", "sub", "sub_", "isub")
 _RAW = "ids and flags"
+_MOST_FOLDED = 300  # ways are looked for between every two of them
 
 
 @dataclass(slots=True)
@@ -55,6 +56,8 @@ class _Contractor:
         self.made = Contraction()
         self.links: dict[tuple[str, str], None] = {}
         self.uses: dict[str, int] = {}
+        self.rows: dict[tuple[str, tuple[str, ...]] | None, str] = {}
+        self.folded = {item for path, item in members.items() if item not in graph.by_path}
         self.holding = _holding(graph)
         self.main = self.main_source()
 
@@ -129,7 +132,12 @@ class _Contractor:
         if before and heavy:
             return self.numbered(f"{call.module}:{call.function}")
         if self.joins and len(before) > 1:
-            name = self.numbered(f"{call.module}:{call.function}")
+            joined = f"{call.module}:{call.function}"
+            # Each expert is weighted in turn: of a row of them that is one thing to see.
+            row = (joined, before) if any(token in self.folded for token in before) else None
+            name = self.rows.get(row) or self.numbered(joined)
+            if row is not None:
+                self.rows[row] = name
             self.made.joins.add(name)
             return name
         return None
@@ -157,16 +165,19 @@ class _Contractor:
             self.links[source, target] = None
 
     def residuals(self) -> dict[tuple[str, str], bool]:
-        """Each link, and whether it joins something that is also reached by a longer way."""
+        """Each link, and whether it leads to something that is also reached by a longer way.
+
+        Inside a block that is a residual only where it is added; among folded parts any such link is a skip.
+        """
         import networkx as nx
 
         net = nx.DiGraph(list(self.links))
+        folded = not self.joins and len(net) <= _MOST_FOLDED
         flags = {}
         for source, target in self.links:
             others = [other for other, _ in net.in_edges(target) if other != source]
             adds = (call := self.made.visible[target]) is not None and call.function in _ADDS
-            skips = adds and any(nx.has_path(net, source, other) for other in others)
-            flags[source, target] = skips
+            flags[source, target] = (adds or folded) and any(nx.has_path(net, source, to) for to in others)
         return flags
 
 

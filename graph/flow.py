@@ -4,15 +4,17 @@ Calls are contracted: reshapes, getters, activations without parameters and othe
 visible predecessor pass through; what remains are modules, attention and products, and joins.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from graph.contract import INPUT, Contraction, contract
+from graph.contract import INPUT, OUTPUT, Contraction, contract
 from graph.costs import identity
 from graph.nodes import CallNode, ModuleGraph, ModuleNode
 from graph.paths import is_below
 from graph.remembered import once_per_graph
-from graph.repeats import runs
+from graph.stages import given, is_map, said
+from graph.strips import experts, staged, strips
 from graph.tree import join
 from graph.units import short
 
@@ -28,7 +30,8 @@ class FlowNode:
     """One thing drawn.
 
     `path` is the module's, or that of the module whose forward joins; of a strip the container.
-    `paths` are the blocks of a strip, in order.
+    `paths` are the blocks of a strip, in order. `gives` is what a stage gives, `16 × 8 × 8`: channels and
+    sides of its map; empty where it says nothing, as in a decoder.
     """
 
     id: str
@@ -37,6 +40,7 @@ class FlowNode:
     title: str
     subtitle: str
     paths: tuple[str, ...] = ()
+    gives: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +65,21 @@ def inside(graph: ModuleGraph, path: str) -> Flow:
 
     Of a module called several times the first call is shown. Repeated blocks inside are folded
     into a strip. Tensors from outside other than the main input (masks, position embeddings) are
-    not drawn. Raises KeyError for a path the graph doesn't have; a module that was never called
-    gives an empty flow.
+    not drawn. What an opaque module holds is shown without edges. Raises KeyError for a path the graph
+    doesn't have; a module that was never called gives an empty flow.
     """
     opened = graph[path]
-    strips = _strips(graph)
-    own = strips.get(path)
+    folded = _strips(graph)
+    if opened.opaque is not None and opened.children:
+        return Flow(tuple(_unwired(graph, opened, folded)), ())
+    own = folded.get(path)
     if own is not None and not any(graph[block].children for block in own.paths):
-        del strips[path]  # a sequence of plain leaves is opened, not folded
+        del folded[path]  # a sequence of plain leaves is opened, not folded
     members: dict[str, str] = {}
-    for strip in strips.values():
+    for strip in folded.values():
         if is_below(strip.path, path) and strip.path not in members:
             members.update(_everything(graph, strip.paths, strip.id))
-    items = {strip.id: strip for strip in strips.values()}
+    items = {strip.id: strip for strip in folded.values()}
     for node in graph.modules:
         if node is not opened and is_below(node.path, path) and _computes_alone(graph, node):
             items[node.path] = _module_node(graph, node.path, node.path)
@@ -81,24 +87,33 @@ def inside(graph: ModuleGraph, path: str) -> Flow:
     return _flow(graph, contract(graph, _calls(graph, opened), members, joins=True), items)
 
 
+def _unwired(graph: ModuleGraph, node: ModuleNode, folded: dict[str, FlowNode]) -> Iterator[FlowNode]:
+    """What is in an opaque module: nobody saw what flows between them."""
+    for name in node.children:
+        path = join(node.path, name)
+        yield folded[path] if path in folded else _module_node(graph, path, path)
+
+
 @once_per_graph
 def overview(graph: ModuleGraph, path: str = "") -> Flow:
     """The model folded: closed cards, and a strip for each container of repeated blocks.
 
-    A card is opened only where such a container is to be revealed. Small functions aren't drawn.
-    Raises KeyError for a path the graph doesn't have.
+    A card is opened only where such a container, or a list of stages, is to be revealed. Small functions
+    aren't drawn. Edges past others are residual: the skips of a U-Net. What is also returned on the way is
+    drawn where it is a map. Raises KeyError for a path the graph doesn't have.
     """
     opened = graph[path]
-    strips = _strips(graph)
+    folded, stages = _strips(graph), staged(graph)
+    places = {*folded, *stages}
     nodes: dict[str, FlowNode] = {}
     members: dict[str, str] = {}
 
     def fold(node: ModuleNode) -> None:
-        strip = strips.get(node.path)
+        strip = folded.get(node.path)
         if strip is not None:
             nodes[strip.id] = strip
             members.update(_everything(graph, strip.paths, strip.id))
-        reveals = node is opened or any(is_below(place, node.path) for place in strips)
+        reveals = node is opened or any(is_below(place, node.path) for place in places)
         if node.children and reveals:
             for name in node.children:
                 child = graph[join(node.path, name)]
@@ -109,32 +124,40 @@ def overview(graph: ModuleGraph, path: str = "") -> Flow:
             members.update(_everything(graph, (node.path,), node.path))
 
     fold(opened)
-    return _flow(graph, contract(graph, _calls(graph, opened), members, joins=False), nodes)
+    return _staged(graph, _flow(graph, contract(graph, _calls(graph, opened), members, joins=False), nodes))
+
+
+def _staged(graph: ModuleGraph, flow: Flow) -> Flow:
+    """The flow with what its nodes give, and without what is returned on the way beside the result."""
+    shapes = given(graph)
+    last = {node.id: node.paths[-1] if node.paths else node.path for node in flow.nodes if node.path}
+    gives = {name: shapes[path] for name, path in last.items() if path in shapes}
+    told = said(gives, [(edge.source, edge.target) for edge in flow.edges])
+    into: dict[str, set[str | None]] = {}
+    for edge in flow.edges:
+        into.setdefault(edge.target, set()).add(told.get(edge.source))
+    nodes = []
+    for node in flow.nodes:
+        text = told.get(node.id, "") if node.kind in ("module", "strip") else ""
+        # A norm gives what it was given: only what has insides, as a stage has, says it again.
+        leaf = node.kind == "module" and not graph[node.path].children
+        nothing = leaf and (into.get(node.id) == {text} or not is_map(gives.get(node.id)))
+        nodes.append(node if nothing else replace(node, gives=text))
+    edges = [
+        edge
+        for edge in flow.edges
+        if not (edge.residual and edge.target == OUTPUT) or is_map(gives.get(edge.source))
+    ]
+    return Flow(tuple(nodes), tuple(edges))
 
 
 def _strips(graph: ModuleGraph) -> dict[str, FlowNode]:
     """By container, its strip: its children from the first to the last repeated block."""
-    repeated: dict[str, list[str]] = {}
-    for run in runs(graph):
-        if _is_block(graph, run.paths[0], len(run.paths)):
-            repeated.setdefault(run.parent, []).extend(run.paths)
     made = {}
-    for parent, blocks in repeated.items():
-        node = graph[parent]
-        children = [join(parent, name) for name in node.children]
-        places = [place for place, path in enumerate(children) if path in blocks]
-        paths = tuple(children[places[0] : places[-1] + 1])
-        kinds = {graph[path].class_name for path in paths}
-        what = kinds.pop() if len(kinds) == 1 else "blocks"
-        text = f"{len(paths)} × {what}"
-        made[parent] = FlowNode(f"{parent}[]", "strip", parent, _title(node), text, paths)
+    for parent, strip in strips(graph).items():
+        title = _title(graph[parent])
+        made[parent] = FlowNode(f"{parent}[]", "strip", parent, title, strip.what, strip.paths)
     return made
-
-
-def _is_block(graph: ModuleGraph, path: str, count: int) -> bool:
-    """Whether repeats of `path` are worth a strip: blocks with insides, or many leaves with weights."""
-    holds = any(node.tensors for node in graph.modules if is_below(node.path, path))
-    return holds and (bool(graph[path].children) or count >= 4)
 
 
 def _computes_alone(graph: ModuleGraph, node: ModuleNode) -> bool:
@@ -194,7 +217,9 @@ def _module_node(graph: ModuleGraph, name: str, path: str) -> FlowNode:
         if tensor.kind == "parameter"
     }
     total = sum(counted.values())
-    return FlowNode(name, "module", path, _title(node), short(total) if total else node.class_name)
+    text = short(total) if total else node.class_name
+    held = experts(node)
+    return FlowNode(name, "module", path, _title(node), f"{held} experts · {text}" if held else text)
 
 
 def _function_node(name: str, call: CallNode, joined: bool) -> FlowNode:

@@ -14,6 +14,7 @@ from surgery.adapters.drawn import adapted, drawn_whole
 from surgery.evaluate import Report
 from surgery.evaluate.sweep import SweepReport
 from surgery.evaluate.sweep.colours import effects
+from surgery.picture.names import told_apart
 from widgets.colouring import TITLES, scores
 from widgets.desk import Desk
 from widgets.facts import activations, hover
@@ -24,14 +25,13 @@ def scene(
     graph: ModuleGraph, desk: Desk, sweep: SweepReport | None = None, layers: Report | None = None
 ) -> dict[str, Any]:
     """The canvas state of protocol.ts for this graph and desk."""
-    flow = overview(graph)
-    cells = {path for node in flow.nodes for path in node.paths}
-    visible = cells | {node.path for node in flow.nodes if node.kind == "module"}
+    flow = told_apart(overview(graph))
+    visible = _paths(flow)
     drawn = threads(graph, visible)
     tied = numbers(drawn)
     opened = None if desk.opened is None else drawn_whole(inside(graph, desk.opened), graph, desk.opened)
     marked = marks(graph, desk)
-    shown = visible | ({node.path for node in opened.nodes if node.kind == "module"} if opened else set())
+    shown = visible | (_paths(opened) if opened else set())
     shares = rollup(graph)
     ends = {thread.index: thread.ends for thread in drawn}
     flows = activations(graph, shown)
@@ -103,7 +103,7 @@ def _open(
         "nodes": [
             {
                 "id": item.id,
-                "kind": "function" if item.kind == "strip" else item.kind,
+                "kind": item.kind,
                 "path": item.path,
                 "title": item.title,
                 "subtitle": item.subtitle,
@@ -114,11 +114,18 @@ def _open(
                 "mark": marked.get(item.path) if item.kind == "module" else None,
                 "opaque": _opaque(graph, item.path) if item.kind == "module" else None,
                 "error": _error(graph, desk, item.path) if item.kind == "module" else None,
+                "cells": [_cell(graph, path, tied, marked) for path in item.paths],
             }
             for item in flow.nodes
         ],
         "edges": _edges(flow),
     }
+
+
+def _paths(flow: Flow) -> set[str]:
+    """Of all cells and modules drawn."""
+    cells = {path for node in flow.nodes for path in node.paths}
+    return cells | {node.path for node in flow.nodes if node.kind == "module"}
 
 
 def _cell(

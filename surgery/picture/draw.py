@@ -22,14 +22,6 @@ def draw(scene: Scene, inks: Inks, pen: Pen) -> None:
         pen.path(f"M{said(x)} {said(y)}L{said(to)} {said(end)}", inks.edge, 1.2, dash="2 3")
     for node in scene.nodes:
         _node(node, inks, pen, in_card=False)
-        if node.cells:
-            _cells(node, inks, pen)
-        if node.kind == "strip":
-            name = f"{node.title} · {node.subtitle}"
-            fits = width_of(name, SMALL) <= node.box.width
-            spot = (node.box.x + 4, node.box.y - 6)
-            text = name if fits else node.title
-            pen.text(text, spot, SMALL, inks.faint, anchor="start", room=node.box.width)
     if scene.opened is not None:
         _opened(scene.opened, inks, pen)
     for arc in scene.arcs:
@@ -75,9 +67,19 @@ def _node(node: Node, inks: Inks, pen: Pen, *, in_card: bool) -> None:
     elif node.kind in ("input", "output"):
         pen.text(node.title, (x, y + 3.5), SMALL, inks.faint, room=node.box.width + 16)
     elif node.kind == "strip":
-        pen.box(node.box, 9, inks.raised, inks.edge)
+        _strip(node, inks, pen)
     else:
         _card(node, inks, pen, in_card=in_card)
+
+
+def _strip(node: Node, inks: Inks, pen: Pen) -> None:
+    pen.box(node.box, 9, inks.raised, inks.edge)
+    _cells(node, inks, pen)
+    name = f"{node.title} · {node.subtitle}"
+    fits = width_of(name, SMALL) <= node.box.width
+    spot = (node.box.x + 4, node.box.y - 6)
+    text = name if fits else node.title
+    pen.text(text, spot, SMALL, inks.faint, anchor="start", room=node.box.width)
 
 
 def _card(node: Node, inks: Inks, pen: Pen, *, in_card: bool) -> None:

@@ -17,6 +17,7 @@ def told_apart(flow: Flow) -> Flow:
             size
             for size in range(enough, most + 1)
             if all(_ending(other, size) != _ending(node.path, size) for other in others)
+            and not _ending(node.path, size).split(".")[0].isdigit()
         )
         nodes.append(called(node, next(alone, enough)))
     return replace(flow, nodes=tuple(nodes))
@@ -32,6 +33,10 @@ def _ending(path: str, size: int) -> str:
 
 
 def called(node: FlowNode, size: int) -> FlowNode:
-    """The node by so many segments of its path, if it is a module."""
+    """The node by so many segments of its path, if it is a module, and with what it gives."""
     named = node.kind in ("module", "strip") and bool(node.path)
-    return replace(node, title=_ending(node.path, size)) if named else node
+    title = _ending(node.path, size) if named else node.title
+    if node.gives and node.kind == "strip":
+        title = f"{title} · {node.gives}"
+    subtitle = node.gives if node.gives and node.kind == "module" else node.subtitle
+    return replace(node, title=title, subtitle=subtitle)

@@ -193,7 +193,7 @@ class _Teller:
 def _hung(graph: ModuleGraph, path: str, placed: Collection[Node], size: Size, teller: _Teller) -> Opened:
     """The block at `path` under the overview, as wide as that at the least."""
     flow = _drawn(graph, path)
-    laid = layered({node.id: open_size(node) for node in flow.nodes}, flow.edges)
+    laid = _with_names(layered({node.id: open_size(node) for node in flow.nodes}, flow.edges), flow)
     node = graph[path]
     alike = sum(other.structure == node.structure for other in graph.modules) - 1
     subtitle = f"{node.class_name} · {short(rollup(graph)[path].parameters)}"

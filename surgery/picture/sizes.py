@@ -32,8 +32,8 @@ def overview_size(node: FlowNode) -> Size:
 
 def open_size(node: FlowNode) -> Size:
     """Of a thing in an opened block, whose ends are places on its edge."""
-    if node.kind == "join":
-        return JOIN, JOIN
+    if node.kind in ("join", "strip"):
+        return overview_size(node)
     if node.kind in ("input", "output"):
         return 1.0, 1.0
     mono = node.kind == "function"

@@ -1,9 +1,26 @@
 """What the canvas is told of a graph."""
 
 import surgery
-from tests.zoo import ZOO
+from tests.zoo import ZOO, convnext
+from tests.zoo.experts import mixture
 from widgets.desk import Desk
 from widgets.scene import scene
+
+
+def test_experts_are_cells_of_the_opened_block() -> None:
+    """Each can be selected and hovered, as a block of the folded model can."""
+    session = surgery.open(*mixture())
+    told = scene(session.graph, Desk(opened="blocks.0"))
+    (row,) = [node for node in told["open"]["nodes"] if node["kind"] == "strip"]
+    paths = [cell["path"] for cell in row["cells"]]
+    assert paths == [f"blocks.0.experts.{number}" for number in range(4)]
+    assert set(paths) <= told["facts"].keys()
+
+
+def test_stages_are_called_by_what_they_give() -> None:
+    """A strip's title has channels and sides; modules of one name have more of their paths."""
+    nodes = scene(surgery.open(*convnext()).graph, Desk())["overview"]["nodes"]
+    assert {"stages.1.layers · 12 × 4 × 4", "stages.2.layers · 16 × 2 × 2"} <= {n["title"] for n in nodes}
 
 
 def test_cells_keep_their_origin() -> None:

@@ -83,6 +83,46 @@ def python_routed() -> tuple[nn.Module, Inputs]:
     return _PythonRouted().eval(), {"x": torch.randn(5, 6)}
 
 
+class _Expert(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.up, self.down = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(self.up(x).relu())
+
+
+class _Weighted(nn.Module):
+    def __init__(self, width: int, experts: int) -> None:
+        super().__init__()
+        self.router = nn.Linear(width, experts)
+        self.experts = nn.ModuleList(_Expert(width) for _ in range(experts))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = self.router(x).softmax(dim=-1)
+        out = torch.zeros_like(x)
+        for index, expert in enumerate(self.experts):
+            out = out + weights[..., index : index + 1] * expert(x)
+        return x + out
+
+
+class _Mixture(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(_Weighted(8, 4) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+def mixture() -> tuple[nn.Module, Inputs]:
+    """Every expert sees everything, each a module, and the router weighs what they say."""
+    torch.manual_seed(0)
+    return _Mixture().eval(), {"x": torch.randn(2, 5, 8)}
+
+
 # Routers that choose two of three groups of four experts first.
 _GROUPS = {"n_routed_experts": 12, "num_experts_per_tok": 3, "n_group": 3, "topk_group": 2}
 

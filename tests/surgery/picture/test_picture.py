@@ -15,7 +15,8 @@ from graph import extract
 from surgery import SurgeryError
 from surgery.picture import DARK, LIGHT, PAGE, Picture, Shown, picture_of
 from surgery.picture.scene import scene
-from tests.zoo import ATLAS, gpt2, llama, mixtral_eager, t5
+from tests.zoo import ATLAS, gpt2, llama, mixtral_eager, resnet18, t5
+from tests.zoo.experts import mixture
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -108,9 +109,28 @@ def test_an_opened_block_shows_its_flow() -> None:
 
 def test_modules_of_one_name_are_told_apart() -> None:
     """An encoder's and a decoder's, by as much of the path as that takes."""
-    shown = set(texts(picture_of(extract(*t5()), title="t5")))
+    shown = {text.partition(" · ")[0] for text in texts(picture_of(extract(*t5()), title="t5"))}
     assert {"encoder.embed_tokens", "decoder.embed_tokens", "encoder.block", "decoder.block"} <= shown
     assert "lm_head" in shown
+
+
+def test_stages_say_what_they_give() -> None:
+    """A stage's name is followed by channels and sides; a card has them under its name."""
+    shown = set(texts(picture_of(extract(*resnet18()), title="resnet18")))
+    assert any(text.startswith("layer2 · 8 × 4 × 4") for text in shown)
+    assert "4 × 16 × 16" in shown
+
+
+def test_an_opened_block_shows_its_experts_in_a_row() -> None:
+    """What a strip is in the folded model, it is in a block: a cell for each."""
+    drawn = scene(extract(*mixture()), "blocks.0")
+    assert drawn.opened is not None
+    rows = [node for node in drawn.opened.nodes if node.kind == "strip"]
+    assert [[cell.path for cell in row.cells] for row in rows] == [
+        [f"blocks.0.experts.{i}" for i in range(4)]
+    ]
+    inside = [drawn.opened.box.x, rows[0].cells[0].box.x, rows[0].cells[-1].box.right, drawn.opened.box.right]
+    assert inside == sorted(inside)
 
 
 def test_ties_have_a_thread_a_number_and_words() -> None:

@@ -7,8 +7,9 @@ import { fitted, readable } from "../src/canvas/draw/pen";
 import { between, hitTest, neighbour, pathsIn } from "../src/canvas/gestures/hit";
 import { fitTransform, MARGIN, nudge } from "../src/canvas/layout/fit";
 import { cellPitch, layoutScene, type Widths } from "../src/canvas/layout/layout";
+import { heldStill } from "../src/canvas/layout/still";
 import { threadsOf } from "../src/canvas/layout/threads";
-import { canvasState } from "../src/canvas/protocol";
+import { canvasState, type OverviewNode } from "../src/canvas/protocol";
 import {
   type Box,
   bottom,
@@ -18,6 +19,7 @@ import {
   overlaps,
   right,
   type Scene,
+  selectableBox,
 } from "../src/canvas/scene";
 
 const measure = (text: string) => text.length * 6.5;
@@ -55,6 +57,38 @@ describe("layout", () => {
     expect(y("q_proj")).toBeLessThan(y("k_proj"));
     expect(y("k_proj")).toBeLessThan(y("v_proj"));
     expect(y("gate")).toBeLessThan(y("up"));
+  });
+
+  it("shows a row of experts in the opened block, each to be hit and found by its path", () => {
+    const cells = ["0", "1", "2"].map((label) => {
+      const path = `${demo.open?.path}.experts.${label}`;
+      return { path, origin: path, label, ties: [], mark: null, adapted: false };
+    });
+    const open = demo.open as NonNullable<typeof demo.open>;
+    const [first] = open.nodes.filter((node) => node.kind === "module");
+    const nodes = open.nodes.map((node) =>
+      node === first ? { ...node, kind: "strip" as const, path: "", title: "experts", cells } : node,
+    );
+    const scene = lay({ ...demo, open: { ...open, nodes } });
+    const row = scene.card?.nodes.find((node) => node.kind === "strip");
+    expect(row?.cells).toHaveLength(3);
+    for (const { cell, ...box } of row?.cells ?? []) {
+      expect(contains(row as Box, { x: right(box), y: bottom(box) })).toBe(true);
+      expect(hitTest(scene, { x: centreX(box), y: centreY(box) })).toMatchObject({ path: cell.path });
+      expect(selectableBox(scene, cell.path)).toMatchObject({ x: box.x });
+    }
+    const held = heldStill({ ...scene, card: null }, scene).card?.nodes.find((node) => node.id === row?.id);
+    expect(contains(held as Box, { x: centreX(held?.cells[2] as Box), y: (held as Box).y })).toBe(true);
+  });
+
+  it("ties two nodes that stand one above the other in the gap between them", () => {
+    const [card] = demo.overview.nodes.filter((node) => node.kind === "card");
+    const nodes = ["left", "right"].map((path) => ({ ...(card as OverviewNode), id: path, path }));
+    const scene = lay({ ...demo, open: null, overview: { nodes, edges: [] } });
+    const [thread] = threadsOf([{ index: 1, ends: ["left", "right"], pending: false }], scene);
+    const [upper, lower] = scene.nodes;
+    expect(thread?.glyph?.y).toBeGreaterThan(bottom(upper as Box));
+    expect(thread?.glyph?.y).toBeLessThan((lower as Box).y);
   });
 
   it("runs residual edges below everything that they pass", () => {

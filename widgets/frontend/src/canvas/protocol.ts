@@ -33,7 +33,7 @@ export const canvasState = object({
       nodes: list(
         object({
           id: text,
-          kind: word("module", "join", "function", "input", "output"),
+          kind: word("module", "strip", "join", "function", "input", "output"),
           path: text,
           title: text,
           subtitle: text,
@@ -42,6 +42,8 @@ export const canvasState = object({
           mark,
           opaque: maybe(text),
           error: maybe(text),
+          /** Of a strip: a row of experts, or blocks inside the block. */
+          cells: list(cell),
         }),
       ),
       edges,

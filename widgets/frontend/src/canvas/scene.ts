@@ -110,7 +110,10 @@ export function selectableBox(scene: Scene, path: string): Box | null {
     // The last to be written wins: an opened module is shown where it is large.
     for (const node of scene.nodes) known.set(node.path, node);
     for (const node of scene.nodes) for (const item of node.cells) known.set(item.cell.path, item);
-    for (const node of scene.card?.nodes ?? []) if (node.w > 0) known.set(node.path, node);
+    for (const node of scene.card?.nodes ?? []) {
+      if (node.w > 0) known.set(node.path, node);
+      for (const item of node.cells) known.set(item.cell.path, item);
+    }
     places.set(scene, known);
   }
   return known.get(path) ?? null;

@@ -87,7 +87,10 @@ export class CanvasView {
     const before = this.scene;
     const known = state.model === this.model && sharesNode(before, state);
     this.model = state.model;
-    if (!known) this.widths.clear();
+    if (!known) {
+      this.widths.clear();
+      this.fitted = false; // also where its layout comes later, and the picture before has an input as well
+    }
     let scene = layoutScene(state, this.measure, this.widths, this.flows.lay);
     this.waiting = scene === null;
     // A model that is new is shown folded rather than not at all.

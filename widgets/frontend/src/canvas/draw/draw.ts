@@ -1,7 +1,7 @@
 // Draws a scene: what is out of view is skipped, what is too small to read is left out.
 
 import type { Thread } from "../layout/threads";
-import { type Box, overlaps, type Scene } from "../scene";
+import { type Box, overlaps, type Scene, type SceneNode } from "../scene";
 import { drawBlocks } from "./blocks";
 import { drawCard, drawGuides } from "./card";
 import { drawCells, drawFarCells } from "./cells";
@@ -26,15 +26,16 @@ export function drawScene(
   look.detail = look.atAnyCost ? "near" : detailOf(look.zoom, seen.boxes);
   drawDots(context, look, view);
   drawWires(context, seen.edges, look, false);
-  // One strip is the model's depth and needs no name; the stages of a model are told apart by theirs.
+  // One strip is the model's depth and needs no name; stages are told apart by theirs and by what they give.
   const several = scene.nodes.filter((node) => node.kind === "strip").length > 1;
+  const named = (node: SceneNode) => node.kind === "strip" && (several || node.title.includes(" · "));
   if (look.detail !== "near") drawBlocks(context, seen.nodes, look);
   for (const node of seen.nodes) {
     context.globalAlpha = alphaOf(look, node.path, node.alpha);
     if (look.detail === "near") {
       drawNode(context, node, look, "overview");
       if (node.cells.length > 0) drawCells(context, node, look, view);
-      if (several && node.kind === "strip") drawStripTitle(context, node, look);
+      if (named(node)) drawStripTitle(context, node, look);
     } else if (node.cells.length > 0) drawFarCells(context, node, look, view);
   }
   context.globalAlpha = 1;
@@ -51,6 +52,8 @@ export function drawScene(
           if (node.w === 0) continue;
           context.globalAlpha = alphaOf(look, node.path, node.alpha);
           drawNode(context, node, look, "open");
+          if (node.cells.length > 0) drawCells(context, node, look, view);
+          if (node.kind === "strip") drawStripTitle(context, node, look);
         }
       }
     }

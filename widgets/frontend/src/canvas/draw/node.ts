@@ -92,7 +92,7 @@ export function drawStripTitle(context: Context, node: SceneNode, look: Look): v
   if (zoom < READABLE.title) return;
   const { font } = readable(FONTS.small, zoom);
   const both = `${node.title} · ${node.subtitle}`;
-  const room = node.w - 8;
+  const room = node.w + 8;
   context.textAlign = "left";
   context.font = font;
   context.fillStyle = theme.faint;

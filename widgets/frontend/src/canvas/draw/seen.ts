@@ -36,13 +36,15 @@ export function look(scene: Scene, view: Box, seen: Seen): void {
     index.cardEdges.within(wide, seen.cardEdges);
   }
   seen.boxes = seen.cardNodes.length;
-  for (const node of seen.nodes) seen.boxes += 1 + 0.5 * node.cells.length * shareInView(node, wide);
+  for (const node of seen.nodes) seen.boxes += 1 + cellsInView(node, wide);
+  for (const node of seen.cardNodes) seen.boxes += cellsInView(node, wide);
 }
 
-/** How much of a strip's length is in view. */
-function shareInView(node: SceneNode, view: Box): number {
+/** Half the cells in that part of a strip which is in view. */
+function cellsInView(node: SceneNode, view: Box): number {
+  if (node.cells.length === 0) return 0;
   const width = Math.min(right(node), right(view)) - Math.max(node.x, view.x);
-  return Math.max(0, width) / Math.max(1, node.w);
+  return (0.5 * node.cells.length * Math.max(0, width)) / Math.max(1, node.w);
 }
 
 function keep(nodes: readonly SceneNode[], view: Box, found: SceneNode[]): void {

@@ -24,12 +24,13 @@ export function hitTest(scene: Scene, point: Point): Hit | null {
   if (card && contains(card, point)) {
     if (contains(card.fold, point)) return { kind: "fold", box: card.fold };
     const node = indexOf(scene).cardNodes.at(point, 2);
-    return node
-      ? { kind: "node", path: node.path, box: node, node }
-      : { kind: "card", path: card.path, box: card };
+    return node ? hitIn(node, point) : { kind: "card", path: card.path, box: card };
   }
   const node = indexOf(scene).nodes.at(point, 2);
-  if (!node) return null;
+  return node && hitIn(node, point);
+}
+
+function hitIn(node: SceneNode, point: Point): Hit {
   const cell = cellAt(node.cells, point.x, CELL_SLACK);
   if (cell && contains(cell, point, CELL_SLACK)) {
     return { kind: "cell", path: cell.cell.path, box: cell, cell };
@@ -55,14 +56,12 @@ const known = new WeakMap<Scene, Selectable[]>();
 export function selectable(scene: Scene): readonly Selectable[] {
   const before = known.get(scene);
   if (before) return before;
-  const overview = scene.nodes.flatMap((node): Selectable[] =>
+  const parts = (node: SceneNode, level: Selectable["level"]): Selectable[] =>
     node.cells.length > 0
-      ? node.cells.map((cell) => ({ path: cell.cell.path, box: cell, level: "overview" }))
-      : [{ path: node.path, box: node, level: "overview" }],
-  );
-  const open = (scene.card?.nodes ?? [])
-    .filter((node) => node.w > 0)
-    .map((node): Selectable => ({ path: node.path, box: node, level: "open" }));
+      ? node.cells.map((cell) => ({ path: cell.cell.path, box: cell, level }))
+      : [{ path: node.path, box: node, level }];
+  const overview = scene.nodes.flatMap((node) => parts(node, "overview"));
+  const open = (scene.card?.nodes ?? []).filter((node) => node.w > 0).flatMap((node) => parts(node, "open"));
   const inOrder = (items: Selectable[]) =>
     items.filter((item) => item.path).sort((a, b) => a.box.x - b.box.x || a.box.y - b.box.y);
   const all = [...inOrder(overview), ...inOrder(open)];

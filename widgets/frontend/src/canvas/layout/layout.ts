@@ -14,12 +14,13 @@ import {
   type SceneNode,
 } from "../scene";
 import type { Sized } from "./flow";
-import { type LayFlow, layFlowNow } from "./flows";
+import { type Flow, type LayFlow, layFlowNow } from "./flows";
 
 /** Widths given before, by node id: an edit that shortens a text or a strip must not move the rest. */
 export type Widths = Map<string, number>;
 
-const STRIP = { height: 68, inset: 9.5, top: 10, cell: 38, gap: 3 };
+/** `name` is the room above it for its name; as much is kept below, so that it stays in the middle. */
+const STRIP = { height: 68, inset: 9.5, top: 10, cell: 38, gap: 3, name: 15 };
 /** A strip that grows keeps the width of its cells up to this length. */
 const MOST_STRIP = 760;
 const CARD_HEIGHT = 44;
@@ -42,8 +43,9 @@ export function layoutScene(
     // A text may stand in a wide box; a strip with a wide gap looks broken.
     stable(widths, overviewSize(node, measure, widths), node.kind === "strip" ? 0.7 : 0.5),
   );
-  const flow = lay(sizes, state.overview.edges, { rank: 22, node: 26 });
-  if (!flow) return null;
+  const laid = lay(sizes, state.overview.edges, { rank: 22, node: 26 });
+  if (!laid) return null;
+  const flow = withNames(laid, nodes);
   const placed = nodes.map((node): SceneNode => {
     const box = flow.boxes.get(node.id) as Box;
     return { ...node, ...box, adapted: false, cells: placeCells(node, box, widths) };
@@ -62,13 +64,7 @@ export function cellPitch(count: number): number {
 
 function overviewSize(node: OverviewNode, measure: Measure, widths: Widths): Sized {
   const { id } = node;
-  if (node.kind === "strip") {
-    const label = measure(node.title, FONTS.small) + 24;
-    const count = node.cells.length;
-    const before = count * (widths.get(pitchOf(id)) ?? Infinity);
-    const length = before <= MOST_STRIP ? before : count * cellPitch(count);
-    return { id, w: Math.max(label, length + 2 * STRIP.inset), h: STRIP.height };
-  }
+  if (node.kind === "strip") return stripSize(node, measure, widths);
   if (node.kind === "join") return { id, w: 18, h: 18 };
   const w = textWidth(node.title, node.subtitle, measure, FONTS.cardTitle);
   if (node.kind === "card" || node.kind === "function")
@@ -76,8 +72,36 @@ function overviewSize(node: OverviewNode, measure: Measure, widths: Widths): Siz
   return { id, w: w - 12, h: 24 };
 }
 
-function openSize(node: OpenNode, measure: Measure): Sized {
+function stripSize(node: OverviewNode | OpenNode, measure: Measure, widths: Widths): Sized {
+  // From some way off the label is written larger than it is.
+  const label = 1.25 * measure(node.title, FONTS.small) + 8;
+  const count = node.cells.length;
+  const before = count * (widths.get(pitchOf(node.id)) ?? Infinity);
+  const length = before <= MOST_STRIP ? before : count * cellPitch(count);
+  return { id: node.id, w: Math.max(label, length + 2 * STRIP.inset), h: STRIP.height + 2 * STRIP.name };
+}
+
+/** The layout with strips as tall as they are drawn: no wire and no neighbour came into the room for names. */
+function withNames(flow: Flow, nodes: readonly { id: string; kind: string }[]): Flow {
+  const strips = new Set(nodes.filter((node) => node.kind === "strip").map((node) => node.id));
+  if (strips.size === 0) return flow;
+  const boxes = new Map(flow.boxes);
+  for (const id of strips) {
+    const box = boxes.get(id) as Box;
+    boxes.set(id, { ...box, y: box.y + STRIP.name, h: STRIP.height });
+  }
+  const edges = flow.edges.map((edge) => {
+    const last = edge.points.at(-1);
+    if (!edge.residual || !last || !strips.has(edge.target)) return edge;
+    const end = { x: last.x, y: bottom(boxes.get(edge.target) as Box) };
+    return { ...edge, points: [...edge.points.slice(0, -1), end] };
+  });
+  return { ...flow, boxes, edges };
+}
+
+function openSize(node: OpenNode, measure: Measure, widths: Widths): Sized {
   const { id } = node;
+  if (node.kind === "strip") return stripSize(node, measure, widths);
   if (node.kind === "join") return { id, w: 18, h: 18 };
   if (node.kind === "input" || node.kind === "output") return { id, w: 1, h: 1 };
   const font = node.kind === "function" ? FONTS.function : FONTS.title;
@@ -101,7 +125,7 @@ export function stable(widths: Widths, sized: Sized, least = 0.5): Sized {
 const pitchOf = (id: string): string => `pitch:${id}`;
 
 /** Cells keep their width when some of them go; the strip is filled anew when it would be half empty. */
-function placeCells(node: OverviewNode, box: Box, widths: Widths): SceneCell[] {
+function placeCells(node: OverviewNode | OpenNode, box: Box, widths: Widths): SceneCell[] {
   const count = node.cells.length;
   if (count === 0) return [];
   const room = box.w - 2 * STRIP.inset;
@@ -128,9 +152,10 @@ function hang(
   lay: LayFlow,
 ): SceneCard | null {
   const inside = new Map<string, number>();
-  const sizes = open.nodes.map((node) => stable(inside, openSize(node, measure)));
-  const flow = lay(sizes, open.edges, { rank: 24, node: 14 });
-  if (!flow) return null;
+  const sizes = open.nodes.map((node) => stable(inside, openSize(node, measure, inside)));
+  const laid = lay(sizes, open.edges, { rank: 24, node: 14 });
+  if (!laid) return null;
+  const flow = withNames(laid, open.nodes);
   const natural = Math.max(flow.w + 2 * PAD, overview.w, 320);
   const w = stable(widths, { id: `open:${open.path}`, w: natural, h: 0 }).w;
   const x = centreX(overview) - w / 2;
@@ -144,14 +169,13 @@ function hang(
   const nodes = open.nodes.map((node): SceneNode => {
     const box = flow.boxes.get(node.id) as Box;
     const atEdge = edgeOf(node.id);
-    return {
-      ...node,
+    const place = {
       x: atEdge ?? box.x + shift.x,
       y: box.y + shift.y,
       w: atEdge === null ? box.w : 0,
       h: box.h,
-      cells: [],
     };
+    return { ...node, ...place, cells: placeCells(node, place, inside) };
   });
   const edges = flow.edges.map((edge) => {
     const points = edge.points.map((point) => ({ x: point.x + shift.x, y: point.y + shift.y }));

@@ -1,5 +1,5 @@
 // Holds a new layout where the one before was, so that an edit moves only what it has to. Pure.
-import { around, type Box, bottom, type Point, type Scene, type SceneCard } from "../scene";
+import { around, type Box, bottom, type Point, type Scene, type SceneCard, type SceneNode } from "../scene";
 
 /** The opened block keeps its place while the overview stays this far above it. */
 const LEAST_HANG = 60;
@@ -7,10 +7,7 @@ const LEAST_HANG = 60;
 /** The new scene, moved so that as many of the nodes and cells as possible stay where they were. */
 export function heldStill(before: Scene, scene: Scene): Scene {
   const { dx, dy } = mostCommonShift(before, scene);
-  const nodes = scene.nodes.map((node) => ({
-    ...moved(node, dx, dy),
-    cells: node.cells.map((cell) => moved(cell, dx, dy)),
-  }));
+  const nodes = scene.nodes.map((node) => movedWhole(node, dx, dy));
   const edges = scene.edges.map((edge) => ({ ...edge, points: edge.points.map((at) => along(at, dx, dy)) }));
   const overview = around(nodes);
   const card = scene.card && holdCard(scene.card, before.card, overview, dx, dy);
@@ -56,7 +53,7 @@ function holdCard(
     ...moved(card, x, y),
     fold: moved(card.fold, x, y),
     guides: card.guides.map(([from, to]) => [along(from, dx, dy), along(to, x, y)]),
-    nodes: card.nodes.map((node) => moved(node, x, y)),
+    nodes: card.nodes.map((node) => movedWhole(node, x, y)),
     edges: card.edges.map((edge) => ({ ...edge, points: edge.points.map((at) => along(at, x, y)) })),
   };
 }
@@ -65,5 +62,9 @@ const moved = <T extends Point>(item: T, dx: number, dy: number): T => ({
   ...item,
   x: item.x + dx,
   y: item.y + dy,
+});
+const movedWhole = (node: SceneNode, dx: number, dy: number): SceneNode => ({
+  ...moved(node, dx, dy),
+  cells: node.cells.map((cell) => moved(cell, dx, dy)),
 });
 const along = ({ x, y }: Point, dx: number, dy: number): Point => ({ x: x + dx, y: y + dy });

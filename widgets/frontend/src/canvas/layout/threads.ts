@@ -31,6 +31,7 @@ interface Anchor {
 }
 
 const STRIP_FOOT = 20;
+const STACKED = 24;
 const GLYPH_ROOM = 17;
 /** A bundle's count is wider than a number. */
 const COUNT_ROOM = 40;
@@ -57,6 +58,10 @@ function anchorsOf(scene: Scene): Map<string, Anchor> {
   for (const node of scene.card?.nodes ?? []) {
     if (node.path)
       anchors.set(node.path, { x: centreX(node), top: node.y, bottom: bottom(node), kind: "open" });
+    for (const cell of node.cells) {
+      const foot = bottom(cell) + STRIP_FOOT;
+      anchors.set(cell.cell.path, { x: centreX(cell), top: cell.y - 10, bottom: foot, kind: "open" });
+    }
   }
   for (const node of scene.nodes) {
     if (node.kind !== "strip" && node.path) {
@@ -84,6 +89,14 @@ function anchorFor(path: string, anchors: Map<string, Anchor>, level: "overview"
 function makeThread(tie: TieState, tied: [Anchor, string][]): Thread {
   const anchors = tied.map(([anchor]) => anchor);
   const paths = tied.map(([, path]) => path);
+  const { index, pending } = tie;
+  const common = { index, pending, colour: tieColour(index), count: 1, reach: [], paths };
+  const stacked = betweenStacked(anchors);
+  if (stacked) {
+    const { from, to } = stacked;
+    const glyph = { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 };
+    return { ...common, side: 1, ends: [from, to], arcs: [{ from, to, depth: 0 }], glyph };
+  }
   const below = anchors.every((anchor) => anchor.kind === "cell");
   const side = below ? 1 : -1;
   const ends = anchors.map((anchor) => ({ x: anchor.x, y: below ? anchor.bottom : anchor.top }));
@@ -91,9 +104,18 @@ function makeThread(tie: TieState, tied: [Anchor, string][]): Thread {
     const from = ends[i] as Point;
     return { from, to, depth: arcDepth(Math.abs(to.x - from.x), side) };
   });
-  const { index, pending } = tie;
-  const glyph = glyphOf(arcs, ends, side);
-  return { index, pending, colour: tieColour(index), count: 1, reach: [], side, ends, paths, arcs, glyph };
+  return { ...common, side, ends, arcs, glyph: glyphOf(arcs, ends, side) };
+}
+
+/** Two cards one above the other are tied in the gap between them: an arc would run over the upper one. */
+function betweenStacked(anchors: readonly Anchor[]): { from: Point; to: Point } | null {
+  const [one, two] = anchors;
+  if (!one || !two || anchors.length > 2 || one.kind === "cell" || two.kind === "cell") return null;
+  const [upper, lower] = one.top <= two.top ? [one, two] : [two, one];
+  if (Math.abs(one.x - two.x) > STACKED || upper.bottom > lower.top) return null;
+  const ends = [upper, lower].map((at) => ({ x: at.x, y: at === upper ? at.bottom : at.top }));
+  const [from, to] = one === upper ? ends : ends.reverse();
+  return { from: from as Point, to: to as Point };
 }
 
 /** On the widest arc; beside the end of a thread that has one only. */
