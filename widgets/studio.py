@@ -75,8 +75,8 @@ class Studio(ipywidgets.Box):
         """Puts a session under the studio's hands, in place of one that was there before."""
         before: Theatre | None = getattr(self, "theatre", None)
         if before is not None:
-            before.errands.stop()
-        self.theatre = Theatre(session, self.refresh, self.refresh_top)
+            before.leave()
+        self.theatre = Theatre(session, self.refresh, self.refresh_top, self.follow)
         self.session, self.desk, self.background = session, self.theatre.desk, self.theatre.background
         self.errands = self.theatre.errands
         self.errands.tasks = tasks
@@ -103,6 +103,11 @@ class Studio(ipywidgets.Box):
         self.chart.clear()
         self.refresh()
         self.recovery.look()
+
+    def close(self) -> None:
+        """Takes the studio off the screen; the session stays as it is."""
+        self.theatre.leave()
+        super().close()
 
     # Drawing ----------------------------------------------------------------------------------
 
@@ -138,6 +143,11 @@ class Studio(ipywidgets.Box):
             if moved and self.desk.planned.entries:
                 self.pending.cost()
             self.chart.draw(points(self.session))  # last: the first one loads plotly, which takes a while
+
+    def follow(self) -> None:
+        """Code in a cell, or another studio, has changed the session."""
+        with self.theatre.drawing:
+            self.operating.follow()
 
     def _show_shelf(self) -> None:
         with self.theatre.drawing:
