@@ -223,7 +223,9 @@ def parents(page: Page, folder: Path) -> None:
     page.get_by_role("button", name="Parents", exact=True).click()
     shelf = page.get_by_role("region", name="Parents")
     for index in (1, 2):
-        shelf.get_by_role("textbox").first.fill(str(folder / f"parent-{index}"))
+        if index > 1:
+            shelf.get_by_role("button", name="Add").first.click()
+        shelf.get_by_placeholder("folder, adapter folder").fill(str(folder / f"parent-{index}"))
         page.keyboard.press("Enter")
         shelf.get_by_role("group", name=f"Parent parent_{index}").wait_for(timeout=SLOW_MS)
     expect(shelf.get_by_role("button", name=re.compile("Try"))).to_be_enabled(timeout=SLOW_MS)
