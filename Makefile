@@ -46,8 +46,9 @@ support: install  ## docs/support.md, from what the models of the tests do; read
 golden: install  ## rewrite tests/graph/golden after a change that was meant; read the diff
 	$(PY) -m tests.graph.golden
 
-screenshot: install  ## docs/studio-light.png and docs/studio-dark.png from the running studio
-	$(PY) -m tools.look --save docs
+screenshot: install  ## docs/studio-light.png and docs/studio-dark.png, and the main states in docs/images
+	$(PY) -m tools.look --save docs --only studio-light studio-dark
+	$(PY) -m tools.look --save docs/images
 
 lock:  ## new versions, from nothing, into $(LOCK); run the tests after it
 	$(PYTHON) -m tools.lock $(LOCK)

@@ -15,6 +15,7 @@ from surgery.journal import Journal
 from surgery.keeping import Keeper, Kept
 from surgery.operation import Operation
 from surgery.script import python_of
+from surgery.watchers import Watchers
 
 if TYPE_CHECKING:
     from graph.nodes import ModuleGraph
@@ -68,7 +69,8 @@ class History:
 
     It keeps the tensors that its states need. Those that neither `model`, as it is now, nor the `opened` one
     holds are moved out of the way where they are more than `limit_bytes`: see `surgery.keeping`. `lock` is
-    held while tensors move.
+    held while tensors move. `watchers` are told when the current state has changed, states went, or one was
+    measured.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class History:
         self._made = 0
         self._redo: dict[int, State] = {}
         self._keeper = Keeper()
+        self.watchers = Watchers()
         self._model, self._opened, self._lock = model, opened, lock or nullcontext()
 
     def __iter__(self) -> Iterator[State]:
@@ -100,6 +103,7 @@ class History:
         self._redo[self.current.id] = state
         self.current = state
         self._settle()
+        self.watchers.tell()
         return state
 
     def next_id(self) -> int:
@@ -142,6 +146,7 @@ class History:
             left = set(map(id, self))
             self._redo = {number: after for number, after in self._redo.items() if id(after) in left}
             self._settle()
+        self.watchers.tell()
 
     def state(self, state_id: int) -> State:
         """The state with this id; SurgeryError if there is none."""
@@ -219,6 +224,7 @@ class History:
             ) from None
         finally:
             self._settle()
+        self.watchers.tell()
         return target
 
     def _walk(self, target: State) -> None:

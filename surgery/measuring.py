@@ -156,6 +156,7 @@ class Measuring(ABC):
             state.report = evaluated(
                 cast("Session", self), self._shown(examples), device, budget_s, tasks, progress, stop
             )
+            self.history.watchers.tell()
             return state.report
         with self.lock:
             state, model, origins = self.history.current, private_shell(self.model), self.origins
@@ -163,6 +164,7 @@ class Measuring(ABC):
         state.report = evaluator.evaluate(
             model, budget_s, progress=progress, stop=stop, tasks=tasks, origins=origins
         )
+        self.history.watchers.tell()
         return state.report
 
     def sweep(
@@ -225,6 +227,7 @@ class Measuring(ABC):
             stop=stop,
             fields=fields,
         )
+        self.history.watchers.tell()
         return state.sweep
 
     def speed(

@@ -1,69 +1,88 @@
 """Looks at the studio: waits until it has drawn, refuses anything from another host, saves what it saw.
 
 `python -m tools.look URL` looks at a running one; without an address it starts one on the demonstration.
+`--save docs/images` writes a picture of each main state (`tools.states`), `--only evaluated` some of them.
 """
 
 import argparse
 import contextlib
+import os
+import shutil
 import sys
+import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from tools.chromium import DRAWN, DRAWN_MS, WINDOW, guard, launch
-from tools.serve import Studio
+from tools.serve import SERVE, Studio
+from tools.states import STORIES, settle, write_configs
 
 
-def look(url: str, save: Path | None = None, schemes: tuple[str, ...] = ("light", "dark")) -> float:
-    """Seconds until the canvas was drawn the first time; with `save`, a picture per colour scheme."""
-    seconds: list[float] = []
+@contextlib.contextmanager
+def looking(browser: Browser, url: str, *, dark: bool = False) -> Iterator[tuple[Page, float]]:
+    """A page on which the canvas is drawn, and after how many seconds; refuses what asks other hosts."""
+    context = browser.new_context(viewport=WINDOW, color_scheme="dark" if dark else "light")
+    left = guard(context)
+    page = context.new_page()
+    started_s = time.monotonic()
+    page.goto(url, wait_until="commit")
+    page.wait_for_selector(DRAWN, timeout=DRAWN_MS)
+    yield page, time.monotonic() - started_s
+    page.close(run_before_unload=True)
+    context.close()
+    if left:
+        raise SystemExit(f"The page asked other hosts: {', '.join(left)}")
+
+
+def look(url: str) -> float:
+    """Seconds until the canvas was drawn."""
+    with (
+        sync_playwright() as playwright,
+        contextlib.closing(launch(playwright)) as browser,
+        looking(browser, url) as (_, seconds),
+    ):
+        return seconds
+
+
+def save(url: str, folder: Path, scratch: Path, only: Sequence[str] = ()) -> None:
+    """Writes a picture of each story, or of those named; models that a story needs are made in `scratch`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_configs(scratch)
     with sync_playwright() as playwright, contextlib.closing(launch(playwright)) as browser:
-        for scheme in schemes if save else schemes[:1]:
-            context = browser.new_context(viewport=WINDOW, color_scheme=scheme)
-            left = guard(context)
-            page = context.new_page()
+        for picture in STORIES:
+            if picture.name not in (only or [story.name for story in STORIES if story.in_all]):
+                continue
             started_s = time.monotonic()
-            page.goto(url, wait_until="commit")
-            page.wait_for_selector(DRAWN, timeout=DRAWN_MS)
-            seconds.append(time.monotonic() - started_s)
-            if save:
-                save.mkdir(parents=True, exist_ok=True)
-                work_a_little(page)
-                page.screenshot(path=save / f"studio-{scheme}.png")
-            page.close(run_before_unload=True)
-            if left:
-                raise SystemExit(f"The page asked other hosts: {', '.join(left)}")
-    return seconds[0]
-
-
-def work_a_little(page: Page) -> None:
-    """Brings the page into the middle of some work: cut, measured, a block opened, a tie prepared."""
-    row = lambda path: page.locator(f'[role="treeitem"][data-path="{path}"]')  # noqa: E731
-    row("model.layers.1").click()
-    page.keyboard.press("p")
-    page.get_by_role("button", name="Apply remove").click()
-    page.get_by_role("button", name="Evaluate").click()
-    page.locator(".ms-area-chart .js-plotly-plot").wait_for(timeout=60_000)
-    row("model.layers.4").dblclick()
-    row("model.layers.4").click()
-    row("model.layers.5").click(modifiers=["Control"])
-    page.keyboard.press("t")
-    page.get_by_role("button", name="Apply tie").and_(page.locator(":enabled")).wait_for()
-    page.wait_for_load_state("networkidle")
+            shutil.rmtree(scratch / ".kept", ignore_errors=True)  # what the page before left behind
+            with looking(browser, url, dark=picture.dark) as (page, _):
+                picture.story(page, scratch)
+                settle(page)
+                place = folder / f"{picture.name}.png"
+                page.screenshot(path=place)
+            print(f"{time.monotonic() - started_s:5.1f} s  {place}", flush=True)
 
 
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(prog="python -m tools.look", description=__doc__)
     parser.add_argument("url", nargs="?", help="the address that the server printed")
-    parser.add_argument("--save", type=Path, help="a folder for studio-light.png and studio-dark.png")
+    parser.add_argument("--save", type=Path, help="a folder for the pictures")
+    parser.add_argument("--only", nargs="+", default=(), choices=[story.name for story in STORIES])
     args = parser.parse_args()
-    if args.url:
-        print(f"drawn after {look(args.url, args.save):.1f} s")
-    else:
-        with Studio() as studio:
-            print(f"drawn after {look(studio.url, args.save):.1f} s")
+    with contextlib.ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="surgery-look-")))
+        url = args.url
+        if url is None:
+            # Recent models and steps that were left behind stay out of the pictures.
+            environment = {**os.environ, "JUPYTER_DATA_DIR": str(scratch / ".kept"), "HF_HUB_OFFLINE": "1"}
+            url = stack.enter_context(Studio(SERVE, folder=scratch, environment=environment)).url
+        if args.save is None:
+            print(f"drawn after {look(url):.1f} s")
+        else:
+            save(url, args.save, scratch, args.only)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,16 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 from urllib.parse import urlsplit
 
 SERVE = (sys.executable, "-P", "-m", "widgets.server", "--no-browser", "--port", "0")
-ADDRESS = re.compile(r"^Model Surgery: (http://\S+)$")
 
 
 class Studio:
     """A server that was started, has printed its address, and answers; until `stop` or the end of `with`."""
+
+    address: ClassVar[re.Pattern[str]] = re.compile(r"^Model Surgery: (http://\S+)$")
 
     def __init__(
         self,
@@ -90,7 +91,7 @@ class Studio:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.log.append(line.rstrip("\n"))
-            if found := ADDRESS.match(line):
+            if not self.url and (found := self.address.match(line)):
                 self.url = found[1]
                 self._printed.set()
         self._printed.set()

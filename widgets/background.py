@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import local
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -22,6 +23,12 @@ class Background:
         self._pools: dict[str, ThreadPoolExecutor] = {}
         self._newest: dict[str, int] = {}
         self._last: dict[str, Future[None]] = {}
+        self._thread = local()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this is asked in one of its threads."""
+        return getattr(self._thread, "is_ours", False)
 
     def latest(
         self,
@@ -74,6 +81,7 @@ class Background:
         counts: Callable[[], bool],
     ) -> None:
         def run() -> None:
+            self._thread.is_ours = True
             if not counts():
                 return
             try:

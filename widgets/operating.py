@@ -20,6 +20,7 @@ class Operating:
 
     def __init__(self, theatre: Theatre) -> None:
         self.theatre, self.desk, self.session = theatre, theatre.desk, theatre.session
+        self._state = self.session.history.current
 
     # The draft -----------------------------------------------------------------------------------
 
@@ -31,6 +32,7 @@ class Operating:
     def prepare(self, draft: Draft | Operation) -> None:
         """Puts a draft on the desk with its dry run; of a step the one that a form would have made it of."""
         made = draft if isinstance(draft, Draft) else draft_of(draft)
+        self._state = self.session.history.current
         self.desk.draft, self.desk.alert = made, None
         self._dry_run(made)
 
@@ -159,8 +161,16 @@ class Operating:
     def _said(self, error: Exception) -> None:
         self.theatre.errands.say(notice_of(error))
 
+    def follow(self) -> None:
+        """Others have changed the session: what was drafted stays unless the state is another one."""
+        if self._state is self.session.history.current:
+            self.theatre.shown()
+        else:
+            self.arrived()
+
     def arrived(self) -> None:
         """The state is another one: drafts were made for the one before."""
         self.theatre.background.forget("preview")
+        self._state = self.session.history.current
         self.desk.draft = self.desk.alert = self.theatre.errands.notice = None
         self.theatre.shown()

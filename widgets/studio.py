@@ -75,7 +75,7 @@ class Studio(ipywidgets.Box):
     def begin(self, session: Session, *, tasks: Asked = None) -> None:
         """Puts a session under the studio's hands, in place of one that was there before."""
         problem, note = session.graph.problem, session.note  # traced before anything is replaced
-        theatre = Theatre(session, self.refresh, self.refresh_top)
+        theatre = Theatre(session, self.refresh, self.refresh_top, self.follow)
         theatre.errands.tasks = tasks
         operating, recovery = Operating(theatre), Recovery(theatre)
         shelf = Shelf(session, theatre.background, operating.prepare, operating.try_out, self._show_shelf)
@@ -86,7 +86,7 @@ class Studio(ipywidgets.Box):
             theatre.errands.notice = {"text": note, "tone": "note", "hint": None}
         before: Theatre | None = getattr(self, "theatre", None)
         if before is not None:
-            before.errands.stop()
+            before.leave()
         with theatre.drawing:  # whoever draws meanwhile waits until all of it is there
             self.theatre, self.operating, self.recovery, self.shelf = theatre, operating, recovery, shelf
             self.session, self.desk, self.background = session, theatre.desk, theatre.background
@@ -104,6 +104,11 @@ class Studio(ipywidgets.Box):
             self.chart.clear()
             self.refresh()
         recovery.look()
+
+    def close(self) -> None:
+        """Takes the studio off the screen; the session stays as it is."""
+        self.theatre.leave()
+        super().close()
 
     # Drawing ----------------------------------------------------------------------------------
 
@@ -137,6 +142,11 @@ class Studio(ipywidgets.Box):
             if moved and self.desk.planned.entries:
                 self.pending.cost()
             self.chart.draw(self.measuring.points())  # last: the first one loads plotly, which takes a while
+
+    def follow(self) -> None:
+        """Code in a cell, or another studio, has changed the session."""
+        with self.theatre.drawing:
+            self.operating.follow()
 
     def _show_shelf(self) -> None:
         with self.theatre.drawing:

@@ -22,15 +22,40 @@ Result = TypeVar("Result")
 class Theatre:
     """A session under the studio's hands; `shown` draws all panels, `shown_on_top` the top bar alone.
 
+    `followed` is called when code in a cell, or another studio, has changed the session.
+
     `drawing` is held while desk or panels change: what runs beside the kernel's thread shows itself too.
     """
 
-    def __init__(self, session: Session, shown: Callable[[], None], shown_on_top: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        shown: Callable[[], None],
+        shown_on_top: Callable[[], None],
+        followed: Callable[[], None],
+    ) -> None:
         self.session, self.background = session, Background()
         self.desk = Desk(model=f"{session.opened.name} {id(session)}")
         self.shown, self.shown_on_top, self.drawing = shown, shown_on_top, RLock()
         self.errands = Errands(session, self.background, shown, shown_on_top)
         self._seen: ModuleGraph | None = None
+        self._followed = followed
+        session.history.watchers.add(self._noticed)
+
+    def leave(self) -> None:
+        """The session goes on without this studio."""
+        self.session.history.watchers.remove(self._noticed)
+        self.errands.stop()
+
+    def _noticed(self) -> None:
+        """What was not done by a gesture is shown too, once it is whole; of many changes the last."""
+        if not self.background.is_here:  # a gesture shows itself
+            self.background.latest(
+                "follow",
+                lambda: self.session.graph,  # it is free when what changed it is done
+                lambda _: self._followed(),
+                lambda error: self.errands.say(notice_of(error)),
+            )
 
     def carry(
         self,

@@ -1,6 +1,7 @@
 // The menu at a node: what fits the selection, by group.
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useDismiss } from "../shared/ui";
+import { visible } from "../shared/visible";
 import type { Command } from "./protocol";
 import { offered } from "./search";
 
@@ -22,21 +23,25 @@ const MARGIN_PX = 8;
 
 export function ContextMenu({ commands, title, at, run, more, close }: Props) {
   const element = useDismiss<HTMLDivElement>(true, close);
-  const [shift, setShift] = useState<Place>({ x: 0, y: 0 });
+  const [place, setPlace] = useState<Place>(at);
   const focused = useRef(false);
   const groups = offered(commands);
-  // Kept within the studio, wherever it was asked for; then the first item has the focus.
+  // Kept within what is seen of the studio, wherever it was asked for; then the first item has the focus.
   useLayoutEffect(() => {
     const menu = element.current;
     const room = menu?.offsetParent;
     if (!menu || !room) return;
-    setShift({
-      x: Math.min(0, room.clientWidth - MARGIN_PX - at.x - menu.offsetWidth),
-      y: Math.min(0, room.clientHeight - MARGIN_PX - at.y - menu.offsetHeight),
+    const [whole, seen] = [room.getBoundingClientRect(), visible(room)];
+    menu.style.maxHeight = `${seen.bottom - seen.top - 2 * MARGIN_PX}px`;
+    const within = (wanted: number, size: number, from: number, to: number) =>
+      Math.max(from + MARGIN_PX, Math.min(wanted, to - MARGIN_PX - size));
+    setPlace({
+      x: within(at.x, menu.offsetWidth, seen.left - whole.left, seen.right - whole.left),
+      y: within(at.y, menu.offsetHeight, seen.top - whole.top, seen.bottom - whole.top),
     });
     if (!focused.current) {
       focused.current = true;
-      menu.querySelector<HTMLElement>('[role="menuitem"]')?.focus();
+      menu.querySelector<HTMLElement>('[role="menuitem"]')?.focus({ preventScroll: true });
     }
   }, [at.x, at.y, groups.length]);
   const onKeyDown = (event: KeyboardEvent) => {
@@ -59,7 +64,7 @@ export function ContextMenu({ commands, title, at, run, more, close }: Props) {
       role="menu"
       aria-label={`Operations on ${title}`}
       ref={element}
-      style={{ left: `${at.x + shift.x}px`, top: `${at.y + shift.y}px` }}
+      style={{ left: `${place.x}px`, top: `${place.y}px` }}
       onKeyDown={onKeyDown}
     >
       <p class="ms-mono ms-clip" aria-hidden="true">

@@ -2,7 +2,7 @@
 // wherever the focus is in the studio, and on a page that is all studio wherever it is.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { focusSearch, isTyping, shortcut } from "../shared/keys";
-import { definePanel, type PanelProps } from "../shared/panel";
+import { definePanel, keepKeys, type PanelProps } from "../shared/panel";
 import { ContextMenu, type Place } from "./context";
 import { Keys } from "./keys";
 import { Palette } from "./palette";
@@ -33,6 +33,7 @@ function Menu({ state, send }: PanelProps<MenuState, MenuMessage>) {
   useEffect(() => {
     const studio = anchor.current?.closest<HTMLElement>(".ms-studio");
     if (!studio) return;
+    if (!studio.hasAttribute("tabindex")) keepKeys(studio); // the chart is no panel of ours
     const stop = new AbortController();
     const { signal } = stop;
     const onKey = (event: KeyboardEvent) => {

@@ -1,0 +1,294 @@
+"""The main states of the studio as stories: what a person does until the page looks like that.
+
+Each is a function of a page on which the demonstration is drawn; `STORIES` names them, and the pictures of
+them. The order of the steps is part of a story: each waits for what it asked for, never for time.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+SLOW_MS = 120_000
+Story = Callable[[Page, Path], None]
+
+CONFIGS = {
+    "llama-70b": {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "dtype": "bfloat16",
+        "hidden_size": 8192,
+        "intermediate_size": 28_672,
+        "num_hidden_layers": 80,
+        "num_attention_heads": 64,
+        "num_key_value_heads": 8,
+        "vocab_size": 128_256,
+    },
+    "t5-small": {
+        "architectures": ["T5ForConditionalGeneration"],
+        "model_type": "t5",
+        "d_model": 512,
+        "d_ff": 2048,
+        "d_kv": 64,
+        "num_layers": 6,
+        "num_heads": 8,
+        "vocab_size": 32_128,
+    },
+}
+"""Models of which a config is enough: without weights a skeleton is opened."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file name and how the page comes to look so."""
+
+    name: str
+    story: Story
+    dark: bool = False
+    in_all: bool = True
+    """Whether it is made where none is named."""
+
+
+def row(page: Page, path: str) -> Locator:
+    """A module's row in the outline."""
+    return page.locator(f'[role="treeitem"][data-path="{path}"]')
+
+
+def select(page: Page, *paths: str) -> None:
+    """Selects modules in the outline."""
+    for place, path in enumerate(paths):
+        row(page, path).click(modifiers=["Control"] if place else [])
+
+
+def drafted(page: Page, operation: str) -> Locator:
+    """Waits for the dry run of an operation; its button."""
+    button = page.get_by_role("button", name=f"Apply {operation}")
+    expect(button).to_be_enabled(timeout=SLOW_MS)
+    return button
+
+
+def apply(page: Page, operation: str) -> None:
+    """Applies the draft of an operation."""
+    button = drafted(page, operation)
+    button.click()
+    expect(button).to_have_count(0, timeout=SLOW_MS)
+
+
+def open_model(page: Page, source: str) -> None:
+    """Opens another model by what is typed into the file panel."""
+    title = page.locator(".ms-topbar strong").first
+    before = title.inner_text()
+    page.keyboard.press("Control+o")
+    files = page.get_by_role("dialog", name="Open a model or script")
+    files.get_by_role("textbox").first.fill(source)
+    page.keyboard.press("Enter")
+    expect(files).to_have_count(0, timeout=SLOW_MS)
+    expect(title).not_to_have_text(before, timeout=SLOW_MS)
+
+
+def write_configs(folder: Path) -> None:
+    """Models that are a config alone, in folders of their names."""
+    for name, config in CONFIGS.items():
+        (folder / name).mkdir(exist_ok=True)
+        (folder / name / "config.json").write_text(json.dumps(config))
+
+
+def settle(page: Page) -> None:
+    """Waits until nothing moves any more, with the pointer out of the way."""
+    page.mouse.move(0, 0)
+    page.wait_for_selector('.ms-canvas[data-settled="true"]', timeout=SLOW_MS)
+    page.wait_for_load_state("networkidle")
+    page.evaluate("document.fonts.ready.then(() => new Promise(requestAnimationFrame)).then(() => null)")
+
+
+# The stories ----------------------------------------------------------------------------------
+
+
+def opened(page: Page, folder: Path) -> None:
+    """As it is first met."""
+
+
+def amid_work(page: Page, folder: Path) -> None:
+    """For the README: cut, measured, a block opened, a tie prepared."""
+    select(page, "model.layers.1")
+    page.keyboard.press("p")
+    apply(page, "remove")
+    evaluate(page)
+    row(page, "model.layers.4").dblclick()
+    select(page, "model.layers.4", "model.layers.5")
+    page.keyboard.press("t")
+    drafted(page, "tie")
+
+
+def selected(page: Page, folder: Path) -> None:
+    """A block, and the dry run of its removal."""
+    select(page, "model.layers.3")
+    page.keyboard.press("p")
+    drafted(page, "remove")
+
+
+def pending(page: Page, folder: Path) -> None:
+    """Two edits planned."""
+    select(page, "model.layers.1")
+    page.keyboard.press("p")
+    for operation in ("remove", "tie"):
+        drafted(page, operation)
+        page.get_by_role("button", name="Add to pending").click()
+        expect(page.get_by_role("button", name=f"Apply {operation}")).to_have_count(0, timeout=SLOW_MS)
+        if operation == "remove":
+            select(page, "model.layers.4", "model.layers.5")
+            page.keyboard.press("t")
+    expect(page.get_by_role("region", name="Pending edits")).to_contain_text("together", timeout=SLOW_MS)
+    expect(page.get_by_role("button", name="Apply both and evaluate")).to_be_enabled(timeout=SLOW_MS)
+
+
+def palette(page: Page, folder: Path) -> None:
+    """All commands for two blocks."""
+    select(page, "model.layers.4", "model.layers.5")
+    page.keyboard.press("Control+k")
+    page.get_by_role("dialog", name="All commands").wait_for()
+
+
+def evaluated(page: Page, folder: Path) -> None:
+    """Three states measured on two branches."""
+    for path, back in (("model.layers.3", True), ("model.layers.7", False), ("model.layers.1", False)):
+        select(page, path)
+        page.keyboard.press("p")
+        apply(page, "remove")
+        evaluate(page)
+        if back:
+            page.get_by_role("button", name="Undo").click()
+            row(page, "model.layers.9").wait_for()
+    page.keyboard.press("Escape")
+
+
+def evaluate(page: Page) -> None:
+    """Measures the current state."""
+    page.get_by_role("button", name="Evaluate").click()
+    stop = page.get_by_role("button", name="Stop")
+    stop.wait_for(timeout=SLOW_MS)
+    expect(stop).to_have_count(0, timeout=SLOW_MS)
+    page.locator(".ms-area-chart .js-plotly-plot").wait_for(timeout=SLOW_MS)
+
+
+def ties(page: Page, folder: Path) -> None:
+    """Two pairs of tied blocks, and two tied matrices."""
+    for one, other in (("2", "3"), ("5", "8")):
+        select(page, f"model.layers.{one}", f"model.layers.{other}")
+        page.keyboard.press("t")
+        apply(page, "tie")
+    select(page, "model.layers.5")
+
+
+def block(page: Page, folder: Path) -> None:
+    """One opened from inside."""
+    row(page, "model.layers.4").dblclick()
+    page.locator('.ms-crumbs [aria-current="location"]').get_by_text("4", exact=True).wait_for()
+
+
+def compared(page: Page, folder: Path) -> None:
+    """The original beside what two cuts and a tie made of it."""
+    select(page, "model.layers.3")
+    page.keyboard.press("p")
+    apply(page, "remove")
+    select(page, "model.layers.4", "model.layers.5")
+    page.keyboard.press("t")
+    apply(page, "tie")
+    page.locator(".ms-states > li").first.hover()
+    page.get_by_role("button", name="Compare Original with the current state").click()
+    page.get_by_role("region", name="Two states compared").wait_for()
+
+
+def parents(page: Page, folder: Path) -> None:
+    """Two checkpoints beside the model, and what they would make of it."""
+    for index, layer in enumerate(("model.layers.2", "model.layers.6"), 1):
+        select(page, layer)
+        verb = page.get_by_role("toolbar", name="Operations").get_by_role("button", name="Adjust", exact=True)
+        verb.click()
+        ways = page.get_by_role("toolbar", name="Ways to adjust")
+        ways.get_by_role("button", name="Scale").click()
+        page.get_by_role("textbox", name="Factor").fill("0.9")
+        expect(page.locator(".ms-dry")).to_contain_text("factor=0.9", timeout=SLOW_MS)
+        apply(page, "scale")
+        page.get_by_role("button", name="Save", exact=False).first.click()
+        popover = page.get_by_role("dialog", name="Save")
+        popover.get_by_role("textbox", name="Model folder").fill(str(folder / f"parent-{index}"))
+        popover.get_by_role("button", name="Save model").click()
+        expect(page.locator(".ms-topbar")).to_contain_text("Model saved", timeout=SLOW_MS)
+        page.get_by_role("button", name="Dismiss").click()
+        page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Parents", exact=True).click()
+    shelf = page.get_by_role("region", name="Parents")
+    for index in (1, 2):
+        if index > 1:
+            shelf.get_by_role("button", name="Add").first.click()
+        shelf.get_by_placeholder("folder, adapter folder").fill(str(folder / f"parent-{index}"))
+        page.keyboard.press("Enter")
+        shelf.get_by_role("group", name=f"Parent parent_{index}").wait_for(timeout=SLOW_MS)
+    expect(shelf.get_by_role("button", name=re.compile("Try"))).to_be_enabled(timeout=SLOW_MS)
+
+
+def files(page: Page, folder: Path) -> None:
+    """The file panel."""
+    page.keyboard.press("Control+o")
+    page.get_by_role("dialog", name="Open a model or script").wait_for()
+
+
+def costs(page: Page, folder: Path) -> None:
+    """What the removal of each block would cost."""
+    page.get_by_role("button", name="What would each cost?").click()
+    page.get_by_role("button", name="Best: remove").wait_for(timeout=SLOW_MS)
+    page.get_by_role("tab", name="Cost of each").click()
+    page.locator(".ms-report .ms-bars").wait_for(timeout=SLOW_MS)
+
+
+def layers(page: Page, folder: Path) -> None:
+    """Where the layers depart from the original."""
+    select(page, "model.layers.3")
+    page.keyboard.press("p")
+    apply(page, "remove")
+    page.get_by_role("tab", name="Layers").click()
+    page.locator(".ms-report").get_by_role("button", name="Compare the layers").click()
+    page.locator(".ms-report .ms-bars").wait_for(timeout=SLOW_MS)
+
+
+def huge(page: Page, folder: Path) -> None:
+    """A 70B decoder without weights, a block of it selected."""
+    open_model(page, str(folder / "llama-70b"))
+    row(page, "model.layers").wait_for(timeout=SLOW_MS)
+
+
+def stages(page: Page, folder: Path) -> None:
+    """An image classifier in stages."""
+    open_model(page, "demo-cnn")
+
+
+def encoder_decoder(page: Page, folder: Path) -> None:
+    """Two strips and what goes across."""
+    open_model(page, str(folder / "t5-small"))
+
+
+STORIES = (
+    Picture("studio-light", amid_work, in_all=False),
+    Picture("studio-dark", amid_work, dark=True, in_all=False),
+    Picture("open", opened),
+    Picture("open-dark", opened, dark=True),
+    Picture("selected", selected),
+    Picture("pending", pending),
+    Picture("palette", palette),
+    Picture("evaluated", evaluated),
+    Picture("evaluated-dark", evaluated, dark=True),
+    Picture("ties", ties),
+    Picture("block", block),
+    Picture("compare", compared),
+    Picture("parents", parents),
+    Picture("files", files),
+    Picture("costs", costs),
+    Picture("layers", layers),
+    Picture("skeleton-70b", huge),
+    Picture("cnn", stages),
+    Picture("encoder-decoder", encoder_decoder),
+)
