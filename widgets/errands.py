@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -66,6 +67,35 @@ class Errands:
         self.say(notice_of(error))
 
     def _evaluate(self) -> None:
+        if self.session.is_skeleton:
+            self._evaluate_streamed()
+        else:
+            self._evaluate_here()
+
+    def _evaluate_streamed(self) -> None:
+        """Of a model whose weights are read while they are needed; refused where there are none."""
+        stop = threading.Event()
+        number = self.begin("Evaluating", stop.set)
+
+        def progress(fraction: float, label: str) -> None:
+            self.tell(number, fraction, f"Evaluating, {label}")
+
+        def done(_: Report) -> None:
+            self.end(number)
+            self.shown()
+
+        def failed(error: Exception) -> None:
+            if self.end(number):
+                self.say(notice_of(error))
+
+        self.background.latest(
+            "evaluate",
+            lambda: self.session.evaluate(self.budget_s, tasks=self.tasks, progress=progress, stop=stop),
+            done,
+            failed,
+        )
+
+    def _evaluate_here(self) -> None:
         with self.session.lock:
             state, model, origins = self.session.history.current, self.session.model, self.session.origins
         number = self.begin("Evaluating", lambda: self.job.stop() if self.job is not None else None)

@@ -54,5 +54,7 @@ def topbar(
             "report_path": "report.html",
             "picture_path": "model.svg",
         },
-        "first_minute": TO_TRY if untouched and not left and strips(graph) else [],
+        "first_minute": (TO_TRY[:2] if session.is_skeleton else TO_TRY)
+        if untouched and not left and strips(graph)
+        else [],
     }

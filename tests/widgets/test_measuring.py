@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,3 +103,20 @@ def test_stopping_is_said(studio: Studio) -> None:
     studio.background.settle(60)
     assert studio.top.state["notice"]["text"] == "Comparing layers: stopped."
     assert studio.report.state["bars"] is None and studio.top.state["evaluating"] is None
+
+
+def test_a_skeleton_is_evaluated_from_its_files(tmp_path: Path) -> None:
+    """Weights are read while they are needed; where there are none it says so."""
+    surgery.open("demo").save(tmp_path / "base")
+    studio = Studio(surgery.open(tmp_path / "base", skeleton=True))
+    assert not any("Press E" in thing for thing in studio.top.state["first_minute"])
+    studio.session.remove("model.layers[1]")
+    studio.refresh()
+    send(studio.top, type="evaluate", budget_s=0.5)
+    studio.background.settle(120)
+    assert "perplexity" in studio.report.state["sentence"] and studio.top.state["evaluating"] is None
+    (tmp_path / "base" / "model.safetensors").unlink()
+    bare = Studio(surgery.open(tmp_path / "base" / "config.json"))
+    send(bare.top, type="evaluate", budget_s=0.5)
+    bare.background.settle(60)
+    assert bare.top.state["notice"]["tone"] == "bad" and bare.top.state["evaluating"] is None
