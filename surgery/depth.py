@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from torch import nn
 
+from graph.paths import is_below
 from surgery.cache_slots import refuse_too_few
 from surgery.depth_config import told
 from surgery.edits import Arrange, Edit, SetAttribute, SetModule, SetTensor
@@ -25,6 +26,15 @@ def by_list(patient: Patient, paths: Sequence[str], verb: str) -> dict[str, list
         parent, index = patient.block_list(path, verb)
         if index not in found.setdefault(parent, []):
             found[parent].append(index)
+    for inner in found:
+        for outer in found:
+            if inner != outer and is_below(inner, outer):
+                raise SurgeryError(
+                    f"{verb} would rearrange this list and one inside it at once",
+                    path=outer,
+                    got=f"blocks of {inner} too",
+                    hint="a step for each, the inner one first",
+                )
     return found
 
 

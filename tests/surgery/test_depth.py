@@ -11,6 +11,7 @@ from torch import Tensor, nn
 import surgery
 from graph.diff import diff
 from surgery import Session, SurgeryError
+from tests.zoo import ZOO
 
 
 class Chain(nn.Module):
@@ -159,3 +160,19 @@ def test_a_duplicate_says_in_the_difference_what_it_is(chain: Chain) -> None:
     assert {(move.before, move.after) for move in found.moved} >= {("blocks.2", "blocks.3")}
     assert not found.changed
     assert not found.removed
+
+
+@pytest.mark.parametrize(
+    ("verb", "select"),
+    [
+        ("remove", "grid[2], grid[2][0]"),
+        ("keep", "grid[0], grid[1][0]"),
+        ("duplicate", "grid[0], grid[0][0]"),
+    ],
+)
+def test_a_list_and_one_inside_it_take_a_step_each(verb: str, select: str) -> None:
+    """What is inside would no longer be where it was; in two steps it can be done."""
+    session = surgery.open(*ZOO["nested_lists"]())
+    with pytest.raises(SurgeryError, match="this list and one inside it at once"):
+        session.preview(verb, select)
+    assert session.steps == ()
