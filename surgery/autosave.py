@@ -7,7 +7,7 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from filelock import FileLock, Timeout
 
@@ -30,7 +30,7 @@ class Autosave:
     """
 
     def __init__(self, session: Session, folder: str | Path) -> None:
-        self.session = session
+        self._session = ref(session)  # it lives no longer for being kept
         name = f"{int(time.time())}-{os.getpid()}-{secrets.token_hex(4)}{_ENDING}"
         self.place = Path(folder).expanduser() / name
         self._written: int | None = 0
@@ -38,16 +38,16 @@ class Autosave:
 
     def keep(self) -> None:
         """Writes the steps to the current state, if they are others than before; SurgeryError if it fails."""
-        state = self.session.history.current
-        if state.id == self._written:
+        session = self._session()
+        if session is None or session.history.current.id == self._written:
             return
-        if not self.session.steps:
+        with session.lock:
+            state, steps = session.history.current, session.steps
+        if not steps:
             self.done()
         else:
             self._hold()
-            with self.session.lock:
-                state, steps = self.session.history.current, self.session.steps
-            Script(base_of(self.session), steps).write(self.place)
+            Script(base_of(session), steps).write(self.place)
         self._written = state.id
 
     @classmethod
@@ -62,7 +62,8 @@ class Autosave:
 
         Where the session has gone on to another state meanwhile, what is kept stays.
         """
-        current = self.session.history.current.id
+        session = self._session()
+        current = None if session is None else session.history.current.id
         if state not in (None, current):
             return
         self._written = current

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,17 @@ def test_a_folder_that_cannot_be_written_is_said(session: Session, tmp_path: Pat
     session.remove("model.layers[1]")
     with pytest.raises(SurgeryError, match="the steps cannot be kept here"):
         Autosave(session, tmp_path / "file" / "below").keep()
+
+
+def test_a_session_is_not_kept_alive(tmp_path: Path) -> None:
+    """It goes with the last who holds it; what it had not saved can be found then."""
+    session = surgery.open(*ZOO["llama"]())
+    autosave = Autosave.of(session, tmp_path)
+    assert Autosave.of(session, tmp_path) is autosave
+    session.remove("model.layers[1]")
+    autosave.keep()
+    gone = weakref.ref(session)
+    del session, autosave
+    gc.collect()
+    assert gone() is None
+    assert len(left_behind(surgery.open(*ZOO["llama"]()), tmp_path)) == 1
