@@ -14,6 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from tools.serve import Studio
 
 SLOW = 60_000
+TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 PLOT_FITS = """() => {
     const find = (at) => document.querySelector(`.ms-area-chart${at}`);
     const [place, plot] = [find(""), find(" .nsewdrag")];
@@ -152,6 +153,7 @@ def on_canvas(page: Page, path: str, rows: range) -> tuple[float, float]:
     for y in rows:
         for x in range(10, int(box["width"]), 16):
             page.mouse.move(box["x"] + x, box["y"] + y)
+            page.evaluate(TWO_FRAMES)  # what hovers is said with the next picture
             if tip.count() and tip.first.inner_text() == path:
                 return box["x"] + x, box["y"] + y
     raise AssertionError(f"no place on the canvas shows {path}")
