@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
 
@@ -133,6 +135,8 @@ def page(context: BrowserContext, console_errors: list[str]) -> Iterator[Page]:
 @pytest.fixture
 def studio_page(page: Page, studio: Studio, request: pytest.FixtureRequest) -> Iterator[Page]:
     """The studio on the demonstration, drawn; closed as a person closes a tab, which ends its kernel."""
+    # What tests before this one left unsaved is not offered to it.
+    shutil.rmtree(Path(psutil.Process(studio.pid).cwd()).parent / "jupyter_data_dir", ignore_errors=True)
     page.goto(studio.url, wait_until="commit")
     page.wait_for_selector(chromium.DRAWN, timeout=chromium.DRAWN_MS)
     yield page
