@@ -59,6 +59,12 @@ class Flow:
     nodes: tuple[FlowNode, ...]
     edges: tuple[FlowEdge, ...]
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Of the modules drawn, in order, each once: cards, and the blocks of strips."""
+        drawn = (node.paths or ((node.path,) if node.kind == "module" else ()) for node in self.nodes)
+        return tuple(dict.fromkeys(path for paths in drawn for path in paths))
+
 
 def inside(graph: ModuleGraph, path: str) -> Flow:
     """The module at `path` opened: its leaf calls, joins and products, from input to output.

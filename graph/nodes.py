@@ -172,6 +172,11 @@ class ModuleGraph:
         return {node.path: node for node in self.modules}
 
     @cached_property
+    def by_origin(self) -> dict[str, str]:
+        """Paths by origin id; of a module that is at several paths the first in the tree."""
+        return {node.origin: node.path for node in reversed(self.modules)}
+
+    @cached_property
     def tensor_paths(self) -> frozenset[str]:
         """Paths of all parameters and buffers."""
         return frozenset([tensor.path for node in self.modules for tensor in node.tensors])

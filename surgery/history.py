@@ -20,6 +20,7 @@ from surgery.watchers import Watchers
 if TYPE_CHECKING:
     from graph.nodes import ModuleGraph
     from surgery.evaluate import Report
+    from surgery.evaluate.speed import SpeedReport
     from surgery.evaluate.sweep import SweepReport
     from surgery.tracing import Tracing
     from surgery.whereabouts import Place
@@ -45,6 +46,8 @@ class State:
     tracing: Tracing | None = None
     report: Report | None = None
     sweep: SweepReport | None = None
+    layers: Report | None = None
+    speed: SpeedReport | None = None
     places: tuple[Place, ...] = ()
     name: str | None = None
 

@@ -1,113 +1,30 @@
-"""What a session is measured on and with: the user's data, the evaluator and its baseline."""
+"""What a session can be asked to measure: the cost of its edits, of edits to come, its speed, its kin."""
 
 from __future__ import annotations
 
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from weakref import WeakKeyDictionary
 
-import torch
-from torch import nn
-
-from graph.tree import walk
 from surgery.errors import SurgeryError
+from surgery.grounds import Grounds
 from surgery.model import private_shell
 
 if TYPE_CHECKING:
-    from surgery.evaluate import Evaluator, Examples, Report
+    from surgery.evaluate import Examples, Report
     from surgery.evaluate.bench import Asked
     from surgery.evaluate.evaluator import Progress
     from surgery.evaluate.speed import SpeedReport
     from surgery.evaluate.sweep import SweepReport
-    from surgery.history import History
+    from surgery.history import State
     from surgery.merging.kinship import Kinship
     from surgery.merging.vocabularies import Vocabulary
     from surgery.session import Session
-    from surgery.sources import Opened
 
 
-class Measuring(ABC):
-    """The part of a session that measures; `lock` is held while the model is looked at or changed."""
-
-    history: History
-    _origins: WeakKeyDictionary[nn.Module, str]
-
-    def __init__(self, opened: Opened) -> None:
-        self.opened = opened
-        self.lock = threading.RLock()
-        self._data: Sequence[Any] | None = None
-        self._evaluator: Evaluator | None = None
-        self._evaluator_for = (0, "")
-
-    @property
-    @abstractmethod
-    def model(self) -> nn.Module:
-        """The edited module, ready to run."""
-
-    @property
-    @abstractmethod
-    def is_skeleton(self) -> bool:
-        """Whether the model was opened without its weights."""
-
-    @property
-    def origins(self) -> dict[str, str]:
-        """Where the modules come from, by their paths now: the path in the opened model, or a step."""
-        with self.lock:
-            found = ((path, self._origins.get(module)) for path, module in walk(self.model))
-            return {path: origin for path, origin in found if origin is not None}
-
-    @property
-    def data(self) -> Sequence[Any]:
-        """Batches that measures run on, each as the model takes it: a tensor, a tuple, a mapping.
-
-        Set it to your own: `s.data = [images]`. Without, those that came with the model; mostly none.
-        """
-        if self._data is None:
-            self._data = self.opened.data() if self.opened.data else ()
-        return self._data
-
-    @data.setter
-    def data(self, batches: Sequence[Any]) -> None:
-        if isinstance(batches, torch.Tensor | Mapping) or not isinstance(batches, Sequence):
-            raise SurgeryError(
-                "data are batches, each as the model takes it",
-                got=type(batches).__name__,
-                expected="a list",
-                hint="`s.data = [batch]`",
-            )
-        self._data = batches
-
-    def evaluator(self, examples: Examples | None = None, device: str = "auto") -> Evaluator:
-        """The evaluator that compares with the opened model on these examples, by default the bundled ones.
-
-        It is kept while examples and device stay the same, so that its baseline is measured once.
-        """
-        from surgery.evaluate import Evaluator
-
-        if self.is_skeleton:
-            raise SurgeryError("a model opened without weights cannot be evaluated")
-        if self._evaluator is None or self._evaluator_for != (id(examples), device):
-            self._evaluator = Evaluator(self.opened.model, examples=self._shown(examples), device=device)
-            self._evaluator_for = (id(examples), device)
-        return self._evaluator
-
-    @property
-    def seeds(self) -> tuple[int, int] | None:
-        """Of the order of the examples and of the bootstrap, in the last evaluator; else None."""
-        found = self._evaluator
-        return None if found is None else (found.examples.seed, found.seed)
-
-    def _shown(self, examples: Examples | None) -> Examples:
-        """What the model is shown: these, or what is at hand for a model of its kind."""
-        from surgery.evaluate import default_examples
-
-        opened = self.opened
-        return examples or default_examples(
-            opened.model, opened.tokenizer, inputs=opened.inputs, held_out=opened.held_out
-        )
+class Measuring(Grounds):
+    """The part of a session that measures; what is found of a state is kept with it in the history."""
 
     def kinship(
         self,
@@ -149,23 +66,51 @@ class Measuring(ABC):
         Of a model opened with `skeleton=True` from a folder that holds its weights, these are read while they
         are needed: it may be larger than the memory.
         """
+        state, report = self._beside(budget_s, examples, device, tasks, progress, stop)
+        state.report = report
+        self.history.watchers.tell()
+        return report
+
+    def layers(
+        self,
+        budget_s: float = 2.0,
+        examples: Examples | None = None,
+        device: str = "auto",
+        *,
+        progress: Progress | None = None,
+        stop: threading.Event | None = None,
+    ) -> Report:
+        """How near each block's output is to what that block gave before surgery: a cosine per block.
+
+        Figures are named by what the block was called in the opened model. What `evaluate` found of the state
+        stays beside it. Arguments and errors as there.
+        """
+        state, report = self._beside(budget_s, examples, device, ["layers"], progress, stop)
+        state.layers = report
+        self.history.watchers.tell()
+        return report
+
+    def _beside(
+        self,
+        budget_s: float,
+        examples: Examples | None,
+        device: str,
+        tasks: Asked,
+        progress: Progress | None,
+        stop: threading.Event | None,
+    ) -> tuple[State, Report]:
+        """The current state and what is measured of it; an edit that is being made is waited for."""
         if self.is_skeleton:
             from surgery.measuring_streamed import evaluated
 
-            state = self.history.current
-            state.report = evaluated(
-                cast("Session", self), self._shown(examples), device, budget_s, tasks, progress, stop
-            )
-            self.history.watchers.tell()
-            return state.report
+            session, shown = cast("Session", self), self._shown(examples)
+            return evaluated(session, shown, device, budget_s, tasks, progress, stop)
         with self.lock:
             state, model, origins = self.history.current, private_shell(self.model), self.origins
         evaluator = self.evaluator(examples, device)
-        state.report = evaluator.evaluate(
+        return state, evaluator.evaluate(
             model, budget_s, progress=progress, stop=stop, tasks=tasks, origins=origins
         )
-        self.history.watchers.tell()
-        return state.report
 
     def sweep(
         self,
@@ -209,8 +154,7 @@ class Measuring(ABC):
         """
         from surgery.sweeping import swept
 
-        state = self.history.current
-        state.sweep = swept(
+        state, report = swept(
             cast("Session", self),
             name,
             select,
@@ -227,8 +171,9 @@ class Measuring(ABC):
             stop=stop,
             fields=fields,
         )
+        state.sweep = report
         self.history.watchers.tell()
-        return state.sweep
+        return report
 
     def speed(
         self,
@@ -249,23 +194,16 @@ class Measuring(ABC):
         if self.is_skeleton:
             raise SurgeryError("a model opened without weights cannot be timed")
         with self.lock:
-            model = private_shell(self.model)
-        inputs = self.opened.inputs
-        return measure_speed(
+            state, model = self.history.current, private_shell(self.model)
+        state.speed = measure_speed(
             self.opened.model,
             model,
-            inputs,
+            self.opened.inputs,
             budget_s=budget_s,
             device=device,
             prompt=prompt,
             batch=batch,
             stop=stop,
         )
-
-    def touch(self) -> None:
-        """Says that weights were changed in a way that torch keeps no count of (`p.data.mul_`, numpy).
-
-        What was computed of them is forgotten. Other writes are noticed without it.
-        """
-        if self._evaluator is not None:
-            self._evaluator.touch()
+        self.history.watchers.tell()
+        return state.speed

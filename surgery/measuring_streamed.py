@@ -28,6 +28,7 @@ from surgery.stream.drawn import Drawn, drawn
 from surgery.stream.lineage import checkpoint_of, stored_weights
 
 if TYPE_CHECKING:
+    from surgery.history import State
     from surgery.session import Session
     from surgery.sources import Opened
 
@@ -40,16 +41,12 @@ def evaluated(
     tasks: Asked,
     progress: Progress | None,
     stop: threading.Event | None,
-) -> Report:
-    """What `session.evaluate` gives of a skeleton whose checkpoint is at hand."""
+) -> tuple[State, Report]:
+    """What `session.evaluate` gives of a skeleton whose checkpoint is at hand, and of which state."""
     began = time.perf_counter()
     with session.lock:
-        opened, steps, graph, before = (
-            session.opened,
-            session.steps,
-            session.graph,
-            session.history.base.graph,
-        )
+        state, opened, steps = session.history.current, session.opened, session.steps
+        graph, before = session.graph, session.history.base.graph
     evaluator = Evaluator(opened.model, examples=examples, device=device)
     weights = _weights(opened, evaluator)
     edited = Edited(drawn(opened.model, steps, opened.inputs, opened.tokenizer, graph))
@@ -69,7 +66,7 @@ def evaluated(
     assert passed.meter is not None
     batches = [edited.batches[place] for place in passed.places]
     notes = [*examples.notes, *passed.notes, weights.said]
-    return evaluator.report(passed.meter, batches, time.perf_counter() - began, notes)
+    return state, evaluator.report(passed.meter, batches, time.perf_counter() - began, notes)
 
 
 def swept(
@@ -86,10 +83,10 @@ def swept(
     progress: Progress | None,
     stop: threading.Event | None,
     fields: dict[str, Any],
-) -> SweepReport:
-    """What `session.sweep` gives of a skeleton whose checkpoint is at hand."""
+) -> tuple[State, SweepReport]:
+    """What `session.sweep` gives of a skeleton whose checkpoint is at hand, and of which state."""
     with session.lock:
-        opened, steps = session.opened, session.steps
+        state, opened, steps = session.history.current, session.opened, session.steps
     base = drawn(opened.model, steps, opened.inputs, opened.tokenizer)
     bench = Bench(base.model, examples=examples, device=device)
     weights = _weights(opened, bench)
@@ -106,7 +103,7 @@ def swept(
         return drawn(base.model, (step,), opened.inputs, opened.tokenizer, graph)
 
     asked = candidates(patient, name, select, of=of, each=each, **fields)
-    return StreamedSweep(bench, base, weights, asked, make).run(budget_s, tasks, progress, stop)
+    return state, StreamedSweep(bench, base, weights, asked, make).run(budget_s, tasks, progress, stop)
 
 
 def _weights(opened: Opened, bench: Bench) -> Weights:

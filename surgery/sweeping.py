@@ -30,6 +30,7 @@ from surgery.operation import Operation
 from surgery.runs import Live, carry_out
 
 if TYPE_CHECKING:
+    from surgery.history import State
     from surgery.session import Session
     from surgery.sources.opened import Opened
 
@@ -84,8 +85,8 @@ def swept(
     progress: Progress | None,
     stop: threading.Event | None,
     fields: dict[str, Any],
-) -> SweepReport:
-    """What `session.sweep` gives; see there."""
+) -> tuple[State, SweepReport]:
+    """What `session.sweep` gives, see there, and of which state."""
     if session.is_skeleton:
         if resume is not None:
             raise SurgeryError(
@@ -108,7 +109,8 @@ def swept(
             fields=fields,
         )
     with session.lock:
-        base, opened, data = private_shell(session.model), session.opened, session.data
+        state, base = session.history.current, private_shell(session.model)
+    opened, data = session.opened, session.data
     make = Making(base, type(session), replace(opened, model=base), data)
     patient = Patient(base, opened.inputs, opened.tokenizer)
     steps = candidates(patient, name, select, of=of, each=each, **fields)
@@ -119,7 +121,7 @@ def swept(
     with connected(ray) if ray else nullcontext() as cluster:
         spread = Spread(cluster, bench, make) if ray else None
         sweep = Sweep(bench, steps, make, blocks=blocks, spread=spread, resume=resume, identity=identity)
-        return sweep.run(budget_s, tasks, progress, stop)
+        return state, sweep.run(budget_s, tasks, progress, stop)
 
 
 def _shared_list(patient: Patient, steps: list[Operation]) -> str | None:

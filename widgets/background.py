@@ -68,9 +68,12 @@ class Background:
         return True
 
     def settle(self, timeout_s: float | None = None) -> None:
-        """Waits until all that was asked for is done."""
-        for last in list(self._last.values()):
-            last.result(timeout_s)
+        """Waits until all that was asked for is done, what that asks for included; each so long."""
+        seen: list[Future[None]] = []
+        while (asked := list(self._last.values())) != seen:
+            seen = asked
+            for last in seen:
+                last.result(timeout_s)
 
     def _submit(
         self,

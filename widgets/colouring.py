@@ -7,8 +7,8 @@ from graph.nodes import ModuleGraph
 from graph.rollup import rollup
 from graph.units import short
 from surgery.evaluate import Report
-from surgery.evaluate.sweep import SweepReport
 from surgery.evaluate.sweep.colours import costs
+from surgery.history import State
 from surgery.scores import Scores
 
 TITLES = {
@@ -21,21 +21,18 @@ TITLES = {
 """By the name of a choice; without one what was measured last is shown."""
 
 
-def scores(
-    name: str | None, graph: ModuleGraph, sweep: SweepReport | None, layers: Report | None
-) -> Scores | None:
-    """What the graph is coloured by; None for no colours."""
+def scores(name: str | None, graph: ModuleGraph, state: State) -> Scores | None:
+    """What the graph is coloured by, of that or of what was measured of the state; None for no colours."""
     if name in ("parameters", "macs"):
         return _structural(name, graph)
     if name == "layers":
-        return _layers(layers, graph)
-    return None if name == "none" else costs(sweep)
+        return _layers(state.layers, graph)
+    return None if name == "none" else costs(state.sweep)
 
 
 def _structural(name: str, graph: ModuleGraph) -> Scores | None:
     shares = rollup(graph)
-    nodes = overview(graph).nodes
-    drawn = [path for node in nodes for path in node.paths or ([node.path] if node.kind == "module" else [])]
+    drawn = overview(graph).paths
     if name == "parameters":
         counts = {path: float(shares[path].parameters) for path in drawn}
         return Scores("parameters", counts, short) if counts else None
@@ -47,6 +44,6 @@ def _layers(report: Report | None, graph: ModuleGraph) -> Scores | None:
     """One less the cosine, at the paths that the blocks have now."""
     if report is None:
         return None
-    now = {node.origin: node.path for node in reversed(graph.modules)}
+    now = graph.by_origin
     found = {now[figure.name]: 1 - figure.after for figure in report.results if figure.name in now}
     return Scores("1 − cosine with the original", found, lambda value: f"{value:.3g}") if found else None

@@ -31,7 +31,8 @@ def comparison(session: Session, other: int | None) -> dict[str, Any] | None:
     found = diff(one, two, same_base=True)
     across = align(one, two, same_base=True).to_after
     touched = _touched(found)
-    columns = [_column(column, one, two, touched) for column in _columns(_units(one), _units(two), across)]
+    drawn = _columns(overview(one).paths, overview(two).paths, across)
+    columns = [_column(column, one, two, touched) for column in drawn]
     return {
         "before": {"id": before.id, "label": label(before)},
         "after": {"id": after.id, "label": label(after)},
@@ -40,14 +41,6 @@ def comparison(session: Session, other: int | None) -> dict[str, Any] | None:
         "changes": [line.plain for line in diff_lines(found)][:-1],  # the last are the sums, shown above
         "same": not found,
     }
-
-
-def _units(graph: ModuleGraph) -> list[str]:
-    """What the overview draws: blocks, and modules by themselves."""
-    found: list[str] = []
-    for node in overview(graph).nodes:
-        found += node.paths or ([node.path] if node.kind == "module" else [])
-    return list(dict.fromkeys(found))
 
 
 def _columns(one: Sequence[str], two: Sequence[str], across: Mapping[str, str]) -> Iterator[Column]:

@@ -71,11 +71,12 @@ class Desk:
 
     def follow(self, before: ModuleGraph, graph: ModuleGraph) -> None:
         """Selection and opened block stay with their modules, whatever these are called now."""
-        now = {node.origin: node.path for node in reversed(graph.modules)}
 
         def where(path: str) -> str | None:
             """What was not there before was named in this state already."""
-            return now.get(before[path].origin) if path in before else path if path in graph else None
+            if path in before:
+                return graph.by_origin.get(before[path].origin)
+            return path if path in graph else None
 
         kept = map(where, self.selection)
         self.selection = list(dict.fromkeys(path for path in kept if path is not None))

@@ -1,15 +1,16 @@
-"""What takes a while: evaluating and saving, beside the kernel's thread, with progress and a notice."""
+"""What takes a while: measuring and saving, beside the kernel's thread, with progress and a notice."""
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
+from threading import Event
 from typing import Any, TypeVar
 
 from surgery.errors import SurgeryError
-from surgery.evaluate import Job, Report, Stopped, Worker
+from surgery.evaluate import Stopped
 from surgery.evaluate.bench import Asked
+from surgery.evaluate.evaluator import Progress
 from surgery.session import Session
 from widgets.background import Background
 
@@ -18,12 +19,15 @@ _log = logging.getLogger(__name__)
 Notice = dict[str, Any]
 Done = TypeVar("Done")
 
+LEAST_TOLD = 0.01
+"""Progress by less is not shown: it is told after every batch of every edit."""
+
 
 class Errands:
-    """Evaluations and saves of a session; `tasks` are what is measured, None for the usual.
+    """Measures and saves of a session; `tasks` are what an evaluation measures, None for the usual.
 
-    `evaluating`, `saving` and `notice` are what the top bar shows, each by itself; `shown` draws all
-    panels, `shown_on_top` that bar.
+    One thing is measured at a time: `measuring` is which. `evaluating`, `saving` and `notice` are what the
+    top bar shows, each by itself; `shown` draws all panels, `shown_on_top` that bar.
     """
 
     def __init__(
@@ -36,13 +40,11 @@ class Errands:
         self.session, self.background = session, background
         self.shown, self.shown_on_top = shown, shown_on_top
         self.tasks: Asked = None
-        self.worker: Worker | None = None
-        self.job: Job | None = None
+        self.measuring: str | None = None
         self.evaluating: dict[str, Any] | None = None
         self.notice: Notice | None = None
         self.budget_s = 2.0
-        self._asked = 0
-        self._stop: Callable[[], None] = lambda: None
+        self._stop = Event()
         self._chores: list[str] = []
 
     @property
@@ -56,102 +58,67 @@ class Errands:
         self.shown_on_top()
 
     def evaluate(self, budget_s: float) -> None:
-        """Starts an evaluation of the current state in the worker's thread; a running one is stopped."""
+        """Evaluates the current state, or the one that is being made; what is being measured is stopped."""
         self.budget_s = min(max(budget_s, 0.1), 3600.0)
-        if not self.background.wait("session", 0):  # of the state that is being made
-            self.background.each("session", lambda: None, lambda _: self._evaluate(), self._said)
+        if not self.background.wait("session", 0):
+            self.background.each(
+                "session",
+                lambda: None,
+                lambda _: self._evaluate(),
+                lambda error: self.say(notice_of(error)),
+            )
         else:
             self._evaluate()
 
-    def _said(self, error: Exception) -> None:
-        self.say(notice_of(error))
-
     def _evaluate(self) -> None:
-        if self.session.is_skeleton:
-            self._evaluate_streamed()
-        else:
-            self._evaluate_here()
-
-    def _evaluate_streamed(self) -> None:
-        """Of a model whose weights are read while they are needed; refused where there are none."""
-        stop = threading.Event()
-        number = self.begin("Evaluating", stop.set)
-
-        def progress(fraction: float, label: str) -> None:
-            self.tell(number, fraction, f"Evaluating, {label}")
-
-        def done(_: Report) -> None:
-            self.end(number)
-            self.shown()
-
-        def failed(error: Exception) -> None:
-            if self.end(number):
-                self.say(notice_of(error))
-
-        self.background.latest(
-            "evaluate",
-            lambda: self.session.evaluate(self.budget_s, tasks=self.tasks, progress=progress, stop=stop),
-            done,
-            failed,
+        self.measure(
+            "report",
+            "Evaluating",
+            lambda stop, tell: self.session.evaluate(
+                self.budget_s, tasks=self.tasks, progress=tell, stop=stop
+            ),
         )
 
-    def _evaluate_here(self) -> None:
-        with self.session.lock:
-            state, model, origins = self.session.history.current, self.session.model, self.session.origins
-        number = self.begin("Evaluating", lambda: self.job.stop() if self.job is not None else None)
+    def measure(
+        self,
+        what: str,
+        label: str,
+        work: Callable[[Event, Progress], Done],
+        said: Callable[[Done], Notice | None] = lambda result: None,
+    ) -> None:
+        """Takes a measure in place of what is being measured, which is stopped; then all panels are drawn.
 
-        def progress(fraction: float, label: str) -> None:
-            self.tell(number, fraction, f"Evaluating, {label}")
+        `work(stop, tell)` has the bar, under `label`, and Stop; `said` makes a notice of what it gives. What
+        was stopped for something newer still ends, later: neither bar nor notice is its own then.
+        """
+        self.stop()
+        self._stop = stop = Event()
+        self.measuring, self.evaluating, self.notice = what, {"label": label, "fraction": 0.0}, None
+        told = 0.0
 
-        def done(report: Report) -> None:
-            state.report = report
-            self.end(number)
+        def tell(fraction: float, done: str) -> None:
+            nonlocal told
+            if self._stop is stop and fraction >= told + LEAST_TOLD:
+                told = fraction
+                self.evaluating = {"label": f"{label}, {done}", "fraction": fraction}
+                self.shown_on_top()
+
+        def end(notice: Notice | None) -> None:
+            if self._stop is stop:
+                self.measuring = self.evaluating = None
+                self.notice = notice
             self.shown()
 
         def failed(error: Exception) -> None:
-            if self.end(number):
-                self.say(notice_of(error))
+            stopped = {"text": f"{label}: stopped.", "tone": "good", "hint": None}
+            end(stopped if isinstance(error, Stopped) else notice_of(error))
 
-        try:
-            if self.worker is None:
-                self.worker = Worker(self.session.evaluator())
-            self.job = self.worker.submit(
-                model,
-                self.budget_s,
-                progress,
-                done,
-                failed,
-                tasks=self.tasks,
-                origins=origins,
-            )
-        except Exception as error:
-            failed(error)
+        self.shown()
+        self.background.latest("measure", lambda: work(stop, tell), lambda result: end(said(result)), failed)
 
     def stop(self) -> None:
         """Stops what is being measured, if anything is."""
-        self._stop()
-
-    # What was stopped for something newer still ends, later: the bar is no longer its own then.
-
-    def begin(self, label: str, stop: Callable[[], None]) -> int:
-        """Something begins to be measured, in place of what still is: it has the bar. Its number."""
-        self.stop()
-        self._asked, self._stop = self._asked + 1, stop
-        self.evaluating, self.notice = {"label": label, "fraction": 0.0}, None
-        self.shown_on_top()
-        return self._asked
-
-    def tell(self, number: int, fraction: float, label: str) -> None:
-        """How far it is."""
-        if number == self._asked:
-            self.evaluating = {"label": label, "fraction": fraction}
-            self.shown_on_top()
-
-    def end(self, number: int) -> bool:
-        """It has ended: the bar goes; False if something newer has it."""
-        if number == self._asked:
-            self.evaluating = None
-        return number == self._asked
+        self._stop.set()
 
     def busy(self, label: str) -> None:
         """Something that cannot be stopped has begun elsewhere; `idle` ends it."""
@@ -180,8 +147,6 @@ class Errands:
 
 def notice_of(error: Exception) -> Notice:
     """What the top bar says of an error."""
-    if isinstance(error, Stopped):
-        return {"text": "Evaluation stopped.", "tone": "good", "hint": None}
     refusal = refusal_of(error)
     return {"text": refusal.sentence(with_hint=False), "tone": "bad", "hint": refusal.hint}
 

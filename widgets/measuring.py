@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from graph.costs import costs
 from graph.nodes import ModuleGraph
 from graph.rollup import rollup
 from surgery.errors import SurgeryError
-from surgery.evaluate import Report, Stopped
-from surgery.evaluate.speed import SpeedReport
 from surgery.histograms import Histogram, activations, weights
-from surgery.model import private_shell
-from widgets.errands import notice_of, refusal_of
+from surgery.history import State
+from surgery.session import Session
+from widgets.errands import refusal_of
 from widgets.figures import report_state
 from widgets.panels import Message
 from widgets.readings import histogram_state, layer_bars, speed_rows, sweep_bars
 from widgets.theatre import Theatre
-from widgets.timeline import points
 
 TABS = {
     "report": "Evaluation",
@@ -29,6 +25,13 @@ TABS = {
     "values": "Values",
     "speed": "Speed",
 }
+SPREADS: dict[str, Callable[[Session, str], Histogram]] = {"weights": weights, "activations": activations}
+"""What the tab of values shows of the selected module."""
+
+Spread = tuple[int, str, str]
+"""Of which state, what, and of which path."""
+
+LEAST_TIMED_S = 2.0
 UNASKED = 100_000_000
 """Of so many weights it is asked whether they should be read."""
 
@@ -40,28 +43,14 @@ EMPTY = {
 }
 
 
-@dataclass
-class Found:
-    """What was measured of one state besides its report and sweep; histograms by kind and path."""
-
-    layers: Report | None = None
-    speed: SpeedReport | None = None
-    histograms: dict[tuple[str, str], Histogram | SurgeryError] = field(default_factory=dict)
-    under_way: set[tuple[str, str]] = field(default_factory=set)
-
-
 class Measuring:
-    """The measures of a studio; what belongs to a state is kept with its id."""
+    """The measures of a studio. What is found of a state is the state's; histograms are kept here."""
 
     def __init__(self, theatre: Theatre) -> None:
         self.theatre, self.session = theatre, theatre.session
         self.tab = "report"
-        self._found: dict[int, Found] = {}
-
-    @property
-    def found(self) -> Found:
-        """What was measured of the current state."""
-        return self._found.setdefault(self.session.history.current.id, Found())
+        self._spreads: dict[Spread, Histogram | SurgeryError] = {}
+        self._under_way: dict[str, Spread] = {}
 
     def show(self, message: Message) -> None:
         """Shows one of the tabs."""
@@ -73,89 +62,49 @@ class Measuring:
     def measure(self, message: Message) -> None:
         """Takes the measure that a tab asks for, in place of what is being measured."""
         what = message.get("what")
+        budget_s, errands = self.theatre.errands.budget_s, self.theatre.errands
         if what == "layers":
-            self._begin("Comparing layers", self._layers)
+            errands.measure(
+                "layers",
+                "Comparing layers",
+                lambda stop, tell: self.session.layers(budget_s, progress=tell, stop=stop),
+            )
         elif what == "speed":
-            self._begin("Timing both models", self._speed)
-        elif what == "activations":
-            self._activations()
-        elif what == "weights" and len(self.theatre.desk.selection) == 1:
-            self._weights(self.theatre.desk.selection[0])
+            errands.measure(
+                "speed",
+                "Timing both models",
+                lambda stop, _: self.session.speed(max(LEAST_TIMED_S, budget_s), stop=stop),
+            )
+        elif what in SPREADS and len(self.theatre.desk.selection) == 1:
+            self._spread(what, self.theatre.desk.selection[0])
             self.theatre.shown()
 
-    def points(self) -> list[dict[str, Any]]:
-        """The measured states for the chart, with the speed of those that were timed."""
-        return [{**point, **_pace(self._found.get(point["id"]))} for point in points(self.session)]
-
-    # Taking them ---------------------------------------------------------------------------------
-
-    def _layers(self, stop: threading.Event, tell: Callable[[float, str], None]) -> None:
-        session = self.session
-        with session.lock:  # an edit that is being made is waited for
-            found, model, origins = self.found, private_shell(session.model), session.origins
-        budget_s = self.theatre.errands.budget_s
-        found.layers = session.evaluator().evaluate(
-            model, budget_s, progress=tell, stop=stop, tasks=["layers"], origins=origins
-        )
-
-    def _speed(self, stop: threading.Event, tell: Callable[[float, str], None]) -> None:
-        with self.session.lock:
-            found, state = self.found, self.session.history.current
-        speed = self.session.speed(max(2.0, self.theatre.errands.budget_s), stop=stop)
-        if self.session.history.current is state:  # else another model may have been timed
-            found.speed = speed
-
-    def _begin(
-        self, label: str, work: Callable[[threading.Event, Callable[[float, str], None]], None]
-    ) -> None:
-        errands, stop = self.theatre.errands, threading.Event()
-        number = errands.begin(label, stop.set)
-
-        def failed(error: Exception) -> None:
-            if errands.end(number):
-                stopped = {"text": f"{label}: stopped.", "tone": "good", "hint": None}
-                errands.notice = stopped if isinstance(error, Stopped) else notice_of(error)
-            self.theatre.shown()
-
-        def done(_: None) -> None:
-            errands.end(number)
-            self.theatre.shown()
-
-        self.theatre.background.latest(
-            "measure",
-            lambda: work(stop, lambda part, said: errands.tell(number, part, f"{label}, {said}")),
-            done,
-            failed,
-        )
-
-    def _weights(self, path: str) -> None:
-        self._spread("weights", path, lambda path: weights(self.session, path))
-
-    def _activations(self) -> None:
-        chosen = self.theatre.desk.selection
-        if len(chosen) == 1:
-            self._spread("activations", chosen[0], lambda path: activations(self.session, path))
-
-    def _spread(self, kind: str, path: str, measure: Callable[[str], Histogram]) -> None:
-        found, asked = self.found, (kind, path)
-        if asked in found.under_way:
+    def _spread(self, kind: str, path: str) -> None:
+        """How something is spread, beside the kernel's thread; of a kind only what was asked last counts."""
+        state = self.session.history.current
+        asked = (state.id, kind, path)
+        if self._under_way.get(kind) == asked:
             return
-        found.under_way = {item for item in found.under_way if item[0] != kind} | {asked}
+        self._under_way[kind] = asked
 
         def kept(result: Histogram | SurgeryError) -> None:
-            found.under_way.discard(asked)
-            found.histograms[asked] = result
+            self._under_way.pop(kind, None)
+            if self.session.history.current is state:  # else it may be of the state that came
+                self._spreads[asked] = result
             self.theatre.shown()
 
         self.theatre.background.latest(
-            f"histogram {kind}", lambda: measure(path), kept, lambda error: kept(refusal_of(error))
+            f"histogram {kind}",
+            lambda: SPREADS[kind](self.session, path),
+            kept,
+            lambda error: kept(refusal_of(error)),
         )
 
     # Showing them --------------------------------------------------------------------------------
 
     def state(self, graph: ModuleGraph, before: ModuleGraph) -> dict[str, Any]:
         """The report state of protocol.ts."""
-        state, found = self.session.history.current, self.found
+        state = self.session.history.current
         shown: dict[str, Any] = {
             "tab": self.tab,
             "tabs": [{"name": name, "title": title} for name, title in TABS.items()],
@@ -171,52 +120,44 @@ class Measuring:
         if self.tab == "costs":
             shown["bars"] = sweep_bars(state.sweep, graph)
         elif self.tab == "layers":
-            shown["bars"] = layer_bars(found.layers, graph)
-            shown["ask"] = _ask("layers", "Compare again" if found.layers else "Compare the layers")
+            shown["bars"] = layer_bars(state.layers, graph)
+            shown["ask"] = _ask("layers", "Compare again" if state.layers else "Compare the layers")
         elif self.tab == "speed":
-            shown["rows"] = speed_rows(found.speed)
-            shown["ask"] = _ask("speed", "Time again" if found.speed else "Time both models")
-            if found.speed is not None:
-                shown["note"] = " ".join([f"{found.speed.device}.", *found.speed.notes])
+            shown["rows"] = speed_rows(state.speed)
+            shown["ask"] = _ask("speed", "Time again" if state.speed else "Time both models")
+            if state.speed is not None:
+                shown["note"] = " ".join([f"{state.speed.device}.", *state.speed.notes])
         else:
-            self._values(shown, found)
+            self._values(shown, state)
         if shown["bars"] is not None:
             shown["note"] = shown["bars"]["note"]
         if self.session.is_skeleton:
             shown["ask"] = None
         return shown
 
-    def _values(self, shown: dict[str, Any], found: Found) -> None:
+    def _values(self, shown: dict[str, Any], state: State) -> None:
         chosen = self.theatre.desk.selection
         if len(chosen) != 1 or self.session.is_skeleton:
             return
         path = chosen[0]
+        found = {kind: self._spreads.get((state.id, kind, path)) for kind in SPREADS}
         large = rollup(self.theatre.graph)[path].parameters > UNASKED
-        if ("weights", path) not in found.histograms and not large:
-            self._weights(path)
+        if found["weights"] is None and not large:
+            self._spread("weights", path)
         titles = {"weights": f"Weights of {path or 'the model'}", "activations": f"What {path} gives"}
-        for kind, title in titles.items():
-            result = found.histograms.get((kind, path))
+        for kind, result in found.items():
             if isinstance(result, SurgeryError):
                 shown["sentence"] = result.sentence(with_hint=True)
             elif result is not None:
-                shown["histograms"].append(histogram_state(title, result))
-        if large and ("weights", path) not in found.histograms:
-            under_way = ("weights", path) in found.under_way
+                shown["histograms"].append(histogram_state(titles[kind], result))
+        if large and found["weights"] is None:
+            under_way = self._under_way.get("weights") == (state.id, "weights", path)
             shown["ask"] = None if under_way else _ask("weights", "Read all of its weights")
             shown["sentence"] = "Reading …" if under_way else None
-        elif ("activations", path) not in found.histograms and path:
+        elif found["activations"] is None and path:
             shown["ask"] = _ask("activations", "Show what it gives")
         shown["empty"] = None
 
 
 def _ask(what: str, title: str) -> dict[str, str]:
     return {"what": what, "title": title}
-
-
-def _pace(found: Found | None) -> dict[str, float]:
-    """Seconds and bytes of a state that was timed."""
-    if found is None or found.speed is None:
-        return {}
-    last = found.speed.paces[-1]
-    return {"latency_ms": 1000 * last.after_s / last.items, "peak_bytes": found.speed.peak_bytes[1]}

@@ -162,15 +162,22 @@ class Operating:
         self.theatre.errands.say(notice_of(error))
 
     def follow(self) -> None:
-        """Others have changed the session: what was drafted stays unless the state is another one."""
-        if self._state is self.session.history.current:
-            self.theatre.shown()
-        else:
-            self.arrived()
+        """Others have changed the session: what was drafted stays unless the state is another one.
+
+        What was said of a gesture stays too, that a model was saved for one: it was not of theirs.
+        """
+        if self._state is not self.session.history.current:
+            self._left()
+        self.theatre.shown()
 
     def arrived(self) -> None:
-        """The state is another one: drafts were made for the one before."""
+        """A gesture has led to another state."""
+        self._left()
+        self.theatre.errands.notice = None
+        self.theatre.shown()
+
+    def _left(self) -> None:
+        """Drafts were made for the state before."""
         self.theatre.background.forget("preview")
         self._state = self.session.history.current
-        self.desk.draft = self.desk.alert = self.theatre.errands.notice = None
-        self.theatre.shown()
+        self.desk.draft = self.desk.alert = None

@@ -47,7 +47,7 @@ class Planned:
 def _in_state(entry: Entry, graph: ModuleGraph) -> Operation | None:
     if entry.graph is graph:
         return entry.step
-    now = {node.origin: node.path for node in reversed(graph.modules)}
+    now = graph.by_origin
     try:
         return followed(entry.step, entry.graph, lambda path: now[entry.graph[path].origin], graph)
     except KeyError:

@@ -7,66 +7,53 @@ from typing import Any
 
 from graph.nodes import ModuleGraph
 from graph.units import short
-from surgery.evaluate import Figure, Report
-from surgery.evaluate.figure import number
+from surgery.evaluate import Report
 from surgery.evaluate.speed import SpeedReport
 from surgery.evaluate.sweep import SweepReport
+from surgery.evaluate.sweep.bars import Bar, bars
+from surgery.evaluate.sweep.colours import cost_text
 from surgery.evaluate.sweep.report import paths_of
 from surgery.histograms import Histogram
 from surgery.show.states import words
 
-Bar = dict[str, Any]
-
 
 def sweep_bars(sweep: SweepReport | None, graph: ModuleGraph) -> dict[str, Any] | None:
-    """What each edit of a sweep costs, in the order of the tree, with its interval; None without one."""
+    """What each edit of a sweep costs, in the order of the places, with its interval; None without one."""
     if sweep is None or not sweep.measured:
         return None
-    order = {path: place for place, path in enumerate(graph.by_path)}
-    found: list[tuple[int, Bar]] = []
-    for row in sweep.measured:
-        figure = next(item for item in row.figures if sweep.by in (item.name, item.task))
-        path = next((path for path in paths_of(row.step) if path in order), "")
-        sign = -1.0 if figure.better == "higher" else 1.0
-        value = sign * figure.difference
-        half = figure.half_width
-        found.append(
-            (
-                order.get(path, 0),
-                {
-                    "path": path,
-                    "label": path.rpartition(".")[2] or path,
-                    "value": value,
-                    "low": value - half,
-                    "high": value + half,
-                    "text": f"{words(row.step)}: {sweep.by} {_said(figure)}",
-                },
-            )
-        )
-    step = sweep[0].step.name
+    verb = sweep[0].step.name
     return {
-        "title": f"{sweep.by} after {step}, beside the model as it is",
+        "title": f"{sweep.by} after {verb}, beside the model as it is",
         "note": f"{sweep.data}; {sweep.examples:,} {sweep.noun}s, one pass, {sweep.seconds:.1f} s",
-        "bars": [bar for _, bar in sorted(found, key=lambda item: item[0])],
+        "bars": [
+            {
+                "path": next((path for path in paths_of(bar.step) if path in graph), ""),
+                "label": bar.label,
+                "value": bar.cost,
+                "low": bar.cost if bar.low is None else bar.low,
+                "high": bar.cost if bar.high is None else bar.high,
+                "text": f"{words(bar.step)}: {sweep.by} {bar.text}{_range(sweep, bar)}",
+            }
+            for bar in bars(sweep)
+        ],
     }
 
 
-def _said(figure: Figure) -> str:
-    unit = f" {figure.unit}" if figure.unit else ""
-    half = f" ± {number(figure.half_width, figure.decimals)}" if figure.half_width else ""
-    return f"{number(figure.difference, figure.decimals, signed=True)}{half}{unit}"
+def _range(sweep: SweepReport, bar: Bar) -> str:
+    """Its interval in words."""
+    ends = [cost_text(sweep, end) for end in (bar.low, bar.high) if end is not None]
+    return f" ({' to '.join(ends)})" if ends else ""
 
 
 def layer_bars(report: Report | None, graph: ModuleGraph) -> dict[str, Any] | None:
     """How far each block's output is from what it gave before surgery: one less the cosine."""
     if report is None:
         return None
-    now = {node.origin: node.path for node in reversed(graph.modules)}
-    bars = []
+    found = []
     for figure in report.results:
-        half, path = figure.half_width, now.get(figure.name, "")
+        half, path = figure.half_width, graph.by_origin.get(figure.name, "")
         value = 1.0 - figure.after
-        bars.append(
+        found.append(
             {
                 "path": path,
                 "label": figure.name.rpartition(".")[2],
@@ -79,7 +66,7 @@ def layer_bars(report: Report | None, graph: ModuleGraph) -> dict[str, Any] | No
     return {
         "title": "1 − cosine of each block's output with that before surgery",
         "note": f"{report.data}; {report.amount}, {report.seconds:.1f} s",
-        "bars": bars,
+        "bars": found,
     }
 
 

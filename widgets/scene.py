@@ -11,9 +11,8 @@ from graph.rollup import rollup
 from graph.threads import numbers, threads
 from graph.units import short
 from surgery.adapters.drawn import adapted, drawn_whole
-from surgery.evaluate import Report
-from surgery.evaluate.sweep import SweepReport
 from surgery.evaluate.sweep.colours import effects
+from surgery.history import State
 from surgery.picture.names import told_apart
 from widgets.colouring import TITLES, scores
 from widgets.desk import Desk
@@ -21,23 +20,21 @@ from widgets.facts import activations, hover
 from widgets.marks import ghost_ties, marks
 
 
-def scene(
-    graph: ModuleGraph, desk: Desk, sweep: SweepReport | None = None, layers: Report | None = None
-) -> dict[str, Any]:
-    """The canvas state of protocol.ts for this graph and desk."""
+def scene(graph: ModuleGraph, desk: Desk, state: State) -> dict[str, Any]:
+    """The canvas state of protocol.ts for this graph and desk, with what was measured of `state`."""
     flow = told_apart(overview(graph))
-    visible = _paths(flow)
+    visible = set(flow.paths)
     drawn = threads(graph, visible)
     tied = numbers(drawn)
     opened = None if desk.opened is None else drawn_whole(inside(graph, desk.opened), graph, desk.opened)
     marked = marks(graph, desk)
-    shown = visible | (_paths(opened) if opened else set())
+    shown = visible.union(opened.paths if opened else ())
     shares = rollup(graph)
     ends = {thread.index: thread.ends for thread in drawn}
     flows = activations(graph, shown)
     pending = ghost_ties(graph, desk, visible, len(drawn))
-    coloured = scores(desk.colour, graph, sweep, layers)
-    measured = effects(sweep)
+    coloured = scores(desk.colour, graph, state)
+    measured = effects(state.sweep)
 
     def told(path: str) -> dict[str, Any]:
         partners = _partners(path, tied, ends)
@@ -120,12 +117,6 @@ def _open(
         ],
         "edges": _edges(flow),
     }
-
-
-def _paths(flow: Flow) -> set[str]:
-    """Of all cells and modules drawn."""
-    cells = {path for node in flow.nodes for path in node.paths}
-    return cells | {node.path for node in flow.nodes if node.kind == "module"}
 
 
 def _cell(

@@ -38,7 +38,7 @@ from widgets.selecting import Selecting
 from widgets.shelf import Shelf, wire
 from widgets.sweeps import Sweeps
 from widgets.theatre import Theatre
-from widgets.timeline import timeline
+from widgets.timeline import points, timeline
 from widgets.topbar import topbar
 
 
@@ -93,7 +93,7 @@ class Studio(ipywidgets.Box):
             self.errands = theatre.errands
             self.pending = Pending(theatre, operating)
             self.selecting = Selecting(theatre, operating.selected)
-            self.sweeps = Sweeps(session, theatre.background, theatre.errands, self.refresh)
+            self.sweeps = Sweeps(session, theatre.errands)
             self.measuring = Measuring(theatre)
             self.dropping = Dropping(theatre, operating, shelf)
             self.filing = Filing(theatre, self.begin)
@@ -127,7 +127,7 @@ class Studio(ipywidgets.Box):
             before = self.session.history.base.graph or graph
             moved = self._seen is not None and self._seen is not graph
             self._seen = graph
-            drawn = scene(graph, self.desk, self.session.history.current.sweep, self.measuring.found.layers)
+            drawn = scene(graph, self.desk, self.session.history.current)
             self.centre.state = {**drawn, "ask": self.sweeps.asked(graph)}
             self.left.lasting, self.left.state = rows(graph, self.desk), outline(graph, self.desk)
             self.right.state = inspector(graph, self.desk)
@@ -141,7 +141,7 @@ class Studio(ipywidgets.Box):
             self.recovery.keep()
             if moved and self.desk.planned.entries:
                 self.pending.cost()
-            self.chart.draw(self.measuring.points())  # last: the first one loads plotly, which takes a while
+            self.chart.draw(points(self.session))  # last: the first one loads plotly, which takes a while
 
     def follow(self) -> None:
         """Code in a cell, or another studio, has changed the session."""

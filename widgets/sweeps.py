@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from typing import Any
 
 from graph.flow import overview
 from graph.naming import selector_of
 from graph.nodes import ModuleGraph
-from surgery.evaluate import Stopped
 from surgery.evaluate.sweep import SweepReport
 from surgery.operation import Operation
 from surgery.registry import operation_named
 from surgery.session import Session
 from surgery.show.states import words
-from widgets.background import Background
-from widgets.errands import Errands, notice_of
+from widgets.errands import Errands, Notice
 
 OFFERED = ("remove", "skip", "tie", "sparsify")
 """Operations that say of a block what it is worth; `tie` is tried on every neighbouring pair."""
@@ -25,12 +21,9 @@ OFFERED = ("remove", "skip", "tie", "sparsify")
 class Sweeps:
     """Sweeps of a session over the blocks of its strips; the bar and Stop are those of `errands`."""
 
-    def __init__(
-        self, session: Session, background: Background, errands: Errands, shown: Callable[[], None]
-    ) -> None:
-        self.session, self.background, self.errands, self.shown = session, background, errands, shown
+    def __init__(self, session: Session, errands: Errands) -> None:
+        self.session, self.errands = session, errands
         self.operation, self.budget_s = OFFERED[0], 10.0
-        self._number: int | None = None
 
     def asked(self, graph: ModuleGraph) -> dict[str, Any] | None:
         """`ask` of the canvas state of protocol.ts; None where there is nothing to ask about."""
@@ -41,7 +34,7 @@ class Sweeps:
             "operations": [{"name": name, "title": operation_named(name).title} for name in OFFERED],
             "operation": self.operation,
             "budget_s": self.budget_s,
-            "running": self._number is not None,
+            "running": self.errands.measuring == "sweep",
             "best": None if best is None else words(best),
         }
 
@@ -61,48 +54,27 @@ class Sweeps:
         if operation not in OFFERED or not found:
             return
         self.operation, self.budget_s = operation, min(max(budget_s, 0.1), 3600.0)
-        select, stop = selector_of(found, graph), threading.Event()
-        label, shown = f"What would it cost to {operation} each", 0.0
-        self._number = number = self.errands.begin(label, stop.set)
-
-        def progress(fraction: float, done: str) -> None:
-            nonlocal shown
-            if fraction >= shown + 0.01:  # it is told after every batch of every edit
-                shown = fraction
-                self.errands.tell(number, fraction, f"{label}, {done}")
-
-        def swept() -> SweepReport:
-            return self.session.sweep(
+        select = selector_of(found, graph)
+        self.errands.measure(
+            "sweep",
+            f"What would it cost to {operation} each",
+            lambda stop, tell: self.session.sweep(
                 operation,
                 select,
                 budget_s=self.budget_s,
                 tasks=self.errands.tasks,
-                progress=progress,
+                progress=tell,
                 stop=stop,
-            )
+            ),
+            _said,
+        )
 
-        def done(report: SweepReport) -> None:
-            if self._ended(number) and report.stopped:
-                self.errands.notice = {"text": report.notes[-1], "tone": "good", "hint": None}
-            self.shown()
 
-        def failed(error: Exception) -> None:
-            if self._ended(number):
-                text = "Stopped before any edit was measured."
-                stopped = {"text": text, "tone": "good", "hint": None}
-                self.errands.notice = stopped if isinstance(error, Stopped) else notice_of(error)
-            self.shown()
-
-        self.shown()
-        self.background.latest("sweep", swept, done, failed)
-
-    def _ended(self, number: int) -> bool:
-        """The sweep is over; whether the bar was still its own."""
-        if self._number == number:
-            self._number = None
-        return self.errands.end(number)
+def _said(report: SweepReport) -> Notice | None:
+    """That it was stopped before all were measured."""
+    return {"text": report.notes[-1], "tone": "good", "hint": None} if report.stopped else None
 
 
 def blocks(graph: ModuleGraph) -> list[str]:
     """The paths of the blocks that the overview draws in strips."""
-    return [path for node in overview(graph).nodes if node.kind == "strip" for path in node.paths]
+    return [path for node in overview(graph).nodes for path in node.paths]

@@ -106,8 +106,7 @@ def scene(graph: ModuleGraph, opened: str | None = None, shown: Shown | None = N
     """The scene of a graph, with the module at `opened` below it; KeyError for one that is not there."""
     shown = shown or Shown()
     flow = told_apart(overview(graph))
-    cells = {path for node in flow.nodes for path in node.paths}
-    found = threads(graph, cells | {node.path for node in flow.nodes if node.kind == "module"})
+    found = threads(graph, set(flow.paths))
     teller = _Teller(graph, shown, numbers(found))
     laid = _with_names(layered({node.id: overview_size(node) for node in flow.nodes}, flow.edges), flow)
     nodes = tuple(teller.node(node, laid.boxes[node.id]) for node in flow.nodes)

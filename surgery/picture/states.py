@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from graph.nodes import ModuleGraph
 from surgery.errors import SurgeryError
-from surgery.evaluate.sweep.colours import colours
+from surgery.evaluate.sweep.colours import costs
 from surgery.picture import Picture, picture_of
 from surgery.picture.inks import Inks
 from surgery.picture.scene import Shown
@@ -33,14 +33,14 @@ def picture_of_state(
     the current one must have been traced.
     """
     graph = state.graph if state.graph and state is not session.history.current else session.graph
-    legend, scores = colours(state.sweep)
+    scores = costs(state.sweep)
     return picture_of(
         graph,
         title=name_of(session) if title is None else title,
         detail=detail_of(session, graph) if title is None else "",
         opened=None if opened is None else one_path(opened, graph),
-        shown=Shown(scores or {}, session.history.base.graph, result),
-        legend=legend,
+        shown=Shown(scores.parts if scores else {}, session.history.base.graph, result),
+        legend=scores.legend if scores else None,
         inks=inks,
     )
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
 
 from graph.units import short
 from surgery.evaluate.figure import number
+from surgery.evaluate.sweep.bars import Bar
 from surgery.picture.boxes import Box
 from surgery.picture.draw import labelled
 from surgery.picture.inks import PAGE, score_colour
@@ -20,18 +20,6 @@ from surgery.show.states import Point
 WIDTH, LEFT, RIGHT, TOP, SMALL = 1016.0, 58.0, 16.0, 22.0, 10.5
 HEIGHT = {"states": 280.0, "bars": 250.0}
 FOOT = 44.0
-
-
-@dataclass(frozen=True)
-class Bar:
-    """What one edit costs, with its interval; `score` is its colour on the graph."""
-
-    label: str
-    cost: float
-    low: float | None
-    high: float | None
-    score: float
-    text: str
 
 
 class _Axis:

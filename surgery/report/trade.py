@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from surgery.evaluate.figure import number
 from surgery.report.charts import states_chart
 from surgery.report.markup import figure, note, section, table
-from surgery.show.states import points
+from surgery.show.states import Point, points
 
 if TYPE_CHECKING:
     from surgery.session import Session
@@ -18,12 +18,16 @@ def trade(session: Session) -> str:
     found = points(session)
     if len(found) < 2:
         return ""
+    timed = next((point for point in found if point.latency_ms is not None), None)
+    columns = ["state", "parameters", found[0].metric, "95 % half-width"]
+    columns += [] if timed is None else ["ms each, where timed"]
     rows = [
         (
             f"{place}  {point.label}",
             f"{point.parameters:,}",
             number(point.value, 3),
             f"± {number(point.half_width, 3)}" if point.half_width else "",
+            *([] if timed is None else [_pace(point)]),
         )
         for place, point in enumerate(found)
     ]
@@ -35,9 +39,13 @@ def trade(session: Session) -> str:
             "a point per measured state; none is smaller and better than those on the line",
             states_chart(found),
         ),
-        table(("state", "parameters", found[0].metric, "95 % half-width"), rows, here),
+        table(columns, rows, here),
         note(_unequal(session)),
     )
+
+
+def _pace(point: Point) -> str:
+    return "" if point.latency_ms is None else number(point.latency_ms, 2)
 
 
 def _unequal(session: Session) -> str:

@@ -32,6 +32,9 @@ class Point:
     size_bytes: int = 0
     macs_per_token: float | None = None
     kv_bytes_per_token: float | None = None
+    latency_ms: float | None = None
+    """Of one token, or of one example, where the state was timed: the last of its paces."""
+    peak_bytes: int | None = None
 
 
 def label(state: State) -> str:
@@ -88,7 +91,7 @@ def points(session: Session) -> list[Point]:
 def _point(
     session: Session, state: State, graph: ModuleGraph, value: float, half_width: float, shown: Figure
 ) -> Point:
-    found = costs(graph)
+    found, speed = costs(graph), state.speed
     return Point(
         id=state.id,
         label=label(state),
@@ -101,4 +104,6 @@ def _point(
         size_bytes=found.size_bytes,
         macs_per_token=found.macs_per_token or None,
         kv_bytes_per_token=found.kv_bytes_per_token or None,
+        latency_ms=None if speed is None else 1000 * speed.paces[-1].after_s / speed.paces[-1].items,
+        peak_bytes=None if speed is None else speed.peak_bytes[1],
     )

@@ -69,7 +69,7 @@ def test_states_are_named_and_forgotten(studio: Studio) -> None:
 def test_what_is_forgotten_leaves_the_chart(studio: Studio) -> None:
     """No point of a state that is not there any longer."""
     send(studio.top, type="evaluate", budget_s=0.3)
-    assert studio.errands.job is not None and studio.errands.job.wait(60)
+    studio.background.settle(60)
     assert studio.chart.points
     send(studio.past, type="goto", id="1")
     send(studio.past, type="delete", id="2")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
+from queue import Queue
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -20,19 +20,25 @@ from widgets.saving import Saving
 from widgets.theatre import Theatre
 
 
-class FakeWorker:
-    """Takes evaluations, and lets the test say how each goes on."""
+class Evaluations:
+    """Stands for `session.evaluate`: each goes on as the test says, once it has begun."""
 
     def __init__(self) -> None:
-        self.jobs: list[SimpleNamespace] = []
+        self.begun: Queue[SimpleNamespace] = Queue()
 
-    def submit(
-        self, model: object, budget_s: float, *callbacks: Callable[..., None], **asked: object
-    ) -> SimpleNamespace:
-        progress, done, failed = callbacks
-        job = SimpleNamespace(progress=progress, done=done, failed=failed, stop=lambda: None, asked=asked)
-        self.jobs.append(job)
-        return self.jobs[-1]
+    def __call__(self, budget_s: float, *, progress: Any, stop: threading.Event, **asked: Any) -> Any:
+        job = SimpleNamespace(progress=progress, stop=stop, asked=asked, ends=Queue())
+        self.begun.put(job)
+        return job.ends.get(timeout=60)()
+
+    def next(self) -> Any:
+        """The one that begins next."""
+        return self.begun.get(timeout=60)
+
+
+def stopped() -> None:
+    """How an evaluation ends that was stopped."""
+    raise Stopped()
 
 
 def saving(errands: Errands) -> Saving:
@@ -42,55 +48,64 @@ def saving(errands: Errands) -> Saving:
 
 
 @pytest.fixture
-def errands() -> Errands:
-    """The errands of a small session, with a worker that does nothing by itself."""
+def evaluations() -> Evaluations:
+    """What is asked of the session."""
+    return Evaluations()
+
+
+@pytest.fixture
+def errands(evaluations: Evaluations, monkeypatch: pytest.MonkeyPatch) -> Errands:
+    """The errands of a small session, whose evaluations do nothing by themselves."""
     made = Errands(surgery.open(*llama()), Background(), lambda: None, lambda: None)
-    made.worker = FakeWorker()  # type: ignore[assignment]
+    monkeypatch.setattr(made.session, "evaluate", evaluations)
     return made
 
 
-def jobs(errands: Errands) -> list[Any]:
-    """What was asked of the worker."""
-    return errands.worker.jobs  # type: ignore[union-attr]
-
-
-def test_second_evaluation_keeps_its_bar(errands: Errands) -> None:
-    """The first one's end, which the second brought about, is not the second's."""
+def test_second_evaluation_keeps_its_bar(errands: Errands, evaluations: Evaluations) -> None:
+    """The first one is stopped for it; its progress and its end are not the second's."""
     errands.evaluate(1)
+    first = evaluations.next()
     errands.evaluate(2)
-    first, second = jobs(errands)
-    second.progress(0.5, "text")
+    assert first.stop.is_set() and errands.evaluating == {"label": "Evaluating", "fraction": 0.0}
     first.progress(0.1, "text")
-    first.failed(Stopped())
+    assert errands.evaluating == {"label": "Evaluating", "fraction": 0.0}
+    first.ends.put(stopped)
+    second = evaluations.next()
+    second.progress(0.5, "text")
     assert errands.evaluating == {"label": "Evaluating, text", "fraction": 0.5}
-    assert errands.notice is None
-    second.failed(Stopped())
-    assert errands.evaluating is None
-    assert errands.notice and errands.notice["text"] == "Evaluation stopped."
+    assert errands.notice is None and errands.measuring == "report"
+    errands.stop()
+    second.ends.put(stopped)
+    errands.background.settle(60)
+    assert second.stop.is_set() and errands.evaluating is None and errands.measuring is None
+    assert errands.notice and errands.notice["text"] == "Evaluating: stopped."
 
 
-def test_report_of_an_overtaken_evaluation_is_kept(errands: Errands) -> None:
-    """It is true of the state it measured, though the bar is another's."""
+def test_little_progress_is_not_shown(errands: Errands, evaluations: Evaluations) -> None:
+    """It is told after every batch."""
     errands.evaluate(1)
-    errands.evaluate(2)
-    first, _ = jobs(errands)
-    report: Any = object()
-    first.done(report)
-    assert errands.session.history.base.report is report
-    assert errands.evaluating is not None
+    job = evaluations.next()
+    for fraction in (0.2, 0.205, 0.3):
+        job.progress(fraction, "text")
+        assert errands.evaluating and errands.evaluating["fraction"] == (0.2 if fraction < 0.3 else 0.3)
+    job.ends.put(lambda: None)
+    errands.background.settle(60)
 
 
-def test_evaluating_and_saving_do_not_clear_each_other(errands: Errands, tmp_path: Path) -> None:
+def test_evaluating_and_saving_do_not_clear_each_other(
+    errands: Errands, evaluations: Evaluations, tmp_path: Path
+) -> None:
     """Two bars, two ends."""
     errands.evaluate(1)
     saving(errands).script({"path": str(tmp_path / "a.json")})
-    errands.background.settle(60)
+    errands.background.wait("chore", 60)
     assert errands.saving is None and errands.evaluating is not None
     said = errands.notice
     held = threading.Event()
-    errands.background.each("save", lambda: held.wait(60), lambda _: None, lambda _: None)
+    errands.background.each("chore", lambda: held.wait(60), lambda _: None, lambda _: None)
     saving(errands).script({"path": str(tmp_path / "b.json")})
-    jobs(errands)[0].done(object())
+    evaluations.next().ends.put(lambda: None)
+    errands.background.wait("measure", 60)
     assert errands.saving == "Saving b.json" and errands.evaluating is None
     held.set()
     errands.background.settle(60)
@@ -127,8 +142,9 @@ def test_evaluation_that_cannot_start_says_so(errands: Errands, monkeypatch: pyt
     def broken(*values: object, **named: object) -> object:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(errands.worker, "submit", broken)
+    monkeypatch.setattr(errands.session, "evaluate", broken)
     errands.evaluate(1)
+    errands.background.settle(60)
     assert errands.evaluating is None
     assert errands.notice and "ZeroDivisionError: a bug" in errands.notice["text"]
 

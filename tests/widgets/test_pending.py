@@ -67,7 +67,6 @@ def test_they_are_evaluated_together(studio: Studio) -> None:
     plan(studio, "remove", "model.layers.1")
     send(studio.right, type="pending_apply", evaluate=True)
     studio.background.settle(60)
-    assert studio.errands.job is not None and studio.errands.job.wait(60)
     assert studio.session.history.current.report is not None
 
 
@@ -170,10 +169,8 @@ def test_what_is_measured_belongs_to_the_state_that_was_made(
     studio.background.settle(60)
     send(studio.right, type="apply")
     send(studio.top, type="evaluate", budget_s=0.3)
-    assert studio.errands.job is None
+    assert studio.errands.measuring is None
     held.set()
     studio.background.settle(60)
-    studio.background.settle(60)
-    assert studio.errands.job is not None and studio.errands.job.wait(60)
     first, second = studio.session.history
     assert first.report is None and second.report is not None

@@ -168,7 +168,7 @@ def test_evaluating_fills_report_history_and_chart(studio: Studio) -> None:
     """After the worker is done there are figures, a metric in the history and a point in the chart."""
     studio.session.remove("model.layers[1]")
     send(studio.top, type="evaluate", budget_s=0.3)
-    assert studio.errands.job is not None and studio.errands.job.wait(60)
+    studio.background.settle(60)
     assert studio.top.state["evaluating"] is None
     assert "agreement" in studio.report.state["sentence"]
     assert studio.past.state["states"][1]["metric"]
@@ -180,7 +180,7 @@ def test_a_classifier_is_evaluated_on_its_digits() -> None:
     studio = Studio(surgery.open("demo-cnn"))
     studio.session.remove("stage1[1]")
     send(studio.top, type="evaluate", budget_s=0.3)
-    assert studio.errands.job is not None and studio.errands.job.wait(60)
+    studio.background.settle(60)
     assert studio.report.state["sentence"].startswith("accuracy ")
     assert "digits, held out: not your data" in studio.report.state["note"]
     assert studio.past.state["states"][1]["metric"].endswith(" %")
@@ -191,8 +191,8 @@ def test_stop_ends_an_evaluation(studio: Studio) -> None:
     """Stop is said, and no figure is shown."""
     send(studio.top, type="evaluate", budget_s=60)
     send(studio.top, type="stop")
-    assert studio.errands.job is not None and studio.errands.job.wait(60)
-    assert studio.top.state["notice"]["text"] == "Evaluation stopped."
+    studio.background.settle(60)
+    assert studio.top.state["notice"]["text"] == "Evaluating: stopped."
     assert studio.report.state["sentence"] is None
 
 

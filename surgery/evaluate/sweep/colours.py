@@ -15,12 +15,6 @@ def costs(report: SweepReport | None) -> Scores | None:
     return Scores(title, report.scores, lambda cost: cost_text(report, cost))
 
 
-def colours(report: SweepReport | None) -> tuple[dict[str, str] | None, dict[str, float] | None]:
-    """Legend and colours of a sweep; None without one."""
-    found = costs(report)
-    return (None, None) if found is None else (found.legend, found.parts)
-
-
 def effects(report: SweepReport | None) -> dict[str, list[str]]:
     """Per path what the edit there was measured to cost, as a line: `remove: perplexity +0.49`."""
     if report is None or not report.measured:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import xml.etree.ElementTree as ET
 
+from surgery.evaluate.sweep.bars import Bar
 from surgery.picture.inks import score_colour
-from surgery.report.charts import Bar, bars_chart, frontier, states_chart
+from surgery.registry import operation_named
+from surgery.report.charts import bars_chart, frontier, states_chart
 from surgery.show.states import Point
 
+STEP = operation_named("remove").of("layers.0")
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -19,7 +22,7 @@ def point(place: int, parameters: int, value: float, half_width: float = 0.1) ->
 
 def bar(label: str, cost: float, half: float = 0.1) -> Bar:
     """An edit with its interval; its colour is that of its cost."""
-    return Bar(label, cost, cost - half, cost + half, min(1.0, cost / 10), f"{cost:+.2f}")
+    return Bar(label, STEP, cost, cost - half, cost + half, min(1.0, cost / 10), f"{cost:+.2f}")
 
 
 def heights(chart: str, bars: list[Bar]) -> list[float]:
@@ -81,7 +84,7 @@ def test_intervals_keep_a_bar_from_being_cut_off() -> None:
 
 def test_what_costs_without_end_is_cut_off() -> None:
     """And what is better hangs below the line."""
-    endless = Bar("1", math.inf, None, None, 1.0, "+inf")
+    endless = Bar("1", STEP, math.inf, None, None, 1.0, "+inf")
     chart = bars_chart([bar("0", 1.0), endless, bar("2", -0.5)], "perplexity after skip")
     assert "nan" not in chart and "inf" not in chart.replace("+inf", "")
     assert "+inf" in texts(chart)

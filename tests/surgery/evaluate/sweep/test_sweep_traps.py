@@ -17,7 +17,7 @@ from surgery import SurgeryError
 from surgery.evaluate import Evaluator, token_windows
 from surgery.evaluate.data import tensors
 from surgery.evaluate.sweep import wave
-from surgery.evaluate.sweep.colours import colours
+from surgery.evaluate.sweep.colours import costs
 from tests.surgery.evaluate.conftest import decoder, tokens
 from tests.surgery.evaluate.test_taped import Late
 
@@ -124,8 +124,8 @@ def test_one_ruinous_edit_leaves_the_others_their_ranks_and_colours(worst: float
     )
     report = replace(report, rows=rows)
     assert report.ranks == (1, 2, 3, 4)
-    _, found = colours(report)
-    assert found is not None and all(0 <= value <= 1 for value in found.values())
+    found = costs(report)
+    assert found is not None and all(0 <= value <= 1 for value in found.parts.values())
 
 
 class Lists(nn.Module):
