@@ -33,22 +33,28 @@ class Autosave:
         self._session = ref(session)  # it lives no longer for being kept
         name = f"{int(time.time())}-{os.getpid()}-{secrets.token_hex(4)}{_ENDING}"
         self.place = Path(folder).expanduser() / name
-        self._written: int | None = 0
+        self._written: int | None = None
         self._lock: FileLock | None = None
 
     def keep(self) -> None:
-        """Writes the steps to the current state, if they are others than before; SurgeryError if it fails."""
+        """Writes the steps to the current state, if they are others than before and not saved elsewhere.
+
+        SurgeryError if it fails.
+        """
         session = self._session()
-        if session is None or session.history.current.id == self._written:
+        if session is None:
             return
         with session.lock:
             state, steps = session.history.current, session.steps
-        if not steps:
-            self.done()
+        kept = None if state.saved or not steps else state.id
+        if kept == self._written:
+            return
+        if kept is None:
+            self._end()
         else:
             self._hold()
             Script(base_of(session), steps).write(self.place)
-        self._written = state.id
+        self._written = kept
 
     @classmethod
     def of(cls, session: Session, folder: str | Path) -> Autosave:
@@ -57,16 +63,8 @@ class Autosave:
             _OF[session] = cls(session, folder)
         return _OF[session]
 
-    def done(self, state: int | None = None) -> None:
-        """There is nothing to make again: it was saved elsewhere in this state, or undone.
-
-        Where the session has gone on to another state meanwhile, what is kept stays.
-        """
-        session = self._session()
-        current = None if session is None else session.history.current.id
-        if state not in (None, current):
-            return
-        self._written = current
+    def _end(self) -> None:
+        """There is nothing to make again: it was saved elsewhere, or undone."""
         if self._lock is not None:
             _discard(self.place)
             self._lock.release()

@@ -33,8 +33,8 @@ MOST_SHOWN = 20
 class State:
     """A node of the history tree: the step that led here, its journal, and what was measured.
 
-    `name` is what somebody called it. `places` are the names of the modules in this state, for errors about
-    names that went.
+    `name` is what somebody called it, `saved` whether a model or a script was written of it. `places` are the
+    names of the modules in this state, for errors about names that went.
     """
 
     id: int
@@ -50,6 +50,7 @@ class State:
     speed: SpeedReport | None = None
     places: tuple[Place, ...] = ()
     name: str | None = None
+    saved: bool = False
 
     def __repr__(self) -> str:
         return f"<State {self.id}: {python_of(self.step) if self.step else 'the original'}>"
@@ -73,7 +74,7 @@ class History:
     It keeps the tensors that its states need. Those that neither `model`, as it is now, nor the `opened` one
     holds are moved out of the way where they are more than `limit_bytes`: see `surgery.keeping`. `lock` is
     held while tensors move. `watchers` are told when the current state has changed, states went, or one was
-    measured.
+    measured or saved.
     """
 
     def __init__(
@@ -149,6 +150,11 @@ class History:
             left = set(map(id, self))
             self._redo = {number: after for number, after in self._redo.items() if id(after) in left}
             self._settle()
+        self.watchers.tell()
+
+    def saved(self, state: State) -> None:
+        """A model or a script was written of this state."""
+        state.saved = True
         self.watchers.tell()
 
     def state(self, state_id: int) -> State:

@@ -226,7 +226,9 @@ class Session(Showing):
 
         options: Any = {"plain": plain, "max_shard_size": max_shard_size, "memory": memory, "resume": resume}
         with self.lock:
-            return save(self, Path(folder), overwrite=overwrite, **options)
+            place = save(self, Path(folder), overwrite=overwrite, **options)
+            self.history.saved(self.history.current)
+        return place
 
     def __repr__(self) -> str:
         return f"<surgery.Session {type(self._model).__name__}, {len(self.steps)} steps>"

@@ -1,4 +1,4 @@
-"""Who is told that a history has moved or that something in it was measured."""
+"""Who is told that a history has moved or that something in it was measured or saved."""
 
 from __future__ import annotations
 

@@ -138,7 +138,8 @@ class Errands:
 
         def ended(notice: Notice | None) -> None:
             self._chores.remove(label)
-            self.say(notice)
+            self.notice = notice
+            self.shown()
 
         self.notice = None
         self.busy(label)

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from jupyter_core.paths import jupyter_data_dir
 
+from surgery.errors import SurgeryError
+from surgery.whole_file import write_whole
+
 MOST_RECENT = 12
 
 
@@ -35,12 +38,6 @@ def remember(source: str | None) -> None:
     if source is None:
         return
     sources = [source, *(item for item in recent() if item != source)][:MOST_RECENT]
-    place = folder() / "recent.json"
-    partial = place.with_name(".recent.json.partial")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(sources), encoding="utf-8")
-        partial.replace(place)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+    with suppress(OSError, SurgeryError):
+        folder().mkdir(parents=True, exist_ok=True)
+        write_whole(folder() / "recent.json", json.dumps(sources), "the models opened lately")

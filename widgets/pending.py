@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from graph.nodes import ModuleGraph
 from surgery.errors import SurgeryError
 from surgery.operation import Operation
 from surgery.preview import Preview
@@ -22,6 +23,7 @@ class Pending:
     def __init__(self, theatre: Theatre, operating: Operating) -> None:
         self.theatre, self.operating = theatre, operating
         self.session, self.planned = theatre.session, theatre.desk.planned
+        self._costed_on: ModuleGraph | None = None
 
     def add(self) -> None:
         """The draft becomes the last of the planned steps."""
@@ -56,9 +58,15 @@ class Pending:
                 self.operating.prepare(step or entry.step)
                 self.cost()
 
+    def follow(self, graph: ModuleGraph) -> None:
+        """What was costed in another state is costed again in this one."""
+        if self.planned.entries and self._costed_on is not graph:
+            self.cost()
+
     def cost(self) -> None:
         """Costs them one after another, beside the kernel's thread, and draws."""
         with self.theatre.drawing:
+            self._costed_on = self.theatre.graph
             steps = self._steps()
             self.planned.waiting = bool(steps)
         self.theatre.shown()

@@ -22,27 +22,21 @@ class Recovery:
         self.theatre, self.session = theatre, theatre.session
         self.autosave = Autosave.of(self.session, autosaves())
         self.left: list[Left] = []
-        self._told, self._kept = False, 0
+        self._told, self._kept = False, (0, False)
 
     def look(self) -> None:
         """Looks for what was left, beside the kernel's thread, and offers it."""
         shown = self.theatre.shown_on_top
         self.theatre.background.each("autosave", self._look, lambda _: shown(), self._failed)
 
-    def saved(self, state: int) -> None:
-        """What was saved elsewhere need not be kept."""
-        self.theatre.background.each(
-            "autosave", lambda: self.autosave.done(state), lambda _: None, self._failed
-        )
-
     def _look(self) -> None:
         self.left = left_behind(self.session, autosaves())
 
     def keep(self) -> None:
-        """Keeps the steps to the current state, beside the kernel's thread."""
-        state = self.session.history.current.id
-        if state != self._kept:
-            self._kept = state
+        """Keeps the steps to the current state unless it was saved, beside the kernel's thread."""
+        state = self.session.history.current
+        if self._kept != (state.id, state.saved):
+            self._kept = state.id, state.saved
             self.theatre.background.each("autosave", self.autosave.keep, lambda _: None, self._failed)
 
     def _failed(self, error: Exception) -> None:

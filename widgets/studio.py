@@ -97,9 +97,8 @@ class Studio(ipywidgets.Box):
             self.measuring = Measuring(theatre)
             self.dropping = Dropping(theatre, operating, shelf)
             self.filing = Filing(theatre, self.begin)
-            self.saving = Saving(theatre, recovery.saved)
+            self.saving = Saving(theatre)
             self.commands = Commands(self)
-            self._seen: ModuleGraph | None = None
             self._wire()
             self.chart.clear()
             self.refresh()
@@ -125,8 +124,6 @@ class Studio(ipywidgets.Box):
         with self.theatre.drawing:
             graph = self.graph
             before = self.session.history.base.graph or graph
-            moved = self._seen is not None and self._seen is not graph
-            self._seen = graph
             drawn = scene(graph, self.desk, self.session.history.current)
             self.centre.state = {**drawn, "ask": self.sweeps.asked(graph)}
             self.left.lasting, self.left.state = rows(graph, self.desk), outline(graph, self.desk)
@@ -139,8 +136,7 @@ class Studio(ipywidgets.Box):
             self.report.state = self.measuring.state(graph, before)
             self.refresh_top()
             self.recovery.keep()
-            if moved and self.desk.planned.entries:
-                self.pending.cost()
+            self.pending.follow(graph)
             self.chart.draw(points(self.session))  # last: the first one loads plotly, which takes a while
 
     def follow(self) -> None:

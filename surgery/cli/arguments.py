@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from surgery.errors import SurgeryError
 
 Model = Annotated[
     str,
@@ -15,10 +18,34 @@ Model = Annotated[
     ),
 ]
 
+Script = Annotated[
+    Path, typer.Argument(help="an edit script, *.surgery.json, or a mergekit file, *.yml", show_default=False)
+]
+
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FOLDER | NAME=FOLDER",
+        help="the base, or one of the further models by its name in the script; by default where it says",
+    ),
+]
+
+Factory = Annotated[
+    str | None, typer.Option(metavar="NAME", help="run this factory if the script names it as its base")
+]
+Tasks = Annotated[list[str] | None, typer.Option(help="with --evaluate: what to measure")]
+Data = Annotated[Path | None, typer.Option(help="with --evaluate: what to measure on")]
+
+
+def refuse_unevaluated(evaluate: bool, **given: object) -> None:
+    """Refuses options of --evaluate that are given without it, by their names."""
+    lone = next((name for name, value in given.items() if value), None)
+    if lone is not None and not evaluate:
+        raise SurgeryError(f"--{lone} says how the result is measured, and --evaluate is not given")
+
 
 def base_and_others(given: Sequence[str]) -> tuple[str | None, dict[str, str]]:
     """The base among `FOLDER` and `NAME=FOLDER`, if it is there, and the others by name."""
-    from surgery.errors import SurgeryError
     from surgery.fields import Parent
 
     base, others = None, {}

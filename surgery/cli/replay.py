@@ -8,21 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from surgery.cli.arguments import base_and_others
+from surgery.cli.arguments import Data, Factory, Models, Script, Tasks, base_and_others, refuse_unevaluated
 from surgery.cli.beforehand import print_check, print_dry_run, refuse_with
 from surgery.cli.outcome import print_outcome
 from surgery.cli.unopened import print_foreseen, replay_unopened
 
 
 def replay(
-    script: Annotated[Path, typer.Argument(help="an edit script, *.surgery.json, or a mergekit file, *.yml")],
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FOLDER | NAME=FOLDER",
-            help="the base, or one of the further models by its name in the script; by default where it says",
-        ),
-    ] = None,
+    script: Script,
+    model: Models = None,
     out: Annotated[Path | None, typer.Option(help="folder to save the result in")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace a model that is there")] = False,
     plain: Annotated[
@@ -62,12 +56,10 @@ def replay(
         bool,
         typer.Option("--evaluate", help="then measure each further model and the result beside the base"),
     ] = False,
-    task: Annotated[list[str] | None, typer.Option(help="with --evaluate: what to measure")] = None,
-    data: Annotated[Path | None, typer.Option(help="with --evaluate: what to measure on")] = None,
+    task: Tasks = None,
+    data: Data = None,
     budget: Annotated[float, typer.Option(help="with --evaluate: seconds for each", min=0.1)] = 2.0,
-    allow_factory: Annotated[
-        str | None, typer.Option(metavar="NAME", help="run this factory if the script names it as its base")
-    ] = None,
+    allow_factory: Factory = None,
     reselect: Annotated[
         bool,
         typer.Option("--reselect", help="on another model: resolve the selectors anew, and show to what"),
@@ -87,8 +79,7 @@ def replay(
         raise surgery.SurgeryError("--dry-run and --check each say what is done instead: give one")
     elsewhere = {"--ray": ray, "--device": device != "cpu"}
     after: dict[str, Any] = {"--evaluate": evaluate, "--task": task, "--data": data}
-    if not evaluate and (lone := next((name for name, given in after.items() if given), None)):
-        raise surgery.SurgeryError(f"{lone} says how the result is measured, and --evaluate is not given")
+    refuse_unevaluated(evaluate, task=task, data=data)
     if check:
         refuse_with(
             "--check",

@@ -35,7 +35,6 @@ from surgery.evaluate.tasks import (
     task_data,
     task_from,
 )
-from surgery.evaluate.worker import Job, Worker
 
 __all__ = [
     "Accuracy",
@@ -49,7 +48,6 @@ __all__ = [
     "Figure",
     "Generation",
     "Interval",
-    "Job",
     "Layers",
     "LogitsTask",
     "Perplexity",
@@ -57,7 +55,6 @@ __all__ = [
     "Report",
     "Stopped",
     "Task",
-    "Worker",
     "dataset_folder",
     "default_examples",
     "demo_text",

@@ -18,7 +18,7 @@ from surgery.evaluate.blocks import aligned, block_paths
 from surgery.evaluate.data.examples import Batch, Examples
 from surgery.evaluate.figure import Figure
 from surgery.evaluate.measure import Kept, Meter, Sums
-from surgery.evaluate.placing import placer, structural
+from surgery.evaluate.placing import placer
 from surgery.evaluate.running import Runner
 from surgery.evaluate.state import state
 from surgery.evaluate.statistics import LEAST_DOCUMENTS
@@ -80,10 +80,6 @@ class Bench:
         self._marks: Hashable = None
         self._state: Hashable = None
         self._lock = threading.Lock()
-
-    def snapshot(self, model: nn.Module) -> nn.Module:
-        """A shell of `model` as it is now, to be measured later; the original stays itself."""
-        return model if model is self.original else structural(model)
 
     def touch(self) -> None:
         """Forgets what was computed: weights were changed in a way that torch keeps no count of."""

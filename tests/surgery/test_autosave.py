@@ -81,7 +81,8 @@ def test_it_follows_the_current_state(session: Session, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     session.redo()
     autosave.keep()
-    autosave.done()
+    session.history.saved(session.history.current)
+    autosave.keep()
     assert list(tmp_path.iterdir()) == []
     session.redo()
     autosave.keep()

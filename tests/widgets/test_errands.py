@@ -44,7 +44,7 @@ def stopped() -> None:
 def saving(errands: Errands) -> Saving:
     """The saves that show themselves as these errands do."""
     theatre = SimpleNamespace(errands=errands, session=errands.session, desk=Desk())
-    return Saving(cast(Theatre, theatre), lambda state: None)
+    return Saving(cast(Theatre, theatre))
 
 
 @pytest.fixture

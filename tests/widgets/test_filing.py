@@ -139,7 +139,6 @@ def test_what_was_left_behind_is_offered_and_restored() -> None:
     assert (offered["count"], offered["steps"]) == (2, "remove layers[1], scale layers[0] factor 0.5")
     send(studio.top, type="restore", restore=True)
     studio.background.settle(60)
-    studio.background.settle(60)
     assert len(studio.session.steps) == 2 and len(cells(studio)) == 3
     assert studio.top.state["restore"] is None
     assert [place.name for place in keepsakes.autosaves().glob("*.json")] == [
@@ -159,14 +158,17 @@ def test_what_was_left_behind_can_be_forgotten() -> None:
     assert again.top.state["restore"] is None
 
 
-def test_saving_ends_the_autosave(studio: Studio, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["hand", "code"])
+def test_saving_ends_the_autosave(studio: Studio, tmp_path: Path, by: str) -> None:
     """What is saved elsewhere need not be restored."""
     studio.session.remove("model.layers[1]")
     studio.refresh()
     studio.background.settle(60)
     assert len(list(keepsakes.autosaves().glob("*.json"))) == 1
-    send(studio.top, type="save_script", path=str(tmp_path / "edits.surgery.json"))
-    studio.background.settle(60)
+    if by == "hand":
+        send(studio.top, type="save_script", path=str(tmp_path / "edits.surgery.json"))
+    else:
+        studio.session.save(tmp_path / "out")
     studio.background.settle(60)
     assert list(keepsakes.autosaves().glob("*.json")) == []
 
@@ -234,7 +236,6 @@ def test_an_edit_made_during_a_save_is_kept(
     studio.session.remove("model.layers[1]")
     studio.refresh()
     held.set()
-    studio.background.settle(60)
     studio.background.settle(60)
     (kept,) = keepsakes.autosaves().glob("*.json")
     assert len(Script.read(kept).steps) == 2 and len(Script.read(tmp_path / "edits.surgery.json").steps) == 1

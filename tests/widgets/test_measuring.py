@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import surgery
+from surgery.histograms import Histogram
+from surgery.session import Session
 from tests.widgets.test_studio import select, send
+from widgets.measuring import SPREADS
 from widgets.studio import Studio
 
 
@@ -80,6 +84,34 @@ def test_values_of_the_selected_module(studio: Studio) -> None:
     assert "does not give hidden states" in studio.report.state["sentence"]
     select(studio, "model.layers.1", "model.layers.2")
     assert studio.report.state["histograms"] == [] and studio.report.state["ask"] is None
+
+
+def test_a_histogram_that_was_overtaken_is_asked_for_again(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another module's came first, or the state changed meanwhile: nothing stays under way for ever."""
+    held, weights = threading.Event(), SPREADS["weights"]
+    begun: list[str] = []
+
+    def slow(session: Session, path: str) -> Histogram:
+        begun.append(path)
+        assert held.wait(60)
+        return weights(session, path)
+
+    monkeypatch.setitem(SPREADS, "weights", slow)
+    select(studio, "model.layers.3.mlp.up_proj")
+    send(studio.report, type="tab", name="values")
+    select(studio, "model.layers.4.mlp.up_proj")
+    studio.session.scale("model.layers[5]", factor=0.5)
+    select(studio, "model.layers.3.mlp.up_proj")
+    held.set()
+    studio.background.settle(60)
+    titles = [item["title"] for item in studio.report.state["histograms"]]
+    assert titles == ["Weights of model.layers.3.mlp.up_proj"]
+    assert begun.count("model.layers.3.mlp.up_proj") >= 2
+    studio.session.undo()
+    studio.refresh()
+    studio.background.settle(60)
 
 
 def test_costs_are_those_of_the_last_sweep(studio: Studio) -> None:

@@ -133,11 +133,15 @@ def test_they_are_edited_and_dropped(studio: Studio) -> None:
     assert pending(studio) is None
 
 
-def slowly(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Edits take until the event is set, and gestures do not wait for them."""
+def slow_removal(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """A block is being removed until the event is set, and gestures do not wait for it."""
     held, apply = threading.Event(), studio.session.apply
+    select(studio, "model.layers.1")
+    send(studio.centre, type="key", key="P")
+    studio.background.settle(60)
     monkeypatch.setattr(theatre, "PATIENCE_S", 0.01)
     monkeypatch.setattr(studio.session, "apply", lambda step: held.wait(60) and apply(step))
+    send(studio.right, type="apply")
     return held
 
 
@@ -145,11 +149,7 @@ def test_an_edit_is_made_once_however_often_it_is_asked_for(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While one is being made the next is refused: it was meant for the state that is being left."""
-    held = slowly(studio, monkeypatch)
-    select(studio, "model.layers.1")
-    send(studio.centre, type="key", key="P")
-    studio.background.settle(60)
-    send(studio.right, type="apply")
+    held = slow_removal(studio, monkeypatch)
     assert studio.top.state["saving"] == "Applying remove"
     send(studio.right, type="apply")
     assert "still being made" in studio.top.state["notice"]["text"]
@@ -163,11 +163,7 @@ def test_what_is_measured_belongs_to_the_state_that_was_made(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An evaluation that is asked for during an edit waits for it."""
-    held = slowly(studio, monkeypatch)
-    select(studio, "model.layers.1")
-    send(studio.centre, type="key", key="P")
-    studio.background.settle(60)
-    send(studio.right, type="apply")
+    held = slow_removal(studio, monkeypatch)
     send(studio.top, type="evaluate", budget_s=0.3)
     assert studio.errands.measuring is None
     held.set()
