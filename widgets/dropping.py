@@ -54,6 +54,15 @@ class Dropping:
             if step is not None:
                 self.operating.prepare(step)
 
+    def take(self, message: Message) -> None:
+        """A card that was pressed instead of dragged: it goes where the selection is."""
+        chosen = self.theatre.desk.selection
+        if len(chosen) == 1:
+            self.card({**message, "target": chosen[0]})
+        else:
+            problem = SurgeryError("a card needs one place", got=f"{len(chosen)} selected", hint="select it")
+            self.theatre.errands.say(notice_of(problem))
+
     def _operation(self, card: dict[str, Any], target: str) -> None:
         """A card that is an operation with some values, such as `attach` with a rank."""
         graph, name = self.theatre.graph, str(card.get("name", ""))

@@ -174,6 +174,7 @@ class Studio(ipywidgets.Box):
             panel.on("key", lambda message: self.commands.key(str(message.get("key", ""))))
             panel.on("run", lambda message: self.commands.run(str(message.get("name", ""))))
         self.centre.on("card", self.dropping.card)
+        self.parents.on("take", self.dropping.take)
         self.centre.on("drop", self.dropping.drop)
         self.centre.on("untie", self.dropping.untie)
         self.centre.on("sweep", self.sweeps.ask)

@@ -9,35 +9,16 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
+from tests.browser.by_hand import SLOW, apply, block, on_canvas, save, verb
 from tools.serve import Studio
 
-SLOW = 60_000
-TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 PLOT_FITS = """() => {
     const find = (at) => document.querySelector(`.ms-area-chart${at}`);
     const [place, plot] = [find(""), find(" .nsewdrag")];
     return plot && plot.getBoundingClientRect().right <= place.getBoundingClientRect().right;
 }"""
-
-
-def block(page: Page, path: str) -> Locator:
-    """The outline's row of a module."""
-    return page.locator(f'[role="treeitem"][data-path="{path}"]')
-
-
-def verb(page: Page, name: str) -> Locator:
-    """A verb of the inspector."""
-    return page.get_by_role("toolbar", name="Operations").get_by_role("button", name=name, exact=True)
-
-
-def apply(page: Page, operation: str) -> None:
-    """Waits for the dry run, applies, and waits until the form is gone."""
-    button = page.get_by_role("button", name=f"Apply {operation}")
-    expect(button).to_be_enabled(timeout=SLOW)
-    button.click()
-    expect(button).to_have_count(0, timeout=SLOW)
 
 
 def test_first_cut(studio_page: Page, studio: Studio) -> None:
@@ -145,20 +126,6 @@ def test_refusal_is_shown_and_changes_nothing(studio_page: Page) -> None:
     expect(page.locator(".ms-figures")).to_contain_text("1.51 M")
 
 
-def on_canvas(page: Page, path: str, rows: range) -> tuple[float, float]:
-    """A place on the canvas whose hover tells about `path`, sought on these rows of pixels."""
-    box = page.locator(".ms-canvas canvas").first.bounding_box()
-    assert box is not None
-    tip = page.locator(".ms-canvas .ms-tip b")
-    for y in rows:
-        for x in range(10, int(box["width"]), 16):
-            page.mouse.move(box["x"] + x, box["y"] + y)
-            page.evaluate(TWO_FRAMES)  # what hovers is said with the next picture
-            if tip.count() and tip.first.inner_text() == path:
-                return box["x"] + x, box["y"] + y
-    raise AssertionError(f"no place on the canvas shows {path}")
-
-
 def test_canvas_selects_and_opens(studio_page: Page) -> None:
     """Clicking a cell of the strip selects that block; a double click opens it, whole in view."""
     page = studio_page
@@ -216,15 +183,6 @@ def test_whole_form_is_above_the_fold(studio_page: Page, operation: str, blocks:
     page.get_by_role("textbox", name="Targets").focus()
     expect(page.locator(".ms-about .ms-on")).to_contain_text("the ")
     expect(page.locator(".ms-about .ms-on b")).to_have_text("Targets")
-
-
-def save(page: Page, action: str, *, replace: bool = False) -> None:
-    """Opens the Save popover and presses one of its rows."""
-    page.get_by_role("button", name="Save", exact=False).first.click()
-    popover = page.get_by_role("dialog", name="Save")
-    if replace:
-        popover.get_by_role("checkbox").check()
-    popover.get_by_role("button", name=action).click()
 
 
 def run(folder: Path, *arguments: str) -> str:

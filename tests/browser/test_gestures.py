@@ -8,7 +8,7 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.test_first_cut import SLOW, apply, block, on_canvas, verb
+from tests.browser.by_hand import SLOW, apply, block, on_canvas, parent_on_shelf, plan, plan_two, selected
 from tools.chromium import DRAWN, DRAWN_MS
 from tools.serve import Studio
 
@@ -18,19 +18,6 @@ SERIOUS = """async () => {
     return violations.filter((found) => ["serious", "critical"].includes(found.impact))
         .map((found) => `${found.id}: ${found.nodes.map((node) => node.target.join(" ")).join(", ")}`);
 }"""
-
-
-def selected(page: Page) -> list[str]:
-    """Paths of the selected rows that are drawn."""
-    rows = page.locator('[role="treeitem"][aria-selected="true"]')
-    return [rows.nth(place).get_attribute("data-path") or "" for place in range(rows.count())]
-
-
-def plan(page: Page, operation: str) -> None:
-    """Adds the draft of an operation to what is pending."""
-    expect(page.get_by_role("button", name=f"Apply {operation}")).to_be_enabled(timeout=SLOW)
-    page.get_by_role("button", name="Add to pending").click()
-    expect(page.get_by_role("button", name=f"Apply {operation}")).to_have_count(0, timeout=SLOW)
 
 
 def test_the_palette_runs_every_command_by_keyboard(studio_page: Page) -> None:
@@ -75,13 +62,7 @@ def test_the_menu_at_a_node_offers_what_fits(studio_page: Page) -> None:
 def test_pending_edits_are_ghosts_until_they_are_applied(studio_page: Page) -> None:
     """Costed together, reordered by keys, dropped, applied and evaluated at once."""
     page, pending = studio_page, studio_page.get_by_role("region", name="Pending edits")
-    block(page, "model.layers.1").click()
-    page.keyboard.press("p")
-    plan(page, "remove")
-    block(page, "model.layers.4").click()
-    block(page, "model.layers.5").click(modifiers=["Control"])
-    page.keyboard.press("t")
-    plan(page, "tie")
+    plan_two(page)
     expect(pending).to_contain_text("−295 k together", timeout=SLOW)
     expect(block(page, "model.layers.1")).to_contain_text("will be removed")
     expect(page.locator(".ms-figures")).to_contain_text("1.51 M")
@@ -189,25 +170,7 @@ def test_measures_are_taken_where_they_are_shown(studio_page: Page) -> None:
 def test_the_parents_shelf_merges(studio_page: Page, studio: Studio) -> None:
     """A checkpoint beside the model, weighed, tried out and measured; nothing is saved."""
     page, folder = studio_page, Path(psutil.Process(studio.pid).cwd())
-    block(page, "model.layers.3").click()
-    page.keyboard.press("a")
-    apply(page, "attach")
-    page.get_by_role("button", name="Undo").click()
-    block(page, "model.layers.0").click()
-    verb(page, "Adjust").click()
-    page.get_by_role("toolbar", name="Ways to adjust").get_by_role("button", name="Scale").click()
-    apply(page, "scale")
-    page.get_by_role("button", name="Save", exact=False).first.click()
-    popover = page.get_by_role("dialog", name="Save")
-    popover.get_by_role("textbox", name="Model folder").fill("parent")
-    popover.get_by_role("button", name="Save model").click()
-    expect(page.locator(".ms-topbar")).to_contain_text("Model saved to parent", timeout=SLOW)
-    assert (folder / "parent" / "config.json").is_file()
-    page.get_by_role("button", name="Undo").click()
-    page.get_by_role("button", name="Parents", exact=True).click()
-    shelf = page.get_by_role("region", name="Parents")
-    shelf.get_by_role("textbox").first.fill("parent")
-    page.keyboard.press("Enter")
+    shelf = parent_on_shelf(page, folder)
     attempt = shelf.get_by_role("button", name=re.compile("Try"))
     expect(attempt).to_be_enabled(timeout=SLOW)
     attempt.click()

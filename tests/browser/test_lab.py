@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.test_first_cut import SLOW, apply, block, verb
-from tests.browser.test_gestures import plan
+from tests.browser.by_hand import SLOW, apply, block, plan_two, verb
 from tools import chromium
 from tools.lab import Lab
 
@@ -92,13 +91,7 @@ def test_gestures_and_code_see_each_other(notebook: Page) -> None:
     expect(figures).to_contain_text("1.36 M")
     expect(ran(page, 1)).to_have_text("1 steps\n", timeout=SLOW)
 
-    block(page, "model.layers.1").click()
-    page.keyboard.press("p")
-    plan(page, "remove")
-    block(page, "model.layers.4").click()
-    block(page, "model.layers.5").click(modifiers=["Control"])
-    page.keyboard.press("t")
-    plan(page, "tie")
+    plan_two(page)
     page.get_by_role("textbox", name="Seconds to spend").fill("1")
     both = page.get_by_role("button", name="Apply both and evaluate")
     expect(both).to_be_enabled(timeout=SLOW)

@@ -53,6 +53,19 @@ def test_the_end_of_a_tie_pulled_off_unties(studio: Studio) -> None:
     assert python(studio) == 's.untie("model.layers[2]")' and len(studio.session.steps) == 1
 
 
+def test_a_pressed_card_goes_where_the_selection_is(studio: Studio) -> None:
+    """Each of the shelf's new adapters; of several places, or none, it says that it needs one."""
+    send(studio.top, type="run", name="parents")
+    kinds = studio.parents.state["kinds"]
+    assert [kind["title"] for kind in kinds] == ["LoRA"]
+    card = {"kind": "operation", "name": "attach", "values": {"adapter": kinds[0]["adapter"]}}
+    send(studio.parents, type="take", card=card)
+    assert "a card needs one place; got 0 selected" in studio.top.state["notice"]["text"]
+    send(studio.centre, type="select", paths=["model.layers.0.mlp.up_proj"], mode="set")
+    send(studio.parents, type="take", card=card)
+    assert python(studio) == 's.attach("model.layers.0.mlp.up_proj")'
+
+
 def test_a_card_is_an_operation_with_values(studio: Studio) -> None:
     """An adapter of some rank on a module; one that does not fit says why."""
     card = {"kind": "operation", "name": "attach", "values": {"rank": 4}}

@@ -26,7 +26,7 @@ from widgets.shelf.comparing import Comparing
 from widgets.shelf.curves import PRESETS, Curve, preset, remainder
 from widgets.shelf.method import ADOPT, FIRST, Method, form, offered
 from widgets.shelf.row import Row, alias_of, place_of
-from widgets.shelf.state import columns_state, problem_state, row_state
+from widgets.shelf.state import columns_state, kinds_state, problem_state, row_state
 
 _NOTHING_FITS = "no part of the model fits all parents that count"
 WHERE = {"all": "the whole model", "blocks": "the blocks", "fit": "where all fit"}
@@ -261,6 +261,7 @@ class Shelf:
                 "can_step": step is not None,
                 "problem": problem_state(problem),
                 "form": {"added": self._added, "error": problem_state(self.refused_form)},
+                "kinds": kinds_state(),
             }
 
     @property

@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from surgery.errors import SurgeryError
+from surgery.registry import operation_named
 from widgets.shelf.columns import Section, cells
 from widgets.shelf.row import Row
+
+TITLES = {"lora": "LoRA"}
+"""Of kinds of adapters, where they are written otherwise than in scripts."""
 
 Figures = dict[str, float]
 """By the path of a cell."""
@@ -55,6 +59,12 @@ def row_state(row: Row, columns: tuple[Section, ...], figures: Figures) -> dict[
         "gaps": gaps,
         "dots": dots,
     }
+
+
+def kinds_state() -> list[dict[str, str]]:
+    """The adapters that `attach` makes anew."""
+    spec = next(spec for spec in operation_named("attach").specs if spec.name == "adapter")
+    return [{"adapter": kind, "title": TITLES.get(kind, kind)} for kind in spec.choices]
 
 
 def problem_state(error: SurgeryError | None) -> dict[str, Any] | None:

@@ -105,6 +105,7 @@ const base = {
   can_step: true,
   problem: null,
   form: { added: 2, error: null },
+  kinds: [{ adapter: "lora", title: "LoRA" }],
 };
 
 const two = [

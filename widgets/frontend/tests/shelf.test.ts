@@ -44,6 +44,17 @@ function type(input: HTMLInputElement | HTMLSelectElement, value: string, event 
   input.value = value;
   input.dispatchEvent(new Event(event, { bubbles: true }));
 }
+/** What a drag that begins at the element carries. */
+function drag(element: HTMLElement) {
+  const data = new Map<string, string>();
+  // Preact listens for the name in lower case only where the page knows it.
+  const event = new Event("ondragstart" in element ? "dragstart" : "DragStart", { bubbles: true });
+  Object.assign(event, {
+    dataTransfer: { setData: (type: string, text: string) => data.set(type, text) },
+  });
+  element.dispatchEvent(event);
+  return JSON.parse(data.get(DRAG_TYPE) ?? "null");
+}
 
 beforeEach(() => document.body.replaceChildren());
 
@@ -198,16 +209,6 @@ describe("the shelf", () => {
   });
 
   it("lets blocks and adapters be dragged as cards", () => {
-    const drag = (element: HTMLElement) => {
-      const data = new Map<string, string>();
-      // Preact listens for the name in lower case only where the page knows it.
-      const event = new Event("ondragstart" in element ? "dragstart" : "DragStart", { bubbles: true });
-      Object.assign(event, {
-        dataTransfer: { setData: (type: string, text: string) => data.set(type, text) },
-      });
-      element.dispatchEvent(event);
-      return JSON.parse(data.get(DRAG_TYPE) ?? "null");
-    };
     const { el } = mount(shelf("adapter"));
     const cells = el.querySelectorAll<HTMLElement>('[aria-label="Blocks of maths"] button');
     expect(drag(cells[3] as HTMLElement)).toEqual({ kind: "block", parent: "maths", path: "model.layers.2" });
@@ -220,6 +221,16 @@ describe("the shelf", () => {
     const gap = find(mount(shelf("wrong")).el, ".ms-gapped");
     expect(gap.getAttribute("draggable")).not.toBe("true");
     expect(gap.getAttribute("aria-label")).toContain("lacks the tensor");
+  });
+
+  it("has cards of new adapters, to drag or to press", () => {
+    for (const name of ["two", "empty"]) {
+      const { model, el } = mount(shelf(name));
+      const card = { kind: "operation", name: "attach", values: { adapter: "lora" } };
+      expect(drag(button(el, "LoRA"))).toEqual(card);
+      button(el, "LoRA").click();
+      expect(model.sent).toEqual([{ type: "take", card }]);
+    }
   });
 
   it("does the same by keyboard: one stop per row, arrows, a cell's actions, Escape back", async () => {

@@ -5,6 +5,7 @@ import { Said } from "../shared/ui";
 import { AddForm } from "./add";
 import { Axis } from "./axis";
 import { type Chosen, Detail } from "./detail";
+import { Kinds } from "./kinds";
 import { Options } from "./options";
 import { type ShelfMessage, type ShelfState, shelfState } from "./protocol";
 import { OwnRow, ParentRow } from "./row";
@@ -47,6 +48,7 @@ function Area({ state, send }: PanelProps<ShelfState, ShelfMessage>) {
             block, and measure the merge before it is saved.
           </p>
         )}
+        {!some && <Kinds kinds={state.kinds} send={send} />}
       </header>
       {!folded && (
         <>
@@ -84,6 +86,7 @@ function Area({ state, send }: PanelProps<ShelfState, ShelfMessage>) {
                 </button>
               )}
               <Status state={state} chosen={chosen} close={close} send={send} />
+              {!chosen && <Kinds kinds={state.kinds} send={send} />}
             </footer>
           )}
         </>

@@ -73,6 +73,8 @@ export const shelfState = object({
   can_step: flag,
   problem,
   form: object({ added: number(), error: problem }),
+  /** Adapters that `attach` makes. */
+  kinds: list(object({ adapter: text, title: text })),
 });
 export type ShelfState = Infer<typeof shelfState>;
 export type Row = ShelfState["rows"][number];
@@ -91,8 +93,12 @@ export type ShelfMessage =
   | { type: "method" | "where" | "figure"; name: string }
   | { type: "field"; name: string; value: unknown }
   | { type: "adopt"; alias: string; path: string }
+  | { type: "take"; card: Card }
   | { type: "compare" | "stop" | "prepare" | "try" };
 
 /** What a drag from the shelf carries, as JSON text of this type. */
 export const DRAG_TYPE = "application/x-model-surgery";
-export type Card = { kind: "block"; parent: string; path: string } | { kind: "adapter"; alias: string };
+export type Card =
+  | { kind: "block"; parent: string; path: string }
+  | { kind: "adapter"; alias: string }
+  | { kind: "operation"; name: string; values: Record<string, unknown> };

@@ -1,0 +1,99 @@
+"""What a person does on the studio's page, for the tests that do it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from playwright.sync_api import Locator, Page, expect
+
+SLOW = 60_000
+TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
+
+def block(page: Page, path: str) -> Locator:
+    """The outline's row of a module."""
+    return page.locator(f'[role="treeitem"][data-path="{path}"]')
+
+
+def verb(page: Page, name: str) -> Locator:
+    """A verb of the inspector."""
+    return page.get_by_role("toolbar", name="Operations").get_by_role("button", name=name, exact=True)
+
+
+def apply(page: Page, operation: str) -> None:
+    """Waits for the dry run, applies, and waits until the form is gone."""
+    button = page.get_by_role("button", name=f"Apply {operation}")
+    expect(button).to_be_enabled(timeout=SLOW)
+    button.click()
+    expect(button).to_have_count(0, timeout=SLOW)
+
+
+def on_canvas(page: Page, path: str, rows: range) -> tuple[float, float]:
+    """A place on the canvas whose hover tells about `path`, sought on these rows of pixels."""
+    box = page.locator(".ms-canvas canvas").first.bounding_box()
+    assert box is not None
+    tip = page.locator(".ms-canvas .ms-tip b")
+    for y in rows:
+        for x in range(10, int(box["width"]), 24):
+            page.mouse.move(box["x"] + x, box["y"] + y)
+            page.evaluate(TWO_FRAMES)  # what hovers is said with the next picture
+            if tip.count() and tip.first.inner_text() == path:
+                return box["x"] + x, box["y"] + y
+    raise AssertionError(f"no place on the canvas shows {path}")
+
+
+def save(page: Page, action: str, *, replace: bool = False) -> None:
+    """Opens the Save popover and presses one of its rows."""
+    page.get_by_role("button", name="Save", exact=False).first.click()
+    popover = page.get_by_role("dialog", name="Save")
+    if replace:
+        popover.get_by_role("checkbox").check()
+    popover.get_by_role("button", name=action).click()
+
+
+def selected(page: Page) -> list[str]:
+    """Paths of the selected rows that are drawn."""
+    rows = page.locator('[role="treeitem"][aria-selected="true"]')
+    return [rows.nth(place).get_attribute("data-path") or "" for place in range(rows.count())]
+
+
+def plan(page: Page, operation: str) -> None:
+    """Adds the draft of an operation to what is pending."""
+    expect(page.get_by_role("button", name=f"Apply {operation}")).to_be_enabled(timeout=SLOW)
+    page.get_by_role("button", name="Add to pending").click()
+    expect(page.get_by_role("button", name=f"Apply {operation}")).to_have_count(0, timeout=SLOW)
+
+
+def plan_two(page: Page) -> None:
+    """A removal and a tie are pending."""
+    block(page, "model.layers.1").click()
+    page.keyboard.press("p")
+    plan(page, "remove")
+    block(page, "model.layers.4").click()
+    block(page, "model.layers.5").click(modifiers=["Control"])
+    page.keyboard.press("t")
+    plan(page, "tie")
+
+
+def parent_on_shelf(page: Page, folder: Path) -> Locator:
+    """The model with its first block scaled is saved in `folder`, and put beside the model: the shelf."""
+    block(page, "model.layers.0").click()
+    verb(page, "Adjust").click()
+    page.get_by_role("toolbar", name="Ways to adjust").get_by_role("button", name="Scale").click()
+    apply(page, "scale")
+    page.get_by_role("button", name="Save", exact=False).first.click()
+    popover = page.get_by_role("dialog", name="Save")
+    popover.get_by_role("textbox", name="Model folder").fill("parent")
+    if (folder / "parent").exists():
+        popover.get_by_role("checkbox").check()
+    popover.get_by_role("button", name="Save model").click()
+    expect(page.locator(".ms-topbar")).to_contain_text("Model saved to parent", timeout=SLOW)
+    assert (folder / "parent" / "config.json").is_file()
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_role("button", name="Parents", exact=True).click()
+    shelf = page.get_by_role("region", name="Parents")
+    shelf.get_by_role("textbox").first.fill("parent")
+    page.keyboard.press("Enter")
+    expect(shelf.get_by_role("button", name=re.compile("Try"))).to_be_enabled(timeout=SLOW)
+    return shelf
