@@ -3,12 +3,13 @@ import type { Thread } from "../layout/threads";
 import { type Box, FONTS, type Point } from "../scene";
 import { type Look, READABLE } from "./look";
 import { drawRing } from "./node";
-import { type Context, centred, readable, roundBox } from "./pen";
+import { type Context, centred, elbowPath, readable, roundBox } from "./pen";
 
 /** Under this zoom an end is a speck and a number cannot be read. */
 const TOLD = 0.3;
 /** Threads in one path. */
 const BATCH = 32;
+const CORNER = 9;
 const PENDING = "pending tie";
 
 interface Group {
@@ -33,9 +34,9 @@ export function drawThreads(context: Context, threads: readonly Thread[], look: 
     const { x, y } = thread.glyph;
     if (thread.count > 1) drawCount(context, thread, x, y, look);
     else drawRing(context, x, y, thread.index, look);
-    if (thread.pending && look.zoom >= READABLE.title) {
+    if (thread.pending && thread.word && look.zoom >= READABLE.title) {
       const { font, growth } = readable(FONTS.smallStrong, look.zoom);
-      const at = { x, y: y + (thread.side > 0 ? 20 : -12) * growth };
+      const at = { x, y: y + (thread.word > 0 ? 20 : -12) * growth };
       // Of several beside each other the dashes say the rest.
       const [w, h] = [look.measure(PENDING, font) + 8, 16 * growth];
       if (said.some((other) => Math.abs(other.x - at.x) < w && Math.abs(other.y - at.y) < h)) continue;
@@ -70,17 +71,19 @@ function drawArcs(context: Context, { colour, width, pending, threads }: Group, 
   context.lineCap = told ? "round" : "butt";
   if (pending) context.setLineDash([5, 5]);
   context.beginPath();
-  for (const { side, arcs, reach, ends } of threads) {
+  for (const { arcs, reach, ends } of threads) {
     // A bundle's ends are brackets, as long as its ties lie apart.
     reach.forEach(({ from, to }, i) => {
       const y = ends[i]?.y ?? 0;
       context.moveTo(from, y);
       context.lineTo(to, y);
     });
-    for (const { from, to, depth } of arcs) {
-      const bulge = side * depth;
-      context.moveTo(from.x, from.y);
-      context.bezierCurveTo(from.x, from.y + bulge, to.x, to.y + bulge, to.x, to.y);
+    for (const { from, to, bulge, via } of arcs) {
+      if (via.length > 0) elbowPath(context, [from, ...via, to], CORNER);
+      else {
+        context.moveTo(from.x, from.y);
+        context.bezierCurveTo(from.x, from.y + bulge, to.x, to.y + bulge, to.x, to.y);
+      }
     }
   }
   context.stroke();
@@ -118,15 +121,17 @@ function drawCount(context: Context, thread: Thread, x: number, y: number, look:
 }
 
 /** Arcs reach a little beyond their ends, numbers and words a little more. */
-function inView({ ends }: Thread, view: Box): boolean {
+function inView({ ends, arcs }: Thread, view: Box): boolean {
   const slack = 80;
   let [x, y, x2, y2] = [Infinity, Infinity, -Infinity, -Infinity];
-  for (const end of ends) {
-    x = Math.min(x, end.x);
-    y = Math.min(y, end.y);
-    x2 = Math.max(x2, end.x);
-    y2 = Math.max(y2, end.y);
-  }
+  const reach = (at: Point) => {
+    x = Math.min(x, at.x);
+    y = Math.min(y, at.y);
+    x2 = Math.max(x2, at.x);
+    y2 = Math.max(y2, at.y);
+  };
+  for (const end of ends) reach(end);
+  for (const { via } of arcs) for (const corner of via) reach(corner);
   return (
     x2 >= view.x - slack &&
     x <= view.x + view.w + slack &&
