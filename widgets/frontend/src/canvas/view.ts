@@ -14,8 +14,7 @@ import { Flows } from "./layout/flows";
 import { layoutScene, type Widths } from "./layout/layout";
 import { heldStill } from "./layout/still";
 import { type Thread, threadExtent, threadsOf } from "./layout/threads";
-import { blend, worthMoving } from "./motion/blend";
-import { ease, GLIDE_MS, reducedMotion } from "./motion/clock";
+import { Motion, type Picture } from "./motion/motion";
 import { drawPicture } from "./picture";
 import type { CanvasState } from "./protocol";
 import { around, type Box, type Point, type Scene, selectableBox } from "./scene";
@@ -56,7 +55,7 @@ export class CanvasView {
   private settled: boolean | null = null;
   /** Whether a layout is being made for the present state. */
   private waiting = false;
-  private motion: { from: Scene; start: number } | null = null;
+  private readonly motion = new Motion();
   private bundle = { of: this.threads, step: 0, drawn: this.threads };
   private readonly widths: Widths = new Map();
   private readonly measure = makeMeasure();
@@ -104,34 +103,26 @@ export class CanvasView {
 
   private replace(scene: Scene, known: boolean): void {
     const before = this.scene;
+    const ties = this.state?.ties ?? [];
     if (!known || !this.fitted) {
       this.scene = scene;
-      this.motion = null;
-      this.threads = threadsOf(this.state?.ties ?? [], scene);
+      this.motion.stop();
+      this.threads = threadsOf(ties, scene);
       this.fitted = false;
       this.showAll();
       return;
     }
-    const from = this.shown(performance.now());
+    const now = performance.now();
+    const from = this.shown(now);
     this.scene = heldStill(before, scene);
-    this.threads = threadsOf(this.state?.ties ?? [], this.scene);
-    this.move(from);
+    this.threads = threadsOf(ties, this.scene);
+    this.motion.begin(from, { scene: this.scene, threads: this.threads }, now);
     if (scene.card && scene.card.path !== before.card?.path) this.show(this.scene.card as Box);
   }
 
-  /** Lets the picture slide from what is shown now, where that helps the eye. */
-  private move(from: Scene): void {
-    const moves = !reducedMotion() && worthMoving(from, this.scene);
-    this.motion = moves ? { from, start: performance.now() } : null;
-  }
-
   /** What is to be seen at this moment. */
-  private shown(now: number): Scene {
-    if (!this.motion) return this.scene;
-    const t = ease((now - this.motion.start) / GLIDE_MS);
-    if (t < 1) return blend(this.motion.from, this.scene, t);
-    this.motion = null;
-    return this.scene;
+  private shown(now: number): Picture {
+    return this.motion.shown({ scene: this.scene, threads: this.threads }, now);
   }
 
   showAll(how: "jump" | "goTo" = "jump"): void {
@@ -260,7 +251,7 @@ export class CanvasView {
     this.frame = 0;
     const now = performance.now();
     this.camera.step(now);
-    const scene = this.shown(now);
+    const { scene, threads } = this.shown(now);
     // Opaque: the page under it needs no mixing in.
     const context = this.canvas.getContext("2d", { alpha: false });
     if (!context || !this.state || this.size.w === 0) return;
@@ -271,8 +262,8 @@ export class CanvasView {
     context.fillRect(0, 0, this.canvas.width, this.canvas.height);
     context.setTransform(ratio * k, 0, 0, ratio * k, ratio * x, ratio * y);
     const view = { x: -x / k, y: -y / k, w: this.size.w / k, h: this.size.h / k };
-    const threads = this.motion ? bundled(threadsOf(this.state.ties, scene), k) : this.drawnThreads;
-    drawScene(context, scene, threads, this.look(), view);
+    const drawn = this.motion.isRunning ? bundled(threads, k) : this.drawnThreads;
+    drawScene(context, scene, drawn, this.look(), view);
     if (this.hotEnd) drawHotEnd(context, this.hotEnd, this.theme, k);
     if (this.rubber) drawRubber(context, this.rubber, this.theme, k);
     if (this.carried) drawCarried(context, this.carried, this.theme, k, this.measure);
@@ -280,7 +271,7 @@ export class CanvasView {
     this.hooks.onFrame();
     cancelAnimationFrame(this.frame);
     this.frame = 0;
-    if (this.motion || this.camera.gliding) this.redraw();
+    if (this.motion.isRunning || this.camera.gliding) this.redraw();
     else this.tellSettled(!this.waiting);
   }
 

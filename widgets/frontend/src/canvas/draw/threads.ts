@@ -16,6 +16,7 @@ interface Group {
   colour: string;
   width: number;
   pending: boolean;
+  alpha: number;
   threads: Thread[];
 }
 
@@ -24,14 +25,17 @@ export function drawThreads(context: Context, threads: readonly Thread[], look: 
   const told = look.zoom >= TOLD;
   const shown = threads.filter((thread) => inView(thread, view));
   for (const group of grouped(shown, look)) {
+    context.globalAlpha = group.alpha;
     drawArcs(context, group, told);
     if (told) drawEnds(context, group, look);
   }
+  context.globalAlpha = 1;
   if (!told) return;
   const said: Point[] = [];
   for (const thread of shown) {
     if (!thread.glyph) continue;
     const { x, y } = thread.glyph;
+    context.globalAlpha = thread.alpha ?? 1;
     if (thread.count > 1) drawCount(context, thread, x, y, look);
     else drawRing(context, x, y, thread.index, look);
     if (thread.pending && thread.word && look.zoom >= READABLE.title) {
@@ -44,6 +48,7 @@ export function drawThreads(context: Context, threads: readonly Thread[], look: 
       centred(context, PENDING, at.x, at.y, font, look.theme.soft);
     }
   }
+  context.globalAlpha = 1;
 }
 
 /** What is drawn alike goes into one path: a few large ones are quicker than many small ones. */
@@ -54,12 +59,13 @@ function grouped(threads: readonly Thread[], look: Look): Iterable<Group> {
   for (const thread of threads) {
     const colour = thread.colour ?? look.theme.soft;
     const width = 2.4 * finest * Math.min(3, 1 + 0.35 * Math.log2(thread.count));
-    const key = `${colour} ${width} ${thread.pending}`;
+    const alpha = thread.alpha ?? 1;
+    const key = `${colour} ${width} ${thread.pending} ${alpha}`;
     const group = groups.get(key);
     if (group && group.threads.length < BATCH) group.threads.push(thread);
     else {
       if (group) groups.set(`${key} ${groups.size}`, group);
-      groups.set(key, { colour, width, pending: thread.pending, threads: [thread] });
+      groups.set(key, { colour, width, pending: thread.pending, alpha, threads: [thread] });
     }
   }
   return groups.values();

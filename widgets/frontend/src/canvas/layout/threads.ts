@@ -2,10 +2,10 @@
 
 import { tieColour } from "../../shared/palette";
 import type { TieState } from "../protocol";
-import { type Box, bottom, centreX, type Point, type Scene } from "../scene";
+import { type Box, bottom, centreX, type Fading, type Point, type Scene } from "../scene";
 import { type Arc, type Ground, groundOf, linked, wordSide } from "./arcs";
 
-export interface Thread {
+export interface Thread extends Fading {
   /** What is tied, whatever its paths are called in this state. */
   key: string;
   index: number;
@@ -102,7 +102,7 @@ function makeThread(tie: TieState, tied: [Anchor, string][], ground: Ground): Th
   const anchors = tied.map(([anchor]) => anchor);
   const paths = tied.map(([, path]) => path);
   const { index, pending } = tie;
-  const key = `${pending} ${ground.level} ${anchors.map((anchor) => anchor.id).join(" ")}`;
+  const key = `${ground.level} ${anchors.map((anchor) => anchor.id).join(" ")}`;
   const { ends, arcs, side } = linked(anchors, ground);
   const glyph = glyphOf(arcs, ends, side);
   const word = glyph && wordSide(glyph, side, ground);
