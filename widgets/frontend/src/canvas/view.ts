@@ -8,6 +8,7 @@ import { makeMeasure } from "./draw/pen";
 import { readTheme, type Theme } from "./draw/theme";
 import type { Carried } from "./gestures/carry";
 import type { Hit } from "./gestures/hit";
+import type { OpenBench } from "./layout/bench";
 import { bundled } from "./layout/bundles";
 import { closeUp, fitTransform, nudge, roomOf } from "./layout/fit";
 import { Flows } from "./layout/flows";
@@ -23,6 +24,8 @@ const EMPTY: Scene = { nodes: [], edges: [], card: null, bounds: { x: 0, y: 0, w
 const FIRST_ROOM_BELOW = 300;
 
 interface Hooks {
+  /** Where large layouts are made. */
+  openBench: OpenBench;
   /** After each frame. */
   onFrame: () => void;
   /** When a picture is there that is of the present state. */
@@ -59,7 +62,7 @@ export class CanvasView {
   private bundle = { of: this.threads, step: 0, drawn: this.threads };
   private readonly widths: Widths = new Map();
   private readonly measure = makeMeasure();
-  private readonly flows = new Flows(() => this.waiting && this.arrange());
+  private readonly flows: Flows;
   private readonly miniMap: MiniMap;
 
   constructor(
@@ -69,6 +72,7 @@ export class CanvasView {
     private readonly hooks: Hooks,
   ) {
     this.theme = readTheme(root);
+    this.flows = new Flows(() => this.waiting && this.arrange(), hooks.openBench);
     this.miniMap = new MiniMap(map);
     this.camera = new Camera(canvas, { mayPan: () => !this.taken, onMove: () => this.redraw() });
   }
