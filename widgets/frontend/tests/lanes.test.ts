@@ -148,3 +148,32 @@ describe("a strip's name", () => {
     expect(fittedHead("layers · 8 × 8", "", 100, measure)).toBe("layers · 8 × 8");
   });
 });
+
+describe("what runs over what", () => {
+  const box = { x: 10, y: 10, w: 20, h: 20 };
+  const line = (...at: [number, number][]) => at.map(([x, y]) => ({ x, y }));
+
+  it("is told for pieces that cross, that end inside, and that pass by", () => {
+    expect(runsOver(line([0, 20], [50, 20]), [box])).toBe(true);
+    expect(runsOver(line([0, 0], [20, 20]), [box])).toBe(true);
+    expect(runsOver(line([0, 0], [50, 5]), [box])).toBe(false);
+    expect(runsOver(line([0, 35], [35, 0]), [box])).toBe(true);
+    expect(runsOver(line([0, 20], [10, 50]), [box])).toBe(false);
+  });
+
+  it("leaves the border free where the slack is negative, and keeps away where it is not", () => {
+    const along = line([0, 10], [50, 10]);
+    expect(runsOver(along, [box], -1)).toBe(false);
+    expect(runsOver(along, [box], 1)).toBe(true);
+  });
+});
+
+describe("among very many nodes", () => {
+  it("threads are arcs, and nothing is looked for", () => {
+    const [card] = stateOf("demo").overview.nodes.filter((node) => node.kind === "card");
+    const nodes = Array.from({ length: 200 }, (_, i) => ({ ...card, id: `n${i}`, path: `n${i}` }));
+    const state = canvasState({ overview: { nodes } });
+    const [thread] = threadsOf([{ index: 1, ends: ["n0", "n1", "n99"], pending: false }], lay(state));
+    expect(thread?.arcs.every((arc) => arc.via.length === 0)).toBe(true);
+  });
+});

@@ -1,7 +1,7 @@
 // How the ends of a tie are joined: an arc where one is clear of every card, else a way along the lanes. Pure.
 import { type Box, overlaps, type Point, type Scene } from "../scene";
-import { curve, runsOver, touches } from "./clear";
-import { type Lane, laneBetween, type Port } from "./lanes";
+import { curve, runsOver } from "./clear";
+import { type Lane, laneBetween, MOST_BOXES, type Port } from "./lanes";
 import type { Anchor } from "./threads";
 
 export interface Arc {
@@ -33,6 +33,8 @@ const BESIDE = [8, 11, 5] as const;
 export function groundOf(scene: Scene, level: Ground["level"]): Ground {
   const { card } = scene;
   const nodes = level === "open" ? (card?.nodes ?? []) : scene.nodes;
+  // Among more than these no way is looked for, and arcs run as they like: what they cross is a speck.
+  if (nodes.length > MOST_BOXES) return { level, boxes: [], laned: 0, known: new Map() };
   const strips = nodes.filter((node) => node.kind === "strip");
   const named = level === "open" || strips.length > 1 ? strips : [];
   const names = named.map(({ x, y, w }) => ({ x, y: y - NAME_ROOM, w, h: NAME_ROOM - 1 }));
@@ -132,7 +134,8 @@ export function arcDepth(span: number, side: -1 | 1): number {
 function isClear({ from, to, bulge }: Arc, tied: readonly Anchor[], { boxes }: Ground): boolean {
   const line = curve(from, { x: from.x, y: from.y + bulge }, { x: to.x, y: to.y + bulge }, to);
   const own = new Set(tied.map((anchor) => anchor.box));
-  return boxes.every((box) => !touches(line, box, own.has(box) ? -1.5 : 1));
+  const others = boxes.filter((box) => !own.has(box));
+  return !runsOver(line, others, 1) && !runsOver(line, [...own], -1.5);
 }
 
 const WORD = { w: 72, h: 16, above: 24, below: 8 };

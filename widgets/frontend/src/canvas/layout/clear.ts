@@ -25,18 +25,24 @@ export function wireLine(points: readonly Point[]): Point[] {
 }
 
 /** Whether the line comes nearer to a box than `slack`; a negative one lets it run along the border. */
-export function runsOver(line: readonly Point[], boxes: readonly Box[], slack = 0): boolean {
-  return boxes.some((box) => touches(line, box, slack));
-}
+export const runsOver = (line: readonly Point[], boxes: readonly Box[], slack = 0): boolean =>
+  runOver(line, boxes, slack).next().done !== true;
 
-export function touches(line: readonly Point[], box: Box, slack: number): boolean {
-  const [x0, x1] = [box.x - slack, right(box) + slack];
-  const [y0, y1] = [box.y - slack, bottom(box) + slack];
-  if (x1 <= x0 || y1 <= y0) return false;
-  for (let i = 1; i < line.length; i++) {
-    if (pieceIn(line[i - 1] as Point, line[i] as Point, x0, x1, y0, y1)) return true;
+/** The boxes that the line comes nearer to than `slack`. */
+export function* runOver(line: readonly Point[], boxes: readonly Box[], slack = 0): Generator<Box> {
+  const [left, rightmost] = [Math.min(...line.map(({ x }) => x)), Math.max(...line.map(({ x }) => x))];
+  const [top, lowest] = [Math.min(...line.map(({ y }) => y)), Math.max(...line.map(({ y }) => y))];
+  for (const box of boxes) {
+    const [x0, x1] = [box.x - slack, right(box) + slack];
+    const [y0, y1] = [box.y - slack, bottom(box) + slack];
+    if (x1 <= x0 || y1 <= y0 || x1 < left || x0 > rightmost || y1 < top || y0 > lowest) continue;
+    for (let i = 1; i < line.length; i++) {
+      if (pieceIn(line[i - 1] as Point, line[i] as Point, x0, x1, y0, y1)) {
+        yield box;
+        break;
+      }
+    }
   }
-  return false;
 }
 
 /** Clips the piece to the box (Liang–Barsky): whether some of it lies inside. */

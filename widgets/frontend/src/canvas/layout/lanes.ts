@@ -17,7 +17,7 @@ const CORNER = 60;
 /** Lanes keep this much away from every box. */
 const LEAST = 3;
 /** With more boxes than this a way is not looked for: nobody could follow it. */
-const MOST_BOXES = 120;
+export const MOST_BOXES = 120;
 
 /** The cheapest way from one of `starts` to one of `goals`, `margin` beside the boxes; null where there is none. */
 export function laneBetween(

@@ -1,6 +1,6 @@
 // Where the wires of a placed flow run: straight on, around what stands in the way, residual ones below.
 import { type Box, bottom, centreX, centreY, type Point, right } from "../scene";
-import { runsOver, touches, wireLine } from "./clear";
+import { runOver, runsOver, wireLine } from "./clear";
 import type { Wire } from "./flow";
 
 const LANE_GAP = 11;
@@ -71,7 +71,7 @@ function dataPoints(from: Box, to: Box, all: readonly Box[]): Point[] {
   const start = { x: right(from), y: centreY(from) };
   const end = { x: to.x, y: centreY(to) };
   const others = all.filter((box) => box !== from && box !== to && box.x < end.x && right(box) > start.x);
-  const inWay = new Set(others.filter((box) => touches(wireLine([start, end]), box, PASSED)));
+  const inWay = new Set(runOver(wireLine([start, end]), others, PASSED));
   // The way round one node may lead through the next, which then is gone round as well.
   for (let size = -1; inWay.size > size; ) {
     if (inWay.size === 0) return [start, end];
@@ -79,10 +79,7 @@ function dataPoints(from: Box, to: Box, all: readonly Box[]): Point[] {
     const ways = detours(start, end, [...inWay]);
     const free = ways.find((way) => !runsOver(wireLine(way), others));
     if (free) return free;
-    for (const way of ways) {
-      const line = wireLine(way);
-      for (const box of others) if (touches(line, box, 0)) inWay.add(box);
-    }
+    for (const way of ways) for (const box of runOver(wireLine(way), others)) inWay.add(box);
   }
   return detours(start, end, [...inWay])[0] ?? [start, end];
 }
