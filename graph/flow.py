@@ -13,7 +13,7 @@ from graph.costs import identity
 from graph.nodes import CallNode, ModuleGraph, ModuleNode
 from graph.paths import is_below
 from graph.remembered import once_per_graph
-from graph.stages import given, is_map, said
+from graph.stages import drawn, given, is_map, said
 from graph.strips import experts, staged, strips
 from graph.tree import join
 from graph.units import short
@@ -135,10 +135,13 @@ def overview(graph: ModuleGraph, path: str = "") -> Flow:
 
 def _staged(graph: ModuleGraph, flow: Flow) -> Flow:
     """The flow with what its nodes give, and without what is returned on the way beside the result."""
-    shapes = given(graph)
+    shapes, shown = given(graph), drawn(graph)
     last = {node.id: node.paths[-1] if node.paths else node.path for node in flow.nodes if node.path}
     gives = {name: shapes[path] for name, path in last.items() if path in shapes}
-    told = said(gives, [(edge.source, edge.target) for edge in flow.edges])
+    told = said(
+        {name: shown[path] for name, path in last.items() if path in shown},
+        [(edge.source, edge.target) for edge in flow.edges],
+    )
     into: dict[str, set[str | None]] = {}
     for edge in flow.edges:
         into.setdefault(edge.target, set()).add(told.get(edge.source))

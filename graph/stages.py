@@ -4,30 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from graph.nodes import ModuleGraph, TensorSpec
+from graph.maps import channels
+from graph.nodes import Edge, ModuleGraph, TensorSpec
 from graph.remembered import once_per_graph
 
 Shape = tuple[int, ...]
 """Without the batch: channels and sides of a map, or positions and their width."""
 
 
-@once_per_graph
 def given(graph: ModuleGraph) -> dict[str, Shape]:
     """By path, the shape that a module's first run gives last: of each that gives floats for a batch."""
-    found: dict[str, TensorSpec] = {}
+    return {path: spec.shape[1:] for path, (spec, _) in _givers(graph).items()}
+
+
+def drawn(graph: ModuleGraph) -> dict[str, Shape]:
+    """As `given`, with the channels of every map before its sides; without what is not known to be a map."""
+    where = channels(graph)
+    made = {}
+    for path, (spec, call) in _givers(graph).items():
+        shape = spec.shape[1:]
+        if is_map(shape):
+            known = where.get(call)
+            if known is None:
+                continue
+            shape = shape if known == "first" else (shape[-1], *shape[:-1])
+        made[path] = shape
+    return made
+
+
+_NOBODY = -1
+
+
+@once_per_graph
+def _givers(graph: ModuleGraph) -> dict[str, tuple[TensorSpec, int]]:
+    """By path, the tensor that the module gives and the call that made it; `_NOBODY` for a second result."""
+    found: dict[str, tuple[TensorSpec, int]] = {}
     for call in graph.calls:
         if call.function is None and call.outputs:
-            found.setdefault(call.module, call.outputs[0])
-    out_of: dict[int, list[tuple[int, TensorSpec]]] = {}
+            found.setdefault(call.module, (call.outputs[0], call.id))
+    out_of: dict[int, list[Edge]] = {}
     for edge in graph.edges:
-        out_of.setdefault(edge.source, []).append((edge.target, edge.tensor))
+        out_of.setdefault(edge.source, []).append(edge)
     for span in sorted(graph.spans, key=lambda span: span.start):
         calls = range(span.start, span.stop)
-        leaving = (spec for call in reversed(calls) for to, spec in out_of.get(call, ()) if to not in calls)
+        leaving = (
+            edge for call in reversed(calls) for edge in out_of.get(call, ()) if edge.target not in calls
+        )
         last = next(leaving, None)
         if last is not None:
-            found.setdefault(span.module, last)
-    return {path: spec.shape[1:] for path, spec in found.items() if _is_data(spec)}
+            found.setdefault(span.module, (last.tensor, last.source if last.output == 0 else _NOBODY))
+    return {path: (spec, call) for path, (spec, call) in found.items() if _is_data(spec)}
 
 
 def is_map(shape: Shape | None) -> bool:

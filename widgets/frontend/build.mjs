@@ -4,7 +4,6 @@ import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
-import { inlineWorker } from "./inline_worker.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const outdir = resolve(here, "../static");
@@ -16,7 +15,6 @@ const limitBytes = 500_000;
 
 const options = {
   absWorkingDir: here,
-  plugins: [inlineWorker],
   entryPoints: {
     ...Object.fromEntries(panels.map((name) => [name, `src/${name}/index.tsx`])),
     studio: "src/styles/studio.css",

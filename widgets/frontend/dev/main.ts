@@ -9,31 +9,7 @@ import topbar from "../src/topbar";
 import { crowd } from "./crowd";
 import { measureFrames } from "./frames";
 import { type Scene, scenes } from "./scenes";
-
-class StubModel {
-  private listeners = new Set<() => void>();
-  constructor(
-    private readonly name: string,
-    private state: unknown,
-  ) {}
-  get() {
-    return this.state;
-  }
-  set(state: unknown) {
-    this.state = state;
-    for (const listener of this.listeners) listener();
-  }
-  on(_event: string, callback: () => void) {
-    this.listeners.add(callback);
-  }
-  off(_event: string, callback: () => void) {
-    this.listeners.delete(callback);
-  }
-  send(message: unknown) {
-    sent.push({ panel: this.name, message });
-    console.log(this.name, JSON.stringify(message));
-  }
-}
+import { StubModel } from "./stub";
 
 const sent: { panel: string; message: unknown }[] = [];
 const query = new URLSearchParams(location.search);
@@ -56,7 +32,10 @@ const panels: Record<string, [Panel, string]> = {
 const models: Record<string, StubModel> = {};
 for (const [name, [panel, area]] of Object.entries(panels)) {
   const el = document.querySelector<HTMLElement>(`.ms-area-${area}`);
-  const model = new StubModel(name, scene[name as keyof Scene]);
+  const model = new StubModel(scene[name as keyof Scene], (message) => {
+    sent.push({ panel: name, message });
+    console.log(name, JSON.stringify(message));
+  });
   models[name] = model;
   if (el && (!only || only === name)) panel.render({ model, el });
   else if (only) el?.remove();

@@ -4,14 +4,12 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
-import { inlineWorker } from "../inline_worker.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const servedir = await mkdtemp(join(tmpdir(), "ms-dev-"));
 for (const page of ["index.html", "shelf.html"]) await cp(join(here, page), join(servedir, page));
 const context = await esbuild.context({
   absWorkingDir: dirname(here),
-  plugins: [inlineWorker],
   entryPoints: { main: "dev/main.ts", shelf: "dev/shelf_page.ts", studio: "src/styles/studio.css" },
   outdir: servedir,
   bundle: true,

@@ -1,7 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { openBlock } from "../dev/blocks";
 import { crowd } from "../dev/crowd";
 import { type Scene as DevScene, scenes } from "../dev/scenes";
+import { isWorker, type Scope, serveLayouts, workersOf } from "../src/canvas/layout/bench";
 import { computeFlow, type FlowLayout, type FlowTask } from "../src/canvas/layout/flow";
 import { type Flow, Flows, layFlowNow } from "../src/canvas/layout/flows";
 import { layoutScene } from "../src/canvas/layout/layout";
@@ -75,6 +76,53 @@ describe("flows laid out in a worker", () => {
     expect(layoutScene(state, measure, new Map(), flows.lay)).toBeNull();
     finish();
     expect(layoutScene(state, measure, new Map(), flows.lay)?.card?.nodes).toHaveLength(15);
+  });
+});
+
+describe("the worker", () => {
+  afterEach(() => vi.unstubAllGlobals());
+
+  it("answers each task with its key, in the same text as the panel", () => {
+    const said: unknown[] = [];
+    const scope: Scope = { onmessage: null, postMessage: (message) => said.push(message) };
+    serveLayouts(scope);
+    const task: FlowTask = { sizes: [{ w: 10, h: 10 }], wires: [], gaps: GAPS };
+    scope.onmessage?.({ data: { key: "one", task } } as MessageEvent);
+    expect(said).toEqual([{ key: "one", layout: computeFlow(task) }]);
+    expect(isWorker()).toBe(false);
+  });
+
+  it("is none without the panel's text, or where the page refuses it", () => {
+    const made: unknown[] = [];
+    class Refused {
+      constructor(...what: unknown[]) {
+        made.push(what);
+        throw new Error("content policy");
+      }
+    }
+    vi.stubGlobal("Worker", Refused);
+    for (const text of [undefined, "", "https://elsewhere.example/canvas.js"]) {
+      expect(workersOf(text)(() => {})).toBeNull();
+    }
+    expect(made).toHaveLength(0);
+    expect(workersOf("export default {}")(() => {})).toBeNull();
+    expect(made).toHaveLength(1);
+  });
+
+  it("tells that it failed, so that layouts are made in place", () => {
+    const hears = new Map<string, (event: unknown) => void>();
+    class Failing {
+      addEventListener = (name: string, hear: (event: unknown) => void) => hears.set(name, hear);
+      postMessage = () => hears.get("error")?.({});
+      terminate = () => {};
+    }
+    vi.stubGlobal("Worker", Failing);
+    const { nodes, edges } = block(1);
+    let ready = 0;
+    const flows = new Flows(() => ready++, workersOf("export default {}"));
+    expect(flows.lay(nodes, edges, GAPS)).toBeNull();
+    expect(ready).toBe(1);
+    expect(flows.lay(nodes, edges, GAPS)).toEqual(layFlowNow(nodes, edges, GAPS));
   });
 });
 

@@ -10,6 +10,7 @@ import { type Thread, threadsOf } from "../src/canvas/layout/threads";
 import { fileName, pictureFrame } from "../src/canvas/picture";
 import { canvasState } from "../src/canvas/protocol";
 import { type Box, centreX, centreY, type Point, type Scene, selectableBox } from "../src/canvas/scene";
+import { mount as mountPanel } from "./stub";
 
 const demo = canvasState(scenes.demo?.canvas);
 const scene = layoutScene(demo, (text) => text.length * 6.5, new Map()) as Scene;
@@ -82,24 +83,12 @@ describe("a thread's end", () => {
 });
 
 describe("the panel", () => {
-  class StubModel {
-    sent: unknown[] = [];
-    constructor(private readonly state: unknown) {}
-    get = () => this.state;
-    on() {}
-    off() {}
-    send(message: unknown) {
-      this.sent.push(message);
-    }
-  }
   beforeEach(() => document.body.replaceChildren());
 
   function mount(more: object = {}) {
     const studio = document.createElement("div");
     studio.className = "ms-studio";
-    document.body.append(studio);
-    const model = new StubModel({ ...scenes.demo?.canvas, ...more });
-    const stop = canvas.render({ model, el: studio });
+    const { model, stop } = mountPanel(canvas, { ...scenes.demo?.canvas, ...more }, studio);
     const element = studio.querySelector("canvas") as HTMLCanvasElement;
     const menus: unknown[] = [];
     document.addEventListener("ms-menu", (event) => menus.push((event as CustomEvent).detail));

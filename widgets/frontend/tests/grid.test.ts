@@ -76,11 +76,11 @@ describe("bundles of threads", () => {
       { x: from, y: 0 },
       { x: to, y: 0 },
     ];
-    const arcs = [{ from: ends[0], to: ends[1], depth: 20 }] as Thread["arcs"];
+    const arcs = [{ from: ends[0], to: ends[1], bulge: 20, via: [] }] as Thread["arcs"];
     const colour = index % 2 ? "#111111" : "#222222";
     const glyph = { x: (from + to) / 2, y: 15 };
-    const rest = { pending: false, count: 1, reach: [], side: 1 as const, paths: ["a", "b"] };
-    return { index, colour, ends, arcs, glyph, ...rest, ...more };
+    const rest = { pending: false, count: 1, reach: [], side: 1 as const, paths: ["a", "b"], word: null };
+    return { key: String(index), index, colour, ends, arcs, glyph, ...rest, ...more };
   };
   const threads = Array.from({ length: 12 }, (_, i) => thread(i + 1, 10 + i, 3010 + i));
 

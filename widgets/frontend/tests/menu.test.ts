@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { folded } from "../src/compare/folds";
 import { lineage } from "../src/history/lanes";
 import { historyState } from "../src/history/protocol";
 import { sparkline } from "../src/history/sparkline";
@@ -37,22 +36,6 @@ describe("the menu at a node", () => {
   it("offers what fits the selection, a few of each group", () => {
     expect(offered(commands, 1)).toEqual([{ group: "Prune", commands: [commands[0]] }]);
   });
-});
-
-describe("two states compared", () => {
-  const column = (path: string, mark: string | null = null) => ({ before: path, after: path, path, mark });
-  const columns = (marks: (string | null)[]) => marks.map((mark, i) => column(String(i), mark)) as never;
-  it("folds a long stretch of what is the same, but for its ends", () => {
-    const pieces = folded(columns([null, "remove", ...Array(8).fill(null)]));
-    expect(pieces.map((piece) => (piece.kind === "run" ? piece.columns.length : piece.column.path))).toEqual([
-      "0",
-      "1",
-      "2",
-      6,
-      "9",
-    ]);
-  });
-  it("leaves a short stretch open", () => expect(folded(columns(Array(5).fill(null)))).toHaveLength(5));
 });
 
 describe("the history", () => {

@@ -1,12 +1,15 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { openBlock } from "../dev/blocks";
 import { crowd } from "../dev/crowd";
 import { type Scene as DevScene, scenes } from "../dev/scenes";
 import { closeUp } from "../src/canvas/layout/fit";
 import { layoutScene, type Widths } from "../src/canvas/layout/layout";
 import { heldStill } from "../src/canvas/layout/still";
+import { type Thread, threadsOf } from "../src/canvas/layout/threads";
 import { blend, worthMoving } from "../src/canvas/motion/blend";
-import { ease } from "../src/canvas/motion/clock";
+import { ease, GLIDE_MS } from "../src/canvas/motion/clock";
+import { Motion } from "../src/canvas/motion/motion";
+import { blendThreads, worthFading } from "../src/canvas/motion/threads";
 import { type CanvasState, type Cell, canvasState } from "../src/canvas/protocol";
 import type { Box, Scene } from "../src/canvas/scene";
 
@@ -179,5 +182,76 @@ describe("zooming to what is selected", () => {
     expect((small.y + 15) * k + y).toBeGreaterThan(200);
     const wide = closeUp({ x: 0, y: 0, w: 5000, h: 30 }, 800, 600);
     expect(5000 * wide.k).toBeLessThan(756);
+  });
+});
+
+describe("ties that come and go", () => {
+  const scene = layoutScene(demo, measure, new Map()) as Scene;
+  const [all, fewer] = [threadsOf(demo.ties, scene), threadsOf(demo.ties.slice(0, 2), scene)];
+  const third = (threads: readonly Thread[]) => threads.find((thread) => thread.index === 3);
+  const bulge = (thread?: Thread) => Math.abs(thread?.arcs[0]?.bulge ?? 0);
+
+  it("fade in and rise, or sink and fade out, while the others stay as they are", () => {
+    const steps = [0.1, 0.5, 0.9].map((t) => third(blendThreads(fewer, all, t)));
+    expect(steps.map((thread) => thread?.alpha)).toEqual([0.1, 0.5, 0.9]);
+    expect(bulge(steps[0])).toBeLessThan(bulge(steps[1]));
+    expect(bulge(steps[2])).toBeLessThan(bulge(third(all)));
+    expect(third(blendThreads(all, fewer, 0.25))?.alpha).toBeCloseTo(0.75);
+    const still = blendThreads(all, fewer, 0.25).filter((thread) => thread.alpha === undefined);
+    expect(still.map((thread) => thread.arcs)).toMatchObject(
+      fewer.map((thread) =>
+        thread.arcs.map(({ from: { x, y }, bulge: deep }) => ({ from: { x, y }, bulge: deep })),
+      ),
+    );
+  });
+
+  it("are the same when they are called otherwise or no longer only pending", () => {
+    const ties = demo.ties.map((tie) => ({ ...tie, index: tie.index + 1, pending: false }));
+    const [, second] = blendThreads(all, threadsOf(ties, scene), 0.5);
+    expect([second?.alpha, second?.index, second?.pending]).toEqual([undefined, 3, false]);
+  });
+
+  it("slide with what they tie", () => {
+    const moved = all.map((thread) => ({
+      ...thread,
+      ends: thread.ends.map(({ x, y }) => ({ x: x + 40, y })),
+    }));
+    const half = blendThreads(all, moved, 0.5);
+    expect(half[0]?.ends[0]?.x).toBeCloseTo((all[0]?.ends[0]?.x ?? 0) + 20);
+  });
+
+  it("go on from where they are when the next state arrives", () => {
+    const half = blendThreads(fewer, all, 0.4);
+    expect(third(blendThreads(half, all, 0))?.alpha).toBeCloseTo(0.4);
+    expect(third(blendThreads(half, fewer, 0.5))?.alpha).toBeCloseTo(0.2);
+  });
+
+  it("are worth it alone, but not by hundreds", () => {
+    expect([worthFading(all, all), worthFading(all, fewer)]).toEqual([false, true]);
+    const crowd = Array.from({ length: 400 }, (_, i) => ({ ...(all[0] as Thread), key: String(i) }));
+    expect(worthFading(all, crowd)).toBe(false);
+  });
+
+  describe("in the picture", () => {
+    afterEach(() => vi.unstubAllGlobals());
+    const [from, to] = [
+      { scene, threads: fewer },
+      { scene, threads: all },
+    ];
+
+    it("begin where they were and end as they are to be", () => {
+      const motion = new Motion();
+      motion.begin(from, to, 1000);
+      expect(third(motion.shown(to, 1000).threads)?.alpha).toBe(0);
+      expect(motion.shown(to, 1000 + GLIDE_MS)).toBe(to);
+      expect(motion.isRunning).toBe(false);
+    });
+
+    it("change at once where motion is not wanted", () => {
+      vi.stubGlobal("matchMedia", () => ({ matches: true }));
+      const motion = new Motion();
+      motion.begin(from, to, 1000);
+      expect(motion.shown(to, 1000)).toBe(to);
+    });
   });
 });

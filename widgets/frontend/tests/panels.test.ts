@@ -6,41 +6,9 @@ import outline from "../src/outline";
 import report from "../src/report";
 import type { Panel } from "../src/shared/panel";
 import topbar from "../src/topbar";
-
-class StubModel {
-  sent: unknown[] = [];
-  private listeners = new Set<() => void>();
-  constructor(private state: unknown) {}
-  get() {
-    return this.state;
-  }
-  set(state: unknown) {
-    this.state = state;
-    for (const listener of this.listeners) listener();
-  }
-  on(_: string, callback: () => void) {
-    this.listeners.add(callback);
-  }
-  off(_: string, callback: () => void) {
-    this.listeners.delete(callback);
-  }
-  send(message: unknown) {
-    this.sent.push(message);
-  }
-}
+import { find, mount, settle } from "./stub";
 
 const demo: Record<string, object> = { ...scenes.demo };
-/** Lets effects run: Preact waits for a frame. */
-const settle = () => new Promise((resolve) => setTimeout(resolve, 60));
-function mount(panel: Panel, state: unknown) {
-  const model = new StubModel(state);
-  const el = document.createElement("div");
-  document.body.append(el);
-  const stop = panel.render({ model, el });
-  return { model, el, stop };
-}
-const find = <E extends HTMLElement>(el: HTMLElement, selector: string) => el.querySelector<E>(selector) as E;
-
 beforeEach(() => document.body.replaceChildren());
 
 describe("every panel", () => {

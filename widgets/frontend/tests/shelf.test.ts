@@ -4,42 +4,9 @@ import panel from "../src/shelf";
 import { across, at, extent, line, readCurve, resampled, shade, stride } from "../src/shelf/curve";
 import { factsOf } from "../src/shelf/facts";
 import { DRAG_TYPE, type ShelfState, shelfState } from "../src/shelf/protocol";
+import { button, find, labelled, mount as mountPanel, settle } from "./stub";
 
-class StubModel {
-  sent: unknown[] = [];
-  private listeners = new Set<() => void>();
-  constructor(private state: unknown) {}
-  get() {
-    return this.state;
-  }
-  set(state: unknown) {
-    this.state = state;
-    for (const listener of this.listeners) listener();
-  }
-  on(_: string, callback: () => void) {
-    this.listeners.add(callback);
-  }
-  off(_: string, callback: () => void) {
-    this.listeners.delete(callback);
-  }
-  send(message: unknown) {
-    this.sent.push(message);
-  }
-}
-
-function mount(state: unknown) {
-  const model = new StubModel(state);
-  const el = document.createElement("div");
-  document.body.append(el);
-  const stop = panel.render({ model, el });
-  return { model, el, stop };
-}
-const settle = () => new Promise((resolve) => setTimeout(resolve, 60));
-const find = <E extends HTMLElement>(el: HTMLElement, selector: string) => el.querySelector<E>(selector) as E;
-const labelled = <E extends HTMLElement>(el: HTMLElement, label: string) =>
-  find<E>(el, `[aria-label="${label}"]`);
-const button = (el: HTMLElement, text: string) =>
-  [...el.querySelectorAll("button")].find((item) => item.textContent?.trim() === text) as HTMLButtonElement;
+const mount = (state: unknown) => mountPanel(panel, state);
 function type(input: HTMLInputElement | HTMLSelectElement, value: string, event = "input") {
   input.value = value;
   input.dispatchEvent(new Event(event, { bubbles: true }));

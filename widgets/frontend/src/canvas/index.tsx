@@ -4,6 +4,7 @@ import { type Model, makeRoot, type Panel } from "../shared/panel";
 import { Chrome } from "./chrome";
 import { onThemeChange } from "./draw/theme";
 import { listen } from "./gestures/listen";
+import { isWorker, type Scope, serveLayouts, workersOf } from "./layout/bench";
 import { hearPicture } from "./picture";
 import { type CanvasMessage, type CanvasState, canvasState } from "./protocol";
 import { CanvasView } from "./view";
@@ -27,6 +28,7 @@ function mount({ model, el }: { model: Model; el: HTMLElement }): () => void {
   let state: CanvasState = canvasState(model.get("state"));
   const send = (message: CanvasMessage) => model.send(message);
   const view = new CanvasView(root, canvas, map, {
+    openBench: workersOf(model.get("_esm")),
     onFrame: () => {
       // Tooltip and alert hang on nodes, so they follow every frame; the rest does not change with it.
       if (view.hovered || state.alert) drawChrome();
@@ -83,6 +85,8 @@ function mount({ model, el }: { model: Model; el: HTMLElement }): () => void {
     root.remove();
   };
 }
+
+if (isWorker()) serveLayouts(globalThis as unknown as Scope);
 
 const panel: Panel = { render: mount };
 export default panel;

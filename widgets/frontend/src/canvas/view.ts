@@ -8,14 +8,14 @@ import { makeMeasure } from "./draw/pen";
 import { readTheme, type Theme } from "./draw/theme";
 import type { Carried } from "./gestures/carry";
 import type { Hit } from "./gestures/hit";
+import type { OpenBench } from "./layout/bench";
 import { bundled } from "./layout/bundles";
 import { closeUp, fitTransform, nudge, roomOf } from "./layout/fit";
 import { Flows } from "./layout/flows";
 import { layoutScene, type Widths } from "./layout/layout";
 import { heldStill } from "./layout/still";
 import { type Thread, threadExtent, threadsOf } from "./layout/threads";
-import { blend, worthMoving } from "./motion/blend";
-import { ease, GLIDE_MS, reducedMotion } from "./motion/clock";
+import { Motion, type Picture } from "./motion/motion";
 import { drawPicture } from "./picture";
 import type { CanvasState } from "./protocol";
 import { around, type Box, type Point, type Scene, selectableBox } from "./scene";
@@ -24,6 +24,8 @@ const EMPTY: Scene = { nodes: [], edges: [], card: null, bounds: { x: 0, y: 0, w
 const FIRST_ROOM_BELOW = 300;
 
 interface Hooks {
+  /** Where large layouts are made. */
+  openBench: OpenBench;
   /** After each frame. */
   onFrame: () => void;
   /** When a picture is there that is of the present state. */
@@ -56,11 +58,11 @@ export class CanvasView {
   private settled: boolean | null = null;
   /** Whether a layout is being made for the present state. */
   private waiting = false;
-  private motion: { from: Scene; start: number } | null = null;
+  private readonly motion = new Motion();
   private bundle = { of: this.threads, step: 0, drawn: this.threads };
   private readonly widths: Widths = new Map();
   private readonly measure = makeMeasure();
-  private readonly flows = new Flows(() => this.waiting && this.arrange());
+  private readonly flows: Flows;
   private readonly miniMap: MiniMap;
 
   constructor(
@@ -70,6 +72,7 @@ export class CanvasView {
     private readonly hooks: Hooks,
   ) {
     this.theme = readTheme(root);
+    this.flows = new Flows(() => this.waiting && this.arrange(), hooks.openBench);
     this.miniMap = new MiniMap(map);
     this.camera = new Camera(canvas, { mayPan: () => !this.taken, onMove: () => this.redraw() });
   }
@@ -104,34 +107,26 @@ export class CanvasView {
 
   private replace(scene: Scene, known: boolean): void {
     const before = this.scene;
+    const ties = this.state?.ties ?? [];
     if (!known || !this.fitted) {
       this.scene = scene;
-      this.motion = null;
-      this.threads = threadsOf(this.state?.ties ?? [], scene);
+      this.motion.stop();
+      this.threads = threadsOf(ties, scene);
       this.fitted = false;
       this.showAll();
       return;
     }
-    const from = this.shown(performance.now());
+    const now = performance.now();
+    const from = this.shown(now);
     this.scene = heldStill(before, scene);
-    this.threads = threadsOf(this.state?.ties ?? [], this.scene);
-    this.move(from);
+    this.threads = threadsOf(ties, this.scene);
+    this.motion.begin(from, { scene: this.scene, threads: this.threads }, now);
     if (scene.card && scene.card.path !== before.card?.path) this.show(this.scene.card as Box);
   }
 
-  /** Lets the picture slide from what is shown now, where that helps the eye. */
-  private move(from: Scene): void {
-    const moves = !reducedMotion() && worthMoving(from, this.scene);
-    this.motion = moves ? { from, start: performance.now() } : null;
-  }
-
   /** What is to be seen at this moment. */
-  private shown(now: number): Scene {
-    if (!this.motion) return this.scene;
-    const t = ease((now - this.motion.start) / GLIDE_MS);
-    if (t < 1) return blend(this.motion.from, this.scene, t);
-    this.motion = null;
-    return this.scene;
+  private shown(now: number): Picture {
+    return this.motion.shown({ scene: this.scene, threads: this.threads }, now);
   }
 
   showAll(how: "jump" | "goTo" = "jump"): void {
@@ -260,7 +255,7 @@ export class CanvasView {
     this.frame = 0;
     const now = performance.now();
     this.camera.step(now);
-    const scene = this.shown(now);
+    const { scene, threads } = this.shown(now);
     // Opaque: the page under it needs no mixing in.
     const context = this.canvas.getContext("2d", { alpha: false });
     if (!context || !this.state || this.size.w === 0) return;
@@ -271,8 +266,8 @@ export class CanvasView {
     context.fillRect(0, 0, this.canvas.width, this.canvas.height);
     context.setTransform(ratio * k, 0, 0, ratio * k, ratio * x, ratio * y);
     const view = { x: -x / k, y: -y / k, w: this.size.w / k, h: this.size.h / k };
-    const threads = this.motion ? bundled(threadsOf(this.state.ties, scene), k) : this.drawnThreads;
-    drawScene(context, scene, threads, this.look(), view);
+    const drawn = this.motion.isRunning ? bundled(threads, k) : this.drawnThreads;
+    drawScene(context, scene, drawn, this.look(), view);
     if (this.hotEnd) drawHotEnd(context, this.hotEnd, this.theme, k);
     if (this.rubber) drawRubber(context, this.rubber, this.theme, k);
     if (this.carried) drawCarried(context, this.carried, this.theme, k, this.measure);
@@ -280,7 +275,7 @@ export class CanvasView {
     this.hooks.onFrame();
     cancelAnimationFrame(this.frame);
     this.frame = 0;
-    if (this.motion || this.camera.gliding) this.redraw();
+    if (this.motion.isRunning || this.camera.gliding) this.redraw();
     else this.tellSettled(!this.waiting);
   }
 

@@ -27,3 +27,6 @@ export function folded(columns: readonly Column[], least = 6): Piece[] {
   close();
   return pieces;
 }
+
+export const keyOf = (piece: Piece): string =>
+  piece.kind === "run" ? `run ${piece.columns[0]?.path}` : `${piece.column.mark} ${piece.column.path}`;

@@ -1,12 +1,16 @@
 // Two states side by side: figures, blocks aligned, and the differences in words.
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { definePanel, type PanelProps } from "../shared/panel";
-import { folded, type Piece } from "./folds";
+import { folded, keyOf, type Piece } from "./folds";
 import { type CompareMessage, type CompareState, compareState, type Shown } from "./protocol";
+import { MARKS, Swipe } from "./swipe";
 
 type Send = (message: CompareMessage) => void;
 
-const MARKS = { remove: "only before", new: "only now", changed: "changed" } as const;
+const WAYS = [
+  { swiped: false, name: "Side by side", tip: "the blocks of both states, each above its partner" },
+  { swiped: true, name: "Swipe", tip: "one state over the other, with a divider between them" },
+] as const;
 
 function Compare({ state, send }: PanelProps<CompareState, CompareMessage>) {
   const { shown } = state;
@@ -16,7 +20,9 @@ function Compare({ state, send }: PanelProps<CompareState, CompareMessage>) {
 
 function View({ shown, send }: { shown: Shown; send: Send }) {
   const heading = useRef<HTMLHeadingElement>(null);
+  const [swiped, setSwiped] = useState(false);
   useEffect(() => heading.current?.focus({ preventScroll: true }), []);
+  const pieces = folded(shown.columns);
   return (
     <section
       class="ms-compare-view"
@@ -31,6 +37,19 @@ function View({ shown, send }: { shown: Shown; send: Send }) {
         <h2 tabIndex={-1} ref={heading}>
           <span class="ms-soft">{shown.before.label}</span> → {shown.after.label}
         </h2>
+        <fieldset class="ms-compare-how" aria-label="How the states are shown">
+          {WAYS.map((way) => (
+            <button
+              key={way.name}
+              type="button"
+              aria-pressed={way.swiped === swiped}
+              title={way.tip}
+              onClick={() => setSwiped(way.swiped)}
+            >
+              {way.name}
+            </button>
+          ))}
+        </fieldset>
         <button
           type="button"
           class="ms-link"
@@ -61,15 +80,7 @@ function View({ shown, send }: { shown: Shown; send: Send }) {
             </div>
           ))}
         </dl>
-        <ol class="ms-compare-strip" aria-label="Blocks aligned">
-          <li class="ms-compare-names" aria-hidden="true">
-            <span>before</span>
-            <span>now</span>
-          </li>
-          {folded(shown.columns).map((piece) => (
-            <PieceView key={keyOf(piece)} piece={piece} send={send} />
-          ))}
-        </ol>
+        {swiped ? <Swipe pieces={pieces} send={send} /> : <Aligned pieces={pieces} send={send} />}
         {shown.same ? (
           <p class="ms-soft">No difference in modules, tensors and ties.</p>
         ) : (
@@ -87,8 +98,19 @@ function View({ shown, send }: { shown: Shown; send: Send }) {
   );
 }
 
-const keyOf = (piece: Piece): string =>
-  piece.kind === "run" ? `run ${piece.columns[0]?.path}` : `${piece.column.mark} ${piece.column.path}`;
+function Aligned({ pieces, send }: { pieces: readonly Piece[]; send: Send }) {
+  return (
+    <ol class="ms-compare-strip" aria-label="Blocks aligned">
+      <li class="ms-compare-names" aria-hidden="true">
+        <span>before</span>
+        <span>now</span>
+      </li>
+      {pieces.map((piece) => (
+        <PieceView key={keyOf(piece)} piece={piece} send={send} />
+      ))}
+    </ol>
+  );
+}
 
 function PieceView({ piece, send }: { piece: Piece; send: Send }) {
   if (piece.kind === "run") {

@@ -4,7 +4,8 @@ import type { Reader } from "./shape";
 
 /** The part of anywidget's model that a panel uses. */
 export interface Model {
-  get(key: "state" | "lasting"): unknown;
+  /** `_esm` is the text of the panel's own module. */
+  get(key: "state" | "lasting" | "_esm"): unknown;
   on(event: "change:state" | "change:lasting", callback: () => void): void;
   off(event: "change:state" | "change:lasting", callback: () => void): void;
   send(message: unknown): void;

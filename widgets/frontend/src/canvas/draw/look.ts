@@ -26,7 +26,7 @@ export interface Look {
 }
 
 /** Under these zooms there is no room for a text that can be read. */
-export const READABLE = { title: 0.42, small: 0.78 };
+export const READABLE = { title: 0.42, small: 0.66 };
 /** From here on a node is a speck, whose outline would be most of it. */
 const FAR = 0.2;
 /** More boxes than this in one frame cost too much each in full, and their texts too much together. */

@@ -3,7 +3,17 @@ import { tieColour } from "../../shared/palette";
 import { centreX, centreY, FONTS, type SceneNode } from "../scene";
 import { colourOf, type Look, READABLE } from "./look";
 import { halo, plus } from "./marks";
-import { type Context, centred, fitted, hatch, readable, readableIn, roundBox } from "./pen";
+import {
+  type Context,
+  centred,
+  fitted,
+  fittedHead,
+  hatch,
+  nearlyReadable,
+  readable,
+  readableIn,
+  roundBox,
+} from "./pen";
 
 export type Level = "overview" | "open";
 
@@ -77,26 +87,26 @@ function drawText(context: Context, node: SceneNode, look: Look, level: Level): 
     context.fillStyle = theme.raised;
     context.fillRect(x - width / 2, top, width, height);
   };
-  const line = both ? y - 2.5 : y + 4 * growth;
+  const line = both ? y - 2.5 - 4 * (small.growth - 1) : y + 4 * growth;
   back(title, font, line - 10 * growth, 13 * growth);
   centred(context, title, x, line, font, colour);
   if (!both) return;
   const subtitle = fitted(node.subtitle, small.font, node.w - 6, measure);
   back(subtitle, small.font, y + 3.5, 13);
-  centred(context, subtitle, x, y + 12.5, small.font, theme.faint);
+  centred(context, subtitle, x, y + 9 + 3.5 * small.growth, small.font, theme.faint);
 }
 
 /** Over its left end: what is in the strip. */
 export function drawStripTitle(context: Context, node: SceneNode, look: Look): void {
   const { measure, theme, zoom } = look;
   if (zoom < READABLE.title) return;
-  const { font } = readable(FONTS.small, zoom);
-  const both = `${node.title} · ${node.subtitle}`;
   const room = node.w + 8;
+  const { font } = nearlyReadable(node.title, FONTS.small, zoom, room, measure);
+  const both = `${node.title} · ${node.subtitle}`;
   context.textAlign = "left";
   context.font = font;
   context.fillStyle = theme.faint;
-  const text = measure(both, font) <= room ? both : fitted(node.title, font, room, measure);
+  const text = measure(both, font) <= room ? both : fittedHead(node.title, font, room, measure);
   context.fillText(text, node.x + 4, node.y - 6);
 }
 

@@ -40,7 +40,17 @@ export function fitted(text: string, font: string, width: number, measure: Measu
   return low > 0 ? `${text.slice(0, low)}…` : "";
 }
 
+/** A name with what it gives, `layers · 16 × 8 × 8`: it is the name that gives way. */
+export function fittedHead(text: string, font: string, width: number, measure: Measure): string {
+  const at = text.indexOf(" · ");
+  if (at < 0 || measure(text, font) <= width) return fitted(text, font, width, measure);
+  const tail = text.slice(at);
+  const head = fitted(text.slice(0, at), font, width - measure(tail, font), measure);
+  return head ? head + tail : fitted(tail.slice(3), font, width, measure);
+}
+
 const LEAST_PX = 10.5;
+const NEARLY_PX = 9.4;
 const MOST_GROWTH = 1.75;
 
 /**
@@ -58,6 +68,18 @@ export function readableIn(text: string, font: string, zoom: number, room: numbe
   const most = room / Math.max(1, measure(text, font));
   const { growth } = readable(font, zoom);
   return grown(font, Math.max(1, Math.min(growth, Math.floor(most * 20) / 20)));
+}
+
+/** The font in which the text has room, where that is little smaller than one should be; else as `readable`. */
+export function nearlyReadable(
+  text: string,
+  font: string,
+  zoom: number,
+  room: number,
+  measure: Measure,
+): Grown {
+  const fits = readableIn(text, font, zoom, room, measure);
+  return sizeOf(font) * fits.growth * zoom >= NEARLY_PX ? fits : readable(font, zoom);
 }
 
 export interface Grown {
@@ -117,19 +139,26 @@ export function wirePath(context: Context, points: readonly Point[]): void {
 
 /** Straight pieces with rounded corners. */
 export function elbow(context: Context, points: readonly Point[], radius: number): void {
+  context.beginPath();
+  elbowPath(context, points, radius);
+  context.stroke();
+}
+
+/** The same as a part of a path; where a piece is short its corners are narrower. */
+export function elbowPath(context: Context, points: readonly Point[], radius: number): void {
   const first = points[0];
   const last = points[points.length - 1];
   if (!first || !last) return;
-  context.beginPath();
   context.moveTo(first.x, first.y);
   for (let i = 1; i < points.length - 1; i++) {
-    const corner = points[i] as Point;
-    const next = points[i + 1] as Point;
-    context.arcTo(corner.x, corner.y, next.x, next.y, radius);
+    const [before, corner, next] = [points[i - 1] as Point, points[i] as Point, points[i + 1] as Point];
+    const room = Math.min(reach(before, corner) / (i > 1 ? 2 : 1), reach(corner, next) / 2);
+    context.arcTo(corner.x, corner.y, next.x, next.y, Math.min(radius, room));
   }
   context.lineTo(last.x, last.y);
-  context.stroke();
 }
+
+const reach = (a: Point, b: Point): number => Math.max(Math.abs(a.x - b.x), Math.abs(a.y - b.y));
 
 /** Diagonal lines clipped to the box: the sign of an opaque module. */
 export function hatch(context: Context, box: Box, radius: number, colour: string): void {

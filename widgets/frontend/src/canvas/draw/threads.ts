@@ -3,18 +3,20 @@ import type { Thread } from "../layout/threads";
 import { type Box, FONTS, type Point } from "../scene";
 import { type Look, READABLE } from "./look";
 import { drawRing } from "./node";
-import { type Context, centred, readable, roundBox } from "./pen";
+import { type Context, centred, elbowPath, readable, roundBox } from "./pen";
 
 /** Under this zoom an end is a speck and a number cannot be read. */
 const TOLD = 0.3;
 /** Threads in one path. */
 const BATCH = 32;
+const CORNER = 9;
 const PENDING = "pending tie";
 
 interface Group {
   colour: string;
   width: number;
   pending: boolean;
+  alpha: number;
   threads: Thread[];
 }
 
@@ -23,19 +25,22 @@ export function drawThreads(context: Context, threads: readonly Thread[], look: 
   const told = look.zoom >= TOLD;
   const shown = threads.filter((thread) => inView(thread, view));
   for (const group of grouped(shown, look)) {
+    context.globalAlpha = group.alpha;
     drawArcs(context, group, told);
     if (told) drawEnds(context, group, look);
   }
+  context.globalAlpha = 1;
   if (!told) return;
   const said: Point[] = [];
   for (const thread of shown) {
     if (!thread.glyph) continue;
     const { x, y } = thread.glyph;
+    context.globalAlpha = thread.alpha ?? 1;
     if (thread.count > 1) drawCount(context, thread, x, y, look);
     else drawRing(context, x, y, thread.index, look);
-    if (thread.pending && look.zoom >= READABLE.title) {
+    if (thread.pending && thread.word && look.zoom >= READABLE.title) {
       const { font, growth } = readable(FONTS.smallStrong, look.zoom);
-      const at = { x, y: y + (thread.side > 0 ? 20 : -12) * growth };
+      const at = { x, y: y + (thread.word > 0 ? 20 : -12) * growth };
       // Of several beside each other the dashes say the rest.
       const [w, h] = [look.measure(PENDING, font) + 8, 16 * growth];
       if (said.some((other) => Math.abs(other.x - at.x) < w && Math.abs(other.y - at.y) < h)) continue;
@@ -43,6 +48,7 @@ export function drawThreads(context: Context, threads: readonly Thread[], look: 
       centred(context, PENDING, at.x, at.y, font, look.theme.soft);
     }
   }
+  context.globalAlpha = 1;
 }
 
 /** What is drawn alike goes into one path: a few large ones are quicker than many small ones. */
@@ -53,12 +59,13 @@ function grouped(threads: readonly Thread[], look: Look): Iterable<Group> {
   for (const thread of threads) {
     const colour = thread.colour ?? look.theme.soft;
     const width = 2.4 * finest * Math.min(3, 1 + 0.35 * Math.log2(thread.count));
-    const key = `${colour} ${width} ${thread.pending}`;
+    const alpha = thread.alpha ?? 1;
+    const key = `${colour} ${width} ${thread.pending} ${alpha}`;
     const group = groups.get(key);
     if (group && group.threads.length < BATCH) group.threads.push(thread);
     else {
       if (group) groups.set(`${key} ${groups.size}`, group);
-      groups.set(key, { colour, width, pending: thread.pending, threads: [thread] });
+      groups.set(key, { colour, width, pending: thread.pending, alpha, threads: [thread] });
     }
   }
   return groups.values();
@@ -70,17 +77,19 @@ function drawArcs(context: Context, { colour, width, pending, threads }: Group, 
   context.lineCap = told ? "round" : "butt";
   if (pending) context.setLineDash([5, 5]);
   context.beginPath();
-  for (const { side, arcs, reach, ends } of threads) {
+  for (const { arcs, reach, ends } of threads) {
     // A bundle's ends are brackets, as long as its ties lie apart.
     reach.forEach(({ from, to }, i) => {
       const y = ends[i]?.y ?? 0;
       context.moveTo(from, y);
       context.lineTo(to, y);
     });
-    for (const { from, to, depth } of arcs) {
-      const bulge = side * depth;
-      context.moveTo(from.x, from.y);
-      context.bezierCurveTo(from.x, from.y + bulge, to.x, to.y + bulge, to.x, to.y);
+    for (const { from, to, bulge, via } of arcs) {
+      if (via.length > 0) elbowPath(context, [from, ...via, to], CORNER);
+      else {
+        context.moveTo(from.x, from.y);
+        context.bezierCurveTo(from.x, from.y + bulge, to.x, to.y + bulge, to.x, to.y);
+      }
     }
   }
   context.stroke();
@@ -118,15 +127,17 @@ function drawCount(context: Context, thread: Thread, x: number, y: number, look:
 }
 
 /** Arcs reach a little beyond their ends, numbers and words a little more. */
-function inView({ ends }: Thread, view: Box): boolean {
+function inView({ ends, arcs }: Thread, view: Box): boolean {
   const slack = 80;
   let [x, y, x2, y2] = [Infinity, Infinity, -Infinity, -Infinity];
-  for (const end of ends) {
-    x = Math.min(x, end.x);
-    y = Math.min(y, end.y);
-    x2 = Math.max(x2, end.x);
-    y2 = Math.max(y2, end.y);
-  }
+  const reach = (at: Point) => {
+    x = Math.min(x, at.x);
+    y = Math.min(y, at.y);
+    x2 = Math.max(x2, at.x);
+    y2 = Math.max(y2, at.y);
+  };
+  for (const end of ends) reach(end);
+  for (const { via } of arcs) for (const corner of via) reach(corner);
   return (
     x2 >= view.x - slack &&
     x <= view.x + view.w + slack &&

@@ -1,6 +1,7 @@
 // Cards dragged in from other panels (HTML5 drag and drop) onto a node.
 import type { CanvasMessage } from "../protocol";
 import type { CanvasView } from "../view";
+import { panOf } from "./autopan";
 import { landing } from "./carry";
 import { hitTest } from "./hit";
 
@@ -31,8 +32,17 @@ export function listenForCards(
     view.offered = path;
     view.redraw();
   };
+  let last: DragEvent | null = null;
+  const pan = panOf(view, () => last && offer(targetOf(last)));
+  const leave = () => {
+    last = null;
+    pan.stop();
+    offer(null);
+  };
   const onOver = (event: DragEvent) => {
     if (!event.dataTransfer?.types.includes(CARD_TYPE)) return;
+    last = event;
+    pan.dragTo({ x: event.offsetX, y: event.offsetY });
     const target = targetOf(event);
     // Only where it can land; elsewhere the pointer says that it cannot.
     if (target !== null) {
@@ -43,7 +53,7 @@ export function listenForCards(
   };
   const onDrop = (event: DragEvent) => {
     const text = event.dataTransfer?.getData(CARD_TYPE);
-    offer(null);
+    leave();
     if (!text) return;
     event.preventDefault();
     const [card, target] = [readCard(text), targetOf(event)];
@@ -51,6 +61,7 @@ export function listenForCards(
   };
   canvas.addEventListener("dragenter", onOver, { signal });
   canvas.addEventListener("dragover", onOver, { signal });
-  canvas.addEventListener("dragleave", () => offer(null), { signal });
+  canvas.addEventListener("dragleave", leave, { signal });
   canvas.addEventListener("drop", onDrop, { signal });
+  signal.addEventListener("abort", () => pan.stop());
 }

@@ -4,6 +4,7 @@ import type { SelectMode } from "../../shared/protocol";
 import type { CanvasMessage } from "../protocol";
 import type { Box, Point } from "../scene";
 import type { CanvasView } from "../view";
+import { panOf } from "./autopan";
 import { type Carried, carriedTo, DRAG_PX, dropped, END_PX, endAt, pickUp } from "./carry";
 import { listenForCards } from "./foreign";
 import { between, type Hit, hitTest, pathsIn } from "./hit";
@@ -26,6 +27,9 @@ export function listen({ view, selection, send, onHover }: Options): () => void 
   let box: { start: Point; pointer: number } | null = null;
   let held: { what: Carried; start: Point; pointer: number } | null = null;
   let swallowClick = false;
+  /** Where the pointer was last while it drags. */
+  let dragged: Point = { x: 0, y: 0 };
+  const pan = panOf(view, () => follow());
 
   const screenOf = (event: MouseEvent): Point => ({ x: event.offsetX, y: event.offsetY });
   const worldOf = (event: MouseEvent): Point => view.camera.toWorld(screenOf(event));
@@ -97,8 +101,9 @@ export function listen({ view, selection, send, onHover }: Options): () => void 
   };
   const onMove = (event: PointerEvent) => {
     if (box?.pointer === event.pointerId) {
-      view.rubber = boxTo(worldOf(event), box.start);
-      view.redraw();
+      dragged = screenOf(event);
+      pan.dragTo(dragged);
+      follow();
     } else if (held?.pointer === event.pointerId) carry(event, held);
     else if (event.buttons !== 0) leave();
     else if (hoverEnd(worldOf(event))) hover(null);
@@ -108,7 +113,14 @@ export function listen({ view, selection, send, onHover }: Options): () => void 
     hoverEnd(null);
     hover(null);
   };
-  const carry = (event: PointerEvent, { what, start }: NonNullable<typeof held>) => {
+  /** What is dragged stays under the pointer, also where the view moves on. */
+  function follow(): void {
+    const at = view.camera.toWorld(dragged);
+    if (box) view.rubber = boxTo(at, box.start);
+    else if (held) view.carried = carriedTo(held.what, view.scene, at, view.camera.transform.k);
+    view.redraw();
+  }
+  const carry = (event: PointerEvent, { start }: NonNullable<typeof held>) => {
     const at = screenOf(event);
     if (!view.carried && Math.hypot(at.x - start.x, at.y - start.y) <= DRAG_PX) return;
     if (!view.carried) {
@@ -116,12 +128,14 @@ export function listen({ view, selection, send, onHover }: Options): () => void 
       canvas.setPointerCapture(event.pointerId);
       canvas.style.cursor = "grabbing";
     }
-    view.carried = carriedTo(what, view.scene, view.camera.toWorld(at), view.camera.transform.k);
-    view.redraw();
+    dragged = at;
+    pan.dragTo(at);
+    follow();
   };
   /** Ends what is carried; what was carried is given back. */
   function letGo(): Carried | null {
     const { carried } = view;
+    pan.stop();
     held = null;
     view.taken = false;
     view.carried = null;
@@ -142,6 +156,7 @@ export function listen({ view, selection, send, onHover }: Options): () => void 
       return;
     }
     if (box?.pointer !== event.pointerId) return;
+    pan.stop();
     const drawn = boxTo(worldOf(event), box.start);
     box = null;
     view.rubber = null;
@@ -185,6 +200,7 @@ export function listen({ view, selection, send, onHover }: Options): () => void 
   canvas.addEventListener("keydown", onKey, { signal });
   map.addEventListener("pointerdown", onMap, { signal });
   map.addEventListener("pointermove", onMap, { signal });
+  signal.addEventListener("abort", () => pan.stop());
   listenForCards(view, send, signal);
   listenForMenu({ view, selection, send, signal });
   return () => stop.abort();

@@ -1,5 +1,6 @@
 // Threads that run between the same neighbourhoods become one thick thread with a count. Pure geometry.
-import { arcDepth, glyphOf, type Thread, thinGlyphs } from "./threads";
+import { arcDepth } from "./arcs";
+import { glyphOf, type Thread, thinGlyphs } from "./threads";
 
 /** Ends nearer to each other than this, in screen pixels, are in one neighbourhood; wider while many are left. */
 const NEAR_PX = [22, 60, 180] as const;
@@ -33,8 +34,8 @@ function gathered(threads: readonly Thread[], near: number, least: number): Thre
       result.push(thread);
       continue;
     }
-    const { from, to } = arc;
-    const key = [thread.side, place(from.x), place(from.y), place(to.x), place(to.y)].join();
+    const { from, to, via } = arc;
+    const key = [thread.side, via.length > 0, place(from.x), place(from.y), place(to.x), place(to.y)].join();
     const group = groups.get(key);
     if (group) group.push(thread);
     else groups.set(key, [thread]);
@@ -55,21 +56,25 @@ function bundle(group: readonly Thread[]): Thread {
     y: mean((thread) => thread.ends[i]?.y ?? 0),
   });
   const [from, to] = [end(0), end(1)];
-  const arcs = [{ from, to, depth: arcDepth(Math.abs(to.x - from.x), first.side) }];
+  const arcs = [{ from, to, bulge: first.side * arcDepth(Math.abs(to.x - from.x), first.side), via: [] }];
   const reach = ([0, 1] as const).map((i) => {
     const xs = group.map((thread) => thread.ends[i]?.x ?? 0);
     return { from: Math.min(...xs), to: Math.max(...xs) };
   });
+  const lane = group[group.length >> 1];
+  // Ways along the lanes have no mean: the one in the middle stands for all.
+  const line = lane?.arcs.some((arc) => arc.via.length > 0)
+    ? { ends: lane.ends, arcs: lane.arcs }
+    : { ends: [from, to], arcs };
   const alike = group.every((thread) => thread.colour === first.colour);
   return {
     ...first,
     colour: alike ? first.colour : null,
     count: group.length,
     reach,
-    ends: [from, to],
+    ...line,
     paths: [],
-    arcs,
-    glyph: glyphOf(arcs, [from, to], first.side),
+    glyph: glyphOf(line.arcs, line.ends, first.side),
   };
 }
 

@@ -1,7 +1,7 @@
 // Layouts of flows: each structure once, in a worker where there is one, in place where there is none.
-import source from "worker:./flow_worker.ts";
 import type { FlowEdge } from "../protocol";
 import type { Box, SceneEdge } from "../scene";
+import type { Bench, OpenBench } from "./bench";
 import { computeFlow, type FlowLayout, type FlowTask, type Gaps, type Sized } from "./flow";
 
 export interface Flow {
@@ -18,13 +18,6 @@ const MOST_REMEMBERED = 64;
 /** A flow this small is laid out in less time than a message takes. */
 const SMALL = 10;
 
-/** Where a task is sent; the answer is told with the same key. */
-export interface Bench {
-  post(key: string, task: FlowTask): void;
-  close(): void;
-}
-export type OpenBench = (answer: (key: string, layout: FlowLayout | null) => void) => Bench | null;
-
 export class Flows {
   private readonly known = new Map<string, FlowLayout>();
   private readonly asked = new Map<string, FlowTask>();
@@ -33,7 +26,7 @@ export class Flows {
   /** `onReady` is called when a layout that was being made is there. */
   constructor(
     private readonly onReady: () => void,
-    private readonly open: OpenBench = openWorker,
+    private readonly open: OpenBench = () => null,
   ) {}
 
   readonly lay: LayFlow = (nodes, edges, gaps) => {
@@ -111,23 +104,3 @@ export const layFlowNow: LayFlow = (nodes, edges, gaps) => {
   const named = withoutNames(nodes, edges, gaps);
   return named.back(computeFlow(named.task));
 };
-
-function openWorker(answer: (key: string, layout: FlowLayout | null) => void): Bench | null {
-  if (typeof Worker === "undefined" || source === "") return null;
-  let worker: Worker;
-  try {
-    const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    worker = new Worker(url);
-    worker.addEventListener("message", () => URL.revokeObjectURL(url), { once: true });
-  } catch {
-    return null;
-  }
-  worker.addEventListener("message", ({ data }: MessageEvent<{ key: string; layout: FlowLayout }>) =>
-    answer(data.key, data.layout),
-  );
-  worker.addEventListener("error", () => answer("", null));
-  return {
-    post: (key, task) => worker.postMessage({ key, task }),
-    close: () => worker.terminate(),
-  };
-}

@@ -26,7 +26,7 @@ const MOST_STRIP = 760;
 const CARD_HEIGHT = 44;
 const SMALL_HEIGHT = 32;
 const OPEN_HEIGHT = 40;
-const MOST_WIDTH = 168;
+const MOST_WIDTH = 220;
 const HANG = 92;
 const HEADER = 56;
 const PAD = 18;
@@ -74,7 +74,7 @@ function overviewSize(node: OverviewNode, measure: Measure, widths: Widths): Siz
 
 function stripSize(node: OverviewNode | OpenNode, measure: Measure, widths: Widths): Sized {
   // From some way off the label is written larger than it is.
-  const label = 1.25 * measure(node.title, FONTS.small) + 8;
+  const label = 1.4 * measure(node.title, FONTS.small);
   const count = node.cells.length;
   const before = count * (widths.get(pitchOf(node.id)) ?? Infinity);
   const length = before <= MOST_STRIP ? before : count * cellPitch(count);

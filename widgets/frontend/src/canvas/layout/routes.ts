@@ -1,5 +1,6 @@
 // Where the wires of a placed flow run: straight on, around what stands in the way, residual ones below.
 import { type Box, bottom, centreX, centreY, type Point, right } from "../scene";
+import { runOver, runsOver, wireLine } from "./clear";
 import type { Wire } from "./flow";
 
 const LANE_GAP = 11;
@@ -7,6 +8,9 @@ const LANE_FIRST = 26;
 /** In a flow of thousands lanes are shared, or they would be taller than the flow. */
 const MOST_LANES = 16;
 const BEND = 6;
+/** A wire stays this far from what it passes, and this far above or below what it goes round. */
+const PASSED = 2;
+const ROUND = 9;
 /** With more nodes than this a wire takes the short way, whatever stands in it: every pair was looked at. */
 const MOST_AVOIDED = 400;
 
@@ -62,19 +66,40 @@ function residualPoints(from: Box, to: Box, lane_y: number): Point[] {
   ];
 }
 
-/** A wire from side to side; one that would run through a node passes above or below it. */
+/** A wire from side to side; one that would run through a node passes before, behind, above or below it. */
 function dataPoints(from: Box, to: Box, all: readonly Box[]): Point[] {
   const start = { x: right(from), y: centreY(from) };
   const end = { x: to.x, y: centreY(to) };
-  const between = all.filter((box) => box !== from && box !== to && box.x > start.x && right(box) < end.x);
-  const reach = { low: Math.min(start.y, end.y) - 2, high: Math.max(start.y, end.y) + 2 };
-  const inWay = between.filter((box) => box.y < reach.high && bottom(box) > reach.low);
-  if (inWay.length === 0) return [start, end];
-  const above = Math.min(...inWay.map((box) => box.y)) - 9;
-  const below = Math.max(...inWay.map(bottom)) + 9;
+  const others = all.filter((box) => box !== from && box !== to && box.x < end.x && right(box) > start.x);
+  const inWay = new Set(runOver(wireLine([start, end]), others, PASSED));
+  // The way round one node may lead through the next, which then is gone round as well.
+  for (let size = -1; inWay.size > size; ) {
+    if (inWay.size === 0) return [start, end];
+    size = inWay.size;
+    const ways = detours(start, end, [...inWay]);
+    const free = ways.find((way) => !runsOver(wireLine(way), others));
+    if (free) return free;
+    for (const way of ways) for (const box of runOver(wireLine(way), others)) inWay.add(box);
+  }
+  return detours(start, end, [...inWay])[0] ?? [start, end];
+}
+
+/** Changing level before or behind what is in the way; else passing it, on the nearer side first. */
+function detours(start: Point, end: Point, inWay: readonly Box[]): Point[][] {
+  const first = Math.min(...inWay.map((box) => box.x)) - BEND;
+  const last = Math.max(...inWay.map(right)) + BEND;
+  const ways: Point[][] = [];
+  if (first >= start.x + BEND) ways.push([start, { x: first, y: end.y }, end]);
+  if (last <= end.x - BEND) ways.push([start, { x: last, y: start.y }, end]);
+  const [above, below] = [
+    Math.min(...inWay.map((box) => box.y)) - ROUND,
+    Math.max(...inWay.map(bottom)) + ROUND,
+  ];
   const middle = (start.y + end.y) / 2;
-  const y = Math.abs(above - middle) <= Math.abs(below - middle) ? above : below;
-  const first = Math.min(...inWay.map((box) => box.x)) - 6;
-  const last = Math.max(...inWay.map(right)) + 6;
-  return [start, { x: first, y }, { x: last, y }, end];
+  const levels = Math.abs(above - middle) <= Math.abs(below - middle) ? [above, below] : [below, above];
+  for (const y of levels) {
+    const [x1, x2] = [Math.max(start.x, first), Math.min(end.x, last)];
+    ways.push([start, { x: x1, y }, { x: x2, y }, end]);
+  }
+  return ways;
 }

@@ -1,10 +1,13 @@
-// Ties as threads: arcs above cards, below cells, each with its number. Pure geometry.
+// Ties as threads: arcs above cards and below cells where the way is free, else along the lanes. Pure geometry.
 
 import { tieColour } from "../../shared/palette";
 import type { TieState } from "../protocol";
-import { type Box, bottom, centreX, type Point, type Scene } from "../scene";
+import { type Box, bottom, centreX, type Fading, type Point, type Scene } from "../scene";
+import { type Arc, type Ground, groundOf, linked, wordSide } from "./arcs";
 
-export interface Thread {
+export interface Thread extends Fading {
+  /** What is tied, whatever its paths are called in this state. */
+  key: string;
   index: number;
   pending: boolean;
   /** Null for a bundle of several colours. */
@@ -18,36 +21,45 @@ export interface Thread {
   ends: Point[];
   /** Of each end: what is tied there. */
   paths: string[];
-  arcs: { from: Point; to: Point; depth: number }[];
+  arcs: Arc[];
   /** Where the number stands; null where a neighbour's number already stands there. */
   glyph: Point | null;
+  /** On which side of it a word has room. */
+  word: -1 | 1 | null;
 }
 
-interface Anchor {
+export interface Anchor {
+  /** Of the cell or node, whatever its path is in this state. */
+  id: string;
   x: number;
   top: number;
   bottom: number;
   kind: "card" | "cell" | "open";
+  inStrip: boolean;
+  /** What is drawn: the card itself, or the strip. */
+  box: Box;
 }
 
 const STRIP_FOOT = 20;
-const STACKED = 24;
+const STRIP_TOP = 10;
 const GLYPH_ROOM = 17;
 /** A bundle's count is wider than a number. */
 const COUNT_ROOM = 40;
 
 export function threadsOf(ties: readonly TieState[], scene: Scene): Thread[] {
+  if (ties.length === 0) return [];
   const anchors = anchorsOf(scene);
   const threads: Thread[] = [];
-  for (const tie of ties) {
-    for (const level of ["overview", "open"] as const) {
+  for (const level of ["overview", "open"] as const) {
+    const ground = groundOf(scene, level);
+    for (const tie of ties) {
       const found = new Map<Anchor, string>();
       for (const path of tie.ends) {
         const anchor = anchorFor(path, anchors, level);
         if (anchor && !found.has(anchor)) found.set(anchor, path);
       }
       const distinct = [...found].sort(([a], [b]) => a.x - b.x);
-      if (distinct.length >= (level === "open" ? 2 : 1)) threads.push(makeThread(tie, distinct));
+      if (distinct.length >= (level === "open" ? 2 : 1)) threads.push(makeThread(tie, distinct, ground));
     }
   }
   return thinGlyphs(threads, 1);
@@ -55,23 +67,23 @@ export function threadsOf(ties: readonly TieState[], scene: Scene): Thread[] {
 
 function anchorsOf(scene: Scene): Map<string, Anchor> {
   const anchors = new Map<string, Anchor>();
-  for (const node of scene.card?.nodes ?? []) {
-    if (node.path)
-      anchors.set(node.path, { x: centreX(node), top: node.y, bottom: bottom(node), kind: "open" });
-    for (const cell of node.cells) {
-      const foot = bottom(cell) + STRIP_FOOT;
-      anchors.set(cell.cell.path, { x: centreX(cell), top: cell.y - 10, bottom: foot, kind: "open" });
+  const add = (nodes: Scene["nodes"], kind: "open" | "card") => {
+    for (const node of nodes) {
+      if (node.kind !== "strip" && node.path) {
+        const [x, top, foot] = [centreX(node), node.y, bottom(node)];
+        anchors.set(node.path, { id: node.id, x, top, bottom: foot, kind, inStrip: false, box: node });
+      }
+      for (const cell of node.cells) {
+        const [top, foot] = [cell.y - STRIP_TOP, bottom(cell) + STRIP_FOOT];
+        const id = `cell ${cell.cell.origin || cell.cell.path}`;
+        const inCard = kind === "open" ? kind : "cell";
+        const at = { x: centreX(cell), top, bottom: foot };
+        anchors.set(cell.cell.path, { ...at, id, kind: inCard, inStrip: true, box: node });
+      }
     }
-  }
-  for (const node of scene.nodes) {
-    if (node.kind !== "strip" && node.path) {
-      anchors.set(node.path, { x: centreX(node), top: node.y, bottom: bottom(node), kind: "card" });
-    }
-    for (const cell of node.cells) {
-      const foot = bottom(cell) + STRIP_FOOT;
-      anchors.set(cell.cell.path, { x: centreX(cell), top: cell.y - 10, bottom: foot, kind: "cell" });
-    }
-  }
+  };
+  add(scene.card?.nodes ?? [], "open");
+  add(scene.nodes, "card");
   return anchors;
 }
 
@@ -86,56 +98,39 @@ function anchorFor(path: string, anchors: Map<string, Anchor>, level: "overview"
   return null;
 }
 
-function makeThread(tie: TieState, tied: [Anchor, string][]): Thread {
+function makeThread(tie: TieState, tied: [Anchor, string][], ground: Ground): Thread {
   const anchors = tied.map(([anchor]) => anchor);
   const paths = tied.map(([, path]) => path);
   const { index, pending } = tie;
-  const common = { index, pending, colour: tieColour(index), count: 1, reach: [], paths };
-  const stacked = betweenStacked(anchors);
-  if (stacked) {
-    const { from, to } = stacked;
-    const glyph = { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 };
-    return { ...common, side: 1, ends: [from, to], arcs: [{ from, to, depth: 0 }], glyph };
-  }
-  const below = anchors.every((anchor) => anchor.kind === "cell");
-  const side = below ? 1 : -1;
-  const ends = anchors.map((anchor) => ({ x: anchor.x, y: below ? anchor.bottom : anchor.top }));
-  const arcs = ends.slice(1).map((to, i) => {
-    const from = ends[i] as Point;
-    return { from, to, depth: arcDepth(Math.abs(to.x - from.x), side) };
-  });
-  return { ...common, side, ends, arcs, glyph: glyphOf(arcs, ends, side) };
-}
-
-/** Two cards one above the other are tied in the gap between them: an arc would run over the upper one. */
-function betweenStacked(anchors: readonly Anchor[]): { from: Point; to: Point } | null {
-  const [one, two] = anchors;
-  if (!one || !two || anchors.length > 2 || one.kind === "cell" || two.kind === "cell") return null;
-  const [upper, lower] = one.top <= two.top ? [one, two] : [two, one];
-  if (Math.abs(one.x - two.x) > STACKED || upper.bottom > lower.top) return null;
-  const ends = [upper, lower].map((at) => ({ x: at.x, y: at === upper ? at.bottom : at.top }));
-  const [from, to] = one === upper ? ends : ends.reverse();
-  return { from: from as Point, to: to as Point };
+  const key = `${ground.level} ${anchors.map((anchor) => anchor.id).join(" ")}`;
+  const { ends, arcs, side } = linked(anchors, ground);
+  const glyph = glyphOf(arcs, ends, side);
+  const word = glyph && wordSide(glyph, side, ground);
+  const said = { key, index, pending, colour: tieColour(index), paths };
+  return { ...said, count: 1, reach: [], side, ends, arcs, glyph, word };
 }
 
 /** On the widest arc; beside the end of a thread that has one only. */
 export function glyphOf(arcs: Thread["arcs"], ends: readonly Point[], side: Thread["side"]): Point | null {
-  const widest = arcs.reduce<Thread["arcs"][number] | null>(
+  const widest = arcs.reduce<Arc | null>(
     (best, arc) => (best && best.to.x - best.from.x >= arc.to.x - arc.from.x ? best : arc),
     null,
   );
   const [end] = ends;
-  return widest ? apex(widest, side) : end ? { x: end.x, y: end.y + side * 14 } : null;
+  return widest ? apex(widest) : end ? { x: end.x, y: end.y + side * 14 } : null;
 }
 
-/** How far the control points lie from the ends: flat and short below, wide and calm above. */
-export function arcDepth(span: number, side: -1 | 1): number {
-  return side > 0 ? Math.min(46, 12 + span * 0.16) : Math.min(58, 22 + span * 0.06);
-}
-
-/** The middle of the cubic, three quarters of the way to its control points. */
-function apex({ from, to, depth }: Thread["arcs"][number], side: -1 | 1): Point {
-  return { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 + side * depth * 0.75 };
+/** The middle of the curve, three quarters of the way to its control points; of a lane, of its longest piece. */
+function apex({ from, to, bulge, via }: Arc): Point {
+  if (via.length === 0) return { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 + bulge * 0.75 };
+  const way = [from, ...via, to];
+  let longest = { at: from, size: -1 };
+  for (let i = 1; i < way.length; i++) {
+    const [a, b] = [way[i - 1] as Point, way[i] as Point];
+    const size = Math.abs(a.x - b.x) + Math.abs(a.y - b.y);
+    if (size > longest.size) longest = { at: { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 }, size };
+  }
+  return longest.at;
 }
 
 /** Numbers that would lie on each other are left out; what is pending and wide keeps its own. */
@@ -173,10 +168,14 @@ export function thinGlyphs(threads: readonly Thread[], growth: number): Thread[]
 /** The room that threads take, as boxes, numbers included. */
 export function threadExtent(threads: readonly Thread[]): Box[] {
   return threads.flatMap((thread) =>
-    thread.arcs.map(({ from, to, depth }) => {
-      const reach = depth * 0.75 + (thread.pending ? 26 : 10);
-      const top = thread.side < 0 ? Math.min(from.y, to.y) - reach : Math.min(from.y, to.y);
-      return { x: from.x, y: top, w: to.x - from.x, h: reach };
+    thread.arcs.map(({ from, to, bulge, via }) => {
+      const ys = [from.y, to.y, ...via.map(({ y }) => y)];
+      const xs = [from.x, to.x, ...via.map(({ x }) => x)];
+      const more = thread.pending ? 26 : 10;
+      const top = Math.min(...ys) + (bulge < 0 ? bulge * 0.75 - more : 0);
+      const foot = Math.max(...ys) + (bulge > 0 ? bulge * 0.75 + more : 0);
+      const x = Math.min(...xs);
+      return { x, y: top, w: Math.max(...xs) - x, h: foot - top };
     }),
   );
 }
