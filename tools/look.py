@@ -37,6 +37,17 @@ def looking(browser: Browser, url: str, *, dark: bool = False) -> Iterator[tuple
         raise SystemExit(f"The page asked other hosts: {', '.join(left)}")
 
 
+@contextlib.contextmanager
+def models() -> Iterator[Path]:
+    """A folder for what the pictures need, of a name that may be read in them; it is gone afterwards."""
+    folder = Path(tempfile.gettempdir(), "models")
+    folder.mkdir()  # never one that is somebody's
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def look(url: str) -> float:
     """Seconds until the canvas was drawn."""
     with (
@@ -73,7 +84,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=(), choices=[story.name for story in STORIES])
     args = parser.parse_args()
     with contextlib.ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="surgery-look-")))
+        scratch = stack.enter_context(models())
         url = args.url
         if url is None:
             # Recent models and steps that were left behind stay out of the pictures.

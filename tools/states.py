@@ -229,6 +229,7 @@ def parents(page: Page, folder: Path) -> None:
         page.keyboard.press("Enter")
         shelf.get_by_role("group", name=f"Parent parent_{index}").wait_for(timeout=SLOW_MS)
     expect(shelf.get_by_role("button", name=re.compile("Try"))).to_be_enabled(timeout=SLOW_MS)
+    expect(shelf).to_contain_text("of the norm", timeout=SLOW_MS)  # compared
 
 
 def files(page: Page, folder: Path) -> None:

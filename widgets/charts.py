@@ -42,6 +42,7 @@ class SizeChart(ipywidgets.VBox):
         self.axis = ipywidgets.Dropdown(
             options=[(label, name) for name, label in AXES.items()],
             value="parameters",
+            description="Set the states against",
             layout={"width": "auto"},
             tooltip="what the states are set against",
         )

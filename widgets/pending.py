@@ -32,6 +32,7 @@ class Pending:
             return
         self.planned.made += 1
         self.planned.entries.append(Entry(self.planned.made, draft.preview.steps[0], self.theatre.graph))
+        self.planned.waiting = True  # nothing can be applied that was not costed
         self.operating.drop()
         self.cost()
 

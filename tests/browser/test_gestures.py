@@ -238,3 +238,7 @@ def test_axe_finds_nothing_serious(studio_page: Page, scheme: str) -> None:
     for tab in ("Cost of each", "Layers", "Values", "Speed"):
         page.get_by_role("tab", name=tab).click()
         check(tab)
+    page.get_by_role("textbox", name="Seconds to spend").fill("1")
+    page.get_by_role("button", name="Evaluate").click()
+    expect(page.locator(".ms-area-chart .js-plotly-plot")).to_be_visible(timeout=SLOW)
+    check("evaluated")

@@ -52,6 +52,18 @@ def test_planned_edits_are_ghosts(studio: Studio) -> None:
     assert pending(studio)["together"]["text"] == "−15.5 k" and pending(studio)["can_apply"]
 
 
+def test_nothing_is_applied_that_was_not_costed(studio: Studio) -> None:
+    """Whatever is drawn on the way: a list with a row without its cost has no Apply."""
+    drawn: list[Any] = []
+    studio.right.observe(lambda change: drawn.append(change["new"]["pending"]), "state")
+    plan(studio, "remove", "model.layers.1")
+    plan(studio, "scale", "model.layers.0", factor=0.5)
+    lists = [found for found in drawn if found is not None]
+    assert any(found["can_apply"] for found in lists)
+    for found in lists:
+        assert not found["can_apply"] or all(row["change"] for row in found["rows"])
+
+
 def test_they_are_made_together(studio: Studio) -> None:
     """In their order, with the paths that each finds after those before it."""
     plan(studio, "remove", "model.layers.1")
