@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 
 from jupyter_core.paths import jupyter_data_dir
 
 MOST_RECENT = 12
+FOLDER = "SURGERY_KEEPSAKES"
+"""Where in the environment another folder may be said: each visitor of a server has one."""
 
 
 def folder() -> Path:
     """Where it lies: beside what Jupyter keeps of its own."""
-    return Path(jupyter_data_dir()) / "model-surgery"
+    named = os.environ.get(FOLDER)
+    return Path(named) if named else Path(jupyter_data_dir()) / "model-surgery"
 
 
 def autosaves() -> Path:

@@ -26,6 +26,7 @@ from widgets.panels import (
     InspectorPanel,
     MenuPanel,
     OutlinePanel,
+    Panel,
     ReportPanel,
     ShelfPanel,
     TopbarPanel,
@@ -69,6 +70,7 @@ class Studio(ipywidgets.Box):
             "menu": self.menu,
         }
         super().__init__([_area(name, panel) for name, panel in areas.items()])
+        self._panels = [panel for panel in areas.values() if isinstance(panel, Panel)]
         self.add_class("ms-studio").add_class("ms-page" if fills_window else "ms-cell")
         self.begin(session, tasks=tasks)
 
@@ -169,7 +171,9 @@ class Studio(ipywidgets.Box):
     # Gestures -----------------------------------------------------------------------------------
 
     def _wire(self) -> None:
-        """Whose each message is."""
+        """Whose each message is, and who says so where its handler fails."""
+        for panel in self._panels:
+            panel.failed = self._failed
         wire(self.shelf, self.parents)
         selecting, operating, pending, errands = self.selecting, self.operating, self.pending, self.errands
         for panel in (self.left, self.centre, self.menu, self.top):
@@ -219,6 +223,9 @@ class Studio(ipywidgets.Box):
         self.top.on("save_model", self.saving.model)
         self.top.on("save_report", self.saving.report)
         self.top.on("save_picture", self.saving.picture)
+
+    def _failed(self, sentence: str) -> None:
+        self.errands.say({"text": sentence, "tone": "bad", "hint": None})
 
     def _go_to(self, state_id: int) -> None:
         self.operating.goto(state_id)
