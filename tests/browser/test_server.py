@@ -26,7 +26,7 @@ def test_no_page_for_another_host(studio: Studio) -> None:
 def test_no_files_and_no_login(studio: Studio) -> None:
     """The working folder is not served, there is no password form, other paths do not exist."""
     token = f"?token={studio.token}"
-    assert studio.get(f"/voila/files/graph.py{token}") == 403
+    assert studio.get(f"/voila/files/graph.py{token}") == 404
     assert studio.get(f"/login{token}") == 404
     assert studio.get(f"/anything{token}") == 404
 
