@@ -6,7 +6,7 @@ import asyncio
 import http.client
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http.cookies import SimpleCookie
 from typing import Any
@@ -18,6 +18,7 @@ from tornado.websocket import websocket_connect
 
 from tools.serve import Studio
 
+Until = str | Callable[[Any], bool]
 _KERNEL = re.compile(r'"kernelId": "([\w-]+)"')
 
 
@@ -69,15 +70,15 @@ class Visitor:
             "POST", f"{base}voila/api/shutdown/{kernel}", {"_xsrf": self.cookies.get("_xsrf", "")}
         )
 
-    def talk(self, kernel: str, *sent: Mapping[str, Any] | bytes, until: str = "", base: str = "/") -> Any:
-        """Sends messages to a kernel's shell; the messages that come back, to the first of the type `until`.
+    def talk(self, kernel: str, *sent: Mapping[str, Any] | bytes, until: Until = "", base: str = "/") -> Any:
+        """Sends messages to a kernel's shell; the messages that come back, to the first of a type or as told.
 
         The status where the socket is refused, "closed" where it is closed meanwhile.
         """
         with ThreadPoolExecutor(1) as apart:  # Playwright has a loop of its own in this thread
             return apart.submit(lambda: asyncio.run(self._talk(kernel, sent, until, base))).result()
 
-    async def _talk(self, kernel: str, sent: Any, until: str, base: str) -> Any:
+    async def _talk(self, kernel: str, sent: Any, until: Until, base: str) -> Any:
         url = f"ws://{self.address.netloc}{base}api/kernels/{kernel}/channels?session_id={uuid4().hex}"
         request = HTTPRequest(url, headers={"Cookie": self._cookie(), "Host": self.host})
         try:
@@ -96,7 +97,7 @@ class Visitor:
                 if said is None:
                     return "closed"
                 found.append(_read(said))
-                if found[-1]["header"]["msg_type"] == until:
+                if until(found[-1]) if callable(until) else found[-1]["header"]["msg_type"] == until:
                     break
         finally:
             socket.close()

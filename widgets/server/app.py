@@ -27,7 +27,7 @@ from widgets.server.handlers.login import LoginHandler
 from widgets.server.handlers.page import PageHandler
 from widgets.server.identity import OwnKernelOnly
 from widgets.server.kernels import MESSAGES
-from widgets.server.options import PORT, Options
+from widgets.server.options import HOST, PORT, Options
 from widgets.server.rooms import Rooms
 from widgets.server.settings import configuration, templates
 
@@ -129,8 +129,8 @@ class StudioServer(Voila):
         return None
 
     def _reached_by(self) -> str:
-        """The host in the address that is printed."""
-        host = self.options.names[0] if self.options.names else self.options.host
+        """The host in the address that is printed: where it listens, which a proxy has another name for."""
+        host = HOST if self.options.host in ("", "0.0.0.0", "::") else self.options.host
         return f"[{host}]" if ":" in host else host
 
     def _bind(self) -> list[Any]:

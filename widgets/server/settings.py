@@ -67,7 +67,7 @@ def _of_tornado(options: Options) -> dict[str, object]:
         "xsrf_cookie_kwargs": {"samesite": "Lax", "path": options.base_url},
         "headers": {
             "Content-Security-Policy": policy(),
-            "Referrer-Policy": "no-referrer",
+            "Referrer-Policy": "same-origin",  # with none at all a form would not say where it is from
             "X-Content-Type-Options": "nosniff",
         },
     }
