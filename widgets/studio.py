@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipywidgets
 
 from graph.nodes import ModuleGraph
-from surgery.errors import SurgeryError
 from surgery.evaluate.bench import Asked
 from surgery.session import Session
 from widgets.charts import SizeChart
@@ -15,7 +14,6 @@ from widgets.dropping import Dropping
 from widgets.filing import Filing
 from widgets.inspector import inspector
 from widgets.measuring import Measuring
-from widgets.opening import refusal_card
 from widgets.operating import Operating
 from widgets.outline import outline, rows
 from widgets.panels import (
@@ -44,7 +42,7 @@ from widgets.topbar import topbar
 
 
 class Studio(ipywidgets.Box):
-    """The screen as one widget: display it in a notebook cell, or let `page` fill a window with it."""
+    """The screen as one widget: display it in a notebook cell, or let it fill a window."""
 
     def __init__(self, session: Session, *, fills_window: bool = False, tasks: Asked = None) -> None:
         self.top, self.left, self.centre, self.right = (
@@ -242,19 +240,3 @@ def _area(name: str, panel: ipywidgets.Widget) -> ipywidgets.Box:
     box = ipywidgets.Box([panel])
     box.add_class(f"ms-area-{name}")
     return box
-
-
-def page(model: str | None = None) -> None:
-    """Displays the studio on a model, filling the window; what the web app's kernel runs.
-
-    A model that cannot be opened is said on the page, with the way out.
-    """
-    from IPython.display import display
-
-    import surgery
-
-    try:
-        shown: ipywidgets.Widget = Studio(surgery.open(model or "demo"), fills_window=True)
-    except SurgeryError as error:
-        shown = refusal_card(error)
-    display(shown)  # type: ignore[no-untyped-call]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import re
 from collections.abc import Sequence
@@ -22,7 +21,6 @@ def run(argv: Sequence[str] | None = None) -> int:
         raise SystemExit(problem)
     from widgets.server.app import serve  # after the refusals, which should not wait for it
 
-    logging.getLogger("tornado.access").setLevel(logging.ERROR)
     return serve(options)
 
 

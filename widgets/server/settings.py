@@ -8,12 +8,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tornado.web import RequestHandler
 from traitlets.config import Config
 
 from widgets.server.identity import Visitors, hashed
 from widgets.server.kernels import KernelsHere, OwnKernelSpecs, QuietConnection
 from widgets.server.options import Options, is_loopback
 from widgets.server.policy import policy
+
+_log = logging.getLogger(__name__)
 
 PING_MS = 30_000
 SOCKET_ROOM = 40  # a Unix socket's path may have about 104 characters; Jupyter's names take the rest
@@ -65,12 +68,20 @@ def _of_tornado(options: Options) -> dict[str, object]:
         "ws_ping_timeout": PING_MS,
         "websocket_max_message_size": options.upload_bytes,
         "xsrf_cookie_kwargs": {"samesite": "Lax", "path": options.base_url},
+        "log_function": logged,
         "headers": {
             "Content-Security-Policy": policy(),
             "Referrer-Policy": "same-origin",  # with none at all a form would not say where it is from
             "X-Content-Type-Options": "nosniff",
         },
     }
+
+
+def logged(handler: RequestHandler) -> None:
+    """A line for each answer that is an error of ours, without what follows the `?`: it may be the token."""
+    if handler.get_status() >= 500 and handler.get_status() != 503:
+        request = handler.request
+        _log.error("%d %s %s", handler.get_status(), request.method, request.path)
 
 
 def socket_folder() -> str:

@@ -31,6 +31,7 @@ def begin() -> None:
     if _begun:
         return
     _begun = True
+    logging.getLogger("Comm").setLevel(logging.ERROR)  # else each page that is closed is worth a line
     limits = fence.current()
     if limits is not None:
         from surgery.fence.hook import listen

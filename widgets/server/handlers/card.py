@@ -32,4 +32,5 @@ class CardHandler(JupyterHandler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """A sentence; what went wrong is in the log."""
-        self.card(status_code, "error.html", status_message=self._reason)
+        name = None if self.check_host() else self.request.host_name
+        self.card(status_code, "error.html", status_message=self._reason, unknown_name=name)
