@@ -13,7 +13,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from surgery.demo import DECODER
 from tests.browser.test_first_cut import SLOW
-from tests.browser.visitor import Visitor
 from tools.chromium import DRAWN, DRAWN_MS, WINDOW
 from tools.serve import Studio
 
@@ -180,13 +179,15 @@ def test_what_one_visitor_left_another_is_not_offered(
 
 
 def test_a_model_from_elsewhere_is_opened_for_the_one_who_starts_it(
-    start_studio: Callable[..., Studio], disk: Disk
+    page: Page, start_studio: Callable[..., Studio], disk: Disk
 ) -> None:
     """What is named on the command line may lie outside the folders that visitors choose from."""
     empty = disk.out / "models"
     empty.mkdir()
     studio = start_studio(str(disk.secret), "--models", str(empty), "--out", str(disk.out), "--no-spare")
-    visitor = Visitor(studio)
-    visitor.enter()
-    assert "could not be opened" not in visitor.body
-    assert "application/vnd.jupyter.widget-view+json" in visitor.body
+    page.goto(studio.url, wait_until="commit")
+    page.wait_for_selector(DRAWN, timeout=DRAWN_MS)
+    expect(page.locator(".ms-topbar")).to_contain_text("secret")
+    ask(page, str(disk.models / "decoder"))
+    refused(page, OUTSIDE)
+    page.close(run_before_unload=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -184,6 +185,18 @@ def test_a_place_becomes_free(start_studio: Callable[..., Studio]) -> None:
     assert first.leave(kernel) == 204
     assert second.enter() != kernel
     assert first.ask("GET", "/") == 503
+
+
+def test_pages_that_load_at_once_do_not_wait_for_each_other(start_studio: Callable[..., Studio]) -> None:
+    """Three tabs of one browser, while the spare kernel that they get is still being made ready."""
+    studio = start_studio()
+    visitors = [Visitor(studio) for _ in range(3)]
+    visitors[0].ask("GET", f"/healthz?token={studio.token}")
+    for visitor in visitors:
+        visitor.cookies = dict(visitors[0].cookies)
+    with ThreadPoolExecutor(3) as tabs:
+        assert len(set(tabs.map(Visitor.enter, visitors))) == 1
+    assert all("application/vnd.jupyter.widget-view+json" in visitor.body for visitor in visitors)
 
 
 def test_an_idle_kernel_is_culled(start_studio: Callable[..., Studio]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from typing import Any
+from uuid import uuid4
 
 from ipykernel.kernelspec import RESOURCES
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
-from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager, ServerKernelManager
+from traitlets import default
 
 KERNEL = "python3"
 MESSAGES = ("comm_open", "comm_close", "comm_msg", "comm_info_request", "kernel_info_request")
@@ -35,10 +37,26 @@ class OwnKernelSpecs(KernelSpecManager):
         )
 
 
+class KernelHere(ServerKernelManager):
+    """One kernel, to whom several may speak at once: pages that load, and whoever makes it ready.
+
+    Replies go by the name of a session, so each of them has its own.
+    """
+
+    def client(self, **kwargs: Any) -> Any:
+        session = self.session.clone()
+        session.session = uuid4().hex
+        return super().client(**{"session": session, **kwargs})
+
+
 class KernelsHere(AsyncMappingKernelManager):
     """Kernels in rooms: `rooms` knows whose each is, and is told when one is gone."""
 
     rooms: Any = None
+
+    @default("kernel_manager_class")
+    def _default_kernel_manager_class(self) -> str:
+        return f"{__name__}.KernelHere"
 
     async def cull_kernel_if_idle(self, kernel_id: str) -> None:
         """The one that waits for the next visitor is idle, and stays."""
@@ -49,6 +67,13 @@ class KernelsHere(AsyncMappingKernelManager):
         """A page has reached its kernel."""
         super().notify_connect(kernel_id)  # type: ignore[no-untyped-call]
         self.rooms.arrived(kernel_id)
+
+    async def shutdown_kernel(  # type: ignore[override]
+        self, kernel_id: str, now: bool = False, restart: bool = False
+    ) -> None:
+        """Nobody is let into a kernel that is ending."""
+        with self.rooms.ending(kernel_id):
+            await super().shutdown_kernel(kernel_id, now=now, restart=restart)  # type: ignore[no-untyped-call]
 
     def remove_kernel(self, kernel_id: str) -> Any:
         """However it ended: killed, culled, dead."""

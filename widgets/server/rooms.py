@@ -7,6 +7,8 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ class Rooms:
         self._of: dict[str, str] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._awaited: dict[str, float] = {}
+        self._ending: dict[str, asyncio.Event] = {}
         self._door = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
@@ -61,6 +64,9 @@ class Rooms:
         """The visitor's kernel: the one there is, the spare one, or a new one. `Full` if there is no room."""
         async with self._door:
             known = self._of.get(visitor)
+            if known in self._ending:  # of a page that was closed a moment ago; what it kept comes back
+                await self._ending[known].wait()
+                known = self._of.get(visitor)
             if known is not None:
                 self._stays(known)
                 self._awaited[known] = _now_s() + ARRIVAL_S
@@ -177,10 +183,22 @@ class Rooms:
         """Whether a page is connected to it."""
         return bool(self.kernels._kernel_connections.get(kernel_id, 0))
 
+    @contextmanager
+    def ending(self, kernel_id: str) -> Iterator[None]:
+        """While a kernel ends its visitor waits at the door; afterwards it is forgotten."""
+        ended = self._ending.setdefault(kernel_id, asyncio.Event())
+        try:
+            yield
+        finally:
+            self.forget(kernel_id)
+            self._ending.pop(kernel_id, None)
+            ended.set()
+
     async def _end(self, kernel_id: str) -> None:
-        if kernel_id in self.kernels:
+        if kernel_id in self._ending:
+            await self._ending[kernel_id].wait()
+        elif kernel_id in self.kernels:
             await self.kernels.shutdown_kernel(kernel_id)
-        self.forget(kernel_id)
 
     def _go(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -46,6 +46,8 @@ def warm(*, first: bool = False) -> None:
     """
     global _studio
     begin()
+    if _studio is not None:  # somebody came while this was on its way
+        return
     try:
         if first or _is_small():
             _studio = Studio(asked_session(), fills_window=True)

@@ -20,6 +20,7 @@ class Kernels:
         self.rooms: Rooms | None = None
         self._kernel_connections: dict[str, int] = {}
         self.told: list[dict[str, Any]] = []
+        self.ending_s = 0.0
 
     def __contains__(self, kernel_id: str) -> bool:
         return kernel_id in self._kernel_connections
@@ -31,9 +32,10 @@ class Kernels:
         return kernel_id
 
     async def shutdown_kernel(self, kernel_id: str) -> None:
-        del self._kernel_connections[kernel_id]
         assert self.rooms is not None
-        self.rooms.forget(kernel_id)
+        with self.rooms.ending(kernel_id):
+            await asyncio.sleep(self.ending_s)
+            del self._kernel_connections[kernel_id]
 
     async def shutdown_all(self, now: bool) -> None:
         for kernel_id in list(self._kernel_connections):
@@ -179,6 +181,22 @@ def test_what_died_is_replaced() -> None:
         assert await rooms.enter("a") != kernel
 
     play(scene)
+
+
+def test_nobody_is_let_into_a_kernel_that_is_ending() -> None:
+    """Who comes back just then waits for the end of the old one, and gets a new one."""
+
+    async def scene(rooms: Rooms, kernels: Kernels) -> None:
+        kernel = await rooms.enter("a")
+        kernels.connect(kernel)
+        kernels.disconnect(kernel)
+        kernels.ending_s = 0.05
+        rooms.farewell(kernel)
+        assert await _until(lambda: kernel in rooms._ending)
+        again = await rooms.enter("a")
+        assert again != kernel and kernel not in kernels and rooms.owns("a", again)
+
+    play(scene, keep_s=0)
 
 
 def test_the_spare_kernel_is_the_next_visitor_s(monkeypatch: pytest.MonkeyPatch) -> None:
