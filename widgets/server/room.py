@@ -15,6 +15,9 @@ from widgets.server.options import Options
 
 MODEL, SCRIPT, DEVICE = "SURGERY_MODEL", "SURGERY_SCRIPT", "SURGERY_DEVICE"
 
+_CACHES = ("IPYTHONDIR", "MPLCONFIGDIR", "TRITON_CACHE_DIR", "XDG_CACHE_HOME")
+"""What libraries write unasked, by the variables that say where."""
+
 
 class Room:
     """A folder of its own in `rooms`; behind a fence it has the visitor's keepsakes as well."""
@@ -44,10 +47,12 @@ class Room:
         made["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # else each kernel greets the terminal
         own = [self.folder]
         if self.options.is_fenced:
-            made |= {name: str(self.folder / name.lower()) for name in ("IPYTHONDIR", "MPLCONFIGDIR")}
+            made |= {name: str(self.folder / name.lower()) for name in _CACHES}
             made[KEEPSAKES] = str(self.folder / "keepsakes")
             if self.options.hub:
-                own.append(Path(made.get("HF_HOME") or Path.home() / ".cache" / "huggingface"))
+                hub = Path(made.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+                made["HF_HOME"] = str(hub)
+                own.append(hub)
             else:
                 made |= {"HF_HOME": str(self.folder / "hub"), "HF_HUB_OFFLINE": "1"}
         if fence := self.options.fence(*own):
