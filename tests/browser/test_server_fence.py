@@ -39,7 +39,7 @@ def disk(tmp_path: Path) -> Disk:
     found = Disk(tmp_path / "models", tmp_path / "out", tmp_path / "secret")
     for folder in (found.models, found.out):
         folder.mkdir()
-    shutil.copytree(DECODER, found.models / "decoder")
+    shutil.copytree(DECODER, found.models / "mine")
     shutil.copytree(DECODER, found.secret)
     (found.models / "link").symlink_to(found.secret)
     for name, source in (("code", "os:getcwd"), ("stolen", str(found.secret))):
@@ -47,7 +47,7 @@ def disk(tmp_path: Path) -> Disk:
         script = {"format": "surgery-script", "version": 1, "base": base, "steps": []}
         (found.models / f"{name}.surgery.json").write_text(json.dumps(script))
     step = {"operation": "merge", "targets": {"select": "model.layers.1"}, "parents": [str(found.secret)]}
-    base = {"source": str(found.models / "decoder"), "class": "LlamaForCausalLM", "fingerprint": None}
+    base = {"source": str(found.models / "mine"), "class": "LlamaForCausalLM", "fingerprint": None}
     crafted = {"format": "surgery-script", "version": 1, "base": base, "steps": [step]}
     (found.models / "crafted.surgery.json").write_text(json.dumps(crafted))
     return found
@@ -117,8 +117,8 @@ def test_nothing_outside_is_opened_or_written(
     assert disk.content() == before
     assert list(disk.out.iterdir()) == []
 
-    ask(page, str(disk.models / "decoder"))
-    expect(page.locator(".ms-topbar")).to_contain_text("decoder", timeout=SLOW)
+    ask(page, str(disk.models / "mine"))
+    expect(page.locator(".ms-topbar")).to_contain_text("mine", timeout=SLOW)
     page.get_by_role("button", name="Evaluate").click()
     expect(page.locator(".ms-figures")).to_contain_text("Perplexity", timeout=SLOW)
     save(page, "Model folder", "Save model", "kept")
@@ -140,7 +140,7 @@ def test_only_the_folders_given_are_listed(
     listed = files.get_by_role("region", name="Folders")
     expect(listed.get_by_role("listitem")).to_have_count(2)
     listed.get_by_role("listitem").get_by_role("button", name="models").click()
-    expect(listed.get_by_role("listitem").get_by_role("button", name="decoder")).to_be_visible()
+    expect(listed.get_by_role("listitem").get_by_role("button", name="mine")).to_be_visible()
     expect(listed.get_by_role("button", name="link")).to_have_count(0)
     above = listed.locator(".ms-files-parts").get_by_role("button")
     expect(above).to_have_text(["Folders", "models"])
@@ -158,21 +158,21 @@ def test_what_one_visitor_left_another_is_not_offered(
     first, second = (context.new_page() for context in contexts)
     first.goto(studio.url, wait_until="commit")
     first.wait_for_selector(DRAWN, timeout=DRAWN_MS)
-    ask(first, str(disk.models / "decoder"))
-    expect(first.locator(".ms-topbar")).to_contain_text("decoder", timeout=SLOW)
+    ask(first, str(disk.models / "mine"))
+    expect(first.locator(".ms-topbar")).to_contain_text("mine", timeout=SLOW)
     second.goto(studio.url, wait_until="commit")
     second.wait_for_selector(DRAWN, timeout=DRAWN_MS)
     second.keyboard.press("Control+o")
     lately = second.get_by_role("navigation", name="Opened lately")
     expect(lately.get_by_role("button", name="demo", exact=True)).to_be_visible()
-    expect(lately.get_by_role("button", name="decoder")).to_have_count(0)
+    expect(lately.get_by_role("button", name="mine")).to_have_count(0)
     first.close(run_before_unload=True)
     again = contexts[0].new_page()
     again.goto(studio.url, wait_until="commit")
     again.wait_for_selector(DRAWN, timeout=DRAWN_MS)
     again.keyboard.press("Control+o")
     expect(
-        again.get_by_role("navigation", name="Opened lately").get_by_role("button", name="decoder")
+        again.get_by_role("navigation", name="Opened lately").get_by_role("button", name="mine")
     ).to_be_visible()
     for context in contexts:
         context.close()
@@ -188,6 +188,6 @@ def test_a_model_from_elsewhere_is_opened_for_the_one_who_starts_it(
     page.goto(studio.url, wait_until="commit")
     page.wait_for_selector(DRAWN, timeout=DRAWN_MS)
     expect(page.locator(".ms-topbar")).to_contain_text("secret")
-    ask(page, str(disk.models / "decoder"))
+    ask(page, str(disk.models / "mine"))
     refused(page, OUTSIDE)
     page.close(run_before_unload=True)
