@@ -29,9 +29,7 @@ def tables() -> list[Table]:
         with Studio((*SERVE, "--keep", "0", "--no-spare")) as studio:
             rows.append(_row("a new visitor, no spare process", _new_visitors(browser, studio, 2.0)))
         browser.close()
-    promise = (
-        "The demonstration in headless Chromium, from navigation to painted graph; empty cache."
-    )
+    promise = "The demonstration in headless Chromium, from navigation to painted graph; empty cache."
     return [Table("The first picture", promise, ("who", "median", "worst", "at most"), tuple(rows))]
 
 

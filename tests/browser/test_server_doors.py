@@ -138,7 +138,9 @@ def test_only_the_names_given_are_answered(start_studio: Callable[..., Studio], 
     folders = ("--models", str(tmp_path / "models"), "--out", str(tmp_path / "out"))
     studio = start_studio("--no-spare", "--name", "studio.example", *folders)
     for host, status in (("studio.example", 404), ("attacker.example", 403)):
-        assert Visitor(studio, host=host).ask("GET", f"/nothing?token={studio.token}") == status
+        visitor = Visitor(studio, host=host)
+        assert visitor.ask("GET", f"/nothing?token={studio.token}") == status
+        assert ("does not go by that name" in visitor.body) is (status == 403)
 
 
 def test_a_failing_handler_says_a_sentence(start_studio: Callable[..., Studio]) -> None:
