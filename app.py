@@ -1,4 +1,4 @@
-"""The studio from a checkout: `python app.py [MODEL] [--port P] [--no-browser]`, as `surgery app` has it."""
+"""The studio from a checkout: `python app.py [MODEL] [--script S] [--port P] …`, as `surgery app` has it."""
 
 import sys
 

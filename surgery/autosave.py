@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary, ref
 
 from filelock import FileLock, Timeout
 
+from surgery import fence
 from surgery.errors import SurgeryError
 from surgery.measures import sidecar_of
 from surgery.script import Base, Script
@@ -75,7 +76,7 @@ class Autosave:
         if self._lock is not None:
             return
         try:
-            self.place.parent.mkdir(parents=True, exist_ok=True)
+            fence.writing(self.place).parent.mkdir(parents=True, exist_ok=True)
             tidy(self.place.parent)
             self._lock = FileLock(_lock_of(self.place))
             self._lock.acquire(timeout=0)

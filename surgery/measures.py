@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from surgery import fence
 from surgery.errors import SurgeryError
 from surgery.fingerprint import combined, tensor_digest
 from surgery.lazy import Known
@@ -115,7 +116,7 @@ def sidecar_of(script: Path) -> Path:
 
 def write_sidecar(tensors: Mapping[str, torch.Tensor], script: Path) -> None:
     """Writes the sidecar of a script, whole or not at all."""
-    place = sidecar_of(script)
+    place = fence.writing(sidecar_of(script))
     partial = place.with_name(f".{place.name}.partial")
     try:
         save_file(dict(tensors), partial)
@@ -128,7 +129,7 @@ def write_sidecar(tensors: Mapping[str, torch.Tensor], script: Path) -> None:
 
 def read_sidecar(script: Path) -> dict[str, torch.Tensor]:
     """The tensors in the sidecar of a script; none where there is no such file."""
-    place = sidecar_of(script)
+    place = fence.reading(sidecar_of(script))
     if not place.is_file():
         return {}
     with Reader() as reader:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from surgery import fence
 from surgery.aliased import by_alias, elsewhere, models_of, read_models, with_models
 from surgery.errors import SurgeryError
 from surgery.fields import Target, Targets
@@ -101,6 +102,7 @@ class Script:
     @classmethod
     def read(cls, path: str | Path) -> Script:
         """The script in a file; SurgeryError if it is not there, no script, or of another version."""
+        fence.reading(path)
         try:
             with Path(path).open("rb") as file:
                 found = file.read(MOST_BYTES + 1)

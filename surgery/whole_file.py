@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from surgery import fence
 from surgery.errors import SurgeryError
 
 
@@ -13,7 +14,7 @@ def write_whole(path: str | Path, text: str, what: str) -> Path:
 
     `what` is what the file would have been, for SurgeryError where it cannot be written.
     """
-    place = Path(path).expanduser()
+    place = fence.writing(Path(path).expanduser())
     partial = place.with_name(f".{place.name}.partial")
     try:
         partial.write_text(text, encoding="utf-8", newline="\n")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import surgery
+from surgery import fence
 from surgery.errors import SurgeryError
 from surgery.identities import base_of, same_base, same_class
 from surgery.script import Script
@@ -37,11 +38,11 @@ class Filing:
     def browse(self, message: Message) -> None:
         """Shows a folder; without a path the one shown last, at first the working folder."""
         path = message.get("path")
-        before = self.shown["folder"] if self.shown else "."
+        before = self.shown["folder"] if self.shown else "" if fence.current() else "."
         try:
             self.shown, self.problem = listing(path if isinstance(path, str) else before), None
         except SurgeryError as error:
-            self.shown = self.shown or listing(str(Path.home()))
+            self.shown = self.shown or listing("" if fence.current() else str(Path.home()))
             self.problem = _told(error)
         self.theatre.shown()
 
@@ -73,8 +74,8 @@ class Filing:
         self.theatre.shown()
 
 
-def opened(source: str, *, skeleton: bool = False) -> Session:
-    """A session on a model, or on the model that a script was made on, with the script's steps made.
+def opened(source: str, *, skeleton: bool = False, model: str | None = None) -> Session:
+    """A session on a model, or with a script's steps made on the model it was made on, or on `model`.
 
     Weights that have no room in memory are left where they are. A script opens no other model than its own,
     and runs no code.
@@ -83,7 +84,7 @@ def opened(source: str, *, skeleton: bool = False) -> Session:
         session = surgery.open(source, skeleton=skeleton or not fits(source))
     else:
         script = Script.read(source)
-        base = base_of(script, None, None)
+        base = base_of(script, model, None)
         assert isinstance(base, str)
         session = surgery.open(base, skeleton=skeleton or not fits(base))
         (same_class if session.is_skeleton else same_base)(session.base, script)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from surgery.errors import SurgeryError
 from surgery.whole_file import write_whole
 
 MOST_RECENT = 12
+FOLDER = "SURGERY_KEEPSAKES"
+"""Where in the environment another folder may be said: each visitor of a server has one."""
 
 
 def folder() -> Path:
     """Where it lies: beside what Jupyter keeps of its own."""
-    return Path(jupyter_data_dir()) / "model-surgery"
+    named = os.environ.get(FOLDER)
+    return Path(named) if named else Path(jupyter_data_dir()) / "model-surgery"
 
 
 def autosaves() -> Path:

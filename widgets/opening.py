@@ -8,6 +8,13 @@ import ipywidgets
 
 from surgery.errors import SurgeryError
 
+BROKEN = """<section role="alert"><div>
+<strong>Model Surgery</strong>
+<h1>The studio could not be opened</h1>
+<p class="ms-problem">Something went wrong that should not. What it was, the log of the server says.</p>
+<p class="ms-hint">Try: loading this page again.</p>
+</div></section>"""
+
 CARD = """<section role="alert"><div>
 <strong>Model Surgery</strong>
 <h1>The model could not be opened</h1>
@@ -24,6 +31,15 @@ def refusal_card(error: SurgeryError) -> ipywidgets.HTML:
     Both are text, never markup: they name files and what is in them.
     """
     hint = f'<p class="ms-hint">Try: {escape(error.hint.replace("`", ""))}</p>' if error.hint else ""
-    card = ipywidgets.HTML(CARD.format(problem=escape(error.sentence(with_hint=False)), hint=hint))
+    return _card(CARD.format(problem=escape(error.sentence(with_hint=False)), hint=hint))
+
+
+def broken_card() -> ipywidgets.HTML:
+    """The page where something failed that nobody foresaw; its traceback is in the log."""
+    return _card(BROKEN)
+
+
+def _card(text: str) -> ipywidgets.HTML:
+    card = ipywidgets.HTML(text)
     card.add_class("ms-sorry")
     return card

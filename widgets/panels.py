@@ -17,6 +17,7 @@ BUILD_COMMAND = "npm --prefix widgets/frontend ci && npm --prefix widgets/fronte
 
 Message = dict[str, Any]
 Handler = Callable[[Message], object]
+FAILED = "That did not work: something went wrong that should not. What it was, the log says."
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Panel(anywidget.AnyWidget):
             raise FileNotFoundError(f"{missing[0]}: the panels are not built. Try: {BUILD_COMMAND}")
         super().__init__(**kwargs)
         self._handlers: dict[str, Handler] = {}
+        self.failed: Callable[[str], object] = lambda sentence: None  # tells a person; set by the studio
         self.on_msg(self._dispatch)
 
     def on(self, type: str, handler: Handler) -> None:
@@ -64,6 +66,7 @@ class Panel(anywidget.AnyWidget):
             handler(message)
         except Exception:
             _log.exception("%s: the handler of %r failed", self._bundle, kind)
+            self.failed(FAILED)
 
 
 def _missing(bundle: str) -> list[Path]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipywidgets
 
 from graph.nodes import ModuleGraph
-from surgery.errors import SurgeryError
 from surgery.evaluate.bench import Asked
 from surgery.session import Session
 from widgets.charts import SizeChart
@@ -15,7 +14,6 @@ from widgets.dropping import Dropping
 from widgets.filing import Filing
 from widgets.inspector import inspector
 from widgets.measuring import Measuring
-from widgets.opening import refusal_card
 from widgets.operating import Operating
 from widgets.outline import outline, rows
 from widgets.panels import (
@@ -26,6 +24,7 @@ from widgets.panels import (
     InspectorPanel,
     MenuPanel,
     OutlinePanel,
+    Panel,
     ReportPanel,
     ShelfPanel,
     TopbarPanel,
@@ -43,7 +42,7 @@ from widgets.topbar import topbar
 
 
 class Studio(ipywidgets.Box):
-    """The screen as one widget: display it in a notebook cell, or let `page` fill a window with it."""
+    """The screen as one widget: display it in a notebook cell, or let it fill a window."""
 
     def __init__(self, session: Session, *, fills_window: bool = False, tasks: Asked = None) -> None:
         self.top, self.left, self.centre, self.right = (
@@ -69,6 +68,7 @@ class Studio(ipywidgets.Box):
             "menu": self.menu,
         }
         super().__init__([_area(name, panel) for name, panel in areas.items()])
+        self._panels = [panel for panel in areas.values() if isinstance(panel, Panel)]
         self.add_class("ms-studio").add_class("ms-page" if fills_window else "ms-cell")
         self.begin(session, tasks=tasks)
 
@@ -165,7 +165,9 @@ class Studio(ipywidgets.Box):
     # Gestures -----------------------------------------------------------------------------------
 
     def _wire(self) -> None:
-        """Whose each message is."""
+        """Whose each message is, and who says so where its handler fails."""
+        for panel in self._panels:
+            panel.failed = self._failed
         wire(self.shelf, self.parents)
         selecting, operating, pending, errands = self.selecting, self.operating, self.pending, self.errands
         for panel in (self.left, self.centre, self.menu, self.top):
@@ -217,6 +219,9 @@ class Studio(ipywidgets.Box):
         self.top.on("save_report", self.saving.report)
         self.top.on("save_picture", self.saving.picture)
 
+    def _failed(self, sentence: str) -> None:
+        self.errands.say({"text": sentence, "tone": "bad", "hint": None})
+
     def _go_to(self, state_id: int) -> None:
         self.operating.goto(state_id)
 
@@ -232,19 +237,3 @@ def _area(name: str, panel: ipywidgets.Widget) -> ipywidgets.Box:
     box = ipywidgets.Box([panel])
     box.add_class(f"ms-area-{name}")
     return box
-
-
-def page(model: str | None = None) -> None:
-    """Displays the studio on a model, filling the window; what the web app's kernel runs.
-
-    A model that cannot be opened is said on the page, with the way out.
-    """
-    from IPython.display import display
-
-    import surgery
-
-    try:
-        shown: ipywidgets.Widget = Studio(surgery.open(model or "demo"), fills_window=True)
-    except SurgeryError as error:
-        shown = refusal_card(error)
-    display(shown)  # type: ignore[no-untyped-call]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import save_file
 
+from surgery import fence
 from surgery.adapters.lora import LoraLinear, is_transposed
 from surgery.checkpoint.adapter import CONFIG, WEIGHTS
 from surgery.checkpoint.replacing import written_whole
@@ -24,7 +25,7 @@ def export(session: Session, folder: str | Path) -> Path:
     `detach` and `save` give. SurgeryError for a model without adapters or weights, and for a folder that
     holds something.
     """
-    place = Path(folder).expanduser()
+    place = fence.writing(Path(folder).expanduser())
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise SurgeryError("exists and is not empty", path=str(folder), hint="another folder")
     if session.is_skeleton:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from surgery import fence
+from surgery.checkpoint.hub import is_on_hub
 from surgery.checkpoint.tensors import Checkpoint
 from surgery.errors import SurgeryError
 from surgery.fingerprint import combined
@@ -136,6 +138,8 @@ class Adapter:
 def parent_at(source: str) -> Checkpoint | Adapter:
     """A checkpoint, an adapter on the model it is merged with, or `BASE+ADAPTER`."""
     base, plus, adapter = source.rpartition("+")
+    for part in (adapter if plus else "", "" if is_on_hub(source) else source):
+        fence.reading(part)
     try:
         place, beside = Path(source).expanduser(), Path(adapter).expanduser()
         if plus and (beside / CONFIG).is_file() and not place.exists():

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from surgery import fence
 from surgery.errors import SurgeryError
 
 DTYPES = {
@@ -73,11 +74,13 @@ def header_of(file: Path) -> Header:
 def opened(file: Path) -> int:
     """A descriptor to read `file` by; SurgeryError if there is none to be had."""
     try:
-        if not file.exists():
+        if not fence.reading(file).exists():
             raise SurgeryError("the file is not there", path=str(file))
         if not file.is_file():  # a pipe would never end
             raise SurgeryError("is no file", path=str(file))
         return os.open(file, os.O_RDONLY)
+    except SurgeryError:
+        raise
     except (OSError, ValueError) as error:
         raise SurgeryError(f"cannot be read: {getattr(error, 'strerror', error)}", path=str(file)) from None
 

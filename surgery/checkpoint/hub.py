@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from surgery import fence
 from surgery.errors import SurgeryError
 
 _PREFIX = "hf://"
@@ -29,6 +30,7 @@ def fetched(source: str) -> Path:
     name, at, revision = source.removeprefix(_PREFIX).partition("@")
     if not _NAME.fullmatch(name) or (at and not revision):
         raise SurgeryError("is no place on the hub", path=source, expected="hf://OWNER/NAME[@REVISION]")
+    fence.naming(source)
     try:
         return Path(snapshot_download(name, revision=revision or None, allow_patterns=_WANTED))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from surgery import fence
 from surgery.checkpoint.manifest import read_manifest
 from surgery.checkpoint.pretrained import pretrained
 from surgery.checkpoint.structure import rebuilt
@@ -26,7 +27,7 @@ def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
     save noted. `into`: for a model that is no transformers model, a module like the one that was opened;
     it is not changed.
     """
-    place = Path(folder).expanduser()
+    place = fence.folder(Path(folder).expanduser())
     manifest = read_manifest(place)
     if manifest.get("loads_with") == "transformers" and into is None:
         model = pretrained(manifest["class"], place)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
+from surgery import fence
 from surgery.checkpoint.structure import model_class
 from surgery.checkpoint.tensors import Checkpoint
 from surgery.errors import SurgeryError
@@ -18,6 +19,7 @@ def pretrained(class_name: str, folder: Path) -> nn.Module:
     Transformers maps the names on disk to those in memory, which differ for some families. SurgeryError
     for a file that is truncated or foreign, and for tensors that do not fit the config.
     """
+    fence.folder(folder)
     Checkpoint.at(folder)  # a truncated or foreign file is named here, before transformers sees it
     cls = model_class(class_name, str(folder))
     try:

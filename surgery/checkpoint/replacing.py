@@ -13,6 +13,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from surgery import fence
 from surgery.errors import SurgeryError
 
 
@@ -44,6 +45,7 @@ def written_whole(folder: Path) -> Iterator[Path]:
 
 def resolved(folder: Path) -> Path:
     """Where a folder is written to; SurgeryError if that can be no place for one."""
+    fence.writing(folder)
     try:
         place = folder.resolve()
     except (OSError, ValueError, RuntimeError) as error:  # a loop of links, a name no file can have

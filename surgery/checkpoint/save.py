@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from surgery import fence
 from surgery.checkpoint.card import card
 from surgery.checkpoint.companions import carry_along
 from surgery.checkpoint.content import Content, content_of, weights_of
@@ -67,7 +68,7 @@ def save(
     same one with `resume` keeps the files of weights that were whole by then: see `resuming`. Values are
     computed on `device`, and with `ray` by its workers: see `surgery.stream.writing.write`.
     """
-    folder = folder.expanduser()
+    folder = fence.writing(folder.expanduser())
     may_write(folder, overwrite)
     content = content_of(session, folder, plain, size_of(max_shard_size))
     if resume and content.lineage is None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from surgery import fence
 from surgery.checkpoint.headers import header_of
 from surgery.checkpoint.hub import fetched, is_on_hub
 from surgery.checkpoint.index import refuse_other, weight_map
@@ -76,8 +77,10 @@ class Checkpoint:
         if is_on_hub(source):
             return replace(cls.at(fetched(str(source))), hub=str(source))
         try:
-            place = Path(source).expanduser().resolve()
+            place = fence.reading(source).expanduser().resolve()
             index, said, files = (None, {}, [place]) if place.is_file() else _files(place)
+        except SurgeryError:
+            raise
         except (OSError, ValueError, RuntimeError):  # a name that no file can have, a home that nobody has
             raise SurgeryError("there is no such folder", path=f"{str(source)[:80]!r}") from None
         entries: dict[str, Entry] = {}

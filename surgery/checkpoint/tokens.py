@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+from surgery import fence
 from surgery.errors import SurgeryError
 
 FILES = (
@@ -106,6 +107,7 @@ def _stamp(file: Path) -> tuple[int, int] | None:
 def _read(folder: Path, stamps: tuple[tuple[int, int] | None, ...]) -> Tokens | None:
     from transformers import AutoTokenizer
 
+    fence.folder(folder)
     try:
         return tokens_of(AutoTokenizer.from_pretrained(folder, local_files_only=True))
     except Exception as error:

@@ -30,7 +30,10 @@ app = typer.Typer(
 )
 for command in (inspect, replay, evaluate, tasks, sweep, speed, diff, kinship, operations, picture, report):
     app.command()(command)
-app.command(name="app", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(start)
+_ITS_OWN = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+"""The studio's command line is the studio's to read, its help too."""
+
+app.command(name="app", context_settings=_ITS_OWN)(start)
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Where an evaluation runs, in which precision, and whether it ran out of memory."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -11,8 +12,11 @@ from surgery.errors import SurgeryError
 def resolve(device: str | torch.device = "auto") -> torch.device:
     """The device meant by "auto" (CUDA, else MPS, else CPU), "cpu", "cuda", "cuda:1", "mps", a torch.device.
 
-    Accelerators come back with their index. Raises SurgeryError for one that is not there.
+    What "auto" means the environment may say: `SURGERY_DEVICE`. Accelerators come back with their index.
+    Raises SurgeryError for one that is not there.
     """
+    if device == "auto":
+        device = os.environ.get("SURGERY_DEVICE", "auto")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if _has_mps() else "cpu"
     try:

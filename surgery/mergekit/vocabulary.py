@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from surgery import fence
 from surgery.checkpoint.tokens import same_files, tokens_in
 from surgery.errors import SurgeryError
 from surgery.mergekit.config import MergeFile
@@ -66,7 +67,7 @@ def _same_tokenizer(one: Path, other: Path) -> bool:
 
 
 def _place(folder: str) -> Path:
-    return Path(folder).expanduser()
+    return fence.reading(Path(folder).expanduser())
 
 
 def _check_template(wanted: str, folders: dict[str, str]) -> None:

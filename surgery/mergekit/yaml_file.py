@@ -7,11 +7,13 @@ from typing import Any
 
 import yaml
 
+from surgery import fence
 from surgery.errors import SurgeryError
 
 
 def load(path: Path) -> Any:
     """The one document of a file as plain data; SurgeryError for anything else."""
+    fence.reading(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from surgery import fence
 from surgery.errors import SurgeryError
 from surgery.sources.opened import Opened
 
@@ -60,7 +61,7 @@ def opened(
     if not isinstance(source, str | Path) or not str(source):
         raise no_source(source)
     if into is not None:
-        module = with_weights(into, Path(source).expanduser(), skeleton=skeleton)
+        module = with_weights(into, fence.reading(Path(source).expanduser()), skeleton=skeleton)
         return from_module(module, inputs, source=str(source))
     if isinstance(source, str) and (found := _named(source, inputs, skeleton)):
         return found
@@ -88,7 +89,7 @@ def _named(source: str, inputs: Any, skeleton: bool) -> Opened | None:
     if is_library_name(source):
         return from_library(source, inputs, skeleton=skeleton)
     if is_factory(source):
-        return from_factory(source, inputs, skeleton=skeleton)
+        return from_factory(fence.naming(source, code=True), inputs, skeleton=skeleton)
     return None
 
 
@@ -102,10 +103,13 @@ def _placed(source: str | Path, inputs: Any, skeleton: bool) -> Opened:
     if is_on_hub(source):
         return from_folder(fetched(str(source)), inputs, skeleton=skeleton, source=str(source))
     try:
-        place = Path(source).expanduser()
+        place = fence.reading(Path(source).expanduser())
         if place.is_dir():
+            fence.folder(place)
             return from_folder(place, inputs, skeleton=skeleton, source=str(place.resolve()))
         is_file = place.exists()
+    except SurgeryError:
+        raise
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SurgeryError(f"cannot be read: {reason}", path=str(source)[:80]) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from surgery import fence
 from surgery.demo import FOLDERS
 from surgery.errors import SurgeryError
 from surgery.sources.config import described, read_config, skeleton_of
@@ -60,6 +61,7 @@ def from_hub(name: str, inputs: Any = None, *, skeleton: bool = False) -> Opened
     """The model with this hub id, fetched or from the local cache; never with remote code."""
     from huggingface_hub import snapshot_download
 
+    fence.naming(name)
     patterns = ["*.json", "*.model", "*.txt", "*.jinja"] + ([] if skeleton else ["*.safetensors"])
     try:
         folder = Path(snapshot_download(name, allow_patterns=patterns))
@@ -79,6 +81,8 @@ def tokenizer_in(folder: Path) -> Any:
     ):
         return None
     from transformers import AutoTokenizer
+
+    fence.folder(folder)
 
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from surgery import fence
 from surgery.checkpoint.adapter import Adapter, parent_at
 from surgery.checkpoint.hub import fetched, is_on_hub
 from surgery.checkpoint.tensors import Checkpoint
@@ -30,7 +31,7 @@ blocks, and the modules of a block in their order, each with a weight."""
 
 def alike(source: str | Path, others: Iterable[str]) -> tuple[Path, Checkpoint, dict[str, Any]] | None:
     """Folder, checkpoint and config of a base whose names are those in memory, and the same in the others."""
-    folder = fetched(str(source)) if is_on_hub(source) else Path(source).expanduser()
+    folder = fetched(str(source)) if is_on_hub(source) else fence.reading(source).expanduser()
     config = _config(folder)
     if config is None or config.get("auto_map") or "quantization_config" in config:
         return None

@@ -51,7 +51,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 def start_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Studio]]:
     """`start_studio(*arguments, **variables)`: a server in a folder and with Jupyter folders of its own.
 
-    `variables` are of its environment.
+    `variables` are of its environment. What was closed is kept for a second, unless they say otherwise.
     """
     started: list[Studio] = []
 
@@ -66,7 +66,7 @@ def start_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         environment.pop("SURGERY_MODEL", None)
         environment |= {name: str(root / name.lower()) for name in JUPYTER_FOLDERS}
         environment |= variables
-        started.append(Studio((*SERVE, *arguments), folder=folder, environment=environment))
+        started.append(Studio((*SERVE, "--keep", "1", *arguments), folder=folder, environment=environment))
         return started[-1]
 
     yield start

@@ -3,36 +3,13 @@
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
-import psutil
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.browser.processes import kernels, wait_until
 from tools.chromium import DRAWN, DRAWN_MS, is_local
 from tools.serve import SERVE, Studio
-
-
-def kernels(studio: Studio) -> list[psutil.Process]:
-    """The kernel processes of a server."""
-    found = []
-    for child in psutil.Process(studio.pid).children():
-        try:
-            if any("ipykernel" in part for part in child.cmdline()):
-                found.append(child)
-        except psutil.Error:  # it ended while we looked
-            continue
-    return found
-
-
-def wait_until(holds: Callable[[], bool], within_s: float = 30) -> bool:
-    """Whether `holds` became true in time."""
-    deadline_s = time.monotonic() + within_s
-    while not holds():
-        if time.monotonic() > deadline_s:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def test_no_page_without_the_token(studio: Studio) -> None:
@@ -49,7 +26,7 @@ def test_no_page_for_another_host(studio: Studio) -> None:
 def test_no_files_and_no_login(studio: Studio) -> None:
     """The working folder is not served, there is no password form, other paths do not exist."""
     token = f"?token={studio.token}"
-    assert studio.get(f"/voila/files/graph.py{token}") == 403
+    assert studio.get(f"/voila/files/graph.py{token}") == 404
     assert studio.get(f"/login{token}") == 404
     assert studio.get(f"/anything{token}") == 404
 
@@ -106,7 +83,7 @@ def test_theme_follows_the_browser(studio_page: Page) -> None:
 
 def test_closed_tab_leaves_no_kernel(context: BrowserContext, start_studio: Callable[..., Studio]) -> None:
     """Each page is one process of this very Python; closing the page ends it."""
-    studio = start_studio()
+    studio = start_studio("--no-spare")
     page = context.new_page()
     page.goto(studio.url, wait_until="commit")
     page.wait_for_selector(DRAWN, timeout=DRAWN_MS)
@@ -117,14 +94,14 @@ def test_closed_tab_leaves_no_kernel(context: BrowserContext, start_studio: Call
 
 
 def test_ends_with_its_kernels(context: BrowserContext, start_studio: Callable[..., Studio]) -> None:
-    """Ctrl-C ends the server without an error and takes open pages' kernels along."""
+    """Ctrl-C ends the server without an error and takes all kernels along, open pages' and the spare one."""
     studio = start_studio()
     page = context.new_page()
     page.goto(studio.url, wait_until="commit")
-    assert wait_until(lambda: len(kernels(studio)) == 1)
-    (kernel,) = kernels(studio)
+    assert wait_until(lambda: len(kernels(studio)) == 2)
+    both = kernels(studio)
     assert studio.stop(signal.SIGINT) == 0
-    assert wait_until(lambda: not kernel.is_running())
+    assert wait_until(lambda: not any(kernel.is_running() for kernel in both))
     assert "Traceback" not in "\n".join(studio.log)
 
 

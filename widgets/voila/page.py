@@ -1,7 +1,5 @@
-"""What the page's kernel runs: the studio, on the model that the server was started with."""
+"""What the page's kernel runs: the studio, the one it had before if the page is only loaded again."""
 
-import os
+from widgets.voila.kernel import show
 
-from widgets.studio import page
-
-page(os.environ.get("SURGERY_MODEL") or None)
+show()

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from surgery import fence
 from surgery.errors import SurgeryError
 from surgery.evaluate.data.examples import IDS, MASK, Examples, nothing
 from surgery.evaluate.data.images import MOST, Preprocess, class_number, prepared, processor_in, stacked
@@ -43,7 +44,7 @@ def dataset_folder(
     `text_files`. Labels are mapped to `classes`, the model's, by name where both have names. Of more than
     `most` rows so many are drawn with `seed`.
     """
-    place = Path(folder).expanduser()
+    place = fence.folder(Path(folder).expanduser())
     rows = _split(_loaded(place), split, str(place))
     text, label, image = _columns(rows, str(place), text, label, image)
     total = len(rows)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from graph.paths import nearest
+from surgery import fence
 from surgery.errors import SurgeryError
 from surgery.evaluate.data.examples import Examples, nothing
 
@@ -41,7 +42,7 @@ def image_folder(
     Raises SurgeryError for a folder without images, a subfolder that is no class, and images that cannot be
     read or come out in several shapes.
     """
-    place = Path(folder).expanduser()
+    place = fence.folder(Path(folder).expanduser())
     found, names = _files(place)
     known = {name: class_number(name, classes, str(place)) for name in dict.fromkeys(names or ())}
     rows = list(range(len(found)))
@@ -68,6 +69,8 @@ def processor_in(folder: Path) -> Preprocess:
             hint="a function from an image to a tensor: `image_folder(path, preprocess)`",
         )
     from transformers import AutoImageProcessor
+
+    fence.folder(folder)
 
     try:
         processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)

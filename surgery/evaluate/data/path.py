@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from surgery import fence
 from surgery.errors import SurgeryError
 from surgery.evaluate.data.dataset_folders import dataset_folder, is_dataset_folder
 from surgery.evaluate.data.examples import Examples
@@ -23,7 +24,7 @@ def examples_at(
 
     A folder of text files is all of its `*.txt`. Raises SurgeryError for what is none of these.
     """
-    place = Path(path).expanduser()
+    place = fence.folder(Path(path).expanduser())
     window, classes = window_for(opened.model), class_names(opened.model)
     if place.is_file():
         return text_files([place], opened.tokenizer, window, stride)

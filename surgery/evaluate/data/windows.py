@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from surgery import fence
 from surgery.errors import SurgeryError
 from surgery.evaluate.data.examples import IDS, MASK, Examples, nothing
 from surgery.evaluate.data.vocabulary import positions
@@ -31,7 +32,7 @@ def text_files(
     overlap and each token but a file's first is predicted once, with context; without, windows stand side
     by side. Raises SurgeryError for a file that cannot be read as UTF-8 and for files without text.
     """
-    files = [Path(path) for path in paths]
+    files = [fence.reading(path) for path in paths]
     texts = [_read(file) for file in files]
     name = ", ".join(file.name for file in files[:3]) + (f" and {len(files) - 3} more" if files[3:] else "")
     return text_windows(texts, tokenizer, name=name or "no files", own=True, window=window, stride=stride)

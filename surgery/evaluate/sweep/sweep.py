@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from surgery import fence
 from surgery.errors import SurgeryError
 from surgery.evaluate.bench import Asked, Bench
 from surgery.evaluate.device import is_out_of_memory
@@ -128,6 +129,8 @@ class Sweep:
 
     def _kept(self) -> tuple[dict[str, Row], int | None]:
         """The rows of an earlier run that was stopped, and its number of batches."""
+        if self.resume is not None:
+            fence.reading(self.resume)
         if self.resume is not None and not self.resume.parent.is_dir():
             raise SurgeryError("there is no such folder", path=str(self.resume.parent))
         if self.resume is None or not self.resume.exists():
@@ -154,6 +157,7 @@ class Sweep:
             "batches": batches,
             "rows": {k: row_data(r) for k, r in rows.items()},
         }
+        fence.writing(self.resume)
         partial = self.resume.with_name(f".{self.resume.name}.partial")
         partial.write_text(json.dumps(data), encoding="utf-8")
         os.replace(partial, self.resume)

@@ -27,6 +27,7 @@
   };
   const watch = new MutationObserver(look);
 
+  window.ms_failed = fail;
   window.voila_heartbeat = () => {};
   window.voila_process = () => say("Opening the studio…");
   window.voila_finish = () => {

@@ -1,0 +1,1 @@
+"""What a visitor's kernel runs, and the pages around it."""
