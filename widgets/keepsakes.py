@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from surgery.errors import SurgeryError
 from surgery.whole_file import write_whole
 
 MOST_RECENT = 12
+AUTOSAVE = "SURGERY_AUTOSAVE"
+"""The variable that names another folder for steps that were not saved."""
 
 
 def folder() -> Path:
@@ -21,7 +24,8 @@ def folder() -> Path:
 
 def autosaves() -> Path:
     """The folder of steps that were not saved; see `surgery.autosave`."""
-    return folder() / "autosave"
+    named = os.environ.get(AUTOSAVE)
+    return Path(named).expanduser() if named else folder() / "autosave"
 
 
 def recent() -> list[str]:
