@@ -112,11 +112,10 @@ export class Opener {
     if (known) return known.content.display().then(() => known); // it may hold another model by now
     const panel = this.notebooks?.find((item) => item.context.path === path);
     if (!panel) return undefined; // it was closed before the page was loaded anew
-    await panel.context.ready;
-    await panel.sessionContext.ready;
+    // Nothing is awaited here: the notebook is ready only once the layout is restored, of which this is part.
     const content = new StudioPanel({
       sessionContext: panel.sessionContext,
-      rendermime: panel.content.rendermime.clone(),
+      rendermime: panel.content.rendermime,
       hosts: false,
       ends: false,
       shown: { kind: "variable", notebook: path, variable },

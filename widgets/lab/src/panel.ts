@@ -12,7 +12,7 @@ import { type Shown, showing } from "./kernel";
 
 export interface PanelOptions {
   sessionContext: ISessionContext;
-  /** Of a notebook: widgets are drawn as in its cells. Otherwise a clone that is for this panel alone. */
+  /** That of a notebook, with its widget manager once it has one; otherwise a clone for this panel alone. */
   rendermime: IRenderMimeRegistry;
   /** Whether widgets of this kernel are drawn by this panel; those of a notebook's kernel are by the notebook. */
   hosts: boolean;
