@@ -25,8 +25,9 @@ head = torch.nn.Linear(3, 2)"""
 CODE = ('s.remove("model.layers[0]")\nprint("cut in code")', 'print(len(s.steps), "steps")')
 OPEN_TABS = "() => [...jupyterapp.shell.widgets('main')].map((tab) => tab.title.label)"
 SESSIONS = "() => fetch('/api/sessions').then((reply) => reply.json())"
-KEPT = """(name) => fetch('/lab/api/workspaces').then((reply) => reply.json()).then(({ workspaces }) =>
-    workspaces.values.some(({ data }) => (data['layout-restorer:data']?.main?.current ?? '').includes(name)))"""
+KEPT = """([front, behind]) => fetch('/lab/api/workspaces').then((reply) => reply.json())
+    .then(({ workspaces }) => workspaces.values.map(({ data }) => data['layout-restorer:data']?.main)
+    .some((main) => main?.current?.includes(front) && JSON.stringify(main.dock).includes(behind)))"""
 RUN = """(place) => {
     const notebook = [...jupyterapp.shell.widgets('main')].find((tab) => tab.context?.path === 'net.ipynb');
     notebook.content.activeCellIndex = place;
@@ -84,9 +85,9 @@ def status(page: Page) -> Locator:
     return page.locator(".lm-DockPanel-widget:not(.lm-mod-hidden) .ms-lab-status")
 
 
-def reload(page: Page, name: str) -> None:
-    """Loads the page anew, once its layout is kept with what is called so in front."""
-    page.wait_for_function(KEPT, arg=name, timeout=SLOW)
+def reload(page: Page, front: str, behind: str = "") -> None:
+    """Loads the page anew, once its layout is kept, with these tabs in front and behind."""
+    page.wait_for_function(KEPT, arg=[front, behind], timeout=SLOW)
     page.reload(wait_until="commit")
 
 
@@ -129,7 +130,8 @@ def test_from_the_launcher_to_a_notebook(desk: Page) -> None:
 
     kernel = next(item["kernel"]["id"] for item in page.evaluate(SESSIONS) if "model-surgery" in item["path"])
     page.locator(".lm-TabBar-tab", has_text="Model Surgery").click()
-    reload(page, '"session"')
+    page.wait_for_url("**/lab")  # else the notebook that it names would come to the front
+    reload(page, '"session"', "notebook:")
     tab = drawn(page)
     expect(figures).to_contain_text("1.36 M")
     expect(figures).to_contain_text("Perplexity")
