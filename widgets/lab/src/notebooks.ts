@@ -10,7 +10,10 @@ import type { StudioTab } from "./panel";
 export async function chooseVariable(panel: NotebookPanel): Promise<Variable | null> {
   const kernel = panel.sessionContext.session?.kernel;
   if (!kernel) {
-    await showErrorMessage("Model Surgery", "This notebook has no kernel yet. Run the cell that makes the model.");
+    await showErrorMessage(
+      "Model Surgery",
+      "This notebook has no kernel yet. Run the cell that makes the model.",
+    );
     return null;
   }
   let found: Variable[];
@@ -49,12 +52,16 @@ export async function sendToNotebook(
   const { shown } = options;
   let code: string;
   try {
-    code = await ask<string>(kernel, call("script", shown.kind === "variable" ? shown.variable : shown.source));
+    code = await ask<string>(
+      kernel,
+      call("script", shown.kind === "variable" ? shown.variable : shown.source),
+    );
   } catch (error) {
     await showErrorMessage("Model Surgery", `There is no script to send: ${error}`);
     return;
   }
-  const own = shown.kind === "variable" ? tracker.find((panel) => panel.context.path === shown.notebook) : null;
+  const own =
+    shown.kind === "variable" ? tracker.find((panel) => panel.context.path === shown.notebook) : null;
   const panel = own ?? tracker.currentWidget ?? (await created(app.commands, tab));
   await panel.context.ready;
   await panel.revealed;

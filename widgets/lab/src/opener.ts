@@ -69,7 +69,10 @@ export class Opener {
   private async _openFolder(folder: string): Promise<unknown> {
     const { contents } = this.app.serviceManager;
     if (!(await isModelFolder(contents, folder).catch(() => false))) {
-      return showErrorMessage("Model Surgery", `${folder || "This folder"} holds no config.json, so no model.`);
+      return showErrorMessage(
+        "Model Surgery",
+        `${folder || "This folder"} holds no config.json, so no model.`,
+      );
     }
     if (!this.tabs) return this.open({ file: joined(folder, "config.json") });
     const label = contents.localPath(folder).split("/").pop() || "Model Surgery";
@@ -138,11 +141,7 @@ export class Opener {
     tab.id ||= `model-surgery-${UUID.uuid4()}`;
     const { notebooks } = this;
     const send = notebooks && this.tabs;
-    fillToolbar(
-      tab,
-      this.dialogs,
-      send ? (sent) => sendToNotebook(sent, notebooks, this.app) : null,
-    );
+    fillToolbar(tab, this.dialogs, send ? (sent) => sendToNotebook(sent, notebooks, this.app) : null);
     void this.tracker.add(tab);
   }
 

@@ -113,7 +113,10 @@ export class StudioPanel extends Panel {
       this._restarted = true;
       this.say("Restarting the kernel …");
     } else if (status === "dead") {
-      this.say("The kernel has died. Try: restart it above; edits that were not saved can be restored.", true);
+      this.say(
+        "The kernel has died. Try: restart it above; edits that were not saved can be restored.",
+        true,
+      );
     } else if (status === "idle" && this._restarted) {
       this._restarted = false;
       this.area.model.clear();
@@ -121,7 +124,10 @@ export class StudioPanel extends Panel {
     }
   }
 
-  private _onKernel(_: ISessionContext, { oldValue, newValue }: { oldValue: unknown; newValue: unknown }): void {
+  private _onKernel(
+    _: ISessionContext,
+    { oldValue, newValue }: { oldValue: unknown; newValue: unknown },
+  ): void {
     if (!oldValue || !newValue || !this.sessionContext.isReady) return; // the first is awaited by `ready`
     this.area.model.clear();
     void this.display();
