@@ -137,3 +137,18 @@ def test_jupyterlab_finds_it_enabled(tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     said = re.sub(r"\x1b\[[\d;]*m", "", done.stdout + done.stderr)
     assert re.search(r"model-surgery v0\.1\.0 enabled +OK", said), said
+
+
+@pytest.mark.parametrize(
+    "panel", sorted((ROOT / "widgets" / "static").glob("*.js")), ids=lambda path: path.stem
+)
+def test_a_panel_asks_for_nothing_but_anywidget(panel: Path) -> None:
+    """One module with a default export; it imports nothing, and knows no front end's own objects.
+
+    So it runs wherever anywidgets do: in JupyterLab, Notebook, Voila, VS Code and Colab.
+    """
+    code = panel.read_text(encoding="utf-8")
+    assert re.search(r"export\s*\{[^}]*\bas default\b[^}]*\};?\s*$", code)
+    assert not re.search(r"""\bimport\s*[("'{*]""", code)
+    own = ("@jupyterlab", "@jupyter-widgets", "requirejs", "jupyterapp", "widget_manager", "google.colab")
+    assert [name for name in (*own, "acquireVsCodeApi", "eval(", "new Function") if name in code] == []
