@@ -25,9 +25,11 @@ head = torch.nn.Linear(3, 2)"""
 CODE = ('s.remove("model.layers[0]")\nprint("cut in code")', 'print(len(s.steps), "steps")')
 OPEN_TABS = "() => [...jupyterapp.shell.widgets('main')].map((tab) => tab.title.label)"
 SESSIONS = "() => fetch('/api/sessions').then((reply) => reply.json())"
-KEPT = """([front, behind]) => fetch('/lab/api/workspaces').then((reply) => reply.json())
-    .then(({ workspaces }) => workspaces.values.map(({ data }) => data['layout-restorer:data']?.main)
-    .some((main) => main?.current?.includes(front) && JSON.stringify(main.dock).includes(behind)))"""
+GONE = """() => fetch('/api/sessions').then((reply) => reply.json())
+    .then((all) => !all.some(({ path }) => path.includes('model-surgery')))"""
+KEPT = """(tabs) => fetch('/lab/api/workspaces').then((reply) => reply.json()).then(({ workspaces }) =>
+    workspaces.values.map(({ data }) => (data['layout-restorer:data']?.main?.dock?.widgets ?? []).join(' '))
+    .some((kept) => tabs.every((tab) => kept.includes(tab))))"""
 RUN = """(place) => {
     const notebook = [...jupyterapp.shell.widgets('main')].find((tab) => tab.context?.path === 'net.ipynb');
     notebook.content.activeCellIndex = place;
@@ -74,10 +76,15 @@ def desk(page: Page, lab: Lab) -> Iterator[Page]:
 
 def drawn(page: Page) -> Locator:
     """Waits for the studio of the tab in front; the tab's content."""
-    tab = page.locator(".lm-DockPanel-widget:not(.lm-mod-hidden) .ms-lab")
-    tab.locator(chromium.DRAWN).wait_for(timeout=chromium.DRAWN_MS)
-    expect(tab).to_have_attribute("data-state", "shown", timeout=SLOW)
-    return tab
+    shown = page.locator(".lm-DockPanel-widget:not(.lm-mod-hidden) .ms-lab")
+    shown.locator(chromium.DRAWN).wait_for(timeout=chromium.DRAWN_MS)
+    expect(shown).to_have_attribute("data-state", "shown", timeout=SLOW)
+    return shown
+
+
+def tab(page: Page, label: str) -> Locator:
+    """The handle of a tab."""
+    return page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab").filter(has=page.get_by_text(label, exact=True))
 
 
 def status(page: Page) -> Locator:
@@ -85,10 +92,13 @@ def status(page: Page) -> Locator:
     return page.locator(".lm-DockPanel-widget:not(.lm-mod-hidden) .ms-lab-status")
 
 
-def reload(page: Page, front: str, behind: str = "") -> None:
-    """Loads the page anew, once its layout is kept, with these tabs in front and behind."""
-    page.wait_for_function(KEPT, arg=[front, behind], timeout=SLOW)
+def reload(page: Page, label: str, *tabs: str) -> None:
+    """Loads the page anew, once its layout is kept with these tabs; then brings one to the front."""
+    page.wait_for_function(KEPT, arg=list(tabs), timeout=SLOW)
     page.reload(wait_until="commit")
+    page.wait_for_function("() => globalThis.jupyterapp !== undefined", timeout=SLOW)
+    page.evaluate("() => jupyterapp.restored.then(() => null)")
+    tab(page, label).click()
 
 
 def entry(page: Page, name: str) -> Locator:
@@ -108,19 +118,19 @@ def test_from_the_launcher_to_a_notebook(desk: Page) -> None:
     """Card, edit, evaluation, script into a notebook; a reload loses nothing, a restart nothing for good."""
     page = desk
     page.locator(".jp-LauncherCard", has_text="Model Surgery").click()
-    tab = drawn(page)
+    shown = drawn(page)
     expect(status(page)).to_have_text("idle", timeout=SLOW)
-    expect(tab.get_by_role("textbox", name="Seconds to spend")).to_have_value("1")
+    expect(shown.get_by_role("textbox", name="Seconds to spend")).to_have_value("1")
     # It fills its tab.
-    assert not tab.locator(".ms-area-report").evaluate(OUTSIDE)
-    room, studio = tab.bounding_box(), tab.locator(".ms-studio").bounding_box()
+    assert not shown.locator(".ms-area-report").evaluate(OUTSIDE)
+    room, studio = shown.bounding_box(), shown.locator(".ms-studio").bounding_box()
     assert room and studio and studio["height"] > 0.95 * room["height"]
 
     block(page, "model.layers.3").click()
     verb(page, "Prune").click()
     apply(page, "remove")
-    tab.get_by_role("button", name="Evaluate").click()
-    figures = tab.locator(".ms-figures")
+    shown.get_by_role("button", name="Evaluate").click()
+    figures = shown.locator(".ms-figures")
     expect(figures).to_contain_text("Perplexity", timeout=SLOW)
 
     page.get_by_role("button", name="Send to notebook").click()
@@ -129,33 +139,30 @@ def test_from_the_launcher_to_a_notebook(desk: Page) -> None:
     expect(cell).to_contain_text('s.remove("model.layers[3]")')
 
     kernel = next(item["kernel"]["id"] for item in page.evaluate(SESSIONS) if "model-surgery" in item["path"])
-    page.locator(".lm-TabBar-tab", has_text="Model Surgery").click()
+    tab(page, "Model Surgery").click()
     page.wait_for_url("**/lab")  # else the notebook that it names would come to the front
-    reload(page, '"session"', "notebook:")
-    tab = drawn(page)
+    reload(page, "Model Surgery", '"session"', "notebook:")
+    shown = drawn(page)
     expect(figures).to_contain_text("1.36 M")
     expect(figures).to_contain_text("Perplexity")
     sessions = [item for item in page.evaluate(SESSIONS) if "model-surgery" in item["path"]]
     assert [item["kernel"]["id"] for item in sessions] == [kernel]
 
     scheme = "(part) => getComputedStyle(part).colorScheme"
-    assert tab.locator(".ms-studio").evaluate(scheme) == "light"
+    assert shown.locator(".ms-studio").evaluate(scheme) == "light"
     page.evaluate(THEME, "JupyterLab Dark")
     page.locator('body[data-jp-theme-light="false"]').wait_for(state="attached", timeout=SLOW)
-    assert tab.locator(".ms-studio").evaluate(scheme) == "dark"
+    assert shown.locator(".ms-studio").evaluate(scheme) == "dark"
 
     page.locator('[data-jp-item-name="restart"]:visible').click()
     page.get_by_role("button", name="Confirm Kernel Restart").click()
     expect(page.locator(".ms-restore")).to_contain_text("1 edit", timeout=chromium.DRAWN_MS)
-    page.get_by_role("button", name="Restore").click()
+    page.get_by_role("button", name="Restore", exact=True).click()
     expect(figures).to_contain_text("1.36 M", timeout=SLOW)
 
     # Closing the tab ends its kernel, and only that.
-    page.locator(".lm-TabBar-tab", has_text="Model Surgery").locator(".lm-TabBar-tabCloseIcon").click()
-    gone = f"{SESSIONS}.then((all) => !all.some(({{ path }}) => path.includes('model-surgery')))".replace(
-        "() => ", "async () => await ", 1
-    )
-    page.wait_for_function(gone, timeout=SLOW)
+    tab(page, "Model Surgery").locator(".lm-TabBar-tabCloseIcon").click()
+    page.wait_for_function(GONE, timeout=SLOW)
 
 
 def test_from_the_file_browser(desk: Page, lab: Lab) -> None:
@@ -176,8 +183,8 @@ def test_from_the_file_browser(desk: Page, lab: Lab) -> None:
     assert page.evaluate(OPEN_TABS).count("llama") == 1
 
     choose(page, "cut.surgery.json")
-    tab = drawn(page)
-    expect(tab.locator(".ms-figures")).to_contain_text("1.36 M")
+    shown = drawn(page)
+    expect(shown.locator(".ms-figures")).to_contain_text("1.36 M")
     # What edits text still does, with the file's own text.
     entry(page, "cut.surgery.json").click(button="right")
     page.locator('.lm-Menu-item[data-type="submenu"]', has_text="Open With").hover()
@@ -187,7 +194,7 @@ def test_from_the_file_browser(desk: Page, lab: Lab) -> None:
     entry(page, "llama").dblclick()
     entry(page, "model.safetensors").dblclick()
     drawn(page)
-    reload(page, "model.safetensors")
+    reload(page, "model.safetensors", "model.safetensors")
     drawn(page)
     fetched = [url for url in (request.url for request in asked) if "/llama/model.safetensors" in url]
     fetched = [url for url in fetched if "/lab/tree/" not in url]
@@ -211,22 +218,22 @@ def test_from_a_notebook(desk: Page) -> None:
     options = asked.locator("option").all_inner_texts()
     assert [option.split(" — ")[0] for option in options] == ["net", "head"]
     asked.get_by_role("button", name="Open").click()
-    tab = drawn(page)
-    expect(tab).to_contain_text("In the notebook this session is s.")
+    shown = drawn(page)
+    expect(shown).to_contain_text("In the notebook this session is s.")
 
     block(page, "model.layers.3").click()
     verb(page, "Prune").click()
     apply(page, "remove")
-    figures = tab.locator(".ms-figures")
+    figures = shown.locator(".ms-figures")
     expect(figures).to_contain_text("1.36 M")
     page.evaluate(RUN, 1)
     page.evaluate(RUN, 2)
     expect(page.locator(".jp-OutputArea-output", has_text="2 steps")).to_be_visible(timeout=SLOW)
-    page.locator(".lm-TabBar-tab", has_text="net").last.click()
+    tab(page, "net").click()
     expect(figures).to_contain_text("1.21 M", timeout=SLOW)
 
-    reload(page, '"variable"')
-    tab = drawn(page)
+    reload(page, "net", '"variable"')
+    drawn(page)
     expect(figures).to_contain_text("1.21 M", timeout=SLOW)
     page.get_by_role("button", name="Send to notebook").click()
     sent = page.locator(".jp-Notebook .jp-Cell .cm-content", has_text="surgery.open(net)")
