@@ -44,11 +44,6 @@ class UnreadModels extends TextModelFactory {
   override get fileFormat(): Contents.FileFormat {
     return null;
   }
-
-  /** Of the kernel that is started. */
-  override preferredLanguage(): string {
-    return "python";
-  }
 }
 
 class StudioDocuments extends ABCWidgetFactory<StudioDocument> {
@@ -60,10 +55,6 @@ class StudioDocuments extends ABCWidgetFactory<StudioDocument> {
       defaultFor: [WEIGHTS],
       contentProviderId: UNREAD,
       readOnly: true,
-      preferKernel: true,
-      canStartKernel: true,
-      autoStartDefault: true,
-      shutdownOnClose: true,
     });
   }
 

@@ -48,18 +48,13 @@ export class Opener {
     return this._openOwn(session, "demo", { session }, "Model Surgery", "The demonstration");
   }
 
-  /** The studio on a file, in the session of its document. */
+  /** The studio on a file: a document that holds nothing, with a kernel that works in the file's folder. */
   document(context: DocumentRegistry.Context): StudioDocument {
     const name = context.localPath.split("/").pop() ?? context.localPath;
-    const content = new StudioPanel({
-      sessionContext: context.sessionContext,
-      rendermime: this.rendermime.clone({ resolver: context.urlResolver }),
-      hosts: true,
-      ends: false,
-      shown: { kind: "source", source: name },
-      again: { file: context.path },
-      settings: () => this.settings.text,
-    });
+    const folder = context.path.slice(0, Math.max(0, context.path.length - name.length - 1));
+    // Not the session of the document: an editor on the same file would share it, and take the widgets' messages.
+    const session = joined(folder, `model-surgery-${name}`);
+    const content = this._panel(session, name, name, { file: context.path });
     const tab = new DocumentWidget({ content, context });
     tab.title.icon = markIcon;
     this._keep(tab);
@@ -82,6 +77,13 @@ export class Opener {
   private _openOwn(session: string, source: string, again: Args, label: string, caption: string): StudioTab {
     const known = this._known(again);
     if (known) return known;
+    const tab = tabOf(this._panel(session, source, label, again), label, caption);
+    this._add(tab);
+    return tab;
+  }
+
+  /** A panel on a kernel of its own, found again by the path of its session. */
+  private _panel(session: string, source: string, name: string, again: Args): StudioPanel {
     const { kernels, kernelspecs, sessions } = this.app.serviceManager;
     const sessionContext = new SessionContext({
       kernelManager: kernels,
@@ -89,24 +91,20 @@ export class Opener {
       specsManager: kernelspecs,
       path: session,
       type: "model-surgery",
-      name: label,
+      name,
       kernelPreference: { language: "python", autoStartDefault: true, shutdownOnDispose: true },
     });
-    const content = new StudioPanel({
+    void sessionContext.initialize().then(async (mustChoose) => {
+      if (mustChoose) await this.dialogs.selectKernel(sessionContext);
+    });
+    return new StudioPanel({
       sessionContext,
       rendermime: this.rendermime.clone(),
-      hosts: true,
-      ends: true,
+      own: true,
       shown: { kind: "source", source },
       again,
       settings: () => this.settings.text,
     });
-    const tab = tabOf(content, label, caption);
-    this._add(tab);
-    void sessionContext.initialize().then(async (mustChoose) => {
-      if (mustChoose) await this.dialogs.selectKernel(sessionContext);
-    });
-    return tab;
   }
 
   private async _openVariable(path: string, variable: string): Promise<unknown> {
@@ -119,8 +117,7 @@ export class Opener {
     const content = new StudioPanel({
       sessionContext: panel.sessionContext,
       rendermime: panel.content.rendermime,
-      hosts: false,
-      ends: false,
+      own: false,
       shown: { kind: "variable", notebook: path, variable },
       again,
       settings: () => this.settings.text,

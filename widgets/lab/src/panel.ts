@@ -14,10 +14,8 @@ export interface PanelOptions {
   sessionContext: ISessionContext;
   /** That of a notebook, with its widget manager once it has one; otherwise a clone for this panel alone. */
   rendermime: IRenderMimeRegistry;
-  /** Whether widgets of this kernel are drawn by this panel; those of a notebook's kernel are by the notebook. */
-  hosts: boolean;
-  /** Whether the session ends with this panel; a document's ends with the document. */
-  ends: boolean;
+  /** Whether the kernel is this panel's, and ends with it; that of a notebook is not. */
+  own: boolean;
   shown: Shown;
   /** What `model-surgery:open` is called with to open it again after a reload. */
   again: ReadonlyPartialJSONObject;
@@ -63,7 +61,7 @@ export class StudioPanel extends Panel {
     const number = ++this._asked;
     this.say("Opening the model …");
     const { options } = this;
-    if (options.hosts && !this._host) this._host = await hostWidgets(this.sessionContext, options.rendermime);
+    if (options.own && !this._host) this._host = await hostWidgets(this.sessionContext, options.rendermime);
     if (this.isDisposed) return;
     let reply: KernelMessage.IExecuteReplyMsg | undefined;
     try {
@@ -86,7 +84,7 @@ export class StudioPanel extends Panel {
     this.area.dispose();
     this._host?.dispose();
     super.dispose();
-    if (this.options.ends) this.sessionContext.dispose();
+    if (this.options.own) this.sessionContext.dispose();
   }
 
   /** A sentence in place of the studio; null for the studio. */
