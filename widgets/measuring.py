@@ -67,7 +67,9 @@ class Measuring:
             errands.measure(
                 "layers",
                 "Comparing layers",
-                lambda stop, tell: self.session.layers(budget_s, device=errands.device, progress=tell, stop=stop),
+                lambda stop, tell: self.session.layers(
+                    budget_s, device=errands.device, progress=tell, stop=stop
+                ),
             )
         elif what == "speed":
             errands.measure(
