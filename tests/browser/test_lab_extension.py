@@ -174,7 +174,7 @@ def test_from_the_file_browser(desk: Page, lab: Lab) -> None:
     with page.expect_response(lambda reply: "/api/contents/notes?" in reply.url):
         entry(page, "notes")
     entry(page, "notes").click(button="right")
-    page.get_by_role("menuitem", name="Open in Terminal").wait_for()
+    page.get_by_role("menuitem", name="Rename").wait_for()
     expect(page.get_by_role("menuitem", name="Open with Model Surgery")).to_have_count(0)
     page.keyboard.press("Escape")
 
