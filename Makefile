@@ -5,9 +5,10 @@ LOCK := requirements-dev.lock
 PY := $(VENV)/bin/python
 RUN := PATH="$(abspath $(VENV))/bin:$$PATH"
 TORCH = $$(sed -n 's/^torch==/&/p' $(LOCK))
-FRONTEND := $(shell find widgets/frontend -name node_modules -prune -o -type f -print 2>/dev/null)
+FRONTEND := $(shell find widgets/frontend widgets/lab \( -name node_modules -o -name lib \) -prune -o -type f -print 2>/dev/null)
+LINKED := $(VENV)/share/jupyter/labextensions/model-surgery
 
-.PHONY: app test check check-long lint types frontend bench golden support screenshot lock fresh clean install
+.PHONY: watch sizes app test check check-long lint types frontend bench golden support screenshot lock fresh clean install
 
 app: install  ## start the studio: make app [MODEL=folder] [ARGS=--no-browser]
 	@exec $(PY) app.py $(MODEL) $(ARGS)
@@ -35,6 +36,14 @@ types: install
 
 frontend: install
 	cd widgets/frontend && $(RUN) npm run check
+	cd widgets/lab && $(RUN) npm run check
+
+watch: install  ## rebuild the panels and JupyterLab's extension on every change; reload the page to see it
+	rm -rf $(LINKED) && mkdir -p $(dir $(LINKED)) && ln -s $(abspath widgets/labextension) $(LINKED)
+	@trap 'kill 0' EXIT; (cd widgets/lab && $(RUN) npm run watch) & (cd widgets/frontend && $(RUN) npm run watch) & wait
+
+sizes: install  ## what is built and how large it is
+	$(PY) -m tools.sizes
 
 bench: install .venv-peers/.installed .venv-vision/.installed .venv-harness/.installed .venv-merge/.installed  ## measured figures; ARGS=--save keeps them in benchmarks/results
 	$(PY) -m benchmarks --peers .venv-peers/bin/python --vision .venv-vision/bin/python \
@@ -57,7 +66,8 @@ fresh:  ## clone what is committed to an empty home, start the app, draw, stop, 
 	$(PYTHON) -m tools.fresh
 
 clean:
-	rm -rf $(VENV) .venv-peers .venv-vision .venv-harness .venv-merge build dist widgets/static widgets/frontend/node_modules test-results
+	rm -rf $(VENV) .venv-peers .venv-vision .venv-harness .venv-merge build dist test-results
+	rm -rf widgets/static widgets/labextension widgets/lab/lib widgets/frontend/node_modules widgets/lab/node_modules
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 install: $(VENV)/.installed
@@ -74,6 +84,7 @@ $(VENV)/.locked: $(LOCK)
 
 # Builds the front end too (hatch_build.py).
 $(VENV)/.installed: $(VENV)/.locked pyproject.toml hatch_build.py $(FRONTEND)
+	@test ! -L $(LINKED) || rm $(LINKED)
 	$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
 	$(PY) -m pip check
 	@touch $@

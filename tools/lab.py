@@ -17,6 +17,7 @@ LAB = (
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",  # which asks another host
     "--LabApp.news_url=",  # and so does this
 )
+EXTENSION = Path(__file__).parents[1] / "widgets" / "labextension"
 FOLDERS = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "HOME")
 
 
@@ -29,6 +30,11 @@ class Lab(Studio):
         own = {name: str(root / name.lower()) for name in FOLDERS}
         own["JUPYTERLAB_SETTINGS_DIR"] = str(root / "settings")
         own["JUPYTERLAB_WORKSPACES_DIR"] = str(root / "workspaces")
+        # The extension as it was built last, whatever is installed.
+        extensions = root / "share" / "labextensions"
+        extensions.mkdir(parents=True)
+        (extensions / "model-surgery").symlink_to(EXTENSION, target_is_directory=True)
+        own["JUPYTER_PATH"] = str(root / "share")
         quiet = root / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
         quiet.parent.mkdir(parents=True)
         quiet.write_text('{"fetchNews": "false"}')  # else it asks whether it may

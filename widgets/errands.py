@@ -24,7 +24,7 @@ LEAST_TOLD = 0.01
 
 
 class Errands:
-    """Measures and saves of a session; `tasks` are what an evaluation measures, None for the usual.
+    """Measures of a session, on `device`, and saves; `tasks` are what an evaluation measures, None as usual.
 
     One thing is measured at a time: `measuring` is which. `evaluating`, `saving` and `notice` are what the
     top bar shows, each by itself; `shown` draws all panels, `shown_on_top` that bar.
@@ -43,7 +43,7 @@ class Errands:
         self.measuring: str | None = None
         self.evaluating: dict[str, Any] | None = None
         self.notice: Notice | None = None
-        self.budget_s = 2.0
+        self.budget_s, self.device = 2.0, "auto"
         self._stop = Event()
         self._chores: list[str] = []
 
@@ -75,7 +75,7 @@ class Errands:
             "report",
             "Evaluating",
             lambda stop, tell: self.session.evaluate(
-                self.budget_s, tasks=self.tasks, progress=tell, stop=stop
+                self.budget_s, device=self.device, tasks=self.tasks, progress=tell, stop=stop
             ),
         )
 

@@ -15,6 +15,8 @@ from surgery.whole_file import write_whole
 MOST_RECENT = 12
 FOLDER = "SURGERY_KEEPSAKES"
 """Where in the environment another folder may be said: each visitor of a server has one."""
+AUTOSAVE = "SURGERY_AUTOSAVE"
+"""The variable that names another folder for steps that were not saved."""
 
 
 def folder() -> Path:
@@ -25,7 +27,8 @@ def folder() -> Path:
 
 def autosaves() -> Path:
     """The folder of steps that were not saved; see `surgery.autosave`."""
-    return folder() / "autosave"
+    named = os.environ.get(AUTOSAVE)
+    return Path(named).expanduser() if named else folder() / "autosave"
 
 
 def recent() -> list[str]:

@@ -67,13 +67,15 @@ class Measuring:
             errands.measure(
                 "layers",
                 "Comparing layers",
-                lambda stop, tell: self.session.layers(budget_s, progress=tell, stop=stop),
+                lambda stop, tell: self.session.layers(
+                    budget_s, device=errands.device, progress=tell, stop=stop
+                ),
             )
         elif what == "speed":
             errands.measure(
                 "speed",
                 "Timing both models",
-                lambda stop, _: self.session.speed(max(LEAST_TIMED_S, budget_s), stop=stop),
+                lambda stop, _: self.session.speed(max(LEAST_TIMED_S, budget_s), errands.device, stop=stop),
             )
         elif what in SPREADS and len(self.theatre.desk.selection) == 1:
             self._spread(what, self.theatre.desk.selection[0])

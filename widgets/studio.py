@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakSet
+
 import ipywidgets
 
 from graph.nodes import ModuleGraph
@@ -40,6 +42,9 @@ from widgets.theatre import Theatre
 from widgets.timeline import points, timeline
 from widgets.topbar import topbar
 
+STUDIOS: WeakSet[Studio] = WeakSet()
+"""Those of this process: who opens one finds here what is open already."""
+
 
 class Studio(ipywidgets.Box):
     """The screen as one widget: display it in a notebook cell, or let it fill a window."""
@@ -71,12 +76,16 @@ class Studio(ipywidgets.Box):
         self._panels = [panel for panel in areas.values() if isinstance(panel, Panel)]
         self.add_class("ms-studio").add_class("ms-page" if fills_window else "ms-cell")
         self.begin(session, tasks=tasks)
+        STUDIOS.add(self)
 
     def begin(self, session: Session, *, tasks: Asked = None) -> None:
         """Puts a session under the studio's hands, in place of one that was there before."""
         problem, note = session.graph.problem, session.note  # traced before anything is replaced
         theatre = Theatre(session, self.refresh, self.refresh_top, self.follow)
+        before: Theatre | None = getattr(self, "theatre", None)
         theatre.errands.tasks = tasks
+        if before is not None:
+            theatre.errands.budget_s, theatre.errands.device = before.errands.budget_s, before.errands.device
         operating, recovery = Operating(theatre), Recovery(theatre)
         shelf = Shelf(session, theatre.background, operating.prepare, operating.try_out, self._show_shelf)
         if problem:
@@ -84,7 +93,6 @@ class Studio(ipywidgets.Box):
             theatre.errands.notice = {"text": said, "tone": "bad", "hint": note}
         elif note:
             theatre.errands.notice = {"text": note, "tone": "note", "hint": None}
-        before: Theatre | None = getattr(self, "theatre", None)
         if before is not None:
             before.leave()
         with theatre.drawing:  # whoever draws meanwhile waits until all of it is there

@@ -62,6 +62,7 @@ class Sweeps:
                 operation,
                 select,
                 budget_s=self.budget_s,
+                device=self.errands.device,
                 tasks=self.errands.tasks,
                 progress=tell,
                 stop=stop,

@@ -40,7 +40,7 @@ def topbar(
         "detail": detail_of(session, graph),
         "figures": figures(costs(base.graph or graph), costs(graph), state.report),
         "shelf": shelf,
-        "device": str(resolve("auto")),
+        "device": str(resolve(errands.device)),
         "evaluating": errands.evaluating,
         "saving": errands.saving,
         "can_undo": state.parent is not None,

@@ -4,6 +4,7 @@ import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
+import { writeLicences } from "./licences.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const outdir = resolve(here, "../static");
@@ -35,8 +36,9 @@ if (watch) {
   await context.watch();
 } else {
   await rm(outdir, { recursive: true, force: true });
-  await esbuild.build(options);
+  const { metafile } = await esbuild.build({ ...options, metafile: true });
   await report();
+  await writeLicences(Object.keys(metafile.inputs), here, join(outdir, "third-party-licenses.txt"));
 }
 
 /** Prints the sizes; fails where a bundle grew past the limit or names another host. */
