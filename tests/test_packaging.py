@@ -75,6 +75,27 @@ def test_the_wheel_has_all_that_is_run(wheel: zipfile.ZipFile) -> None:
     assert own == needed
 
 
+def test_the_wheel_runs_by_itself(built: Path, tmp_path: Path) -> None:
+    """Installed elsewhere: a demonstration is cut, measured, shown in the studio, and the command answers."""
+    place = tmp_path / "installed"
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target"]
+    subprocess.run([*command, str(place), str(next(built.glob("*.whl")))], check=True, capture_output=True)
+    environment = {**os.environ, "PYTHONPATH": str(place), "PYTHONSAFEPATH": "1", "HOME": str(tmp_path)}
+    program = (
+        "import surgery, widgets, graph; from widgets.studio import Studio\n"
+        "s = surgery.open('demo'); s.remove('model.layers[3]'); s.evaluate(0.1); Studio(s)\n"
+        "print(*{module.__file__.rsplit('/', 2)[0] for module in (surgery, widgets, graph)})"
+    )
+    for arguments, said in (
+        (["-c", program], str(place)),
+        (["-m", "surgery.cli", "app", "--help"], "--window"),
+    ):
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0 and said in done.stdout, done.stderr
+
+
 def test_the_wheel_has_the_extension(wheel: zipfile.ZipFile) -> None:
     """Where JupyterLab looks, with its schema and who installed it; its entry is there."""
     about = json.loads(data(wheel, f"{EXTENSION}/package.json"))
