@@ -294,15 +294,6 @@ def test_random_state_is_put_back(draw: Draw) -> None:
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_later_edits_do_not_show(model: nn.Module, examples: Examples) -> None:
-    """A snapshot is the model as it was when it was taken."""
-    evaluator, edited = Evaluator(model, examples=examples), shell(model).model
-    snapshot = evaluator.snapshot(edited)
-    del edited.model.layers[1]
-    assert evaluator.evaluate(snapshot).unchanged
-    assert model is evaluator.snapshot(model)
-
-
 @pytest.mark.parametrize(
     ("edited", "problem"),
     [
