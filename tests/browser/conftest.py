@@ -66,7 +66,9 @@ def start_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
         environment.pop("SURGERY_MODEL", None)
         environment |= {name: str(root / name.lower()) for name in JUPYTER_FOLDERS}
         environment |= variables
-        started.append(Studio((*SERVE, "--keep", "1", *arguments), folder=folder, environment=environment))
+        # Pages that a test lost are given up after five minutes; meanwhile others come in.
+        command = (*SERVE, "--keep", "1", "--visitors", "32", *arguments)
+        started.append(Studio(command, folder=folder, environment=environment))
         return started[-1]
 
     yield start

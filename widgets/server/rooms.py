@@ -22,6 +22,9 @@ REFILL_S = 5.0
 ARRIVAL_S = 120.0
 """How long a page that was asked for may take until it is connected."""
 
+PARTING_S, GLANCE_S = 60.0, 0.5
+"""A page says farewell before its socket closes: for how long, and how often, it is looked whether it has."""
+
 _WARM = "from widgets.voila.kernel import warm\nwarm(first={first})"
 
 _log = logging.getLogger(__name__)
@@ -42,6 +45,7 @@ class Rooms:
         self._of: dict[str, str] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._awaited: dict[str, float] = {}
+        self._parting: dict[str, float] = {}
         self._ending: dict[str, asyncio.Event] = {}
         self._door = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -129,6 +133,7 @@ class Rooms:
         Of a page that is loaded again the farewell may come later than the request.
         """
         self._stays(kernel_id)
+        self._parting[kernel_id] = _now_s() + PARTING_S
         self._look_again(kernel_id, self.options.keep_s)
 
     def forget(self, kernel_id: str) -> None:
@@ -154,6 +159,7 @@ class Rooms:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _stays(self, kernel_id: str) -> None:
+        self._parting.pop(kernel_id, None)
         handle = self._leaving.pop(kernel_id, None)
         if handle is not None:
             handle.cancel()
@@ -161,6 +167,8 @@ class Rooms:
     def _gone(self, kernel_id: str) -> None:
         self._leaving.pop(kernel_id, None)
         if self._is_watched(kernel_id):
+            if self._parting.get(kernel_id, 0.0) > _now_s():
+                self._look_again(kernel_id, max(self.options.keep_s, GLANCE_S))
             return
         if (rest_s := self._awaited.get(kernel_id, 0.0) - _now_s()) > 0:
             self._look_again(kernel_id, rest_s)

@@ -98,8 +98,32 @@ async def _until(holds: Callable[[], bool]) -> bool:
     return False
 
 
-def test_a_closed_page_ends_its_kernel() -> None:
+def test_a_socket_that_closes_late_ends_its_kernel_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The farewell comes first, and on a busy machine long before; one of two tabs ends nothing."""
+    monkeypatch.setattr(module, "GLANCE_S", 0.01)
+
+    async def scene(rooms: Rooms, kernels: Kernels) -> None:
+        kernel = await rooms.enter("a")
+        kernels.connect(kernel)
+        rooms.farewell(kernel)
+        await asyncio.sleep(0.1)
+        assert kernel in kernels
+        kernels.disconnect(kernel)
+        assert await _until(lambda: kernel not in kernels) and rooms.count() == 0
+
+        monkeypatch.setattr(module, "PARTING_S", 0.05)
+        kernel = await rooms.enter("b")
+        kernels.connect(kernel)
+        rooms.farewell(kernel)
+        assert await _until(lambda: not rooms._leaving)
+        assert kernel in kernels and rooms.owns("b", kernel)
+
+    play(scene)
+
+
+def test_a_closed_page_ends_its_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once it was connected, and no other page is."""
+    monkeypatch.setattr(module, "PARTING_S", 0.0)
 
     async def scene(rooms: Rooms, kernels: Kernels) -> None:
         kernel = await rooms.enter("a")
