@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, Request, expect
 
 import surgery
 from surgery.demo import FOLDERS
-from tests.browser.test_first_cut import SLOW, apply, block, verb
+from tests.browser.by_hand import SLOW, apply, block, verb
 from tests.browser.test_lab import OUTSIDE, THEME
 from tools import chromium
 from tools.lab import Lab
