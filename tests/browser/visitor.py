@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urlsplit
 from uuid import uuid4
 
 from tornado.httpclient import HTTPClientError, HTTPRequest
-from tornado.websocket import websocket_connect
+from tornado.websocket import WebSocketClosedError, websocket_connect
 
 from tools.serve import Studio
 
@@ -99,6 +99,8 @@ class Visitor:
                 found.append(_read(said))
                 if until(found[-1]) if callable(until) else found[-1]["header"]["msg_type"] == until:
                     break
+        except WebSocketClosedError:  # while something long was still being sent
+            return "closed"
         finally:
             socket.close()
         return found
