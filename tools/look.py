@@ -89,7 +89,9 @@ def main() -> None:
         if url is None:
             # Recent models and steps that were left behind stay out of the pictures.
             environment = {**os.environ, "JUPYTER_DATA_DIR": str(scratch / ".kept"), "HF_HUB_OFFLINE": "1"}
-            url = stack.enter_context(Studio(SERVE, folder=scratch, environment=environment)).url
+            # A page for each picture, one soon after the other.
+            serve = (*SERVE, "--keep", "0", "--visitors", "32")
+            url = stack.enter_context(Studio(serve, folder=scratch, environment=environment)).url
         if args.save is None:
             print(f"drawn after {look(url):.1f} s")
         else:
