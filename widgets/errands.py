@@ -59,7 +59,7 @@ class Errands:
 
     def evaluate(self, budget_s: float) -> None:
         """Evaluates the current state, or the one that is being made; what is being measured is stopped."""
-        self.budget_s = min(max(budget_s, 0.1), 3600.0)
+        self.budget_s = allowed_s(budget_s)
         if not self.background.wait("session", 0):
             self.background.each(
                 "session",
@@ -144,6 +144,11 @@ class Errands:
         self.notice = None
         self.busy(label)
         self.background.each("chore", work, done, lambda error: ended(notice_of(error)))
+
+
+def allowed_s(budget_s: float) -> float:
+    """The time that a measure may be given, nearest to what was asked: a tenth of a second to an hour."""
+    return min(max(budget_s, 0.1), 3600.0)
 
 
 def notice_of(error: Exception) -> Notice:

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from surgery.errors import SurgeryError
 from surgery.evaluate import resolve
-from widgets.errands import notice_of
+from widgets.errands import allowed_s, notice_of
 
 if TYPE_CHECKING:
     from widgets.studio import Studio
-
-SHORTEST_S, LONGEST_S = 0.1, 3600.0
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Settings:
         given = isinstance(budget, int | float) and budget == budget  # no NaN
         seconds = float(budget) if given and budget is not None else usual.budget_s
         return cls(
-            min(max(seconds, SHORTEST_S), LONGEST_S),
+            allowed_s(seconds),
             device.strip() if isinstance(device, str) and device.strip() else usual.device,
             autosave.strip() if isinstance(autosave, str) else usual.autosave,
         )

@@ -12,7 +12,7 @@ from surgery.operation import Operation
 from surgery.registry import operation_named
 from surgery.session import Session
 from surgery.show.states import words
-from widgets.errands import Errands, Notice
+from widgets.errands import Errands, Notice, allowed_s
 
 OFFERED = ("remove", "skip", "tie", "sparsify")
 """Operations that say of a block what it is worth; `tie` is tried on every neighbouring pair."""
@@ -53,7 +53,7 @@ class Sweeps:
         found = blocks(graph)
         if operation not in OFFERED or not found:
             return
-        self.operation, self.budget_s = operation, min(max(budget_s, 0.1), 3600.0)
+        self.operation, self.budget_s = operation, allowed_s(budget_s)
         select = selector_of(found, graph)
         self.errands.measure(
             "sweep",
