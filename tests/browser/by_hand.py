@@ -7,8 +7,24 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
+from tools import chromium
+
 SLOW = 60_000
-TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+CANVAS = ".ms-canvas canvas"
+TOLD = "document.querySelector('.ms-canvas .ms-tip b')?.innerText === wanted"
+GRABS = "canvas.style.cursor === 'grab'"
+# What hovers is said with the next picture. Within the page, since hundreds of places may be asked.
+SEEK = """async (canvas, [places, wanted]) => {
+    const box = canvas.getBoundingClientRect();
+    for (const [x, y] of places) {
+        if (x >= box.width || y >= box.height) continue;
+        const at = { clientX: box.x + x, clientY: box.y + y, pointerType: "mouse", bubbles: true };
+        canvas.dispatchEvent(new PointerEvent("pointermove", at));
+        await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+        if (%s) return [at.clientX, at.clientY];
+    }
+    return null;
+}"""
 
 
 def block(page: Page, path: str) -> Locator:
@@ -31,16 +47,30 @@ def apply(page: Page, operation: str) -> None:
 
 def on_canvas(page: Page, path: str, rows: range) -> tuple[float, float]:
     """A place on the canvas whose hover tells about `path`, sought on these rows of pixels."""
-    box = page.locator(".ms-canvas canvas").first.bounding_box()
-    assert box is not None
     tip = page.locator(".ms-canvas .ms-tip b")
-    for y in rows:
-        for x in range(10, int(box["width"]), 24):
-            page.mouse.move(box["x"] + x, box["y"] + y)
-            page.evaluate(TWO_FRAMES)  # what hovers is said with the next picture
-            if tip.count() and tip.first.inner_text() == path:
-                return box["x"] + x, box["y"] + y
-    raise AssertionError(f"no place on the canvas shows {path}")
+    place = _hovered(page, [(x, y) for y in rows for x in range(10, chromium.WINDOW["width"], 24)], TOLD, path)
+    assert place is not None, f"no place on the canvas shows {path}"
+    page.mouse.move(*place)
+    expect(tip.first).to_have_text(path)
+    return place
+
+
+def loose_end(page: Page, cell: tuple[float, float]) -> tuple[float, float]:
+    """The end of a thread at a cell, above or below: there the pointer becomes a hand."""
+    box = page.locator(CANVAS).first.bounding_box()
+    assert box is not None
+    x, y = int(cell[0] - box["x"]), int(cell[1] - box["y"])
+    around = [(x + right, y + down) for down in range(-45, 45, 3) for right in range(-6, 48, 4)]
+    place = _hovered(page, around, GRABS, "")
+    assert place is not None, "no thread ends here"
+    page.mouse.move(*place)
+    return place
+
+
+def _hovered(page: Page, places: list[tuple[int, int]], holds: str, wanted: str) -> tuple[float, float] | None:
+    """The first of the canvas's `places` where `holds` is true for a pointer there, on the page."""
+    found = page.locator(CANVAS).first.evaluate(SEEK % holds, [places, wanted])
+    return (float(found[0]), float(found[1])) if found else None
 
 
 def save(page: Page, action: str, *, replace: bool = False) -> None:

@@ -104,14 +104,10 @@ def context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Browse
     """A fresh context; the test fails if any request would have left this machine."""
     context = browser.new_context(viewport=chromium.WINDOW)
     left = chromium.guard(context)
-    context.tracing.start(screenshots=True, snapshots=True)
     yield context
     if request.node.stash.get(FAILED, False):
         for number, page in enumerate(context.pages):
             picture(page, request.node.name, f"page-{number}")
-        context.tracing.stop(path=RESULTS / request.node.name / "trace.zip")
-    else:
-        context.tracing.stop()
     context.close()
     if left:
         pytest.fail(f"Requests to other hosts: {', '.join(left)}", pytrace=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.by_hand import SLOW, TWO_FRAMES, block, on_canvas, parent_on_shelf, plan_two, selected
+from tests.browser.by_hand import SLOW, block, loose_end, on_canvas, parent_on_shelf, plan_two, selected
 from tools.serve import Studio
 
 ROWS = range(120, 260, 30)
@@ -18,17 +18,6 @@ def onto(page: Page, card: Locator, place: tuple[float, float]) -> None:
     box = canvas.bounding_box()
     assert box is not None
     card.drag_to(canvas, target_position={"x": place[0] - box["x"], "y": place[1] - box["y"]})
-
-
-def loose_end(page: Page, cell: tuple[float, float]) -> tuple[float, float]:
-    """The end of a thread at a cell, above or below: there the pointer becomes a hand."""
-    for y in range(int(cell[1]) - 45, int(cell[1]) + 45, 3):
-        for x in range(int(cell[0]) - 6, int(cell[0]) + 48, 4):
-            page.mouse.move(x, y)
-            page.evaluate(TWO_FRAMES)
-            if page.locator(".ms-canvas canvas").first.evaluate("canvas => canvas.style.cursor") == "grab":
-                return x, y
-    raise AssertionError("no thread ends here")
 
 
 def test_a_parents_block_is_dragged_into_the_model(studio_page: Page, studio: Studio) -> None:
