@@ -48,7 +48,8 @@ def apply(page: Page, operation: str) -> None:
 def on_canvas(page: Page, path: str, rows: range) -> tuple[float, float]:
     """A place on the canvas whose hover tells about `path`, sought on these rows of pixels."""
     tip = page.locator(".ms-canvas .ms-tip b")
-    place = _hovered(page, [(x, y) for y in rows for x in range(10, chromium.WINDOW["width"], 24)], TOLD, path)
+    columns = range(10, chromium.WINDOW["width"], 24)
+    place = _hovered(page, [(x, y) for y in rows for x in columns], TOLD, path)
     assert place is not None, f"no place on the canvas shows {path}"
     page.mouse.move(*place)
     expect(tip.first).to_have_text(path)
@@ -67,7 +68,9 @@ def loose_end(page: Page, cell: tuple[float, float]) -> tuple[float, float]:
     return place
 
 
-def _hovered(page: Page, places: list[tuple[int, int]], holds: str, wanted: str) -> tuple[float, float] | None:
+def _hovered(
+    page: Page, places: list[tuple[int, int]], holds: str, wanted: str
+) -> tuple[float, float] | None:
     """The first of the canvas's `places` where `holds` is true for a pointer there, on the page."""
     found = page.locator(CANVAS).first.evaluate(SEEK % holds, [places, wanted])
     return (float(found[0]), float(found[1])) if found else None
