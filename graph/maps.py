@@ -12,11 +12,13 @@ Channels = Literal["first", "last"]
 _Known = Channels | Literal["turned"] | None
 """`turned`: a map whose sides were put in another order, it is not yet known which."""
 
-_LEAST = 4
-"""Dimensions of a batch of maps: channels and at least two sides."""
-_FIRST_FUNCTIONS = ("conv2d", "conv3d", "conv_transpose2d", "conv_transpose3d", "max_pool2d", "avg_pool2d",
-                    "adaptive_avg_pool2d", "adaptive_max_pool2d", "interpolate", "pixel_shuffle",
-                    "pixel_unshuffle", "batch_norm", "group_norm", "instance_norm")  # fmt: skip
+_LEAST = 3
+"""Dimensions of a batch of maps: channels and at least one side, such as that of a sound."""
+_FIRST_FUNCTIONS = ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+                    "max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d",
+                    "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "interpolate",
+                    "pixel_shuffle", "pixel_unshuffle", "batch_norm", "group_norm",
+                    "instance_norm")  # fmt: skip
 _FIRST_CLASSES = ("MaxPool", "AvgPool", "AdaptiveAvgPool", "AdaptiveMaxPool", "LPPool", "Upsample",
                   "Upsampling", "PixelShuffle", "PixelUnshuffle", "ZeroPad", "ReflectionPad",
                   "ReplicationPad")  # fmt: skip

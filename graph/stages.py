@@ -18,16 +18,20 @@ def given(graph: ModuleGraph) -> dict[str, Shape]:
 
 
 def drawn(graph: ModuleGraph) -> dict[str, Shape]:
-    """As `given`, with the channels of every map before its sides; without what is not known to be a map."""
+    """As `given`, with the channels of every map before its sides; without what is not known to be a map.
+
+    What has one side only, a sound or a text, is that many positions and their width.
+    """
     where = channels(graph)
     made = {}
     for path, (spec, call) in _givers(graph).items():
-        shape = spec.shape[1:]
+        shape, known = spec.shape[1:], where.get(call)
         if is_map(shape):
-            known = where.get(call)
             if known is None:
                 continue
             shape = shape if known == "first" else (shape[-1], *shape[:-1])
+        elif len(shape) == 2 and known == "first":
+            shape = shape[::-1]
         made[path] = shape
     return made
 

@@ -99,3 +99,20 @@ def test_pooling_and_norms_over_channels_tell_too() -> None:
         "2": (3, 4, 4),
         "3": (3, 4, 4),
     }
+
+
+def test_a_sound_is_said_as_positions_and_their_width() -> None:
+    """A convolution over one side has channels before it; a linear layer behind it reads positions."""
+
+    class Sound(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = nn.Conv1d(1, 6, 4, stride=2)
+            self.more = nn.Conv1d(6, 8, 4, stride=2)
+            self.wide = nn.Linear(8, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.wide(self.more(self.stem(x)).transpose(1, 2))
+
+    shapes = drawn(extract(Sound(), (torch.zeros(1, 1, 64),)))
+    assert shapes == {"stem": (31, 6), "more": (14, 8), "wide": (14, 10), "": (14, 10)}

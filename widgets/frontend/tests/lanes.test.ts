@@ -144,7 +144,7 @@ describe("a wire", () => {
 
 describe("a strip's name", () => {
   it("gives way to what the strip gives", () => {
-    expect(fittedHead("vision_encoder.layers · 8 × 8", "", 100, measure)).toBe("vision… · 8 × 8");
+    expect(fittedHead("vision_encoder.layers · 8 × 8", "", 100, measure)).toBe("…layers · 8 × 8");
     expect(fittedHead("layers · 8 × 8", "", 100, measure)).toBe("layers · 8 × 8");
   });
 });

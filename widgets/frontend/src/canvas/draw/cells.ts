@@ -128,7 +128,7 @@ export function labelled(count: number, pitch_px: number, selected: readonly num
   };
   for (const index of selected) offer(index, Math.max(1, Math.ceil(15 / pitch_px)));
   offer(count - 1, room);
-  for (let index = 0; index < count; index += step) offer(index, room);
+  for (let index = 0; index < count; index += step) offer(index, Math.max(room, step));
   return kept.sort((a, b) => a - b);
 }
 

@@ -29,15 +29,31 @@ export function makeMeasure(): Measure {
 
 /** The text, or as much of it as fits and an ellipsis. */
 export function fitted(text: string, font: string, width: number, measure: Measure): string {
+  return shortened(text, font, width, measure, (kept) => `${text.slice(0, kept)}…`);
+}
+
+/** As `fitted`; of a path with dots it is the end that stays, since its beginning is that of its neighbours. */
+export function fittedPath(text: string, font: string, width: number, measure: Measure): string {
+  if (!text.includes(".")) return fitted(text, font, width, measure);
+  return shortened(text, font, width, measure, (kept) => `…${text.slice(text.length - kept)}`);
+}
+
+function shortened(
+  text: string,
+  font: string,
+  width: number,
+  measure: Measure,
+  cut: (kept: number) => string,
+): string {
   if (measure(text, font) <= width) return text;
   let low = 0;
   let high = text.length;
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
-    if (measure(`${text.slice(0, middle)}…`, font) <= width) low = middle;
+    if (measure(cut(middle), font) <= width) low = middle;
     else high = middle - 1;
   }
-  return low > 0 ? `${text.slice(0, low)}…` : "";
+  return low > 0 ? cut(low) : "";
 }
 
 /** A name with what it gives, `layers · 16 × 8 × 8`: it is the name that gives way. */
@@ -45,7 +61,7 @@ export function fittedHead(text: string, font: string, width: number, measure: M
   const at = text.indexOf(" · ");
   if (at < 0 || measure(text, font) <= width) return fitted(text, font, width, measure);
   const tail = text.slice(at);
-  const head = fitted(text.slice(0, at), font, width - measure(tail, font), measure);
+  const head = fittedPath(text.slice(0, at), font, width - measure(tail, font), measure);
   return head ? head + tail : fitted(tail.slice(3), font, width, measure);
 }
 
