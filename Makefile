@@ -13,11 +13,11 @@ LINKED := $(VENV)/share/jupyter/labextensions/model-surgery
 app: install  ## start the studio: make app [MODEL=folder] [ARGS=--no-browser]
 	@exec $(PY) app.py $(MODEL) $(ARGS)
 
-# The page's tests start servers and browsers, which want the machine for themselves.
+# The page's tests start servers and browsers: no more of them at once than two, and nothing beside them.
 test: install  ## every test, those of the page where there is a Chromium; or some: ARGS="-k tie"
 ifeq ($(ARGS),)
 	$(PY) -m pytest --numprocesses auto --ignore tests/browser
-	$(PY) -m pytest tests/browser
+	$(PY) -m pytest --numprocesses 2 --dist loadfile tests/browser
 else
 	$(PY) -m pytest $(ARGS)
 endif

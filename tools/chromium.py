@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Route
@@ -39,6 +40,13 @@ def launch(playwright: Playwright) -> Browser:
     if path is None:
         raise RuntimeError("No Chromium found. Try: install one, or name it in SURGERY_CHROMIUM.")
     return playwright.chromium.launch(executable_path=path, args=FLAGS)
+
+
+def fresh(browser: Browser, **options: Any) -> BrowserContext:
+    """A context of its own, with our window; what is done in it may take as long as a first picture."""
+    made = browser.new_context(**{"viewport": WINDOW, **options})
+    made.set_default_timeout(DRAWN_MS)
+    return made
 
 
 def guard(context: BrowserContext) -> list[str]:

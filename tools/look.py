@@ -16,7 +16,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tools.chromium import DRAWN, DRAWN_MS, WINDOW, guard, launch
+from tools.chromium import DRAWN, DRAWN_MS, fresh, guard, launch
 from tools.serve import SERVE, Studio
 from tools.states import STORIES, settle, write_configs
 
@@ -24,7 +24,7 @@ from tools.states import STORIES, settle, write_configs
 @contextlib.contextmanager
 def looking(browser: Browser, url: str, *, dark: bool = False) -> Iterator[tuple[Page, float]]:
     """A page on which the canvas is drawn, and after how many seconds; refuses what asks other hosts."""
-    context = browser.new_context(viewport=WINDOW, color_scheme="dark" if dark else "light")
+    context = fresh(browser, color_scheme="dark" if dark else "light")
     left = guard(context)
     page = context.new_page()
     started_s = time.monotonic()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect, sync_playwright
 
 from tools import chromium
 from tools.serve import SERVE, Studio
@@ -18,6 +18,7 @@ from tools.serve import SERVE, Studio
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+expect.set_options(timeout=30_000)  # the usual five seconds are those of a machine with nothing else to do
 
 RESULTS = Path(__file__).parents[2] / "test-results"
 FAILED = pytest.StashKey[bool]()
@@ -102,7 +103,7 @@ def picture(page: Page, test: str, name: str = "page") -> None:
 @pytest.fixture
 def context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
     """A fresh context; the test fails if any request would have left this machine."""
-    context = browser.new_context(viewport=chromium.WINDOW)
+    context = chromium.fresh(browser)
     left = chromium.guard(context)
     yield context
     if request.node.stash.get(FAILED, False):

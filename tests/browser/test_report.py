@@ -46,7 +46,7 @@ def test_a_report_stands_by_itself(browser: Browser, name: str) -> None:
     """Light and dark, wide and narrow: it asks for nothing, alerts nobody, and fits its window."""
     html = report_html(edited(name))
     for scheme, width in (("light", 1180), ("dark", 400)):
-        context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})  # type: ignore[arg-type]
+        context = chromium.fresh(browser, color_scheme=scheme, viewport={"width": width, "height": 800})
         left = chromium.guard(context)
         page = context.new_page()
         assert opened(page, html) == left == []
@@ -62,7 +62,7 @@ def test_a_report_stands_by_itself(browser: Browser, name: str) -> None:
 @pytest.mark.parametrize("name", ["demo", HOSTILE])
 def test_a_picture_stands_by_itself(browser: Browser, name: str) -> None:
     """All that is written in it lies within it, in the fonts that are here."""
-    context = browser.new_context()
+    context = chromium.fresh(browser)
     page = context.new_page()
     assert opened(page, edited(name).picture()) == []
     assert page.evaluate(OUTSIDE) == []

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from surgery.demo import DECODER
 from tests.browser.by_hand import SLOW
-from tools.chromium import DRAWN, DRAWN_MS, WINDOW
+from tools.chromium import DRAWN, DRAWN_MS, fresh
 from tools.serve import Studio
 
 OUTSIDE = "outside the folders that may be"
@@ -155,7 +155,7 @@ def test_what_one_visitor_left_another_is_not_offered(
 ) -> None:
     """Steps nobody saved, and models opened lately, are each visitor's own, and there when they return."""
     studio = start_studio("--models", str(disk.models), "--out", str(disk.out), "--keep", "0")
-    contexts = [browser.new_context(viewport=WINDOW) for _ in range(2)]
+    contexts = [fresh(browser) for _ in range(2)]
     first, second = (context.new_page() for context in contexts)
     first.goto(studio.url, wait_until="commit")
     first.wait_for_selector(DRAWN, timeout=DRAWN_MS)

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.processes import kernels, wait_until
 from tests.browser.visitor import Visitor, message
-from tools.chromium import DRAWN, DRAWN_MS, WINDOW
+from tools.chromium import DRAWN, DRAWN_MS, fresh
 from tools.serve import Studio
 
 STATES = ".ms-history .ms-state"
@@ -155,14 +155,14 @@ def test_a_reload_finds_the_session_as_it_was(
 def test_two_browsers_are_two_visitors(browser: Browser, start_studio: Callable[..., Studio]) -> None:
     """What one edits the other does not see."""
     studio = start_studio("--visitors", "2")
-    one, other = browser.new_context(viewport=WINDOW), browser.new_context(viewport=WINDOW)
+    one, other = fresh(browser), fresh(browser)
     page, second = one.new_page(), other.new_page()
     drawn(page, studio.url)
     edit(page)
     drawn(second, studio.url)
     expect(second.locator(STATES)).to_have_count(1)
     expect(page.locator(STATES)).to_have_count(2)
-    third = browser.new_context(viewport=WINDOW)
+    third = fresh(browser)
     answer = (full := third.new_page()).goto(studio.url)
     assert answer is not None and answer.status == 503
     expect(full.get_by_role("status")).to_contain_text("serves 2 visitors at a time")

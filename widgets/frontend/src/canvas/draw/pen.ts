@@ -35,7 +35,13 @@ export function fitted(text: string, font: string, width: number, measure: Measu
 /** As `fitted`; of a path with dots it is the end that stays, since its beginning is that of its neighbours. */
 export function fittedPath(text: string, font: string, width: number, measure: Measure): string {
   if (!text.includes(".")) return fitted(text, font, width, measure);
-  return shortened(text, font, width, measure, (kept) => `…${text.slice(text.length - kept)}`);
+  return shortened(
+    text,
+    font,
+    width,
+    measure,
+    (kept) => `…${text.slice(text.length - kept).replace(/^\./, "")}`,
+  );
 }
 
 function shortened(
