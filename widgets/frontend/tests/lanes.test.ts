@@ -146,6 +146,8 @@ describe("a strip's name", () => {
   it("gives way to what the strip gives", () => {
     expect(fittedHead("vision_encoder.layers · 8 × 8", "", 100, measure)).toBe("…layers · 8 × 8");
     expect(fittedHead("layers · 8 × 8", "", 100, measure)).toBe("layers · 8 × 8");
+    expect(fittedHead("vision_encoder.layers", "", 70, measure)).toBe("…layers");
+    expect(fittedHead("stages.0.blocks", "", 80, measure)).toBe("…0.blocks");
   });
 });
 

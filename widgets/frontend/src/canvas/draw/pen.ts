@@ -32,16 +32,16 @@ export function fitted(text: string, font: string, width: number, measure: Measu
   return shortened(text, font, width, measure, (kept) => `${text.slice(0, kept)}…`);
 }
 
-/** As `fitted`; of a path with dots it is the end that stays, since its beginning is that of its neighbours. */
+/** As `fitted`; of a path it is the last names that stay, since the first are those of its neighbours. */
 export function fittedPath(text: string, font: string, width: number, measure: Measure): string {
   if (!text.includes(".")) return fitted(text, font, width, measure);
-  return shortened(
-    text,
-    font,
-    width,
-    measure,
-    (kept) => `…${text.slice(text.length - kept).replace(/^\./, "")}`,
-  );
+  return shortened(text, font, width, measure, (kept) => `…${wholeNames(text, kept)}`);
+}
+
+/** As many of a path's last names as have `kept` characters; of the very last what there is. */
+function wholeNames(path: string, kept: number): string {
+  const tail = path.slice(path.length - kept);
+  return tail.slice(tail.indexOf(".") + 1);
 }
 
 function shortened(
@@ -65,7 +65,7 @@ function shortened(
 /** A name with what it gives, `layers · 16 × 8 × 8`: it is the name that gives way. */
 export function fittedHead(text: string, font: string, width: number, measure: Measure): string {
   const at = text.indexOf(" · ");
-  if (at < 0 || measure(text, font) <= width) return fitted(text, font, width, measure);
+  if (at < 0 || measure(text, font) <= width) return fittedPath(text, font, width, measure);
   const tail = text.slice(at);
   const head = fittedPath(text.slice(0, at), font, width - measure(tail, font), measure);
   return head ? head + tail : fitted(tail.slice(3), font, width, measure);
