@@ -6,6 +6,7 @@ PY := $(VENV)/bin/python
 RUN := PATH="$(abspath $(VENV))/bin:$$PATH"
 TORCH = $$(sed -n 's/^torch==/&/p' $(LOCK))
 FRONTEND := $(shell find widgets/frontend widgets/lab \( -name node_modules -o -name lib \) -prune -o -type f -print 2>/dev/null)
+WHEEL := $(abspath build/wheel)
 LINKED := $(VENV)/share/jupyter/labextensions/model-surgery
 
 .PHONY: watch sizes app test check check-long lint types frontend bench golden support screenshot lock fresh clean install
@@ -13,11 +14,16 @@ LINKED := $(VENV)/share/jupyter/labextensions/model-surgery
 app: install  ## start the studio: make app [MODEL=folder] [ARGS=--no-browser]
 	@exec $(PY) app.py $(MODEL) $(ARGS)
 
+# The packages come from the wheel, whatever folder a test's process works in; tests and tools from here.
+ON_WHEEL = cd $(WHEEL)/installed && SURGERY_WHEEL=$(WHEEL) PYTHONPATH=$(WHEEL)/installed:$(CURDIR) \
+  $(abspath $(PY)) -P -m pytest --rootdir $(CURDIR) --config-file $(CURDIR)/pyproject.toml --override-ini pythonpath=
+
 # The page's tests start servers and browsers: no more of them at once than two, and nothing beside them.
-test: install  ## every test, those of the page where there is a Chromium; or some: ARGS="-k tie"
+test: install  ## every test, on the wheel, those of the page where there is a Chromium; or some, as you edit: ARGS="-k tie"
 ifeq ($(ARGS),)
-	$(PY) -m pytest --numprocesses auto --ignore tests/browser
-	$(PY) -m pytest --numprocesses 2 --dist loadfile tests/browser
+	$(PY) -m tools.wheel $(WHEEL)
+	$(ON_WHEEL) --numprocesses auto --ignore $(CURDIR)/tests/browser $(CURDIR)/tests
+	$(ON_WHEEL) --numprocesses 2 --dist loadfile $(CURDIR)/tests/browser
 else
 	$(PY) -m pytest $(ARGS)
 endif

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -17,38 +16,19 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-ROOT = Path(__file__).parent.parent
-PACKAGES = ("graph", "surgery", "widgets")
-BUILT = ("widgets/static", "widgets/labextension")
+from tests.tested import PACKAGES, TESTED, WHEEL
+from tools.lab import extension
+from tools.wheel import ROOT, build, install, tracked
+
 EXTENSION = "share/jupyter/labextensions/model-surgery"
-
-
-def tracked() -> list[str]:
-    """What the repository holds, as it lies here."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    try:
-        found = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("this is no checkout")
-    return [name for name in found.splitlines() if (ROOT / name).is_file()]
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the sdist of what lies here, and the wheel that was built from it.
-
-    The panels and the extension are those that lie here: outside a checkout what is built counts as built.
-    """
-    copy = tmp_path_factory.mktemp("source")
-    for name in tracked():
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, copy / name)
-    for name in BUILT:
-        shutil.copytree(ROOT / name, copy / name)
-    dist = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(dist), str(copy)]
-    subprocess.run(command, check=True, capture_output=True)
-    return dist
+    """The folder with the sdist of what lies here, and the wheel that was built from it; the tested one."""
+    if WHEEL is not None:
+        return WHEEL / "dist"
+    return build(tmp_path_factory.mktemp("dist")).parent
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +45,8 @@ def data(wheel: zipfile.ZipFile, name: str) -> bytes:
 
 def test_the_wheel_has_all_that_is_run(wheel: zipfile.ZipFile) -> None:
     """Every source file of the packages, the panels, Voila's template; nothing else at the top."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no checkout")
     held = set(wheel.namelist())
     sources = {name for name in tracked() if name.startswith(tuple(f"{package}/" for package in PACKAGES))}
     needed = {name for name in sources if not name.startswith(("widgets/frontend/", "widgets/lab/"))}
@@ -77,17 +59,16 @@ def test_the_wheel_has_all_that_is_run(wheel: zipfile.ZipFile) -> None:
 
 def test_the_wheel_runs_by_itself(built: Path, tmp_path: Path) -> None:
     """Installed elsewhere: a demonstration is cut, measured, shown in the studio, and the command answers."""
-    place = tmp_path / "installed"
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target"]
-    subprocess.run([*command, str(place), str(next(built.glob("*.whl")))], check=True, capture_output=True)
-    environment = {**os.environ, "PYTHONPATH": str(place), "PYTHONSAFEPATH": "1", "HOME": str(tmp_path)}
+    folder = tmp_path / "installed"
+    install(next(built.glob("*.whl")), folder)
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONSAFEPATH": "1", "HOME": str(tmp_path)}
     program = (
         "import surgery, widgets, graph; from widgets.studio import Studio\n"
         "s = surgery.open('demo'); s.remove('model.layers[3]'); s.evaluate(0.1); Studio(s)\n"
         "print(*{module.__file__.rsplit('/', 2)[0] for module in (surgery, widgets, graph)})"
     )
     for arguments, said in (
-        (["-c", program], str(place)),
+        (["-c", program], str(folder)),
         (["-m", "surgery.cli", "app", "--help"], "--window"),
     ):
         done = subprocess.run(
@@ -140,8 +121,8 @@ def test_every_script_of_others_has_its_licence(wheel: zipfile.ZipFile) -> None:
 
 def test_torch_is_the_users(wheel: zipfile.ZipFile) -> None:
     """One open requirement: no version is asked for by name, and nothing that asks for one comes along."""
-    (place,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
-    metadata = message_from_bytes(wheel.read(place))
+    (about,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    metadata = message_from_bytes(wheel.read(about))
     needed = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
     plain = {item.name: item for item in needed if item.marker is None}
     assert str(plain["torch"].specifier) == ">=2.6"
@@ -152,7 +133,7 @@ def test_jupyterlab_finds_it_enabled(tmp_path: Path) -> None:
     """`jupyter labextension list` says so of the folder that is installed."""
     extensions = tmp_path / "share" / "labextensions"
     extensions.mkdir(parents=True)
-    (extensions / "model-surgery").symlink_to(ROOT / "widgets" / "labextension", target_is_directory=True)
+    (extensions / "model-surgery").symlink_to(extension(), target_is_directory=True)
     environment = {**os.environ, "JUPYTER_PATH": str(tmp_path / "share"), "HOME": str(tmp_path)}
     command = [sys.executable, "-m", "jupyter", "labextension", "list"]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
@@ -161,7 +142,7 @@ def test_jupyterlab_finds_it_enabled(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "panel", sorted((ROOT / "widgets" / "static").glob("*.js")), ids=lambda path: path.stem
+    "panel", sorted((TESTED / "widgets" / "static").glob("*.js")), ids=lambda path: path.stem
 )
 def test_a_panel_asks_for_nothing_but_anywidget(panel: Path) -> None:
     """One module with a default export; it imports nothing, and knows no front end's own objects.

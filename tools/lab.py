@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+import widgets
 from tools.serve import Studio
 
 LAB = (
@@ -17,8 +18,14 @@ LAB = (
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",  # which asks another host
     "--LabApp.news_url=",  # and so does this
 )
-EXTENSION = Path(__file__).parents[1] / "widgets" / "labextension"
+SHARED = Path("share", "jupyter", "labextensions", "model-surgery")
 FOLDERS = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "HOME")
+
+
+def extension() -> Path:
+    """What an installed wheel shares with JupyterLab; of a checkout, the extension as it was built last."""
+    home = Path(widgets.__file__).parents[1]
+    return home / SHARED if (home / SHARED).is_dir() else home / "widgets" / "labextension"
 
 
 class Lab(Studio):
@@ -30,10 +37,10 @@ class Lab(Studio):
         own = {name: str(root / name.lower()) for name in FOLDERS}
         own["JUPYTERLAB_SETTINGS_DIR"] = str(root / "settings")
         own["JUPYTERLAB_WORKSPACES_DIR"] = str(root / "workspaces")
-        # The extension as it was built last, whatever is installed.
+        # The extension of the package that is run, whatever is installed.
         extensions = root / "share" / "labextensions"
         extensions.mkdir(parents=True)
-        (extensions / "model-surgery").symlink_to(EXTENSION, target_is_directory=True)
+        (extensions / "model-surgery").symlink_to(extension(), target_is_directory=True)
         own["JUPYTER_PATH"] = str(root / "share")
         quiet = root / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
         quiet.parent.mkdir(parents=True)

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.by_hand import SLOW, apply, block, on_canvas, parent_on_shelf, plan, plan_two, selected
+from tests.tested import child_path
 from tools.chromium import DRAWN, DRAWN_MS
 from tools.serve import Studio
 
@@ -191,7 +192,7 @@ def test_names_are_text(start_studio: Callable[..., Studio], page: Page, tmp_pat
         f"    model = nn.Sequential(); model.add_module({name!r}, nn.Linear(2, 2))\n"
         "    return model, ones(1, 2)\n"
     )
-    studio = start_studio("odd_names:made", PYTHONPATH=str(tmp_path))
+    studio = start_studio("odd_names:made", PYTHONPATH=child_path(tmp_path))
     page.goto(studio.url, wait_until="commit")
     page.wait_for_selector(DRAWN, timeout=DRAWN_MS)
     row = page.locator('[role="treeitem"]').nth(1)

@@ -16,6 +16,7 @@ import surgery
 from surgery import SurgeryError
 from surgery.autosave import MOST, Autosave, left_behind
 from surgery.session import Session
+from tests.tested import child_path
 from tests.zoo import ZOO
 
 KILLED = """
@@ -40,8 +41,7 @@ def session() -> Session:
 
 def test_a_killed_process_leaves_its_steps(session: Session, tmp_path: Path) -> None:
     """They are found for the same model, made again, and gone once they are discarded."""
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
+    environment = {**os.environ, "PYTHONPATH": child_path()}
     ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], env=environment, check=False)
     assert ended.returncode < 0
     (left,) = left_behind(session, tmp_path)

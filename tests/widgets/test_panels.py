@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import ipywidgets
 import pytest
 
+from tests.tested import child_path
 from widgets import panels
 
 NAMES = ["topbar", "outline", "canvas", "inspector", "history", "report", "shelf"]
@@ -126,6 +128,6 @@ def test_without_a_build_the_error_names_the_command(monkeypatch: pytest.MonkeyP
 def test_the_panels_import_without_the_engine() -> None:
     """The panels are plain widgets: they load neither torch nor the engine."""
     code = "import sys, widgets.panels; assert not {'torch', 'surgery', 'graph'} & set(sys.modules)"
-    root = Path(__file__).parents[2]
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": child_path()}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.stderr == ""

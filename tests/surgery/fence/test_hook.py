@@ -12,6 +12,7 @@ import pytest
 from surgery.fence import VARIABLE, Outside
 from surgery.fence.hook import asking
 from tests.surgery.fence.conftest import Disk
+from tests.tested import child_path
 
 PROBE = """
 import os, shutil, sys
@@ -69,7 +70,7 @@ def test_no_way_out_of_a_process(disk: Disk, tmp_path: Path) -> None:
     (home / ".netrc").write_text("password")
     said = subprocess.run(
         [sys.executable, "-c", PROBE, disk.models, disk.out, disk.secret],
-        env={**os.environ, VARIABLE: disk.fence.to_text(), "HOME": str(home), "PYTHONPATH": os.getcwd()},
+        env={**os.environ, VARIABLE: disk.fence.to_text(), "HOME": str(home), "PYTHONPATH": child_path()},
         cwd=disk.out,
         capture_output=True,
         text=True,
