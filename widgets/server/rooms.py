@@ -12,11 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from surgery.fence import VARIABLE
 from widgets.server.kernels import KERNEL
+from widgets.server.mother.asking import Mother, Told
 from widgets.server.options import Options
 from widgets.server.room import Room
 
-REFILL_S = 5.0
+REFILL_S = 2.0
 """How long the next spare kernel leaves the processors to a visitor who has just come in."""
 
 ARRIVAL_S = 120.0
@@ -40,6 +42,7 @@ class Rooms:
     def __init__(self, kernels: Any, options: Options) -> None:
         self.kernels, self.options = kernels, options
         self.folder = Path(tempfile.mkdtemp(prefix="surgery-app-"))
+        self.mother = Mother(self._mothers)
         self.spare: str | None = None
         self._rooms: dict[str, Room] = {}
         self._of: dict[str, str] = {}
@@ -121,6 +124,17 @@ class Rooms:
         self._rooms[kernel_id] = room
         return kernel_id
 
+    def _mothers(self) -> Told:
+        """What the mother is told: as if for a room of her own, which nobody ever is in."""
+        room = Room(self.folder, "mother", self.options)
+        if not room.folder.exists():
+            room.make()
+        environment = room.environment(os.environ)
+        environment.pop(VARIABLE, None)  # each kernel has its own fence
+        # Where an import asks whether there is CUDA, torch should not begin with it to find out.
+        environment["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
+        return Told(environment, room.folder)
+
     # Going ------------------------------------------------------------------------------------
 
     def arrived(self, kernel_id: str) -> None:
@@ -155,6 +169,7 @@ class Rooms:
             task.cancel()
         for handle in self._leaving.values():
             handle.cancel()
+        self.mother.close()
         await self.kernels.shutdown_all(now=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
