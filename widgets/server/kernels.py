@@ -72,6 +72,11 @@ class KernelsHere(AsyncMappingKernelManager):
         super().notify_connect(kernel_id)  # type: ignore[no-untyped-call]
         self.rooms.arrived(kernel_id)
 
+    def notify_disconnect(self, kernel_id: str) -> None:
+        """A page was closed, or lost."""
+        super().notify_disconnect(kernel_id)  # type: ignore[no-untyped-call]
+        self.rooms.left(kernel_id)
+
     async def shutdown_kernel(  # type: ignore[override]
         self, kernel_id: str, now: bool = False, restart: bool = False
     ) -> None:

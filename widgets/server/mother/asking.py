@@ -200,4 +200,10 @@ class Mother:
 
 def can_be() -> bool:
     """Whether processes can be forked safely here, and watched: Linux; others' frameworks forbid it."""
-    return sys.platform == "linux" and hasattr(os, "pidfd_open")
+    if sys.platform != "linux":
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):  # an old system, or one that does not allow it
+        return False
+    return True

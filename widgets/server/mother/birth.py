@@ -9,6 +9,7 @@ import select
 import signal
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,8 @@ def live(asked: Asked) -> None:
 
 def call_it(name: str) -> None:
     """Gives this process a name of at most 15 characters, as `ps` and `top` show it."""
-    Path("/proc/self/comm").write_text(name)
+    with suppress(OSError):  # where the system allows it
+        Path("/proc/self/comm").write_text(name)
 
 
 def _draw_anew() -> None:
