@@ -6,12 +6,13 @@ sees what forgot to ask. See docs/security.md.
 """
 
 from surgery.fence.doors import folder, naming, reading, writing
-from surgery.fence.limits import VARIABLE, Fence, Outside, current, fenced_in, put_up
+from surgery.fence.limits import VARIABLE, Fence, Outside, ask_environment, current, fenced_in, put_up
 
 __all__ = [
     "VARIABLE",
     "Fence",
     "Outside",
+    "ask_environment",
     "current",
     "fenced_in",
     "folder",

@@ -90,7 +90,12 @@ def _is_in(place: Path, folders: tuple[Path, ...]) -> bool:
     return any(place == folder or folder in place.parents for folder in folders)
 
 
-_now: Fence | None = Fence.from_text(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None
+def _of_environment() -> Fence | None:
+    text = os.environ.get(VARIABLE)
+    return Fence.from_text(text) if text else None
+
+
+_now: Fence | None = _of_environment()
 
 
 def current() -> Fence | None:
@@ -103,6 +108,12 @@ def put_up(fence: Fence) -> None:
     global _now
     _now = fence
     os.environ[VARIABLE] = fence.to_text()
+
+
+def ask_environment() -> None:
+    """The fence is what the environment says now: in a fork that was given another."""
+    global _now
+    _now = _of_environment()
 
 
 @contextmanager

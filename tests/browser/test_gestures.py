@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.by_hand import SLOW, apply, block, on_canvas, parent_on_shelf, plan, plan_two, selected
+from tests.browser.processes import kernels
 from tests.tested import child_path
 from tools.chromium import DRAWN, DRAWN_MS
 from tools.serve import Studio
@@ -137,10 +138,9 @@ def test_another_model_and_what_a_killed_kernel_left(
     page.keyboard.press("p")
     apply(page, "remove")
     expect(block(page, "stage1.2")).to_have_count(0)
-    kernels = psutil.Process(studio.pid).children(recursive=True)
-    for kernel in kernels:
+    for kernel in (killed := kernels(studio)):
         kernel.kill()
-    psutil.wait_procs(kernels, 30)
+    psutil.wait_procs(killed, 30)
     page.goto(studio.url, wait_until="commit")
     page.wait_for_selector(DRAWN, timeout=DRAWN_MS)
     console_errors.clear()  # the page that was left may have said that its kernel was gone

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.processes import kernels, wait_until
+from tests.browser.processes import kernels, mother, wait_until
+from tests.browser.visitor import Visitor, message
 from tools.chromium import DRAWN, DRAWN_MS, is_local
 from tools.serve import SERVE, Studio
 
@@ -103,6 +104,32 @@ def test_ends_with_its_kernels(context: BrowserContext, start_studio: Callable[.
     assert studio.stop(signal.SIGINT) == 0
     assert wait_until(lambda: not any(kernel.is_running() for kernel in both))
     assert "Traceback" not in "\n".join(studio.log)
+
+
+def test_nothing_outlives_a_server_that_was_killed(start_studio: Callable[..., Studio]) -> None:
+    """It could end nobody any more: the mother and her kernels see for themselves that it is gone."""
+    studio = start_studio("--no-spare")
+    Visitor(studio).enter()
+    left = [mother(studio), *kernels(studio)]
+    assert len(left) == 2
+    studio.process.kill()
+    assert wait_until(lambda: not any(process.is_running() for process in left))
+
+
+def test_a_visitor_outlives_the_mother(start_studio: Callable[..., Studio]) -> None:
+    """Whoever is in stays in; for the next there is another mother."""
+    studio = start_studio("--no-spare")
+    first, second = Visitor(studio), Visitor(studio)
+    kernel = first.enter()
+    before = mother(studio)
+    before.kill()
+    assert wait_until(lambda: not before.is_running())
+    assert first.talk(kernel, message("kernel_info_request"), until="kernel_info_reply")
+    second.enter()
+    assert mother(studio).pid != before.pid and len(mother(studio).children()) == 1
+    assert first.enter() == kernel
+    assert first.leave(kernel) == 204
+    assert studio.stop() == 0
 
 
 def test_busy_port_is_named(studio: Studio) -> None:

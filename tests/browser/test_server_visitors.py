@@ -12,7 +12,7 @@ import psutil
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.processes import kernels, wait_until
+from tests.browser.processes import kernels, mother, wait_until
 from tests.browser.visitor import Visitor, message
 from tools.chromium import DRAWN, DRAWN_MS, fresh
 from tools.serve import Studio
@@ -220,13 +220,18 @@ def test_visitors_leave_nothing_behind(start_studio: Callable[..., Studio], tmp_
     def left() -> list[str]:
         return [place.name for place in temporary.rglob("*")]
 
-    places, handles = left(), server.num_fds()
+    handles, places = server.num_fds(), None
     for _ in range(20):
         visitor = Visitor(studio)
         kernel = visitor.enter()
         assert visitor.talk(kernel, message("kernel_info_request"), until="kernel_info_reply")
         assert visitor.leave(kernel) == 204
-    assert wait_until(lambda: server.children(recursive=True) == [])
+        if places is None:  # once the mother has imported everything
+            assert wait_until(lambda: kernels(studio) == [])
+            assert wait_until(lambda: not [place for place in left() if place.startswith("room-")])
+            places = left()
+    assert wait_until(lambda: server.children(recursive=True) == [mother(studio)])
+    assert mother(studio).children() == []
     assert wait_until(lambda: sorted(left()) == sorted(places))
     assert server.num_fds() <= handles + 20
     assert studio.stop() == 0

@@ -27,6 +27,7 @@ from widgets.server.handlers.login import LoginHandler
 from widgets.server.handlers.page import PageHandler
 from widgets.server.identity import OwnKernelOnly
 from widgets.server.kernels import MESSAGES
+from widgets.server.mother.kernel import make_known
 from widgets.server.options import HOST, PORT, Options
 from widgets.server.rooms import Rooms
 from widgets.server.settings import configuration, templates
@@ -54,6 +55,9 @@ class StudioServer(Voila):
         settings: dict[str, Any] = super().init_settings()
         self.rooms = Rooms(self.kernel_manager, self.options)
         self.kernel_manager.rooms = self.rooms
+        self.kernel_manager.mother = self.rooms.mother
+        make_known(self.kernel_manager.parent)
+        self.rooms.mother.start()
         self.kernel_manager.allowed_message_types = list(MESSAGES)
         settings["authorizer"] = OwnKernelOnly(
             parent=self, identity_provider=self.identity_provider, owns=self.rooms.owns

@@ -12,6 +12,9 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager, ServerKernelManager
 from traitlets import default
 
+from widgets.server.mother.asking import Mother
+from widgets.server.mother.kernel import LAUNCHER, NAME
+
 KERNEL = "python3"
 MESSAGES = ("comm_open", "comm_close", "comm_msg", "comm_info_request", "kernel_info_request")
 """What a page may send to its kernel; nothing that runs code or ends it."""
@@ -25,7 +28,7 @@ class OwnKernelSpecs(KernelSpecManager):
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         """A kernel that imports nothing from the working folder: a user's `graph.py` stays out."""
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        argv = [sys.executable, *LAUNCHER, "-f", "{connection_file}"]
         argv += ["--InteractiveShellApp.ignore_cwd=True", "--HistoryManager.enabled=False"]
         argv += ["--IPKernelApp.quiet=False"]  # what it logs is for the server's terminal
         return KernelSpec(
@@ -33,7 +36,7 @@ class OwnKernelSpecs(KernelSpecManager):
             display_name="Model Surgery",
             language="python",
             resource_dir=RESOURCES,
-            metadata={"debugger": False},
+            metadata={"debugger": False, "kernel_provisioner": {"provisioner_name": NAME}},
         )
 
 
@@ -50,9 +53,10 @@ class KernelHere(ServerKernelManager):
 
 
 class KernelsHere(AsyncMappingKernelManager):
-    """Kernels in rooms: `rooms` knows whose each is, and is told when one is gone."""
+    """Kernels in rooms: `rooms` knows whose each is, and is told when one is gone; `mother` bears them."""
 
     rooms: Any = None
+    mother: Mother | None = None
 
     @default("kernel_manager_class")
     def _default_kernel_manager_class(self) -> str:
@@ -67,6 +71,11 @@ class KernelsHere(AsyncMappingKernelManager):
         """A page has reached its kernel."""
         super().notify_connect(kernel_id)  # type: ignore[no-untyped-call]
         self.rooms.arrived(kernel_id)
+
+    def notify_disconnect(self, kernel_id: str) -> None:
+        """A page was closed, or lost."""
+        super().notify_disconnect(kernel_id)  # type: ignore[no-untyped-call]
+        self.rooms.left(kernel_id)
 
     async def shutdown_kernel(  # type: ignore[override]
         self, kernel_id: str, now: bool = False, restart: bool = False

@@ -12,18 +12,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from surgery.fence import VARIABLE
+from widgets.server.farewells import Farewells
 from widgets.server.kernels import KERNEL
+from widgets.server.mother.asking import Mother, Told
 from widgets.server.options import Options
 from widgets.server.room import Room
 
-REFILL_S = 5.0
+REFILL_S = 2.0
 """How long the next spare kernel leaves the processors to a visitor who has just come in."""
 
 ARRIVAL_S = 120.0
 """How long a page that was asked for may take until it is connected."""
-
-PARTING_S, GLANCE_S = 60.0, 0.5
-"""A page says farewell before its socket closes: for how long, and how often, it is looked whether it has."""
 
 _WARM = "from widgets.voila.kernel import warm\nwarm(first={first})"
 
@@ -40,12 +40,13 @@ class Rooms:
     def __init__(self, kernels: Any, options: Options) -> None:
         self.kernels, self.options = kernels, options
         self.folder = Path(tempfile.mkdtemp(prefix="surgery-app-"))
+        self.mother = Mother(self._mothers)
         self.spare: str | None = None
         self._rooms: dict[str, Room] = {}
         self._of: dict[str, str] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._awaited: dict[str, float] = {}
-        self._parting: dict[str, float] = {}
+        self._farewells: dict[str, Farewells] = {}
         self._ending: dict[str, asyncio.Event] = {}
         self._door = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -118,28 +119,49 @@ class Rooms:
         kernel_id: str = await self.kernels.start_kernel(
             kernel_name=KERNEL, env=room.environment(os.environ), cwd=str(room.working_folder)
         )
-        self._rooms[kernel_id] = room
+        self._rooms[kernel_id], self._farewells[kernel_id] = room, Farewells()
         return kernel_id
+
+    def _mothers(self) -> Told:
+        """What the mother is told: as if for a room of her own, which nobody ever is in."""
+        room = Room(self.folder, "mother", self.options)
+        if not room.folder.exists():
+            room.make()
+        environment = room.environment(os.environ)
+        environment.pop(VARIABLE, None)  # each kernel has its own fence
+        # Where an import asks whether there is CUDA, torch should not begin with it to find out.
+        environment["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
+        return Told(environment, room.folder)
 
     # Going ------------------------------------------------------------------------------------
 
     def arrived(self, kernel_id: str) -> None:
-        """The page that was asked for is connected."""
+        """The page that was asked for is connected, or one that was lost is again."""
         self._awaited.pop(kernel_id, None)
+        if kernel_id in self._farewells:
+            self._farewells[kernel_id].opened(_now_s())
 
     def farewell(self, kernel_id: str) -> None:
         """A page of this kernel was closed: it ends soon, unless another is open or it comes back.
 
         Of a page that is loaded again the farewell may come later than the request.
         """
-        self._stays(kernel_id)
-        self._parting[kernel_id] = _now_s() + PARTING_S
-        self._look_again(kernel_id, self.options.keep_s)
+        if kernel_id in self._farewells:
+            self._farewells[kernel_id].said(_now_s())
+            self._look_again(kernel_id, self.options.keep_s)
+
+    def left(self, kernel_id: str) -> None:
+        """A page's socket has closed. Without a farewell it may come back, and is waited for while idle."""
+        if kernel_id in self._farewells:
+            self._farewells[kernel_id].closed(_now_s())
+            if self._may_end(kernel_id):
+                self._look_again(kernel_id, self.options.keep_s)
 
     def forget(self, kernel_id: str) -> None:
         """The kernel is no more; its room is cleared."""
         self._stays(kernel_id)
         self._awaited.pop(kernel_id, None)
+        self._farewells.pop(kernel_id, None)
         if kernel_id == self.spare:
             self.spare = None
         for visitor in [visitor for visitor, own in self._of.items() if own == kernel_id]:
@@ -155,20 +177,18 @@ class Rooms:
             task.cancel()
         for handle in self._leaving.values():
             handle.cancel()
+        self.mother.close()
         await self.kernels.shutdown_all(now=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _stays(self, kernel_id: str) -> None:
-        self._parting.pop(kernel_id, None)
         handle = self._leaving.pop(kernel_id, None)
         if handle is not None:
             handle.cancel()
 
     def _gone(self, kernel_id: str) -> None:
         self._leaving.pop(kernel_id, None)
-        if self._is_watched(kernel_id):
-            if self._parting.get(kernel_id, 0.0) > _now_s():
-                self._look_again(kernel_id, max(self.options.keep_s, GLANCE_S))
+        if not self._may_end(kernel_id):
             return
         if (rest_s := self._awaited.get(kernel_id, 0.0) - _now_s()) > 0:
             self._look_again(kernel_id, rest_s)
@@ -176,16 +196,21 @@ class Rooms:
             self._go(self._end(kernel_id))
 
     def _look_again(self, kernel_id: str, in_s: float) -> None:
+        self._stays(kernel_id)
         loop = asyncio.get_running_loop()
         self._leaving[kernel_id] = loop.call_later(in_s, self._gone, kernel_id)
 
     async def _one_leaves(self) -> bool:
         """Whether there is room again: of those whose page was closed, the first does not wait longer."""
         for kernel_id in list(self._leaving):
-            if not self._is_watched(kernel_id) and self._awaited.get(kernel_id, 0.0) < _now_s():
+            if self._may_end(kernel_id) and self._awaited.get(kernel_id, 0.0) < _now_s():
                 await self._end(kernel_id)
                 return True
         return False
+
+    def _may_end(self, kernel_id: str) -> bool:
+        """Whether nobody looks at it, and all who did have said farewell."""
+        return not self._is_watched(kernel_id) and self._farewells[kernel_id].all_said
 
     def _is_watched(self, kernel_id: str) -> bool:
         """Whether a page is connected to it."""
