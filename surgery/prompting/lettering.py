@@ -45,7 +45,7 @@ class Lettering:
             said: str = self.tokenizer.decode(list(ids))
             return said
         if self.as_bytes:
-            return bytes(ids).decode(errors="replace")
+            return bytes(min(item, _BYTES - 1) for item in ids).decode(errors="replace")
         return " ".join(map(str, ids))
 
     def token(self, id: int) -> str:

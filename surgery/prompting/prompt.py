@@ -49,11 +49,11 @@ def prompt_of(given: Any, opened: Opened, lettering: Lettering) -> Prompt:
     if isinstance(given, Tensor):
         given = given.flatten().tolist()
     if isinstance(given, str) and _takes_text(opened, lettering):
-        return _of_ids(lettering.ids(given), given)
+        return _of_ids(lettering.ids(given), lambda: given)
     if isinstance(given, Sequence) and not isinstance(given, str | bytes):
         if not all(isinstance(item, int) and not isinstance(item, bool) for item in given):
             raise SurgeryError("token ids are whole numbers", path="the prompt", got=repr(list(given))[:60])
-        return _of_ids(list(given), lettering.text(list(given)))
+        return _of_ids(list(given), lambda: lettering.text(given))
     if isinstance(given, str | Path) or hasattr(given, "convert"):
         return _of_image(given, opened)
     raise SurgeryError(
@@ -89,12 +89,12 @@ def example_name(examples: Examples, number: int, lettering: Lettering) -> str:
     return f"{examples.noun} {number}: {text[:_SHOWN]}"
 
 
-def _of_ids(ids: list[int], said: str) -> Prompt:
+def _of_ids(ids: list[int], said: Callable[[], str]) -> Prompt:
     if not ids:
-        raise SurgeryError("the prompt has no token to go on from", got=repr(said), expected="some text")
+        raise SurgeryError("the prompt has no token to go on from", expected="some text")
     if min(ids) < 0:
         raise SurgeryError("token ids are never negative", path="the prompt", got=min(ids))
-    return Prompt(said, {IDS: torch.tensor([ids])})
+    return Prompt(said(), {IDS: torch.tensor([ids])})
 
 
 def _of_tensors(given: Mapping[Any, Any]) -> Prompt:
