@@ -71,8 +71,7 @@ class Reverting:
                 carry_out(step, model, Journal(), Live(), *self._along, signs=False)
             except SurgeryError as error:
                 raise SurgeryError(
-                    f"step {later} cannot be made without it: {error.sentence(with_hint=False)}",
-                    path=f"step {number}",
+                    f"Step {later} cannot be made without it: {error.sentence(with_hint=False)}"
                 ) from error
             if left_out:
                 notes.append(f"Step {later} is made without {left_out} of its modules, which are not there.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 FROM_NATS = (0.01, 0.1, 0.5, 2.0)
 """Where each level but the lowest begins. Fixed, so that one colour means one thing on every prompt."""
 
-LEGEND = ("under 0.01", "0.01", "0.1", "0.5", "2 nats and more")
+LEGEND = ("under 0.01", "from 0.01", "from 0.1", "from 0.5", "from 2")
 
 
 def level(kl: float) -> int:

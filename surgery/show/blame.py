@@ -61,7 +61,7 @@ def heading(blame: Blame) -> str:
     if blame.position is None:
         return f"{effect} in all"
     whose = "" if blame.of == "original" else " of the edited model's text"
-    return f"position {blame.position:,}{whose}, where the original says “{seen(blame.said)}”: {effect}"
+    return f"Position {blame.position:,}{whose}, where the original says “{seen(blame.said)}”: {effect}"
 
 
 def figure(item: StepBlame) -> str:

@@ -77,6 +77,11 @@ def number(value: float) -> str:
     return text.replace("-", "−")
 
 
+def moved(ranks: tuple[int, int]) -> str:
+    """`2 → 5`, or the rank that stayed."""
+    return str(ranks[0]) if ranks[0] == ranks[1] else f"{ranks[0]} → {ranks[1]}"
+
+
 def _texts(answers: TextAnswers) -> list[str]:
     lines = []
     for title, text, tokens in zip(
@@ -98,7 +103,7 @@ def _class_rows(answers: ClassAnswers) -> list[list[str]]:
     rows = [["class", "original", "edited", "rank"]]
     for choice in answers.choices:
         before, after = (f"{100 * value:.1f} %" for value in choice.probabilities)
-        rows.append([visible(choice.name), before, after, _moved(choice.ranks)])
+        rows.append([visible(choice.name), before, after, moved(choice.ranks)])
     return rows
 
 
@@ -106,12 +111,8 @@ def _neighbour_rows(answers: NeighbourAnswers) -> list[list[str]]:
     rows = [["neighbour", "original", "edited", "rank"]]
     for item in answers.neighbours:
         before, after = (f"{value:.3f}".replace("-", "−") for value in item.similarities)
-        rows.append([shortened(visible(item.name), 60), before, after, _moved(item.ranks)])
+        rows.append([shortened(visible(item.name), 60), before, after, moved(item.ranks)])
     return rows
-
-
-def _moved(ranks: tuple[int, int]) -> str:
-    return str(ranks[0]) if ranks[0] == ranks[1] else f"{ranks[0]} → {ranks[1]}"
 
 
 def _drifted(answers: NeighbourAnswers) -> str:

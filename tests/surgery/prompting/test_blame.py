@@ -134,7 +134,7 @@ def test_a_step_that_others_stand_on_says_so() -> None:
     _, blame = blamed(session)
     first, second = blame.steps
     assert first.blame is None and first.share is None and first.refused is not None
-    assert "step 2 cannot be made without it" in first.refused and "works on what it made" in first.refused
+    assert "Step 2 cannot be made without it" in first.refused and "works on what it made" in first.refused
     assert second.refused is None and second.share == pytest.approx(1, abs=1e-9)
 
 

@@ -62,8 +62,8 @@ def test_lines_say_what_differs_and_who_did_it(cut: Session) -> None:
     assert f"They part at position {answers.divergence}: " in str(answers)
     blame = cut.blame(answers, answers.divergence, device="cpu")
     rows = str(blame).splitlines()
-    assert rows[0].startswith(f"position {answers.divergence}, where the original says “")
-    assert "█" in rows[1] and "step 3 cannot be made without it" in rows[2]
+    assert rows[0].startswith(f"Position {answers.divergence}, where the original says “")
+    assert "█" in rows[1] and "Step 3 cannot be made without it" in rows[2]
 
 
 def test_names_and_tokens_are_text() -> None:
