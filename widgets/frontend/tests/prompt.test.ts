@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { answered, pictured } from "../dev/scenes/prompt";
 import prompt from "../src/prompt";
 import { readNumber } from "../src/prompt/form";
-import { movedTo } from "../src/prompt/tokens";
+import { movedTo, words } from "../src/prompt/tokens";
 import { button, find, labelled, mount, settle } from "./stub";
 
 beforeEach(() => document.body.replaceChildren());
@@ -118,6 +118,19 @@ describe("tokens", () => {
     });
     expect(el.textContent).toContain(name);
     expect(el.querySelector("img")).toBeNull();
+  });
+
+  it("stay together in words, whether a blank ends one or begins the next", () => {
+    const of = (...texts: string[]) =>
+      words(texts.map((text) => ({ text, level: 0, tip: "", breaks: text.endsWith("↵") }))).map((word) =>
+        word.tokens.map((token) => token.text).join(""),
+      );
+    expect(of("a", "n", "·", "o", "↵", "x")).toEqual(["an·", "o↵", "x"]);
+    expect(of("an", "·ob", "ject", "·of")).toEqual(["an", "·object", "·of"]);
+    expect(
+      words(Array.from({ length: 50 }, () => ({ text: "x", level: 0, tip: "", breaks: false }))),
+    ).toHaveLength(3);
+    expect(of()).toEqual([]);
   });
 
   it("are reached by keys within the text", () => {

@@ -25,6 +25,33 @@ export function movedTo(key: string, at: number, count: number): number | null {
   return to === undefined ? null : Math.min(count - 1, Math.max(0, to));
 }
 
+type Tokens = Column["tokens"];
+interface Word {
+  start: number;
+  tokens: Tokens;
+  breaks: boolean;
+}
+
+/** Of more tokens a word may be broken: it may be none. */
+const LONGEST = 24;
+
+/** Tokens that stay on one line: up to a blank, or from one that the next token begins with. */
+export function words(tokens: Tokens): Word[] {
+  const found: Word[] = [];
+  tokens.forEach((token, start) => {
+    const last = found.at(-1);
+    const before = last?.tokens.at(-1)?.text.at(-1) ?? "";
+    const apart = /[·↵⇥]/.test(before) || (token.text.length > 1 && token.text.startsWith("·"));
+    if (!last || apart || last.breaks || last.tokens.length >= LONGEST)
+      found.push({ start, tokens: [token], breaks: token.breaks });
+    else {
+      last.tokens.push(token);
+      last.breaks = token.breaks;
+    }
+  });
+  return found;
+}
+
 export function TokenColumn({ column, divergence, chosen, running, pick }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const [reached, setReached] = useState<number | null>(null);
@@ -49,26 +76,35 @@ export function TokenColumn({ column, divergence, chosen, running, pick }: Props
         ref={box}
         onKeyDown={walk}
       >
-        {tokens.map((token, position) => (
-          <Fragment key={position}>
-            {position === divergence && (
-              <span class="ms-first-difference" title="the first difference" aria-hidden="true">
-                ▸
-              </span>
-            )}
-            <button
-              type="button"
-              class={`ms-token ms-kl-${token.level}`}
-              title={token.tip}
-              aria-label={`${token.tip}${position === divergence ? "; the first difference" : ""}`}
-              aria-pressed={position === chosen}
-              tabIndex={position === stop ? 0 : -1}
-              onFocus={() => setReached(position)}
-              onClick={() => pick(position)}
-            >
-              {token.text}
-            </button>
-            {token.breaks ? <br /> : <wbr />}
+        {words(tokens).map((word) => (
+          <Fragment key={word.start}>
+            <span class="ms-word">
+              {word.tokens.map((token, at) => {
+                const position = word.start + at;
+                return (
+                  <Fragment key={position}>
+                    {position === divergence && (
+                      <span class="ms-first-difference" title="the first difference" aria-hidden="true">
+                        ▸
+                      </span>
+                    )}
+                    <button
+                      type="button"
+                      class={`ms-token ms-kl-${token.level}`}
+                      title={token.tip}
+                      aria-label={`${token.tip}${position === divergence ? "; the first difference" : ""}`}
+                      aria-pressed={position === chosen}
+                      tabIndex={position === stop ? 0 : -1}
+                      onFocus={() => setReached(position)}
+                      onClick={() => pick(position)}
+                    >
+                      {token.text}
+                    </button>
+                  </Fragment>
+                );
+              })}
+            </span>
+            {word.breaks ? <br /> : <wbr />}
           </Fragment>
         ))}
         {running && <span class="ms-caret" aria-hidden="true" />}
