@@ -49,6 +49,7 @@ STUDIO = (
     Command("invert", "Select the others of the same list", "Select", "I"),
     Command("open", "Open", "View", "Enter"),
     Command("evaluate", "Evaluate", "Measure", "E", about="studio"),
+    Command("prompt", "Prompt: ask both models the same", "Measure", "Q", about="studio"),
     Command("stop", "Stop what is being measured", "Measure", about="studio"),
     *(
         Command(f"colour:{name}", f"Colour by {title}", "View", about="studio")
@@ -132,6 +133,7 @@ class Commands:
                 "undo": studio.operating.undo,
                 "redo": studio.operating.redo,
                 "parents": self._parents,
+                "prompt": studio.prompting.toggle,
                 "browse": lambda: studio.filing.browse({}),
                 "pending": lambda: studio.pending.apply({}),
                 "pending_drop": lambda: studio.pending.drop({}),

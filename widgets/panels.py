@@ -106,6 +106,10 @@ class ComparePanel(Panel, bundle="compare"):
     """Two states side by side over the graph; nothing until asked for."""
 
 
+class PromptPanel(Panel, bundle="prompt"):
+    """The prompt bench over the graph: both models' answers, and who is to blame; nothing until asked for."""
+
+
 class FilesPanel(Panel, bundle="files"):
     """Folders, recent models and a place to type another source; nothing until asked for."""
 

@@ -27,11 +27,13 @@ from widgets.panels import (
     MenuPanel,
     OutlinePanel,
     Panel,
+    PromptPanel,
     ReportPanel,
     ShelfPanel,
     TopbarPanel,
 )
 from widgets.pending import Pending
+from widgets.prompting import Prompting
 from widgets.recovery import Recovery
 from widgets.saving import Saving
 from widgets.scene import scene
@@ -58,6 +60,7 @@ class Studio(ipywidgets.Box):
         )
         self.past, self.report, self.menu = HistoryPanel(), ReportPanel(), MenuPanel()
         self.beside, self.files, self.parents = ComparePanel(), FilesPanel(), ShelfPanel()
+        self.bench = PromptPanel()
         self.chart = SizeChart(self._go_to)
         areas: dict[str, ipywidgets.Widget] = {
             "top": self.top,
@@ -69,6 +72,7 @@ class Studio(ipywidgets.Box):
             "chart": self.chart,
             "report": self.report,
             "compare": self.beside,
+            "prompt": self.bench,
             "files": self.files,
             "menu": self.menu,
         }
@@ -103,6 +107,7 @@ class Studio(ipywidgets.Box):
             self.selecting = Selecting(theatre, operating.selected)
             self.sweeps = Sweeps(session, theatre.errands)
             self.measuring = Measuring(theatre)
+            self.prompting = Prompting(theatre, self.bench)
             self.dropping = Dropping(theatre, operating, shelf)
             self.filing = Filing(theatre, self.begin)
             self.saving = Saving(theatre)
@@ -142,6 +147,7 @@ class Studio(ipywidgets.Box):
             self.files.state = self.filing.state()
             self.beside.state = {"shown": comparison(self.session, self.desk.compared)}
             self.report.state = self.measuring.state(graph, before)
+            self.prompting.show()
             self.refresh_top()
             self.recovery.keep()
             self.pending.follow(graph)
@@ -168,6 +174,7 @@ class Studio(ipywidgets.Box):
                 begun=begun,
                 left=self.recovery.offered(),
                 shelf=self.desk.shelf or bool(self.shelf.rows),
+                bench=self.prompting.is_open,
             )
 
     # Gestures -----------------------------------------------------------------------------------
@@ -177,6 +184,7 @@ class Studio(ipywidgets.Box):
         for panel in self._panels:
             panel.failed = self._failed
         wire(self.shelf, self.parents)
+        self.prompting.wire()
         selecting, operating, pending, errands = self.selecting, self.operating, self.pending, self.errands
         for panel in (self.left, self.centre, self.menu, self.top):
             panel.on("select", selecting.select)

@@ -28,10 +28,12 @@ def topbar(
     begun: bool,
     left: dict[str, Any] | None = None,
     shelf: bool = False,
+    bench: bool = False,
 ) -> dict[str, Any]:
     """The top bar state of protocol.ts.
 
-    `begun`: the person has found a first thing to do; `left`: what can be restored; `shelf`: it is there.
+    `begun`: the person has found a first thing to do; `left`: what can be restored; `shelf` and `bench`:
+    those of parents and of prompts are there.
     """
     base, state = session.history.base, session.history.current
     untouched = not begun and state is base and not base.children and state.report is None
@@ -40,6 +42,7 @@ def topbar(
         "detail": detail_of(session, graph),
         "figures": figures(costs(base.graph or graph), costs(graph), state.report),
         "shelf": shelf,
+        "bench": bench,
         "device": str(resolve(errands.device)),
         "evaluating": errands.evaluating,
         "saving": errands.saving,

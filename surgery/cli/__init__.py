@@ -10,6 +10,7 @@ import sys
 
 import typer
 
+from surgery.cli.ask import ask
 from surgery.cli.diff import diff
 from surgery.cli.evaluate import evaluate
 from surgery.cli.inspect import inspect
@@ -28,7 +29,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (inspect, replay, evaluate, tasks, sweep, speed, diff, kinship, operations, picture, report):
+COMMANDS = (inspect, replay, evaluate, ask, tasks, sweep, speed, diff, kinship, operations, picture, report)
+for command in COMMANDS:
     app.command()(command)
 _ITS_OWN = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 """The studio's command line is the studio's to read, its help too."""

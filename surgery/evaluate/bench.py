@@ -146,8 +146,9 @@ class Bench:
 
     def runner(self, model: nn.Module, whose: str, *, taped: bool = True) -> Runner:
         """`model` on a shell of its own on the device; `release` it in the end."""
-        tape = self.tape if taped else None
-        return Runner(self._placer.place(model), self.device, exact=self.exact, whose=whose, tape=tape)
+        tape, first = self.tape if taped else None, model is self.original
+        placed = self._placer.place(model, remember=first)
+        return Runner(placed, self.device, exact=self.exact, whose=whose, tape=tape)
 
     def batch(self, place: Place) -> Batch:
         """The examples at `place`, on the device."""

@@ -110,6 +110,23 @@ class Runner:
         shape = (whole.shape[1], whole.shape[2])
         return Answer(shape, lambda places: whole[:, places].float(), hidden, pooled, tokens, per_position)
 
+    @property
+    def has_cache(self) -> bool:
+        """Whether the model goes on from a cache of what it has read."""
+        cached = {"past_key_values", "use_cache"} <= self._names
+        return cached and not self._has_decoder and _generates(self.model)
+
+    def read_on(self, ids: Tensor, cache: Any) -> tuple[Tensor | None, Any]:
+        """Logits (vocabulary,) of what follows `ids` (1, n), read after `cache`; and the cache after them.
+
+        None for logits or a cache that the model does not give so.
+        """
+        with self._guarded():
+            output = self.model(input_ids=ids, past_key_values=cache, use_cache=True)
+        logits = _logits_in(output)
+        kept = getattr(output, "past_key_values", None)
+        return None if logits is None or logits.dim() != 3 else logits[0, -1], kept
+
     def given(self, function: Callable[[nn.Module, Batch], Any], batch: Batch) -> Any:
         """What a function of the user's gives on the model and a batch."""
         with self._guarded():

@@ -14,7 +14,7 @@ import pytest
 from tests.tested import child_path
 from widgets import panels
 
-NAMES = ["topbar", "outline", "canvas", "inspector", "history", "report", "shelf"]
+NAMES = ["topbar", "outline", "canvas", "inspector", "history", "report", "shelf", "prompt"]
 CLASSES = [
     panels.TopbarPanel,
     panels.OutlinePanel,
@@ -23,6 +23,7 @@ CLASSES = [
     panels.HistoryPanel,
     panels.ReportPanel,
     panels.ShelfPanel,
+    panels.PromptPanel,
 ]
 BUILT = all((panels.STATIC / f"{name}.js").is_file() for name in NAMES)
 needs_build = pytest.mark.skipif(not BUILT, reason=f"run {panels.BUILD_COMMAND}")

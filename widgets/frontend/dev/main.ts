@@ -3,6 +3,7 @@ import canvas from "../src/canvas";
 import history from "../src/history";
 import inspector from "../src/inspector";
 import outline from "../src/outline";
+import prompt from "../src/prompt";
 import report from "../src/report";
 import type { Panel } from "../src/shared/panel";
 import topbar from "../src/topbar";
@@ -28,6 +29,7 @@ const panels: Record<string, [Panel, string]> = {
   inspector: [inspector, "right"],
   history: [history, "history"],
   report: [report, "report"],
+  ...(scene.prompt ? { prompt: [prompt, "prompt"] } : {}),
 };
 const models: Record<string, StubModel> = {};
 for (const [name, [panel, area]] of Object.entries(panels)) {

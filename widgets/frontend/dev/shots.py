@@ -15,6 +15,10 @@ SHOTS = [
     ("wrong", 1440, 900, "dark"),
     ("many", 1440, 900, "light"),
     ("busy", 1280, 800, "light"),
+    ("prompt", 1440, 900, "light"),
+    ("prompt", 1440, 900, "dark"),
+    ("prompt", 1024, 700, "light"),
+    ("prompt_image", 1440, 900, "dark"),
 ]
 
 
@@ -31,7 +35,7 @@ def main(url: str, out: Path, only: str) -> None:
             page.on("pageerror", lambda error: print("ERROR", error))
             page.on("console", lambda m: print(m.text) if m.type in ("error", "warning") else None)
             page.goto(f"{url}?scene={scene}")
-            page.wait_for_function("document.querySelectorAll('[data-ready=true]').length === 6")
+            page.wait_for_function("document.querySelectorAll('[data-ready=true]').length >= 6")
             page.wait_for_timeout(150)
             page.screenshot(path=str(out / f"{name}.png"))
             page.close()

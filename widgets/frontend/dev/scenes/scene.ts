@@ -6,4 +6,6 @@ export interface Scene {
   inspector: object;
   history: object;
   report: object;
+  /** The prompt bench, where it is open. */
+  prompt?: object;
 }

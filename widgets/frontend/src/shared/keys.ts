@@ -1,6 +1,6 @@
 // The keys that mean a command wherever the focus is in the studio.
 
-const VERBS = new Set(["T", "U", "M", "P", "A", "E", "R", "I", "B"]);
+const VERBS = new Set(["T", "U", "M", "P", "A", "E", "R", "I", "B", "Q"]);
 
 /** The name of a shortcut as Python knows it, or null where the key is not one. */
 export function shortcut(

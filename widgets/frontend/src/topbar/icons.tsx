@@ -62,3 +62,12 @@ export const ParentsIcon = () => (
     </g>
   </svg>
 );
+
+export const PromptIcon = () => (
+  <svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true">
+    <g fill="none" stroke="currentColor" stroke-width="1.4" stroke-linejoin="round" stroke-linecap="round">
+      <path d="M2.2 3.6h11.6v7.2H8l-3 2.6v-2.6H2.2z" />
+      <path d="M5 6.2h2.2M5 8.3h1.4M9 6.2h2M9 8.3h2" />
+    </g>
+  </svg>
+);

@@ -4,7 +4,7 @@ import { definePanel, type PanelProps } from "../shared/panel";
 import { Said } from "../shared/ui";
 import { Evaluate } from "./evaluate";
 import { Figures } from "./figures";
-import { FolderIcon, Logo, ParentsIcon, RedoIcon, UndoIcon } from "./icons";
+import { FolderIcon, Logo, ParentsIcon, PromptIcon, RedoIcon, UndoIcon } from "./icons";
 import { type TopbarMessage, type TopbarState, topbarState } from "./protocol";
 import { Save } from "./save";
 
@@ -37,6 +37,16 @@ function Topbar({ state, send }: Props) {
             onClick={() => send({ type: "run", name: "parents" })}
           >
             <ParentsIcon />
+          </button>
+          <button
+            type="button"
+            class="ms-icon"
+            aria-label="Prompt"
+            aria-pressed={state.bench}
+            title="Prompt: ask the original and the edited model the same (Q)"
+            onClick={() => send({ type: "run", name: "prompt" })}
+          >
+            <PromptIcon />
           </button>
           <button
             type="button"

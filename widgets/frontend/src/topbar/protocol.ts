@@ -7,6 +7,8 @@ export const topbarState = object({
   figures: list(object({ label: text, before: text, after: text, change: text, tone, tip: text })),
   /** Whether the parents' shelf is there. */
   shelf: flag,
+  /** Whether the prompt bench is there. */
+  bench: flag,
   device: text,
   /** `fraction` null: how long is not known. It can be stopped; what is being saved cannot. */
   evaluating: maybe(object({ label: text, fraction: maybe(number()) })),
