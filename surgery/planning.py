@@ -1,0 +1,35 @@
+"""What a session proposes, from what was measured of its state: plans under a budget, and suggestions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from surgery.measuring import Measuring
+
+if TYPE_CHECKING:
+    from surgery.budget import Budget, Plan
+    from surgery.evaluate import Examples
+    from surgery.session import Session
+
+
+class Planning(Measuring):
+    """The part of a session that proposes edits; it makes none."""
+
+    def budget(
+        self, of: str = "parameters", *, examples: Examples | None = None, device: str = "auto"
+    ) -> Budget:
+        """What the edits that were swept can save of the current state, in rank order, and at what cost.
+
+        `of`: parameters, bytes or macs. Plans are measured on the `examples` of the sweep. Raises
+        SurgeryError where nothing was swept.
+        """
+        from surgery.budget import Budget
+
+        return Budget(cast("Session", self), of, examples=examples, device=device)
+
+    def plan_to(self, target: str | float, of: str = "parameters") -> Plan:
+        """The edits of the last sweeps that bring the model to a size: `s.plan_to("-20 %")`, `"4 MB"`.
+
+        Nothing is made before `plan.apply()`. See `budget` and `Budget.to`.
+        """
+        return self.budget(of).to(target)
