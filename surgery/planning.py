@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, cast
 
 from surgery.measuring import Measuring
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
     from surgery.budget import Budget, Plan
     from surgery.evaluate import Examples
     from surgery.session import Session
+    from surgery.suggestions import Advised, Suggestions
 
 
 class Planning(Measuring):
@@ -33,3 +35,17 @@ class Planning(Measuring):
         Nothing is made before `plan.apply()`. See `budget` and `Budget.to`.
         """
         return self.budget(of).to(target)
+
+    def suggest(
+        self, count: int = 10, of: str = "parameters", *, advice: Collection[Advised] = ()
+    ) -> Suggestions:
+        """Which edits to make next, best first: `tie 6 and 7: −148 k, perplexity +0.39 ± 0.08`.
+
+        From the sweeps of the current state, the last of each operation, ranked by what they cost for what
+        they save `of` the model; each has its reasons in `why`, and `apply()`. Behind them, what `advice`
+        proposes that nobody measured: findings of advisers. Raises SurgeryError where nothing is known of the
+        state.
+        """
+        from surgery.suggestions import suggestions
+
+        return suggestions(cast("Session", self), count, of, advice)
