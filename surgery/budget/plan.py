@@ -75,16 +75,27 @@ class Outcome:
     expected: Prediction
     interaction: bool
 
-    def __str__(self) -> str:
-        ends = f"{number(self.expected.low, self.figure.decimals)} to "
-        ends += number(self.expected.high, self.figure.decimals)
-        measured = f"measured: {self.figure.name} {self.figure.text(explained=False)}"
+    @property
+    def verdict(self) -> str:
+        """Whether it was foreseen, and if not, which way they part."""
         if not self.interaction:
-            return f"{measured}; within the band, {ends}"
+            return "within the band"
         higher = self.figure.after > self.expected.high
         worse = higher == (self.figure.better == "lower")
-        said = "more" if worse else "less"
-        return f"{measured}; interaction: together the edits cost {said} than the band, {ends}"
+        return f"interaction: together they cost {'more' if worse else 'less'} than the band"
+
+    def __str__(self) -> str:
+        ends = number(self.expected.low, self.figure.decimals)
+        ends += f" to {number(self.expected.high, self.figure.decimals)}"
+        return f"measured: {self.figure.name} {self.figure.text(explained=False)}; {self.verdict}, {ends}"
+
+
+def weighed(figure: Figure) -> str:
+    """`measured 7.60, +4.14 ± 0.31`."""
+    unit = f" {figure.unit}" if figure.unit else ""
+    said = f"measured {number(figure.after, figure.decimals)}{unit}"
+    said += f", {number(figure.difference, figure.decimals, signed=True)}"
+    return f"{said} ± {number(figure.half_width, figure.decimals)}" if figure.half_width else said
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,10 +118,16 @@ class Plan:
         return self.budget.of
 
     @property
+    def amounts(self) -> tuple[int, int]:
+        """How much of it there is, before and after."""
+        count = FIGURES[self.of]
+        return count(self.before), count(self.after)
+
+    @property
     def share(self) -> float:
         """How much of it is saved, from 0 to 1."""
-        count = FIGURES[self.of]
-        return 1.0 - count(self.after) / count(self.before) if count(self.before) else 0.0
+        was, now = self.amounts
+        return 1.0 - now / was if was else 0.0
 
     @property
     def measured(self) -> Figure | None:
@@ -145,8 +162,7 @@ class Plan:
 
     def words(self) -> str:
         """`parameters 1.51 M → 1.21 M, −19.6 %`."""
-        count, of = FIGURES[self.of], self.of
-        was, now = count(self.before), count(self.after)
+        (was, now), of = self.amounts, self.of
         return f"{NOUNS[of]} {amount(was, of)} → {amount(now, of)}, {change(was, now)}"
 
     def __str__(self) -> str:
@@ -170,11 +186,11 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON values."""
-        measured, expected, count = self.measured, self.expected, FIGURES[self.of]
+        measured, expected, (was, now) = self.measured, self.expected, self.amounts
         return {
             "of": self.of,
-            "before": count(self.before),
-            "after": count(self.after),
+            "before": was,
+            "after": now,
             "steps": [step_data(step) for step in self.steps],
             "expected": {
                 "figure": expected.figure.name,
