@@ -133,6 +133,11 @@ def overview(graph: ModuleGraph, path: str = "") -> Flow:
     return _staged(graph, _flow(graph, contract(graph, _calls(graph, opened), members, joins=False), nodes))
 
 
+def blocks(graph: ModuleGraph) -> list[str]:
+    """The paths of the blocks that the overview draws in strips."""
+    return [path for node in overview(graph).nodes for path in node.paths]
+
+
 def _staged(graph: ModuleGraph, flow: Flow) -> Flow:
     """The flow with what its nodes give, and without what is returned on the way beside the result."""
     shapes, shown = given(graph), drawn(graph)

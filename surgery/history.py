@@ -19,6 +19,7 @@ from surgery.watchers import Watchers
 
 if TYPE_CHECKING:
     from graph.nodes import ModuleGraph
+    from surgery.budget.trials import Trial
     from surgery.evaluate import Report
     from surgery.evaluate.speed import SpeedReport
     from surgery.evaluate.sweep import SweepReport
@@ -45,7 +46,10 @@ class State:
     graph: ModuleGraph | None = None
     tracing: Tracing | None = None
     report: Report | None = None
-    sweep: SweepReport | None = None
+    sweeps: dict[str, SweepReport] = field(default_factory=dict)
+    """The last sweep of each operation, by its name; the latest of them at the end."""
+    trials: list[Trial] = field(default_factory=list)
+    """What plans of several edits, tried on this state, were measured to cost together."""
     layers: Report | None = None
     speed: SpeedReport | None = None
     places: tuple[Place, ...] = ()
@@ -54,6 +58,16 @@ class State:
 
     def __repr__(self) -> str:
         return f"<State {self.id}: {python_of(self.step) if self.step else 'the original'}>"
+
+    @property
+    def sweep(self) -> SweepReport | None:
+        """The latest sweep."""
+        return next(reversed(self.sweeps.values()), None)
+
+    @sweep.setter
+    def sweep(self, report: SweepReport) -> None:
+        self.sweeps = {name: found for name, found in self.sweeps.items() if name != report.operation}
+        self.sweeps[report.operation] = report
 
     def show(self, graph: ModuleGraph, tracing: Tracing) -> None:
         """Keep the graph of this state, and how it was traced."""

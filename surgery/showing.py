@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from surgery.asking import Asking
+from surgery.planning import Planning
 
 if TYPE_CHECKING:
     from surgery.evaluate.bench import Asked
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from surgery.session import Session
 
 
-class Showing(Asking):
+class Showing(Asking, Planning):
     """The part of a session that people look at."""
 
     def view(self, tasks: Asked = None) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from torch import nn
@@ -35,16 +35,32 @@ def together(session: Session, *steps: Operation) -> tuple[Operation, ...]:
     step puts in another's place is followed to, one that is gone is a SurgeryError that names the step.
     Nothing is computed and nothing changes. Raises whatever planning the steps raises.
     """
+    made: list[Operation] = []
+    for step in in_turn(session, steps):
+        if isinstance(step, SurgeryError):
+            raise step
+        made.append(step)
+    return tuple(made)
+
+
+def in_turn(session: Session, steps: Iterable[Operation]) -> Iterator[Operation | SurgeryError]:
+    """Each step as `together` makes it, one by one; of one that is refused why, and the next goes on without.
+
+    They are planned on a sketch of the current state that is made at the first of them.
+    """
     with session.lock:
         here, drawn = session.graph, sketch(session.model)
         along = session.tracing.inputs, session.opened.tokenizer
     trail = _Trail(drawn.model)
-    made: list[Operation] = []
     for step in steps:
-        placed = followed(step, here, trail.now, drawn.model)
-        made.append(carry_out(placed, drawn.model, Journal(), drawn.run, *along))
-        trail.after(made[-1])
-    return tuple(made)
+        try:
+            placed = followed(step, here, trail.now, drawn.model)
+            made = carry_out(placed, drawn.model, Journal(), drawn.run, *along)
+        except SurgeryError as error:
+            yield error
+        else:
+            trail.after(made)
+            yield made
 
 
 def all_or_none(session: Session, steps: Sequence[Operation]) -> None:

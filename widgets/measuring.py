@@ -12,6 +12,7 @@ from surgery.errors import SurgeryError
 from surgery.histograms import Histogram, activations, weights
 from surgery.history import State
 from surgery.session import Session
+from widgets.budgeting import Budgeting
 from widgets.errands import refusal_of
 from widgets.figures import report_state
 from widgets.panels import Message
@@ -21,6 +22,7 @@ from widgets.theatre import Theatre
 TABS = {
     "report": "Evaluation",
     "costs": "Cost of each",
+    "budget": "Budget",
     "layers": "Layers",
     "values": "Values",
     "speed": "Speed",
@@ -37,6 +39,7 @@ UNASKED = 100_000_000
 
 EMPTY = {
     "costs": "What each block would cost: ask above the graph.",
+    "budget": "Ask above the graph what each block would cost: then choose here how much to save.",
     "layers": "Where the edited model departs from the original, block by block.",
     "values": "Select one module: how its weights are spread, and what it gives.",
     "speed": "Latency and memory beside the original, measured on this machine.",
@@ -46,8 +49,8 @@ EMPTY = {
 class Measuring:
     """The measures of a studio. What is found of a state is the state's; histograms are kept here."""
 
-    def __init__(self, theatre: Theatre) -> None:
-        self.theatre, self.session = theatre, theatre.session
+    def __init__(self, theatre: Theatre, budgeting: Budgeting) -> None:
+        self.theatre, self.session, self.budgeting = theatre, theatre.session, budgeting
         self.tab = "report"
         self._spreads: dict[Spread, Histogram | SurgeryError] = {}
         self._under_way: dict[str, Spread] = {}
@@ -121,6 +124,8 @@ class Measuring:
         shown["note"] = None
         if self.tab == "costs":
             shown["bars"] = sweep_bars(state.sweep, graph)
+        elif self.tab == "budget":
+            shown |= self.budgeting.state(graph)
         elif self.tab == "layers":
             shown["bars"] = layer_bars(state.layers, graph)
             shown["ask"] = _ask("layers", "Compare again" if state.layers else "Compare the layers")

@@ -9,6 +9,7 @@ import ipywidgets
 from graph.nodes import ModuleGraph
 from surgery.evaluate.bench import Asked
 from surgery.session import Session
+from widgets.budgeting import Budgeting
 from widgets.charts import SizeChart
 from widgets.commands import Commands, menu
 from widgets.comparing import comparison
@@ -106,7 +107,8 @@ class Studio(ipywidgets.Box):
             self.pending = Pending(theatre, operating)
             self.selecting = Selecting(theatre, operating.selected)
             self.sweeps = Sweeps(session, theatre.errands)
-            self.measuring = Measuring(theatre)
+            self.budgeting = Budgeting(theatre, operating)
+            self.measuring = Measuring(theatre, self.budgeting)
             self.prompting = Prompting(theatre, self.bench)
             self.dropping = Dropping(theatre, operating, shelf)
             self.filing = Filing(theatre, self.begin)
@@ -213,6 +215,7 @@ class Studio(ipywidgets.Box):
         self.report.on("tab", self.measuring.show)
         self.report.on("measure", self.measuring.measure)
         self.report.on("select", selecting.select)
+        self.budgeting.wire(self.report)
         self.past.on("goto", lambda message: operating.goto(int(message["id"])))
         self.past.on("rename", operating.rename)
         self.past.on("delete", operating.delete)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graph.flow import overview
+from graph.flow import blocks
 from graph.naming import selector_of
 from graph.nodes import ModuleGraph
 from surgery.evaluate.sweep import SweepReport
@@ -74,8 +74,3 @@ class Sweeps:
 def _said(report: SweepReport) -> Notice | None:
     """That it was stopped before all were measured."""
     return {"text": report.notes[-1], "tone": "good", "hint": None} if report.stopped else None
-
-
-def blocks(graph: ModuleGraph) -> list[str]:
-    """The paths of the blocks that the overview draws in strips."""
-    return [path for node in overview(graph).nodes for path in node.paths]

@@ -17,10 +17,12 @@ from surgery.cli.inspect import inspect
 from surgery.cli.kinship import kinship
 from surgery.cli.lists import operations, tasks
 from surgery.cli.picture import picture
+from surgery.cli.plan import plan
 from surgery.cli.replay import replay
 from surgery.cli.report import report
 from surgery.cli.speed import speed
 from surgery.cli.studio import start
+from surgery.cli.suggest import suggest
 from surgery.cli.sweep import sweep
 
 app = typer.Typer(
@@ -29,7 +31,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-COMMANDS = (inspect, replay, evaluate, ask, tasks, sweep, speed, diff, kinship, operations, picture, report)
+COMMANDS = (
+    inspect,
+    replay,
+    evaluate,
+    ask,
+    tasks,
+    sweep,
+    suggest,
+    plan,
+    speed,
+    diff,
+    kinship,
+    operations,
+    picture,
+    report,
+)
 for command in COMMANDS:
     app.command()(command)
 _ITS_OWN = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}

@@ -7,7 +7,7 @@ and more, and two evaluations of different models share their examples.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -127,6 +127,17 @@ class Examples:
     def order(self) -> Tensor:
         """The order in which examples are visited: a permutation of 0 … n-1, (n,) int64."""
         return torch.randperm(len(self), generator=torch.Generator().manual_seed(self.seed))
+
+    def first(self, count: int) -> Examples:
+        """Those that come first in the order, as examples of their own."""
+        rows = self.order[:count]
+        return replace(
+            self,
+            inputs={name: value[rows] for name, value in self.inputs.items()},
+            labels=None if self.labels is None else self.labels[rows],
+            counted=None if self.counted is None else self.counted[rows],
+            documents=None if self.documents is None else self.documents[rows],
+        )
 
     def batch(self, start: int, stop: int) -> Batch:
         """Examples `start` to `stop` (exclusive) of the order, on the CPU; without a mask of ones only."""

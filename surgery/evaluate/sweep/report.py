@@ -86,6 +86,11 @@ class SweepReport:
         return tuple(row for row in self.rows if row.refused is None)
 
     @property
+    def operation(self) -> str:
+        """The name of the operation that was swept."""
+        return self.rows[0].step.name
+
+    @property
     def ranks(self) -> tuple[int, ...]:
         """The rank of each measured row, from 1; what can't be told apart shares one."""
         found: list[int] = []

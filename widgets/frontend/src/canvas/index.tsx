@@ -1,5 +1,6 @@
 // The graph: a canvas for what is many, ordinary elements over it for what is read.
 import { render } from "preact";
+import { hearFade } from "../shared/fade";
 import { type Model, makeRoot, type Panel } from "../shared/panel";
 import { Chrome } from "./chrome";
 import { onThemeChange } from "./draw/theme";
@@ -64,7 +65,10 @@ function mount({ model, el }: { model: Model; el: HTMLElement }): () => void {
   let heard = false;
   const resize = () => {
     // Before its first size the panel may not hang in a studio yet.
-    if (!heard) heard = hearPicture(root, () => view.picture(), stop.signal);
+    if (!heard) {
+      heard = hearPicture(root, () => view.picture(), stop.signal);
+      hearFade(root, (paths) => view.fade(paths), stop.signal);
+    }
     view.resize(root.clientWidth, root.clientHeight);
   };
   const observer = new ResizeObserver(resize);

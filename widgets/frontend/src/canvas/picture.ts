@@ -31,7 +31,7 @@ export function drawPicture(scene: Scene, threads: readonly Thread[], look: Look
     context,
     scene,
     threads,
-    { ...look, hovered: null, targetPath: null, lifted: [], zoom: 1, atAnyCost: true },
+    { ...look, hovered: null, targetPath: null, lifted: [], faded: new Set(), zoom: 1, atAnyCost: true },
     part,
   );
   return canvas;

@@ -44,6 +44,8 @@ export class CanvasView {
   carried: Carried | null = null;
   /** The node that a card of another panel hovers over. */
   offered: string | null = null;
+  /** What a plan would take, while a person chooses how much. */
+  faded: ReadonlySet<string> = new Set();
   /** A gesture has taken the pointer: a press does not pan. */
   taken = false;
   readonly camera: Camera;
@@ -188,6 +190,12 @@ export class CanvasView {
     return x >= 0 && y >= 0 && x + w <= this.size.w && y + h <= this.size.h;
   }
 
+  /** Draws these paths as if they were going, in the next frame. */
+  fade(paths: readonly string[]): void {
+    this.faded = new Set(paths);
+    this.redraw();
+  }
+
   retheme(): void {
     this.theme = readTheme(this.root);
     this.redraw();
@@ -244,6 +252,7 @@ export class CanvasView {
       alertPath: state?.alert?.path ?? null,
       targetPath: this.carried?.kind === "nodes" ? this.carried.target : this.offered,
       lifted: this.carried?.kind === "nodes" ? this.carried.sources : [],
+      faded: this.faded,
       zoom: this.camera.transform.k,
       detail: "near",
       atAnyCost: false,

@@ -2,14 +2,16 @@
 import { useEffect, useRef } from "preact/hooks";
 import { definePanel, type PanelProps } from "../shared/panel";
 import { BarChart } from "./bars";
+import { BudgetView } from "./budget";
 import { fitCharts } from "./chart";
 import { HistogramView } from "./histogram";
 import { type ReportMessage, type ReportState, reportState } from "./protocol";
+import { SuggestionList } from "./suggestions";
 
 function Report({ state, send }: PanelProps<ReportState, ReportMessage>) {
   const section = useRef<HTMLElement>(null);
   const measured = state.rows.length > 0;
-  const bare = !measured && !state.bars && state.histograms.length === 0 && !state.sentence;
+  const bare = !measured && !state.bars && !state.budget && state.histograms.length === 0 && !state.sentence;
   // By the time something was measured the whole studio stands in the page.
   useEffect(() => (section.current && measured ? fitCharts(section.current) : undefined), [measured]);
   return (
@@ -48,6 +50,8 @@ function Report({ state, send }: PanelProps<ReportState, ReportMessage>) {
             </tbody>
           </table>
         ) : null}
+        {state.budget && <BudgetView budget={state.budget} send={send} />}
+        {state.suggestions.length > 0 && <SuggestionList suggestions={state.suggestions} send={send} />}
         {state.bars && <BarChart bars={state.bars} send={send} />}
         {state.histograms.map((histogram) => (
           <HistogramView key={histogram.title} histogram={histogram} />
@@ -71,8 +75,14 @@ function Tabs({ state, send }: PanelProps<ReportState, ReportMessage>) {
     const tabs = (event.currentTarget as Element).querySelectorAll<HTMLElement>('[role="tab"]');
     tabs[(here + by + tabs.length) % tabs.length]?.focus();
   };
+  const row = useRef<HTMLDivElement>(null);
+  // There may be more tabs than room: the one that is shown is in view.
+  useEffect(() => {
+    const shown = row.current?.querySelector<HTMLElement>('[aria-selected="true"]');
+    if (shown && row.current) row.current.scrollLeft = shown.offsetLeft - row.current.clientWidth / 2;
+  }, [state.tab]);
   return (
-    <div class="ms-tabs" role="tablist" aria-label="Measures" onKeyDown={step}>
+    <div class="ms-tabs" role="tablist" aria-label="Measures" onKeyDown={step} ref={row}>
       {state.tabs.map((tab) => (
         <button
           key={tab.name}

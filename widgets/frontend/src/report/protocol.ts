@@ -1,5 +1,47 @@
 import { type SelectMessage, tone } from "../shared/protocol";
-import { type Infer, list, maybe, number, object, text } from "../shared/shape";
+import { flag, type Infer, list, maybe, number, object, text, word } from "../shared/shape";
+
+/** A position of the slider: the plan of the first so many edits. */
+const rung = object({
+  /** What fades on the graph. */
+  paths: list(text),
+  edits: list(text),
+  share: text,
+  amounts: text,
+  value: number(),
+  low: number(),
+  high: number(),
+  text,
+  band: text,
+  measured: maybe(number()),
+  said: maybe(text),
+  interaction: flag,
+});
+export type Rung = Infer<typeof rung>;
+const budget = object({
+  of: text,
+  choices: list(object({ name: text, title: text })),
+  figure: text,
+  better: word("lower", "higher"),
+  /** Where the slider was released last. */
+  place: number(),
+  grounds: text,
+  /** What there is to be done for a band that holds; null where it does. */
+  calibrate: maybe(text),
+  measuring: flag,
+  swept: text,
+  rungs: list(rung),
+});
+export type Budget = Infer<typeof budget>;
+const suggestion = object({
+  words: text,
+  saves: text,
+  costs: text,
+  why: list(text),
+  paths: list(text),
+  measured: flag,
+});
+export type Suggestion = Infer<typeof suggestion>;
 
 export const reportState = object({
   tab: text,
@@ -29,8 +71,19 @@ export const reportState = object({
   ),
   /** What can be measured for this tab. */
   ask: maybe(object({ what: text, title: text })),
+  budget: maybe(budget),
+  suggestions: list(suggestion),
 });
 export type ReportState = Infer<typeof reportState>;
 export type Bars = NonNullable<ReportState["bars"]>;
 export type Histogram = ReportState["histograms"][number];
-export type ReportMessage = SelectMessage | { type: "tab"; name: string } | { type: "measure"; what: string };
+export type ReportMessage =
+  | SelectMessage
+  | { type: "tab"; name: string }
+  | { type: "measure"; what: string }
+  | { type: "budget_of"; of: string }
+  /** The slider was let go at so many edits. */
+  | { type: "budget_release"; count: number }
+  | { type: "budget_apply"; count: number }
+  | { type: "budget_calibrate" }
+  | { type: "suggestion_apply"; count: number };

@@ -34,6 +34,7 @@ export function drawFarCells(context: Context, strip: SceneNode, look: Look, vie
     if (!overlaps(item, view)) continue;
     const { path, mark } = item.cell;
     const score = scores?.get(path);
+    context.globalAlpha = alphaOf(look, path, strip.alpha ?? 1);
     context.fillStyle = mark === "remove" ? theme.worse : score === undefined ? theme.calm : colourOf(score);
     // One to be removed is half a block, so that it is told by more than its colour.
     const h = mark === "remove" ? item.h / 3 : item.h;
@@ -43,6 +44,7 @@ export function drawFarCells(context: Context, strip: SceneNode, look: Look, vie
     context.lineWidth = 2 * least;
     context.strokeRect(item.x - least, item.y - least, item.w + 2 * least, item.h + 2 * least);
   }
+  context.globalAlpha = strip.alpha ?? 1;
 }
 
 function drawCell(context: Context, item: SceneCell, look: Look): void {

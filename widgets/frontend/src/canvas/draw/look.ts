@@ -18,6 +18,8 @@ export interface Look {
   targetPath: string | null;
   /** What is being dragged: only half there. */
   lifted: readonly string[];
+  /** What a plan would take, while a person chooses how much. */
+  faded: ReadonlySet<string>;
   /** Screen pixels per world pixel. */
   zoom: number;
   /** Set by `drawScene` from how much is in view, unless everything is to be told at any cost. */
@@ -33,8 +35,11 @@ const FAR = 0.2;
 const MOST_FULL = 600;
 const MOST_PLAIN = 2500;
 
+const FADED = 0.22;
+
 /** How much of an item is to be seen. */
 export function alphaOf(look: Look, path: string, alpha = 1): number {
+  if (look.faded.has(path)) return FADED * alpha;
   return look.lifted.length > 0 && look.lifted.includes(path) ? 0.4 * alpha : alpha;
 }
 

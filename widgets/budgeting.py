@@ -1,0 +1,243 @@
+"""The tab of budgets: a slider over plans, the band they are expected in, what was measured, suggestions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+from graph.nodes import ModuleGraph
+from surgery.budget import Budget, Outcome, Plan
+from surgery.budget.goal import NOUNS, Of, amount, change
+from surgery.budget.interaction import LEAST_PLANS
+from surgery.budget.plan import weighed
+from surgery.errors import SurgeryError
+from surgery.evaluate.evaluator import Progress
+from surgery.evaluate.figure import number
+from surgery.evaluate.sweep import paths_of
+from surgery.evaluate.sweep.report import SweepReport
+from surgery.history import State
+from surgery.suggestions import Suggestion
+from surgery.suggestions.wording import paths_in, short_names, words
+from widgets.errands import notice_of, refusal_of
+from widgets.operating import Operating
+from widgets.panels import Message, Panel
+from widgets.theatre import Theatre
+
+SUGGESTED = 12
+CALIBRATED_S = 15.0
+"""How long plans are measured for the band, where it is asked for."""
+
+
+@dataclass
+class Worked:
+    """What was worked out of the sweeps of a state: plans from none to all edits, and suggestions."""
+
+    key: tuple[object, ...]
+    budget: Budget | None = None
+    error: SurgeryError | None = None
+    suggestions: tuple[Suggestion, ...] = ()
+    note: str = ""
+    plans: list[Plan] = field(default_factory=list)
+    tried: int = 0
+    """How many measured plans the plans' bands stand on."""
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    """What was measured where the slider was released, by the number of edits."""
+
+
+class Budgeting:
+    """Budgets and suggestions of a studio; `place` is where the slider was released last, in edits."""
+
+    def __init__(self, theatre: Theatre, operating: Operating) -> None:
+        self.theatre, self.session, self.operating = theatre, theatre.session, operating
+        self.of: Of = "parameters"
+        self.place = 0
+        self._worked: Worked | None = None
+        self._under_way: tuple[object, ...] | None = None
+
+    def wire(self, panel: Panel) -> None:
+        """Whose the messages of the panel are."""
+        panel.on("budget_of", self.choose)
+        panel.on("budget_release", self.release)
+        panel.on("budget_apply", self.apply)
+        panel.on("budget_calibrate", lambda _: self.calibrate())
+        panel.on("suggestion_apply", self.take)
+
+    # Showing --------------------------------------------------------------------------------------
+
+    def state(self, graph: ModuleGraph) -> dict[str, Any]:
+        """`budget`, `suggestions` and the sentence of the report state of protocol.ts."""
+        state = self.session.history.current
+        sweeps = [report for report in state.sweeps.values() if report.measured]
+        if not sweeps:
+            return {}
+        key = (state.id, self.of, *map(id, sweeps))
+        worked = self._worked
+        if worked is None or worked.key != key:
+            self._work(key)
+            return {"sentence": "Working out what the edits save …"}
+        if worked.error is not None or worked.budget is None:
+            return {"sentence": worked.error.sentence(with_hint=True) if worked.error else None}
+        return {
+            "budget": self._shown(worked, worked.budget, graph, sweeps),
+            "suggestions": [
+                {
+                    "words": item.words,
+                    "saves": item.saves,
+                    "costs": item.costs,
+                    "why": list(item.why),
+                    "paths": [path for path in paths_in(item.step) if path in graph],
+                    "measured": item.measured,
+                }
+                for item in worked.suggestions
+            ],
+            "note": f"Suggestions are {worked.note}.",
+        }
+
+    def _shown(
+        self, worked: Worked, budget: Budget, graph: ModuleGraph, sweeps: list[SweepReport]
+    ) -> dict[str, Any]:
+        tried = len(budget.interaction.tried)
+        if worked.tried != tried:  # what was measured since narrows the bands
+            worked.plans, worked.tried = budget.plans(), tried
+        names = short_names(
+            path for plan in worked.plans[-1:] for item in plan.chosen for path in item.touches
+        )
+        figure = worked.plans[0].expected.figure
+        return {
+            "of": self.of,
+            "choices": [{"name": name, "title": title} for name, title in NOUNS.items()],
+            "figure": f"{figure.name}, {figure.unit}" if figure.unit else figure.name,
+            "better": figure.better,
+            "place": min(self.place, len(worked.plans) - 1),
+            "grounds": _grounds(tried),
+            "calibrate": None if self.session.is_skeleton or tried >= LEAST_PLANS else "Calibrate the band",
+            "measuring": self.theatre.errands.measuring in ("budget", "calibrate"),
+            "swept": " and ".join(report.operation for report in sweeps),
+            "rungs": [
+                self._rung(plan, worked.outcomes.get(len(plan.steps)), graph, names) for plan in worked.plans
+            ],
+        }
+
+    def _rung(
+        self, plan: Plan, outcome: Outcome | None, graph: ModuleGraph, names: dict[str, str]
+    ) -> dict[str, Any]:
+        """A position of the slider. Where it was measured, beside the band that was foreseen."""
+        expected = plan.expected if outcome is None else outcome.expected
+        measured = plan.measured if outcome is None else outcome.figure
+        places, unit = expected.figure.decimals, f" {expected.figure.unit}" if expected.figure.unit else ""
+        counts = len(plan.steps)
+        said = None if measured is None else weighed(measured)
+        if said is not None and outcome is not None and counts > 1:
+            said += f"; {outcome.verdict}"
+        return {
+            "paths": [path for item in plan.chosen for path in paths_of(item.step) if path in graph],
+            "edits": [words(item.step, names) for item in plan.chosen],
+            "share": change(plan.amounts[0], plan.amounts[1]),
+            "amounts": " → ".join(amount(number, self.of) for number in plan.amounts),
+            "value": expected.value,
+            "low": expected.low,
+            "high": expected.high,
+            "text": f"{number(expected.value, places)}{unit}",
+            "band": ""
+            if not counts
+            else f"{number(expected.low, places)} to {number(expected.high, places)}",
+            "measured": None if measured is None or not counts else measured.after,
+            "said": said if counts else None,
+            "interaction": outcome is not None and counts > 1 and outcome.interaction,
+        }
+
+    # Working it out ---------------------------------------------------------------------------------
+
+    def _work(self, key: tuple[object, ...]) -> None:
+        """Plans of every number of edits, previewed beside the kernel's thread."""
+        if self._under_way == key:
+            return
+        self._under_way, self.place = key, 0
+        of, device = self.of, self.theatre.errands.device
+
+        def work() -> Worked:
+            found = self.session.suggest(SUGGESTED, of)
+            budget = self.session.budget(of, device=device)
+            made = Worked(key, budget, None, found.found, found.note, budget.plans())
+            made.tried = len(budget.interaction.tried)
+            return made
+
+        def kept(worked: Worked) -> None:
+            with self.theatre.drawing:
+                self._worked, self._under_way = worked, None
+                self.theatre.shown()
+
+        self.theatre.background.latest(
+            "budget", work, kept, lambda error: kept(Worked(key, error=refusal_of(error)))
+        )
+
+    # Gestures -----------------------------------------------------------------------------------------
+
+    def choose(self, message: Message) -> None:
+        """Of what the budget is."""
+        name = message.get("of")
+        if name in NOUNS:
+            self.of = name
+            self.theatre.shown()
+
+    def release(self, message: Message) -> None:
+        """The slider was let go: the plan is measured there, if it was not before."""
+        worked, count = self._worked, _count(message)
+        if worked is None or worked.budget is None or not 0 <= count < len(worked.plans):
+            return
+        self.place = count
+        plan = worked.plans[count]
+        if self.session.is_skeleton or count < 2 or plan.measured is not None:
+            self.theatre.shown()
+            return
+
+        def measured(stop: Event, tell: Progress) -> None:
+            worked.outcomes[count] = plan.measure(stop=stop)
+
+        self.theatre.errands.measure("budget", f"Measuring {count} edits", measured)
+
+    def calibrate(self) -> None:
+        """Plans are measured for a band that holds nine of ten."""
+        worked = self._worked
+        if worked is None or worked.budget is None or self.session.is_skeleton:
+            return
+        budget = worked.budget
+        self.theatre.errands.measure(
+            "calibrate",
+            "Measuring plans",
+            lambda stop, tell: budget.calibrate(CALIBRATED_S, progress=tell, stop=stop),
+        )
+
+    def apply(self, message: Message) -> None:
+        """Makes the plan of so many edits, one step each, or none."""
+        worked, count = self._worked, _count(message)
+        if worked is not None and 0 < count < len(worked.plans):
+            self._carry(worked.plans[count].apply)
+
+    def take(self, message: Message) -> None:
+        """Makes the edit of a suggestion."""
+        worked, place = self._worked, _count(message)
+        if worked is not None and 0 <= place < len(worked.suggestions):
+            self._carry(worked.suggestions[place].apply)
+
+    def _carry(self, work: Any) -> None:
+        def refused(error: Exception) -> None:
+            self.operating.arrived()
+            self.theatre.errands.say(notice_of(error))
+
+        def applied(_: State) -> None:
+            self.operating.arrived()
+
+        self.theatre.carry("Applying", work, applied, refused)
+
+
+def _grounds(tried: int) -> str:
+    if tried >= LEAST_PLANS:
+        return f"90 % band, {tried} plans measured"
+    return f"a cautious band: {tried} of {LEAST_PLANS} plans measured"
+
+
+def _count(message: Message) -> int:
+    count = message.get("count")
+    return count if isinstance(count, int) and not isinstance(count, bool) else -1
