@@ -23,7 +23,7 @@ from widgets.theatre import Theatre
 
 EVERY_S = 0.06
 """The panel is drawn so often while tokens are written."""
-MOST_BYTES = 30_000_000
+MOST_BYTES = 8_000_000
 NEITHER = "This model takes neither text nor images: ask it in Python, with tensors by name."
 SKELETON = "A model opened without weights answers nothing."
 TOP = 6
@@ -224,7 +224,7 @@ def _floating(inputs: Any) -> Tensor | None:
 def _image(name: str, data: str) -> Any:
     """The image whose file was sent as base64."""
     if len(data) > MOST_BYTES:
-        raise SurgeryError("the image is too large", path=name, expected="a file of at most 20 MB")
+        raise SurgeryError("the image is too large", path=name, expected="a file of at most 5 MB")
     try:
         from PIL import Image
     except ImportError:

@@ -6,8 +6,8 @@ import type { Asked, PromptMessage, PromptState } from "./protocol";
 
 type Props = PanelProps<PromptState, PromptMessage>;
 
-/** Files of more bytes are not sent. */
-const MOST_BYTES = 20_000_000;
+/** Files of more bytes are not sent: a server takes 8 MB in one message, unless it is told otherwise. */
+const MOST_BYTES = 5_000_000;
 
 /** A number within bounds, or null. */
 export function readNumber(text: string, least: number, most: number, whole: boolean): number | null {
@@ -154,7 +154,7 @@ function ImageChoice({ state, image, example, wrong, setImage, setExample }: Ima
   const take = async (chosen: File | undefined) => {
     if (!chosen) return;
     const tooLarge = chosen.size > MOST_BYTES;
-    setProblem(tooLarge ? "The file has more than 20 MB." : null);
+    setProblem(tooLarge ? "The file has more than 5 MB." : null);
     if (!tooLarge) setImage({ name: chosen.name, data: await base64(chosen) });
   };
   return (
