@@ -19,6 +19,7 @@ from surgery.watchers import Watchers
 
 if TYPE_CHECKING:
     from graph.nodes import ModuleGraph
+    from surgery.advise import Advice
     from surgery.evaluate import Report
     from surgery.evaluate.speed import SpeedReport
     from surgery.evaluate.sweep import SweepReport
@@ -34,7 +35,7 @@ class State:
     """A node of the history tree: the step that led here, its journal, and what was measured.
 
     `name` is what somebody called it, `saved` whether a model or a script was written of it. `places` are the
-    names of the modules in this state, for errors about names that went.
+    names of the modules in this state, for errors about names that went. `advice` is by the adviser's name.
     """
 
     id: int
@@ -48,6 +49,7 @@ class State:
     sweep: SweepReport | None = None
     layers: Report | None = None
     speed: SpeedReport | None = None
+    advice: dict[str, Advice] = field(default_factory=dict)
     places: tuple[Place, ...] = ()
     name: str | None = None
     saved: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from surgery.measuring import Measuring
+from surgery.advising import Advising
 
 if TYPE_CHECKING:
     from surgery.evaluate.bench import Asked
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from surgery.session import Session
 
 
-class Showing(Measuring):
+class Showing(Advising):
     """The part of a session that people look at."""
 
     def view(self, tasks: Asked = None) -> Any:
