@@ -10,11 +10,12 @@ import sys
 
 import typer
 
+from surgery.cli.advise import advise
 from surgery.cli.diff import diff
 from surgery.cli.evaluate import evaluate
 from surgery.cli.inspect import inspect
 from surgery.cli.kinship import kinship
-from surgery.cli.lists import operations, tasks
+from surgery.cli.lists import advisers, operations, tasks
 from surgery.cli.picture import picture
 from surgery.cli.replay import replay
 from surgery.cli.report import report
@@ -28,7 +29,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (inspect, replay, evaluate, tasks, sweep, speed, diff, kinship, operations, picture, report):
+for command in (
+    *(inspect, replay, evaluate, tasks, advise, advisers, sweep, speed, diff, kinship, operations),
+    *(picture, report),
+):
     app.command()(command)
 _ITS_OWN = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 """The studio's command line is the studio's to read, its help too."""

@@ -19,7 +19,7 @@ PIECE = 1 << 20
 
 @adviser(
     title="Weight similarity",
-    source="original; tie candidates after Cao et al. 2024 (DirectShare), arXiv:2402.04779",
+    source="original; tie candidates after Cao et al. 2024 (DirectShare), arXiv:2402.11819",
     reads="weights",
     cost="the weights once",
     edit="tie",
