@@ -9,6 +9,7 @@ import ipywidgets
 from graph.nodes import ModuleGraph
 from surgery.evaluate.bench import Asked
 from surgery.session import Session
+from widgets.advising import Advising
 from widgets.charts import SizeChart
 from widgets.commands import Commands, menu
 from widgets.comparing import comparison
@@ -102,7 +103,8 @@ class Studio(ipywidgets.Box):
             self.pending = Pending(theatre, operating)
             self.selecting = Selecting(theatre, operating.selected)
             self.sweeps = Sweeps(session, theatre.errands)
-            self.measuring = Measuring(theatre)
+            self.advising = Advising(theatre, operating)
+            self.measuring = Measuring(theatre, self.advising)
             self.dropping = Dropping(theatre, operating, shelf)
             self.filing = Filing(theatre, self.begin)
             self.saving = Saving(theatre)
@@ -205,6 +207,8 @@ class Studio(ipywidgets.Box):
         self.report.on("tab", self.measuring.show)
         self.report.on("measure", self.measuring.measure)
         self.report.on("select", selecting.select)
+        self.report.on("adviser", self.advising.choose)
+        self.report.on("act", self.advising.act)
         self.past.on("goto", lambda message: operating.goto(int(message["id"])))
         self.past.on("rename", operating.rename)
         self.past.on("delete", operating.delete)

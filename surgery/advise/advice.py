@@ -112,7 +112,7 @@ class Advice:
     @property
     def called(self) -> str:
         """The title within a line: `block influence`, `SNIP`."""
-        return self.title.lower() if self.title[1:2].islower() else self.title
+        return lowered(self.title)
 
     def text(self, value: float) -> str:
         """A number with its unit."""
@@ -171,6 +171,11 @@ class Advice:
             "seconds": self.seconds,
             "notes": list(self.notes),
         }
+
+
+def lowered(title: str) -> str:
+    """A title within a line; of an abbreviation nothing is made small."""
+    return title.lower() if title[1:2].islower() else title
 
 
 def _plain(value: float) -> float | None:

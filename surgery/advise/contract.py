@@ -6,7 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
-from surgery.advise.advice import Advice
+from surgery.advise.advice import Advice, lowered
 from surgery.advise.case import Case
 from surgery.typed import Typed, declared
 
@@ -26,6 +26,11 @@ class Adviser(Typed, ABC):
     reads: ClassVar[Reads]
     edit: ClassVar[str]
     low_is_cheap: ClassVar[bool]
+
+    @classmethod
+    def called(cls) -> str:
+        """The title within a line: `block influence`, `SNIP`."""
+        return lowered(cls.title)
 
     @abstractmethod
     def score(self, case: Case) -> Advice:

@@ -15,6 +15,10 @@ SHOTS = [
     ("wrong", 1440, 900, "dark"),
     ("many", 1440, 900, "light"),
     ("busy", 1280, 800, "light"),
+    ("advised", 1440, 900, "light"),
+    ("advised", 1440, 900, "dark"),
+    ("alike", 1440, 900, "light"),
+    ("alike", 1440, 900, "dark"),
 ]
 
 

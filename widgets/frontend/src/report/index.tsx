@@ -1,15 +1,24 @@
 // The report of the last evaluation: a sentence, then a row per measure with its interval.
 import { useEffect, useRef } from "preact/hooks";
 import { definePanel, type PanelProps } from "../shared/panel";
+import { Ranking, WhoIsAsked } from "./advice";
+import { AskButton } from "./ask";
 import { BarChart } from "./bars";
 import { fitCharts } from "./chart";
 import { HistogramView } from "./histogram";
+import { HeatMap } from "./matrix";
 import { type ReportMessage, type ReportState, reportState } from "./protocol";
 
 function Report({ state, send }: PanelProps<ReportState, ReportMessage>) {
   const section = useRef<HTMLElement>(null);
   const measured = state.rows.length > 0;
-  const bare = !measured && !state.bars && state.histograms.length === 0 && !state.sentence;
+  const bare =
+    !measured &&
+    !state.bars &&
+    !state.matrix &&
+    !state.advice?.best.length &&
+    state.histograms.length === 0 &&
+    !state.sentence;
   // By the time something was measured the whole studio stands in the page.
   useEffect(() => (section.current && measured ? fitCharts(section.current) : undefined), [measured]);
   return (
@@ -48,13 +57,20 @@ function Report({ state, send }: PanelProps<ReportState, ReportMessage>) {
             </tbody>
           </table>
         ) : null}
+        {state.advice && <WhoIsAsked advice={state.advice} ask={state.ask} send={send} />}
         {state.bars && <BarChart bars={state.bars} send={send} />}
+        {state.advice && (
+          <div class="ms-beside">
+            {state.matrix && <HeatMap matrix={state.matrix} send={send} />}
+            <Ranking advice={state.advice} send={send} />
+          </div>
+        )}
         {state.histograms.map((histogram) => (
           <HistogramView key={histogram.title} histogram={histogram} />
         ))}
         {bare && state.empty && <p class="ms-empty">{state.empty}</p>}
         {state.note && !bare && <p class="ms-faint ms-report-note">{state.note}</p>}
-        {state.ask && <AskButton ask={state.ask} send={send} />}
+        {state.ask && !state.advice && <AskButton ask={state.ask} send={send} />}
       </div>
     </section>
   );
@@ -86,24 +102,6 @@ function Tabs({ state, send }: PanelProps<ReportState, ReportMessage>) {
         </button>
       ))}
     </div>
-  );
-}
-
-function AskButton({
-  ask,
-  send,
-}: {
-  ask: NonNullable<ReportState["ask"]>;
-  send: (m: ReportMessage) => void;
-}) {
-  return (
-    <button
-      type="button"
-      class="ms-button ms-measure"
-      onClick={() => send({ type: "measure", what: ask.what })}
-    >
-      {ask.title}
-    </button>
   );
 }
 

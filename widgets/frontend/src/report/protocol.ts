@@ -27,10 +27,45 @@ export const reportState = object({
       lines: list(text),
     }),
   ),
+  /** Who is asked, of whom, and what comes first in the ranking. */
+  advice: maybe(
+    object({
+      value: text,
+      choices: list(object({ name: text, title: text })),
+      about: text,
+      best: list(
+        object({
+          label: text,
+          text,
+          value: text,
+          paths: list(text),
+          act: maybe(object({ operation: text, title: text, paths: list(text) })),
+        }),
+      ),
+    }),
+  ),
+  /** A number per pair of items, NaN where there is none. */
+  matrix: maybe(
+    object({
+      title: text,
+      items: list(object({ label: text, text, path: text })),
+      rows: list(list(number(Number.NaN))),
+      low: number(),
+      high: number(),
+      ends: list(text),
+    }),
+  ),
   /** What can be measured for this tab. */
   ask: maybe(object({ what: text, title: text })),
 });
 export type ReportState = Infer<typeof reportState>;
 export type Bars = NonNullable<ReportState["bars"]>;
 export type Histogram = ReportState["histograms"][number];
-export type ReportMessage = SelectMessage | { type: "tab"; name: string } | { type: "measure"; what: string };
+export type Advice = NonNullable<ReportState["advice"]>;
+export type Matrix = NonNullable<ReportState["matrix"]>;
+export type ReportMessage =
+  | SelectMessage
+  | { type: "tab"; name: string }
+  | { type: "measure"; what: string }
+  | { type: "adviser"; name: string }
+  | { type: "act"; operation: string; paths: string[] };
