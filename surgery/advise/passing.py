@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from surgery.advise.precision import wide
 from surgery.evaluate.data.examples import Batch
 from surgery.evaluate.pooling import first_tensor
 
@@ -70,14 +72,14 @@ def rows(states: Tensor, batch: Batch) -> Tensor:
 
     `states` are (examples, tokens, width), (examples, channels, …) of images, or (examples, width).
     """
-    wide = states.float() if states.device.type == "mps" else states.double()
-    if wide.dim() > 3:
-        wide = wide.movedim(1, -1)
-    elif wide.dim() == 3:
+    found = wide(states)
+    if found.dim() > 3:
+        found = found.movedim(1, -1)
+    elif found.dim() == 3:
         real = batch.real
-        if real is not None and real.shape == wide.shape[:2]:
-            return wide[real]
-    return wide.reshape(-1, wide.shape[-1])
+        if real is not None and real.shape == found.shape[:2]:
+            return found[real]
+    return found.reshape(-1, found.shape[-1])
 
 
 def last_rows(states: Tensor, batch: Batch) -> Tensor:
@@ -86,5 +88,4 @@ def last_rows(states: Tensor, batch: Batch) -> Tensor:
     if states.dim() != 3 or real is None or real.shape != states.shape[:2]:
         return rows(states, batch)
     places = real.shape[1] - 1 - real.flip(1).int().argmax(1)
-    picked = states[range(len(states)), places]
-    return picked.float() if states.device.type == "mps" else picked.double()
+    return wide(states[torch.arange(len(states), device=states.device), places])

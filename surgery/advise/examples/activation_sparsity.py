@@ -49,7 +49,7 @@ class ActivationSparsity(Adviser):
 
         for found, _ in case.over(small):
             for path, pair in found:
-                sums[path] = sums.get(path, torch.zeros(2)) + pair.cpu()
+                sums[path] = sums.get(path, torch.zeros(2, dtype=torch.float64)) + pair.cpu()
         if not sums:
             raise SurgeryError("there are no activation functions here that are known")
         numbers = [

@@ -12,6 +12,7 @@ from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
 from surgery.advise.cosines import cosines
 from surgery.advise.passing import last_rows, passes
+from surgery.advise.precision import on_cpu
 from surgery.errors import SurgeryError
 from surgery.evaluate.data.examples import Batch
 from surgery.fields import option
@@ -63,7 +64,7 @@ class AngularDistance(Adviser):
 
         for found, _ in case.over(turned):
             for run, pair in found.items():
-                sums[run] += pair.cpu().double()
+                sums[run] += on_cpu(pair)
         numbers = [float(total / count) for total, count in sums.values()]
         notes = () if self.n == 1 else (f"Each from the block that is named over {self.n} blocks.",)
         return case.advice(self, [run[0] for run in runs], numbers, notes=notes)

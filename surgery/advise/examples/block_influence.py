@@ -10,6 +10,7 @@ from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
 from surgery.advise.cosines import cosines
 from surgery.advise.passing import passes, rows
+from surgery.advise.precision import on_cpu
 from surgery.evaluate.data.examples import Batch
 
 
@@ -43,5 +44,5 @@ class BlockInfluence(Adviser):
 
         for found, _ in case.over(turned):
             for path, pair in found:
-                sums[path] += pair.cpu().double()
+                sums[path] += on_cpu(pair)
         return case.advice(self, case.paths, [float(total / count) for total, count in sums.values()])

@@ -9,6 +9,7 @@ from surgery.advise.activations import activations
 from surgery.advise.advice import Advice
 from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
+from surgery.advise.precision import on_cpu
 from surgery.errors import SurgeryError
 from surgery.evaluate.data.examples import Batch
 
@@ -47,7 +48,7 @@ class Naswot(Adviser):
 
             with activations(case.model, case.paths, heard):
                 case.runner.passed(batch, whole=False)
-            return {path: torch.stack(parts).double().sum(0).cpu() for path, parts in kernels.items()}
+            return {path: on_cpu(torch.stack(parts)).sum(0) for path, parts in kernels.items()}
 
         for found, batch in case.over(told_apart):
             for path, (alike, length) in found.items():

@@ -12,6 +12,7 @@ from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
 from surgery.advise.cosines import cosines, gram_cosines
 from surgery.advise.passing import passes, rows
+from surgery.advise.precision import wide
 from surgery.advise.units import items_of, outlets, some_shared
 from surgery.errors import SurgeryError
 from surgery.evaluate.data.examples import Batch
@@ -130,7 +131,7 @@ def _in_rows(found: dict[Item, Tensor], batch: Batch, most: int) -> dict[Item, T
     by_token = len(shapes) == 1 and all(given.dim() == 3 for given in found.values())
     kept: dict[Item, Tensor] = {}
     for item, given in found.items():
-        vectors = rows(given, batch) if by_token else given.double().flatten(1)
+        vectors = rows(given, batch) if by_token else wide(given).flatten(1)
         share = max(1, -(-len(vectors) // most))
         kept[item] = vectors[::share]
     return kept

@@ -10,6 +10,7 @@ from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
 from surgery.advise.cosines import cosines
 from surgery.advise.gradients.tied import site_gradients, tied
+from surgery.advise.precision import wide
 from surgery.errors import SurgeryError
 
 
@@ -48,7 +49,7 @@ def _least(gradients: tuple[Tensor, ...]) -> float:
     if any(not bool(gradient.any()) for gradient in gradients):
         return float("nan")
     pairs = torch.combinations(torch.arange(len(gradients)), 2).tolist()
-    return min(float(cosines(gradients[a].double()[None], gradients[b].double()[None])) for a, b in pairs)
+    return min(float(cosines(wide(gradients[a])[None], wide(gradients[b])[None])) for a, b in pairs)
 
 
 def _touches(path: str, chosen: tuple[str, ...]) -> bool:

@@ -10,6 +10,7 @@ from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
 from surgery.advise.gates import gated_units, slopes
 from surgery.advise.loss import Loss
+from surgery.advise.precision import on_cpu
 from surgery.advise.units import items_of, outlets, some_shared
 from surgery.evaluate.data.examples import Batch
 
@@ -37,7 +38,7 @@ class HeadImportance(Adviser):
             with torch.enable_grad(), gated_units(case.model, found, len(batch)) as gates:
                 by_layer = slopes(loss.each(batch).sum(), gates)
             each = [by_layer[outlet.linear].abs().sum(0) for outlet in found]
-            return torch.cat(each).double().cpu()
+            return on_cpu(torch.cat(each))
 
         for sums, _ in case.over(slope, loss.room):
             total += sums

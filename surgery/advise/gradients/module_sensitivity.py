@@ -12,6 +12,7 @@ from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
 from surgery.advise.gates import gated, passed_by, slopes
 from surgery.advise.loss import Loss
+from surgery.advise.precision import on_cpu
 from surgery.evaluate.blocks import block_paths
 from surgery.evaluate.data.examples import Batch
 from surgery.fields import option
@@ -41,14 +42,14 @@ class ModuleSensitivity(Adviser):
             with torch.enable_grad(), gated(case.model, case.paths, len(batch), blocks=blocks) as gates:
                 by_path = slopes(loss.each(batch).sum(), gates)
             sums = [by_path[path].abs().sum() if path in by_path else nothing for path in case.paths]
-            return torch.stack([value.double().cpu() for value in sums])
+            return torch.stack([on_cpu(value) for value in sums])
 
         def without(batch: Batch) -> Tensor:
             base, found = loss.each(batch).sum(), []
             for path in case.paths:
                 with passed_by(case.model, path, block=path in blocks):
                     found.append(loss.each(batch).sum() - base)
-            return torch.stack(found).double().cpu()
+            return on_cpu(torch.stack(found))
 
         nothing = torch.tensor(torch.nan)
         for sums, _ in case.over(slope if self.how == "taylor" else without, loss.room):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from surgery.advise.case import Case
 from surgery.advise.loss import Loss
+from surgery.advise.precision import wide
 from surgery.errors import SurgeryError
 from surgery.evaluate.data.examples import Batch
 
@@ -42,7 +43,7 @@ def per_path(case: Case, held: Mapping[str, nn.Parameter], by_name: Mapping[str,
 
     A tensor that is tied counts in full at each of its ends.
     """
-    sums = {id(held[name]): float(values.double().sum()) for name, values in by_name.items()}
+    sums = {id(held[name]): float(wide(values).sum()) for name, values in by_name.items()}
     found = []
     for path in case.paths:
         inside = case.parameters(path).values()
@@ -52,7 +53,7 @@ def per_path(case: Case, held: Mapping[str, nn.Parameter], by_name: Mapping[str,
 
 def in_per_cent(found: Tensor, by_name: Mapping[str, Tensor]) -> Tensor:
     """Sums of paths as parts of the whole model's, which must not be zero."""
-    whole = sum(float(values.double().sum()) for values in by_name.values())
+    whole = sum(float(wide(values).sum()) for values in by_name.values())
     if not whole:
         raise SurgeryError("nothing in the model changes what is scored: every weight has zero")
     return 100 * found / whole

@@ -12,6 +12,7 @@ from surgery.advise.advice import Advice
 from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
 from surgery.advise.gradients.saliency import in_per_cent, per_path, trained
+from surgery.advise.precision import wide
 from surgery.errors import SurgeryError
 from surgery.evaluate.data.examples import Batch
 
@@ -54,9 +55,7 @@ class Synflow(Adviser):
         finally:
             for handle in handles:
                 handle.remove()
-        by_name = {
-            name: (slope.double() * held[name].detach()) for name, slope in zip(held, found, strict=True)
-        }
+        by_name = {name: (wide(slope) * held[name].detach()) for name, slope in zip(held, found, strict=True)}
         case.step(1, 1, "one input of ones")
         return case.advice(self, case.paths, in_per_cent(per_path(case, held, by_name), by_name))
 
@@ -67,7 +66,7 @@ def _flow(case: Case, batch: Batch) -> Tensor:
         raise SurgeryError(
             "the model gives no tensor whose sum could be taken", hint="the model with its head"
         )
-    total = logits.double().sum() if logits.device.type != "mps" else logits.sum()
+    total = wide(logits).sum()
     if not bool(total.isfinite()):
         raise SurgeryError(
             "with positive weights the outputs are no numbers any longer",

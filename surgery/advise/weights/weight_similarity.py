@@ -11,6 +11,7 @@ from surgery.advise.advice import Advice
 from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
 from surgery.advise.cosines import gram_cosines
+from surgery.advise.precision import on_cpu, wide
 from surgery.errors import SurgeryError
 
 PIECE = 1 << 20
@@ -45,7 +46,7 @@ class WeightSimilarity(Adviser):
         for done, places in enumerate(alike):
             gram = torch.zeros(len(places), len(places), dtype=torch.float64)
             for piece in _pieces(case, [paths[place] for place in places]):
-                gram += (piece @ piece.T).double().cpu()
+                gram += on_cpu(piece @ piece.T)
                 case.check()
             matrix[torch.tensor(places).unsqueeze(1), torch.tensor(places)] = gram_cosines(gram)
             case.step(done + 1, len(alike), paths[places[0]])
@@ -65,4 +66,4 @@ def _pieces(case: Case, paths: list[str]) -> Iterator[Tensor]:
             flat = [of_place[name].detach().reshape(-1) for of_place in held]
             for start in range(0, first.numel(), PIECE):
                 piece = torch.stack([value[start : start + PIECE] for value in flat])
-                yield piece.float() if piece.device.type == "mps" else piece.double()
+                yield wide(piece)
