@@ -9,6 +9,7 @@ from typing import Any
 from graph.nodes import ModuleGraph
 from surgery.advise import Advice, Item, adviser_named, advisers
 from surgery.registry import operations
+from surgery.scores import Scores
 from widgets.drafts import start
 from widgets.operating import Operating
 from widgets.panels import Message
@@ -94,7 +95,9 @@ class Advising:
 
 
 def _bars(advice: Advice, graph: ModuleGraph) -> dict[str, Any]:
-    """A bar per item, in the order of the tree."""
+    """A bar per item, in the order of the tree, in the colours that the graph has for such numbers."""
+    known = {place: value for place, value in enumerate(advice.numbers) if isfinite(value)}
+    parts = Scores(advice.called, {str(place): value for place, value in known.items()}, advice.text).parts
     return {
         "title": f"{advice.called}, {advice.promise}",
         "bars": [
@@ -104,10 +107,10 @@ def _bars(advice: Advice, graph: ModuleGraph) -> dict[str, Any]:
                 "value": value,
                 "low": value,
                 "high": value,
+                "score": parts[str(place)],
                 "text": f"{item.text(advice.part)}: {advice.text(value)}",
             }
-            for item, value in zip(advice.items, advice.numbers, strict=True)
-            if isfinite(value)
+            for (place, value), item in ((entry, advice.items[entry[0]]) for entry in known.items())
         ],
     }
 

@@ -60,6 +60,8 @@ def test_an_answer_is_bars_and_a_ranking(studio: Studio) -> None:
     state = asked(studio, "weight_norm")
     assert [bar["label"] for bar in state["bars"]["bars"]] == ["0", "1", "2", "3"]
     assert state["bars"]["title"] == "weight norm, lowest first: the cheapest to remove"
+    scores = [bar["score"] for bar in state["bars"]["bars"]]
+    assert min(scores) == 0.0 and max(scores) == 1.0
     best, found = state["advice"]["best"][0], studio.session.history.current.advice["weight_norm"]
     assert best["label"] == found.ranking[0].items[0].path and best["act"]["operation"] == "remove"
     assert set(studio.centre.state["scores"]) == {f"model.layers.{index}" for index in range(4)}

@@ -13,7 +13,18 @@ export const reportState = object({
   bars: maybe(
     object({
       title: text,
-      bars: list(object({ path: text, label: text, value: number(), low: number(), high: number(), text })),
+      bars: list(
+        object({
+          path: text,
+          label: text,
+          value: number(),
+          low: number(),
+          high: number(),
+          /** Its colour, from 0 to 1, where that is not told by its height. */
+          score: maybe(number()),
+          text,
+        }),
+      ),
     }),
   ),
   histograms: list(
