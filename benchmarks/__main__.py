@@ -6,7 +6,7 @@ import os
 # Before transformers is imported, which reads it once.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from benchmarks import budget, channels, edits, evaluation, graph, harness, merge, replay, studio
+from benchmarks import advisers, budget, channels, edits, evaluation, graph, harness, merge, replay, studio
 from benchmarks.tables import save, text
 
 BENCHMARKS = {
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "replay": replay.tables,
     "studio": studio.tables,
     "evaluation": evaluation.tables,
+    "advisers": advisers.tables,
     "budget": budget.tables,
     "harness": lambda: harness.tables(None),
     "merge": lambda: merge.tables(None),

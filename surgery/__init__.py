@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from surgery.siblings import check_siblings
 
 if TYPE_CHECKING:
+    from surgery.advise.register import advisers
     from surgery.checkpoint.load import load
     from surgery.errors import SurgeryError
     from surgery.replay import replay
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
     from surgery.sources import open
 
 __version__ = "0.1.0"
-__all__ = ["Script", "Session", "SurgeryError", "load", "open", "replay", "select"]
+__all__ = ["Script", "Session", "SurgeryError", "advisers", "load", "open", "replay", "select"]
 
 # Imported when first used: `surgery --help` should not wait for torch.
 _HOMES = {
     "Script": "surgery.script",
     "Session": "surgery.session",
     "SurgeryError": "surgery.errors",
+    "advisers": "surgery.advise.register",
     "load": "surgery.checkpoint.load",
     "open": "surgery.sources",
     "replay": "surgery.replay",

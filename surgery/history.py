@@ -19,6 +19,7 @@ from surgery.watchers import Watchers
 
 if TYPE_CHECKING:
     from graph.nodes import ModuleGraph
+    from surgery.advise import Advice
     from surgery.budget.trials import Trial
     from surgery.evaluate import Report
     from surgery.evaluate.speed import SpeedReport
@@ -35,7 +36,7 @@ class State:
     """A node of the history tree: the step that led here, its journal, and what was measured.
 
     `name` is what somebody called it, `saved` whether a model or a script was written of it. `places` are the
-    names of the modules in this state, for errors about names that went.
+    names of the modules in this state, for errors about names that went. `advice` is by the adviser's name.
     """
 
     id: int
@@ -52,6 +53,7 @@ class State:
     """What plans of several edits, tried on this state, were measured to cost together."""
     layers: Report | None = None
     speed: SpeedReport | None = None
+    advice: dict[str, Advice] = field(default_factory=dict)
     places: tuple[Place, ...] = ()
     name: str | None = None
     saved: bool = False

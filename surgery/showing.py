@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from surgery.advising import Advising
 from surgery.asking import Asking
 from surgery.planning import Planning
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from surgery.session import Session
 
 
-class Showing(Asking, Planning):
+class Showing(Advising, Asking, Planning):
     """The part of a session that people look at."""
 
     def view(self, tasks: Asked = None) -> Any:

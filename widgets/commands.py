@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from graph.nodes import ModuleGraph
 from graph.similar import KINDS
+from surgery.advise import advisers
 from surgery.registry import operations
 from surgery.session import Session
-from widgets.colouring import TITLES
+from widgets.colouring import ADVICE, TITLES
 from widgets.desk import Desk
 from widgets.fitting import reasons
 
@@ -78,6 +79,14 @@ def menu(graph: ModuleGraph, desk: Desk, session: Session) -> dict[str, Any]:
         for cls in fitting
     ]
     rows += [_row(command, _reason(command, desk, session), "") for command in STUDIO]
+    rows += [
+        _row(
+            Command(f"colour:{ADVICE}{name}", f"Colour by {cls.called()}", "View", about="studio"),
+            "the model was opened without weights" if session.is_skeleton else None,
+            cls.summary().replace("`", ""),
+        )
+        for name, cls in advisers().items()
+    ]
     return {"commands": rows, "selection": list(desk.selection)}
 
 
@@ -120,6 +129,8 @@ class Commands:
             studio.operating.draft(what)
         elif kind == "similar" and what in KINDS:
             studio.selecting.similar(what)
+        elif kind == "colour" and what.startswith(ADVICE):
+            studio.advising.colour(what.removeprefix(ADVICE))
         elif kind == "colour" and what in TITLES:
             studio.desk.colour = what
             studio.refresh()

@@ -61,7 +61,7 @@ class Desk:
     alert: SurgeryError | None = None
     planned: Planned = field(default_factory=Planned)
     colour: str | None = None
-    """What the graph is coloured by, of `widgets.colouring.TITLES`; None for what was measured last."""
+    """What the graph is coloured by, of `widgets.colouring.choices`; None for what was measured last."""
     shelf: bool = False
     """Whether the shelf is there while it has no parents."""
     compared: int | None = None

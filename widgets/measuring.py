@@ -12,6 +12,7 @@ from surgery.errors import SurgeryError
 from surgery.histograms import Histogram, activations, weights
 from surgery.history import State
 from surgery.session import Session
+from widgets.advising import Advising
 from widgets.budgeting import Budgeting
 from widgets.errands import refusal_of
 from widgets.figures import report_state
@@ -26,6 +27,7 @@ TABS = {
     "layers": "Layers",
     "values": "Values",
     "speed": "Speed",
+    "advice": "Advice",
 }
 SPREADS: dict[str, Callable[[Session, str], Histogram]] = {"weights": weights, "activations": activations}
 """What the tab of values shows of the selected module."""
@@ -49,8 +51,9 @@ EMPTY = {
 class Measuring:
     """The measures of a studio. What is found of a state is the state's; histograms are kept here."""
 
-    def __init__(self, theatre: Theatre, budgeting: Budgeting) -> None:
-        self.theatre, self.session, self.budgeting = theatre, theatre.session, budgeting
+    def __init__(self, theatre: Theatre, advising: Advising, budgeting: Budgeting) -> None:
+        self.theatre, self.session = theatre, theatre.session
+        self.advising, self.budgeting = advising, budgeting
         self.tab = "report"
         self._spreads: dict[Spread, Histogram | SurgeryError] = {}
         self._under_way: dict[str, Spread] = {}
@@ -80,6 +83,8 @@ class Measuring:
                 "Timing both models",
                 lambda stop, _: self.session.speed(max(LEAST_TIMED_S, budget_s), errands.device, stop=stop),
             )
+        elif what == "advice":
+            self.advising.ask()
         elif what in SPREADS and len(self.theatre.desk.selection) == 1:
             self._spread(what, self.theatre.desk.selection[0])
             self.theatre.shown()
@@ -114,13 +119,15 @@ class Measuring:
             "tab": self.tab,
             "tabs": [{"name": name, "title": title} for name, title in TABS.items()],
             "bars": None,
+            "matrix": None,
+            "advice": None,
             "histograms": [],
             "ask": None,
         }
         if self.tab == "report":
             parameters = costs(before).parameters, costs(graph).parameters
             return {**shown, **report_state(state.report, parameters)}
-        shown |= {"title": TABS[self.tab], "empty": EMPTY[self.tab], "sentence": None, "rows": []}
+        shown |= {"title": TABS[self.tab], "empty": EMPTY.get(self.tab), "sentence": None, "rows": []}
         shown["note"] = None
         if self.tab == "costs":
             shown["bars"] = sweep_bars(state.sweep, graph)
@@ -134,9 +141,11 @@ class Measuring:
             shown["ask"] = _ask("speed", "Time again" if state.speed else "Time both models")
             if state.speed is not None:
                 shown["note"] = " ".join([f"{state.speed.device}.", *state.speed.notes])
+        elif self.tab == "advice":
+            shown |= self.advising.state(graph)
         else:
             self._values(shown, state)
-        if shown["bars"] is not None:
+        if shown["bars"] is not None and self.tab != "advice":
             shown["note"] = shown["bars"]["note"]
         if self.session.is_skeleton:
             shown["ask"] = None

@@ -14,7 +14,7 @@ from surgery.adapters.drawn import adapted, drawn_whole
 from surgery.evaluate.sweep.colours import effects
 from surgery.history import State
 from surgery.picture.names import told_apart
-from widgets.colouring import TITLES, scores
+from widgets.colouring import choices, line, scores
 from widgets.desk import Desk
 from widgets.facts import activations, hover
 from widgets.marks import ghost_ties, marks
@@ -39,7 +39,7 @@ def scene(graph: ModuleGraph, desk: Desk, state: State) -> dict[str, Any]:
     def told(path: str) -> dict[str, Any]:
         partners = _partners(path, tied, ends)
         facts = hover(graph, graph[path], shares[path], flows.get(path, ""), partners)
-        return {**facts, "lines": [*facts["lines"], *measured.get(path, [])]}
+        return {**facts, "lines": [*facts["lines"], *measured.get(path, []), *line(desk.colour, path, state)]}
 
     return {
         "model": desk.model,
@@ -72,7 +72,9 @@ def scene(graph: ModuleGraph, desk: Desk, state: State) -> dict[str, Any]:
         "scores": coloured.parts if coloured else None,
         "colour": {
             "value": desk.colour or "",
-            "choices": [{"name": name, "title": title} for name, title in TITLES.items()],
+            "choices": [
+                {"name": name, "title": title} for name, title in choices(desk.colour, state).items()
+            ],
         },
         "empty": None
         if flow.nodes

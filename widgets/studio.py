@@ -9,6 +9,7 @@ import ipywidgets
 from graph.nodes import ModuleGraph
 from surgery.evaluate.bench import Asked
 from surgery.session import Session
+from widgets.advising import Advising
 from widgets.budgeting import Budgeting
 from widgets.charts import SizeChart
 from widgets.commands import Commands, menu
@@ -107,8 +108,9 @@ class Studio(ipywidgets.Box):
             self.pending = Pending(theatre, operating)
             self.selecting = Selecting(theatre, operating.selected)
             self.sweeps = Sweeps(session, theatre.errands)
+            self.advising = Advising(theatre, operating)
             self.budgeting = Budgeting(theatre, operating)
-            self.measuring = Measuring(theatre, self.budgeting)
+            self.measuring = Measuring(theatre, self.advising, self.budgeting)
             self.prompting = Prompting(theatre, self.bench)
             self.dropping = Dropping(theatre, operating, shelf)
             self.filing = Filing(theatre, self.begin)
@@ -216,6 +218,8 @@ class Studio(ipywidgets.Box):
         self.report.on("measure", self.measuring.measure)
         self.report.on("select", selecting.select)
         self.budgeting.wire(self.report)
+        self.report.on("adviser", self.advising.choose)
+        self.report.on("act", self.advising.act)
         self.past.on("goto", lambda message: operating.goto(int(message["id"])))
         self.past.on("rename", operating.rename)
         self.past.on("delete", operating.delete)

@@ -10,12 +10,13 @@ import sys
 
 import typer
 
+from surgery.cli.advise import advise
 from surgery.cli.ask import ask
 from surgery.cli.diff import diff
 from surgery.cli.evaluate import evaluate
 from surgery.cli.inspect import inspect
 from surgery.cli.kinship import kinship
-from surgery.cli.lists import operations, tasks
+from surgery.cli.lists import advisers, operations, tasks
 from surgery.cli.picture import picture
 from surgery.cli.plan import plan
 from surgery.cli.replay import replay
@@ -37,6 +38,8 @@ COMMANDS = (
     evaluate,
     ask,
     tasks,
+    advise,
+    advisers,
     sweep,
     suggest,
     plan,

@@ -1,4 +1,4 @@
-"""`surgery operations` and `surgery tasks`: what there is."""
+"""`surgery operations`, `surgery tasks` and `surgery advisers`: what there is."""
 
 from __future__ import annotations
 
@@ -15,3 +15,10 @@ def tasks() -> None:
     from surgery.show.operations import print_tasks
 
     print_tasks()
+
+
+def advisers() -> None:
+    """List all advisers with what they read, their fields and sources."""
+    from surgery.show.operations import print_advisers
+
+    print_advisers()

@@ -70,7 +70,7 @@ class Bench:
         self._placer = placer(device, original)
         self.device = self._placer.device
         self.tasks = None if tasks is None else tasks_of(tasks)
-        self.batch_size = _batch_size(examples)
+        self.batch_size = usual_batch_size(examples)
         limit_bytes = usual_tape_bytes(self.device) if tape_bytes is None else tape_bytes
         self.tape = Tape(self.device, limit_bytes, limit_bytes)
         self.kept = Kept()
@@ -89,7 +89,7 @@ class Bench:
     @contextmanager
     def at_work(self, stop: threading.Event | None) -> Iterator[Callable[[], None]]:
         """Within, models are measured, by one at a time; gives what raises Stopped once `stop` is set."""
-        with self._lock, torch.no_grad(), _random_state_kept(self.device):
+        with self._lock, torch.no_grad(), random_state_kept(self.device):
             check = checker(stop)
             check()
             marks = _marks(self.original)
@@ -220,7 +220,8 @@ def _marks(model: nn.Module) -> Hashable | None:
         return None
 
 
-def _batch_size(examples: Examples) -> int:
+def usual_batch_size(examples: Examples) -> int:
+    """How many examples go through a model at a time, if memory allows."""
     if examples.noun == "window":
         return BATCH
     one = sum(value[0].numel() for value in examples.inputs.values())
@@ -238,7 +239,7 @@ def usual_tape_bytes(device: torch.device) -> int:
     return min(TAPE_BYTES, free_bytes // 8)
 
 
-def _random_state_kept(device: torch.device) -> AbstractContextManager[None]:
+def random_state_kept(device: torch.device) -> AbstractContextManager[None]:
     """Puts the random state back at the end, for a model that draws even in evaluation mode.
 
     On the main thread only: elsewhere it would put back what the user's own thread drew meanwhile.

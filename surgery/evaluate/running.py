@@ -127,6 +127,17 @@ class Runner:
         kept = getattr(output, "past_key_values", None)
         return None if logits is None or logits.dim() != 3 else logits[0, -1], kept
 
+    def passed(self, batch: Batch, *, whole: bool) -> Tensor | None:
+        """Logits of one pass as the model gives them, None without, for whoever hooks it or differentiates.
+
+        It is called just once. Unless `whole`, a model that can makes them of one position alone.
+        """
+        with self._guarded():
+            positional, named = self._arguments(batch)
+            if not whole and KEEP in self._names and batch.ids is not None:
+                named[KEEP] = 1
+            return _logits_in(self.model(*positional, **named))
+
     def given(self, function: Callable[[nn.Module, Batch], Any], batch: Batch) -> Any:
         """What a function of the user's gives on the model and a batch."""
         with self._guarded():

@@ -1,4 +1,4 @@
-"""All operations, and all tasks, as a table in the terminal."""
+"""All operations, tasks and advisers, as a table in the terminal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,22 @@ def print_tasks() -> None:
     _print(("task", "what it measures", "fields", "source"), found.tasks, found.unavailable)
 
 
-def _print(titles: tuple[str, ...], known: Mapping[str, type[Typed]], failed: Iterable[Unavailable]) -> None:
+def print_advisers() -> None:
+    """Prints every adviser with what it says, its fields, its source and cost; last those that failed."""
+    from surgery.advise.register import register as advisers
+
+    found = advisers()
+    costs = {name: cls.cost for name, cls in found.advisers.items()}
+    titles = ("adviser", "what it says", "fields", "source", "what it reads")
+    _print(titles, found.advisers, found.unavailable, costs)
+
+
+def _print(
+    titles: tuple[str, ...],
+    known: Mapping[str, type[Typed]],
+    failed: Iterable[Unavailable],
+    last: Mapping[str, str] | None = None,
+) -> None:
     table = Table(box=None, padding=(0, 2, 1, 0))
     for title in titles:
         table.add_column(title)
@@ -37,7 +52,8 @@ def _print(titles: tuple[str, ...], known: Mapping[str, type[Typed]], failed: It
             for spec in cls.specs
             if spec.is_asked
         )
-        table.add_row(Text(name), Text(cls.summary()), Text(fields), Text(cls.source))
+        more = () if last is None else (Text(last[name]),)
+        table.add_row(Text(name), Text(cls.summary()), Text(fields), Text(cls.source), *more)
     for item in failed:
         table.add_row(Text(item.name), Text(f"unavailable: {item.reason}"), Text(""), Text(item.source))
     Console().print(table)

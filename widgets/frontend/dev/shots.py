@@ -19,6 +19,10 @@ SHOTS = [
     ("prompt", 1440, 900, "dark"),
     ("prompt", 1024, 700, "light"),
     ("prompt_image", 1440, 900, "dark"),
+    ("advised", 1440, 900, "light"),
+    ("advised", 1440, 900, "dark"),
+    ("alike", 1440, 900, "light"),
+    ("alike", 1440, 900, "dark"),
 ]
 
 

@@ -50,7 +50,7 @@ function Bar({ item, zero, send }: { item: Placed; zero: number; send: Props["se
         style={{
           bottom: percent(item.from),
           height: percent(Math.max(0.006, item.to - item.from)),
-          background: scoreColour(item.score),
+          background: scoreColour(bar.score ?? item.score),
         }}
       />
       <i class="ms-whisker" style={{ bottom: percent(item.low), height: percent(item.high - item.low) }} />

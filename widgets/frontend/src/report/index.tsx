@@ -1,17 +1,27 @@
 // The report of the last evaluation: a sentence, then a row per measure with its interval.
 import { useEffect, useRef } from "preact/hooks";
 import { definePanel, type PanelProps } from "../shared/panel";
+import { Ranking, WhoIsAsked } from "./advice";
+import { AskButton } from "./ask";
 import { BarChart } from "./bars";
 import { BudgetView } from "./budget";
 import { fitCharts } from "./chart";
 import { HistogramView } from "./histogram";
+import { HeatMap } from "./matrix";
 import { type ReportMessage, type ReportState, reportState } from "./protocol";
 import { SuggestionList } from "./suggestions";
 
 function Report({ state, send }: PanelProps<ReportState, ReportMessage>) {
   const section = useRef<HTMLElement>(null);
   const measured = state.rows.length > 0;
-  const bare = !measured && !state.bars && !state.budget && state.histograms.length === 0 && !state.sentence;
+  const bare =
+    !measured &&
+    !state.bars &&
+    !state.budget &&
+    !state.matrix &&
+    !state.advice?.best.length &&
+    state.histograms.length === 0 &&
+    !state.sentence;
   // By the time something was measured the whole studio stands in the page.
   useEffect(() => (section.current && measured ? fitCharts(section.current) : undefined), [measured]);
   return (
@@ -52,13 +62,20 @@ function Report({ state, send }: PanelProps<ReportState, ReportMessage>) {
         ) : null}
         {state.budget && <BudgetView budget={state.budget} send={send} />}
         {state.suggestions.length > 0 && <SuggestionList suggestions={state.suggestions} send={send} />}
+        {state.advice && <WhoIsAsked advice={state.advice} ask={state.ask} send={send} />}
         {state.bars && <BarChart bars={state.bars} send={send} />}
+        {state.advice && (
+          <div class="ms-beside">
+            {state.matrix && <HeatMap matrix={state.matrix} send={send} />}
+            <Ranking advice={state.advice} send={send} />
+          </div>
+        )}
         {state.histograms.map((histogram) => (
           <HistogramView key={histogram.title} histogram={histogram} />
         ))}
         {bare && state.empty && <p class="ms-empty">{state.empty}</p>}
         {state.note && !bare && <p class="ms-faint ms-report-note">{state.note}</p>}
-        {state.ask && <AskButton ask={state.ask} send={send} />}
+        {state.ask && !state.advice && <AskButton ask={state.ask} send={send} />}
       </div>
     </section>
   );
@@ -96,24 +113,6 @@ function Tabs({ state, send }: PanelProps<ReportState, ReportMessage>) {
         </button>
       ))}
     </div>
-  );
-}
-
-function AskButton({
-  ask,
-  send,
-}: {
-  ask: NonNullable<ReportState["ask"]>;
-  send: (m: ReportMessage) => void;
-}) {
-  return (
-    <button
-      type="button"
-      class="ms-button ms-measure"
-      onClick={() => send({ type: "measure", what: ask.what })}
-    >
-      {ask.title}
-    </button>
   );
 }
 

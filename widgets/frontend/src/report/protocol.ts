@@ -55,7 +55,18 @@ export const reportState = object({
   bars: maybe(
     object({
       title: text,
-      bars: list(object({ path: text, label: text, value: number(), low: number(), high: number(), text })),
+      bars: list(
+        object({
+          path: text,
+          label: text,
+          value: number(),
+          low: number(),
+          high: number(),
+          /** Its colour, from 0 to 1, where that is not told by its height. */
+          score: maybe(number()),
+          text,
+        }),
+      ),
     }),
   ),
   histograms: list(
@@ -69,6 +80,34 @@ export const reportState = object({
       lines: list(text),
     }),
   ),
+  /** Who is asked, of whom, and what comes first in the ranking. */
+  advice: maybe(
+    object({
+      value: text,
+      choices: list(object({ name: text, title: text })),
+      about: text,
+      best: list(
+        object({
+          label: text,
+          text,
+          value: text,
+          paths: list(text),
+          act: maybe(object({ operation: text, title: text, paths: list(text) })),
+        }),
+      ),
+    }),
+  ),
+  /** A number per pair of items, NaN where there is none. */
+  matrix: maybe(
+    object({
+      title: text,
+      items: list(object({ label: text, text, path: text })),
+      rows: list(list(number(Number.NaN))),
+      low: number(),
+      high: number(),
+      ends: list(text),
+    }),
+  ),
   /** What can be measured for this tab. */
   ask: maybe(object({ what: text, title: text })),
   budget: maybe(budget),
@@ -77,6 +116,8 @@ export const reportState = object({
 export type ReportState = Infer<typeof reportState>;
 export type Bars = NonNullable<ReportState["bars"]>;
 export type Histogram = ReportState["histograms"][number];
+export type Advice = NonNullable<ReportState["advice"]>;
+export type Matrix = NonNullable<ReportState["matrix"]>;
 export type ReportMessage =
   | SelectMessage
   | { type: "tab"; name: string }
@@ -86,4 +127,6 @@ export type ReportMessage =
   | { type: "budget_release"; count: number }
   | { type: "budget_apply"; count: number }
   | { type: "budget_calibrate" }
-  | { type: "suggestion_apply"; count: number };
+  | { type: "suggestion_apply"; count: number }
+  | { type: "adviser"; name: string }
+  | { type: "act"; operation: string; paths: string[] };

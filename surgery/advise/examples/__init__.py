@@ -1,0 +1,1 @@
+"""Advisers that look at what goes through the model on examples."""

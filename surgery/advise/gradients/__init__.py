@@ -1,0 +1,1 @@
+"""Advisers that ask how a loss on examples would change."""

@@ -1,0 +1,1 @@
+"""Advisers that read weights and need no examples."""
