@@ -44,7 +44,7 @@ export class CanvasView {
   carried: Carried | null = null;
   /** The node that a card of another panel hovers over. */
   offered: string | null = null;
-  /** What a plan would take, while a person chooses how much. */
+  /** What a plan would take, while a person chooses how much: it is drawn as if it were going. */
   faded: ReadonlySet<string> = new Set();
   /** A gesture has taken the pointer: a press does not pan. */
   taken = false;
@@ -188,12 +188,6 @@ export class CanvasView {
   private seesAll(): boolean {
     const { x, y, w, h } = this.camera.toScreen(this.scene.bounds);
     return x >= 0 && y >= 0 && x + w <= this.size.w && y + h <= this.size.h;
-  }
-
-  /** Draws these paths as if they were going, in the next frame. */
-  fade(paths: readonly string[]): void {
-    this.faded = new Set(paths);
-    this.redraw();
   }
 
   retheme(): void {
