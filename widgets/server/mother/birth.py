@@ -12,6 +12,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from widgets.server.mother import places
 
@@ -57,7 +58,11 @@ def live(asked: Asked) -> None:
     # Whose end it is to notice is seen to; 1 is what it takes for a parent that never ends.
     argv = [*asked.argv, "--IPKernelApp.parent_handle=1"]
     sys.argv = ["ipykernel_launcher", *argv]
-    IPKernelApp.launch_instance(argv=argv)
+    app: Any = IPKernelApp.instance()
+    app.initialize(argv)
+    if "ipywidgets" in sys.modules:  # which asks for the kernel as it is imported; there was none yet
+        sys.modules["ipywidgets"].register_comm_target()
+    app.start()
 
 
 def call_it(name: str) -> None:

@@ -189,6 +189,12 @@ def test_no_two_draw_the_same(kernel: Kernel, start: Start) -> None:
         assert kernel.says(draw) != other.says(draw)
 
 
+def test_widgets_know_their_kernel(kernel: Kernel) -> None:
+    """A page that is loaded again asks for all of them by a name that they register as they are imported."""
+    targets = kernel.says("sorted(get_ipython().kernel.comm_manager.targets)")
+    assert {"jupyter.widget", "jupyter.widget.control"} <= set(targets)
+
+
 def test_it_computes_in_threads(kernel: Kernel) -> None:
     """Torch's and numpy's own, which no fork may have inherited."""
     torch = "import torch\ntorch.set_num_threads(2)\na = torch.ones(512, 512)\n"
