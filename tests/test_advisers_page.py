@@ -1,4 +1,4 @@
-"""docs/advisers.md runs as it stands, says of advisers what the program says, and its figures were measured."""
+"""docs/advisers.md runs as it stands, says what the program says, and its figures were measured."""
 
 from __future__ import annotations
 
