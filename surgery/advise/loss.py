@@ -23,8 +23,9 @@ class Loss:
             (Perplexity() if labels is None else Accuracy()).fits(case.subject)
         except SurgeryError as error:
             why = error.problem.partition(": ")[2] or error.problem
+            of = "no labels; of the next token: " if labels is None else ""
             raise SurgeryError(
-                f"there is no loss to take: {'no labels, and ' if labels is None else ''}{why}",
+                f"there is no loss to take: {of}{why}",
                 path=error.path,
                 got=error.got,
                 expected=error.expected,

@@ -104,14 +104,17 @@ class Similarity(Adviser):
                 parts.setdefault(item, []).append(vectors)
             if parts and sum(map(len, next(iter(parts.values())))) >= self.rows:
                 break
-        return {item: torch.cat(vectors)[: self.rows] for item, vectors in parts.items()}
+        whole = {item: torch.cat(vectors)[: self.rows] for item, vectors in parts.items()}
+        # One that was not called for every batch, such as an expert, has other rows than the rest.
+        most = max(map(len, whole.values()), default=0)
+        return {item: vectors for item, vectors in whole.items() if len(vectors) == most}
 
     # How alike --------------------------------------------------------------------------------
 
     def _compared(self, items: list[Item], heard: Outputs) -> Tensor:
         matrix = torch.full((len(items), len(items)), torch.nan, dtype=torch.float64)
         known = [place for place, item in enumerate(items) if item in heard]
-        if self.measure == "cka":
+        if self.measure == "cka" and known:
             grams = torch.stack([_centred_gram(heard[items[place]]) for place in known]).flatten(1)
             matrix[torch.tensor(known).unsqueeze(1), torch.tensor(known)] = gram_cosines(
                 grams @ grams.T

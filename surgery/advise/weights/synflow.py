@@ -90,11 +90,13 @@ def _instead(module: nn.Module) -> Callable[[Any, Any, Any], Any] | None:
 
 def _scaled(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
     """The input over its root mean square, times the gains, and the biases where there are some."""
-    given: Tensor = args[0]
-    last = given.shape[-1] == len(module.weight)  # type: ignore[arg-type]
+    given, weight = cast("Tensor", args[0]), cast("Tensor", module.weight)
+    last = given.shape[-1] == len(weight)
     dims = (-1,) if last else tuple(range(1, given.dim()))
     size = given.detach().float().square().mean(dims, keepdim=True).sqrt().clamp_min(1e-12).to(given.dtype)
     shape = (-1,) if last else (-1, *[1] * (given.dim() - 2))
-    found = given / size * cast("Tensor", module.weight).view(shape)
+    # Of ones, a norm by root mean square gives its gains, which are 1 + w in some; one that centres, none.
+    gains = module.forward(torch.ones_like(weight)) if "RMSNorm" in type(module).__name__ else weight
+    found = given / size * gains.view(shape)
     bias = module._parameters.get("bias")
     return found if bias is None else found + bias.view(shape)

@@ -105,6 +105,28 @@ def test_a_duplicated_head_has_cosine_one() -> None:
     assert "2 query heads that share keys and values" in advice.notes[-1]
 
 
+def test_what_is_not_called_every_time_is_not_compared() -> None:
+    """A module that some batches pass by has other rows than the rest; where all do, nothing is compared."""
+
+    class Often(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.calls = 0
+            self.blocks = nn.ModuleList(nn.Linear(3, 3) for _ in range(3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.calls += 1
+            return self.blocks[0](self.blocks[1](x if self.calls > 1 else self.blocks[2](x)))
+
+    many = tensors(torch.randn(128, 3))
+    session = surgery.open(Often(), torch.zeros(1, 3))
+    advice = session.advise("similarity", budget_s=1e9, examples=many)
+    assert set(advice.values) == {"blocks.0", "blocks.1"} and advice.notes[-1] == "Not scored: blocks.2."
+    never = surgery.open(*ATLAS["nested_lists"]())  # its lists are items of a list, which nobody calls
+    with pytest.raises(SurgeryError, match="similarity finds nothing to score here"):
+        never.advise("similarity", budget_s=0)
+
+
 def test_sparsity_is_the_part_that_is_nothing() -> None:
     """All of it where a ReLU is given negatives alone, none where all are equal; modules and functions."""
 

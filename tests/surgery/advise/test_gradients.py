@@ -202,10 +202,10 @@ def test_no_loss_is_refused() -> None:
     points = torch.randn(6, 4)
     session, _ = classifier()
     for name in ("snip", "grasp", "module_sensitivity"):
-        with pytest.raises(SurgeryError, match="there is no loss to take: no labels, and it needs token win"):
+        with pytest.raises(SurgeryError, match="no loss to take: no labels; of the next token: it needs"):
             session.advise(name, examples=tensors(points))
     bert = surgery.open(ATLAS["bert"]()[0])
-    with pytest.raises(SurgeryError, match="there is no loss to take: no labels, and the model looks ahead"):
+    with pytest.raises(SurgeryError, match="no loss to take: no labels; of the next token: the model"):
         bert.advise("snip", examples=windows())
     with pytest.raises(SurgeryError, match="labels are out of range"):
         session.advise("snip", examples=tensors(points, torch.full((6,), 7)))

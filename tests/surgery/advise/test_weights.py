@@ -82,7 +82,7 @@ def test_what_flows_is_conserved_past_batch_norms() -> None:
 
 def test_flow_through_norms_is_positive() -> None:
     """What they divide by is taken as given; else it would cancel what flows."""
-    for name in ("llama", "gpt2", "bert"):
+    for name in ("llama", "gemma3", "gpt2", "bert"):
         session = surgery.open(ATLAS[name]()[0])
         advice = session.advise("synflow", budget_s=0)
         assert all(value > 1 for value in advice.numbers), name

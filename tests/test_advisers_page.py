@@ -1,0 +1,59 @@
+"""docs/advisers.md runs as it stands, says what the program says, and its figures were measured."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+import surgery
+from surgery.cli import main
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "advisers.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(python|sh)\n(.*?)```", PAGE, flags=re.DOTALL)
+
+
+def cells(line: str) -> list[str]:
+    """The cells of a row of a table."""
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
+
+
+def test_it_runs_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python in one scope, and each command."""
+    assert [kind for kind, _ in BLOCKS] == ["python", "sh", "python"]
+    scope: dict[str, object] = {"__name__": __name__}
+    for kind, text in BLOCKS:
+        if kind == "python":
+            exec(compile(text, "advisers.md", "exec"), scope)
+            continue
+        for line in text.strip().splitlines():
+            monkeypatch.setattr(sys, "argv", shlex.split(line))
+            with pytest.raises(SystemExit) as ended:
+                main()
+            assert not ended.value.code, line
+    session = scope["s"]
+    assert isinstance(session, surgery.Session)
+    assert {"block_influence", "weight_norm", "similarity"} < session.history.current.advice.keys()
+
+
+def test_the_table_is_the_register() -> None:
+    """Name, unit, which end is cheap for which edit, what it takes, source: in the order of the register."""
+    rows = [cells(line) for line in PAGE.splitlines() if line.startswith("| `")]
+    named = [row for row in rows if len(row) == 6]
+    assert [row[0].strip("`") for row in named] == list(surgery.advisers())
+    for (_, formula, *said), cls in zip(named, surgery.advisers().values(), strict=True):
+        first = f"{'low' if cls.low_is_cheap else 'high'}: `{cls.edit}`"
+        assert formula and said == [cls.unit or "–", first, cls.cost, cls.source], cls.name
+
+
+def test_its_figures_were_measured() -> None:
+    """They are those of a saved run of the benchmark, every row of it."""
+    (results,) = sorted((ROOT / "benchmarks" / "results").glob("advisers-*.md"))
+    measured = [line for line in results.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    assert len(measured) > len(surgery.advisers()) - 3
+    shown = [line for line in PAGE.splitlines() if line.startswith("|")]
+    assert [cells(line) for line in measured] == [cells(line) for line in shown[-len(measured) :]]
