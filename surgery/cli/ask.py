@@ -52,11 +52,12 @@ def ask(
 ) -> None:
     """Ask the original and the edited model the same: answers side by side, and what each step did to them.
 
-    Ctrl-C shows what was written by then.
+    On a terminal both are shown as they are written. Ctrl-C shows what was written by then.
     """
     import surgery
     from surgery.evaluate import Stopped, examples_at
     from surgery.show.progress import interruptible
+    from surgery.show.prompting_live import live_answers
 
     given: Any = [item for item in (prompt, image, example) if item is not None]
     if len(given) != 1:
@@ -66,7 +67,7 @@ def ask(
     session = _session(source, model or [], allow_factory)
     examples = examples_at(data, session.opened) if data else None
     try:
-        with interruptible() as (progress, stop):
+        with interruptible(bar=False) as (_, stop), live_answers() as told:
             answers = session.ask(
                 image if image is not None else prompt,
                 example=example,
@@ -76,7 +77,7 @@ def ask(
                 top=top,
                 examples=examples,
                 device=device,
-                progress=progress,
+                on_token=told,
                 stop=stop,
             )
         blamed = None

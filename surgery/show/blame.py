@@ -36,7 +36,9 @@ def blame_html(blame: Blame) -> str:
     for item in blame.steps:
         name = f'<th scope="row">{item.number} {escape(visible(item.words))}</th>'
         if item.refused is not None:
-            rows.append(f'<tr>{name}<td colspan="3">{escape(visible(item.refused))}</td></tr>')
+            rows.append(
+                f'<tr>{name}<td colspan="3" class="surgery-refused">{escape(visible(item.refused))}</td></tr>'
+            )
             continue
         part = 50 * abs(item.blame or 0.0) / most
         below = (item.blame or 0.0) < 0
@@ -80,8 +82,11 @@ def interaction(blame: Blame) -> str:
         return "One of the models gives what the other holds to be impossible: shares mean little here."
     if abs(left) <= 0.01 * abs(blame.effect):
         return "The blame of the steps adds up to the effect of all."
-    unit = " nats" if blame.unit == "nats" else ""
-    return f"{number(left)}{unit} belong to no step alone: steps add to one another, or make up for it."
+    total = number(blame.effect - left)
+    return (
+        f"The bars add up to {total}, the effect is {number(blame.effect)}: what steps do together is in "
+        "several of them, or in none."
+    )
 
 
 def _most(blame: Blame) -> float:

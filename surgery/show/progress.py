@@ -20,10 +20,10 @@ _LINE_EVERY_S = 10.0
 
 
 @contextmanager
-def interruptible() -> Iterator[tuple[Tell, threading.Event]]:
+def interruptible(*, bar: bool = True) -> Iterator[tuple[Tell, threading.Event]]:
     """Within, a function that shows a fraction and a label, and an event that the first Ctrl-C sets.
 
-    The second Ctrl-C is the ordinary one. A bar on a terminal, nothing elsewhere.
+    The second Ctrl-C is the ordinary one. A bar on a terminal if it is wanted, nothing elsewhere.
     """
     stop = threading.Event()
 
@@ -34,7 +34,7 @@ def interruptible() -> Iterator[tuple[Tell, threading.Event]]:
     before = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, asked)
     try:
-        with _fractions() as told:
+        with _fractions(bar) as told:
             yield told, stop
     finally:
         signal.signal(signal.SIGINT, before)
@@ -68,9 +68,9 @@ def telling(progress: TellBytes | bool | None) -> Iterator[TellBytes | None]:
 
 
 @contextmanager
-def _fractions() -> Iterator[Tell]:
+def _fractions(bar: bool) -> Iterator[Tell]:
     """A bar on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
+    if not bar or not sys.stderr.isatty():
         yield lambda fraction, label: None
         return
     from surgery.show.bars import fractions_bar

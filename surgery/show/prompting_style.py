@@ -32,7 +32,8 @@ STYLE = """<style>
 .surgery-legend span { padding: 1px 6px !important; margin-left: 2px; font-size: 11px; color: var(--ink); }
 .surgery-ask table { border-collapse: collapse; margin: 6px 0; font-variant-numeric: tabular-nums; }
 .surgery-ask th, .surgery-ask td { padding: 2px 12px 2px 0; text-align: right; font-weight: 400; }
-.surgery-ask th:first-child { text-align: left; }
+.surgery-ask th:first-child { text-align: left; white-space: nowrap; }
+.surgery-ask td.surgery-refused { text-align: left; color: var(--soft); }
 .surgery-ask thead th { color: var(--soft); font-size: 12px; border-bottom: 1px solid var(--rule); }
 .surgery-bar { position: relative; width: 140px; height: 12px; }
 .surgery-bar i { position: absolute; top: 1px; bottom: 1px; border-radius: 2px; background: var(--worse); }

@@ -7,6 +7,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.browser.by_hand import SLOW, apply, block, verb
+from tests.browser.test_gestures import AXE, SERIOUS
 
 STOPS = "() => [...document.querySelectorAll('.ms-prompt-text button')].filter(b => b.tabIndex === 0).length"
 
@@ -42,6 +43,10 @@ def test_ask_and_blame(studio_page: Page) -> None:
     expect(bars.get_by_role("row")).to_have_count(3, timeout=SLOW)
     expect(bars).to_contain_text("remove layers[2]")
     expect(marked).to_have_attribute("aria-pressed", "true")
+    page.add_script_tag(path=AXE)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        assert page.evaluate(SERIOUS) == [], scheme
     page.keyboard.press("Escape")
     expect(bench).to_have_count(0)
 

@@ -167,3 +167,39 @@ def test_the_random_state_is_the_users(cut: Session) -> None:
     torch.manual_seed(7)
     cut.ask("a", tokens=3, temperature=1.0, device="cpu")
     assert torch.equal(torch.rand(1), wanted)
+
+
+def test_a_terminal_shows_both_as_they_are_written() -> None:
+    """Side by side; what steers a terminal is shown as an escape, the first difference stands out."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    from surgery.show.prompting_live import side_by_side
+
+    same, one, two = (
+        Token(id, text, kl, (0.5, 0.5)) for id, text, kl in ((1, "a", 0), (2, "b\x1b[2J", 3), (3, "c", 3))
+    )
+    written = {"original": [same, one], "edited": [same, two]}
+    console = Console(file=StringIO(), width=60, force_terminal=True, color_system="standard")
+    console.print(side_by_side(written))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "original" in shown and "edited" in shown and "\x1b[2J" not in shown
+    assert "\x1b[7mb\\x1b[2J" in shown and "\x1b[7mc" in shown
+
+
+def test_a_terminal_is_drawn_on_and_left_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere nothing is written to it."""
+    from io import StringIO
+
+    from surgery.show.prompting_live import live_answers
+
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    for stream, drawn in ((Terminal(), True), (StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with live_answers() as told:
+            told("original", 0, Token(1, "abc", 0.0, (0.5, 0.5)))
+        assert ("abc" in stream.getvalue()) == drawn

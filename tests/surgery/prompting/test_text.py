@@ -66,7 +66,7 @@ def test_kl_is_measured_on_the_text_it_stands_in(cut: Session) -> None:
     place = answers.divergence
     assert place is not None and 0 < place < 10
     for side in ("original", "edited"):
-        tokens = answers.tokens(side)  # type: ignore[arg-type]
+        tokens = answers.tokens(side)
         for position in (0, place, place + 2):
             ids = [*PROMPT.encode(), *(token.id for token in tokens[:position])]
             wanted = kl_by_hand(cut.opened.model, cut.model, ids)
@@ -112,7 +112,7 @@ def test_tokens_are_told_as_they_are_written(cut: Session) -> None:
     )
     for side in ("original", "edited"):
         mine = [(place, token) for whose, place, token in told if whose == side]
-        assert mine == list(enumerate(answers.tokens(side)))  # type: ignore[arg-type]
+        assert mine == list(enumerate(answers.tokens(side)))
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
 
 
@@ -173,7 +173,7 @@ def test_an_encoder_feeds_its_decoder() -> None:
     session = surgery.open(*TRANSLATORS["t5"]())
     session.scale("decoder.block[1]", factor=0.5)
     answers = asked(session, [4, 9, 2, 7], tokens=3)
-    start = session.opened.model.config.decoder_start_token_id
+    start = int(session.opened.model.config.decoder_start_token_id)
     ids = torch.tensor([[4, 9, 2, 7]])
     with torch.no_grad():
         logits = session.opened.model.eval()(input_ids=ids, decoder_input_ids=torch.tensor([[start]])).logits

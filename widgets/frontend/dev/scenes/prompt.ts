@@ -59,7 +59,8 @@ export const answered = {
   chosen: { side: "original", position: 9 },
   blame: {
     title: "Position 9, where the original says “i”: KL 0.149 nats",
-    sentence: "0.111 nats belong to no step alone: steps add to one another, or make up for it.",
+    sentence:
+      "The bars add up to 0.038, the effect is 0.149: what steps do together is in several of them, or in none.",
     steps: [
       step(1, "remove layers[3]", -0.68, "−0.0779 (−40 %)", "−0.117"),
       step(2, "scale layers[6].mlp factor 0.3", 1, "+0.115 (60 %)", "+0.51"),
