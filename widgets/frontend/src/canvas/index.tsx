@@ -67,7 +67,11 @@ function mount({ model, el }: { model: Model; el: HTMLElement }): () => void {
     // Before its first size the panel may not hang in a studio yet.
     if (!heard) {
       heard = hearPicture(root, () => view.picture(), stop.signal);
-      hearFade(root, (paths) => view.fade(paths), stop.signal);
+      const fade = (paths: string[]) => {
+        view.faded = new Set(paths);
+        view.redraw();
+      };
+      hearFade(root, fade, stop.signal);
     }
     view.resize(root.clientWidth, root.clientHeight);
   };

@@ -190,12 +190,6 @@ export class CanvasView {
     return x >= 0 && y >= 0 && x + w <= this.size.w && y + h <= this.size.h;
   }
 
-  /** Draws these paths as if they were going, in the next frame. */
-  fade(paths: readonly string[]): void {
-    this.faded = new Set(paths);
-    this.redraw();
-  }
-
   retheme(): void {
     this.theme = readTheme(this.root);
     this.redraw();
