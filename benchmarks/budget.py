@@ -124,6 +124,7 @@ def _together(held: list[tuple[str, ...]]) -> tuple[str, ...]:
 
 def _soon(budget: Budget) -> tuple[str, str]:
     """How long each position takes in turn, by its amount, as a person asks for it."""
+    budget.plans()  # with what was measured since
     before = budget.ladder.amount(0)
     targets = [budget.ladder.amount(count) for count in range(len(budget) + 1)]
     taken = []

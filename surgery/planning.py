@@ -10,6 +10,7 @@ from surgery.measuring import Measuring
 if TYPE_CHECKING:
     from surgery.budget import Budget, Plan
     from surgery.evaluate import Examples
+    from surgery.evaluate.bench import Asked
     from surgery.session import Session
     from surgery.suggestions import Advised, Suggestions
 
@@ -18,16 +19,21 @@ class Planning(Measuring):
     """The part of a session that proposes edits; it makes none."""
 
     def budget(
-        self, of: str = "parameters", *, examples: Examples | None = None, device: str = "auto"
+        self,
+        of: str = "parameters",
+        *,
+        examples: Examples | None = None,
+        device: str = "auto",
+        tasks: Asked = None,
     ) -> Budget:
         """What the edits that were swept can save of the current state, in rank order, and at what cost.
 
-        `of`: parameters, bytes or macs. Plans are measured on the `examples` of the sweep. Raises
-        SurgeryError where nothing was swept.
+        `of`: parameters, bytes or macs. Plans are measured on the `examples` of the sweep, and by its `tasks`
+        where these are functions or have fields. Raises SurgeryError where nothing was swept.
         """
         from surgery.budget import Budget
 
-        return Budget(cast("Session", self), of, examples=examples, device=device)
+        return Budget(cast("Session", self), of, examples=examples, device=device, tasks=tasks)
 
     def plan_to(self, target: str | float, of: str = "parameters") -> Plan:
         """The edits of the last sweeps that bring the model to a size: `s.plan_to("-20 %")`, `"4 MB"`.

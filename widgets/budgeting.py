@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from threading import Event
 from typing import Any
 
 from graph.nodes import ModuleGraph
-from surgery.budget import Budget, Outcome, Plan
+from surgery.budget import Budget, Plan
 from surgery.budget.goal import NOUNS, Of, amount, change
 from surgery.budget.interaction import LEAST_PLANS
 from surgery.budget.plan import weighed
 from surgery.errors import SurgeryError
-from surgery.evaluate.evaluator import Progress
 from surgery.evaluate.figure import number
 from surgery.evaluate.sweep import paths_of
 from surgery.evaluate.sweep.report import SweepReport
@@ -41,8 +39,6 @@ class Worked:
     plans: list[Plan] = field(default_factory=list)
     tried: int = 0
     """How many measured plans the plans' bands stand on."""
-    outcomes: dict[int, Outcome] = field(default_factory=dict)
-    """What was measured where the slider was released, by the number of edits."""
 
 
 class Budgeting:
@@ -107,44 +103,14 @@ class Budgeting:
         return {
             "of": self.of,
             "choices": [{"name": name, "title": title} for name, title in NOUNS.items()],
-            "figure": f"{figure.name}, {figure.unit}" if figure.unit else figure.name,
+            "name": figure.name,
+            "unit": figure.unit,
             "better": figure.better,
             "place": min(self.place, len(worked.plans) - 1),
-            "grounds": _grounds(tried),
             "calibrate": None if self.session.is_skeleton or tried >= LEAST_PLANS else "Calibrate the band",
             "measuring": self.theatre.errands.measuring in ("budget", "calibrate"),
             "swept": " and ".join(report.operation for report in sweeps),
-            "rungs": [
-                self._rung(plan, worked.outcomes.get(len(plan.steps)), graph, names) for plan in worked.plans
-            ],
-        }
-
-    def _rung(
-        self, plan: Plan, outcome: Outcome | None, graph: ModuleGraph, names: dict[str, str]
-    ) -> dict[str, Any]:
-        """A position of the slider. Where it was measured, beside the band that was foreseen."""
-        expected = plan.expected if outcome is None else outcome.expected
-        measured = plan.measured if outcome is None else outcome.figure
-        places, unit = expected.figure.decimals, f" {expected.figure.unit}" if expected.figure.unit else ""
-        counts = len(plan.steps)
-        said = None if measured is None else weighed(measured)
-        if said is not None and outcome is not None and counts > 1:
-            said += f"; {outcome.verdict}"
-        return {
-            "paths": [path for item in plan.chosen for path in paths_of(item.step) if path in graph],
-            "edits": [words(item.step, names) for item in plan.chosen],
-            "share": change(plan.amounts[0], plan.amounts[1]),
-            "amounts": " → ".join(amount(number, self.of) for number in plan.amounts),
-            "value": expected.value,
-            "low": expected.low,
-            "high": expected.high,
-            "text": f"{number(expected.value, places)}{unit}",
-            "band": ""
-            if not counts
-            else f"{number(expected.low, places)} to {number(expected.high, places)}",
-            "measured": None if measured is None or not counts else measured.after,
-            "said": said if counts else None,
-            "interaction": outcome is not None and counts > 1 and outcome.interaction,
+            "rungs": [_rung(plan, graph, names) for plan in worked.plans],
         }
 
     # Working it out ---------------------------------------------------------------------------------
@@ -154,11 +120,11 @@ class Budgeting:
         if self._under_way == key:
             return
         self._under_way, self.place = key, 0
-        of, device = self.of, self.theatre.errands.device
+        of, errands = self.of, self.theatre.errands
 
         def work() -> Worked:
             found = self.session.suggest(SUGGESTED, of)
-            budget = self.session.budget(of, device=device)
+            budget = self.session.budget(of, device=errands.device, tasks=errands.tasks)
             made = Worked(key, budget, None, found.found, found.note, budget.plans())
             made.tried = len(budget.interaction.tried)
             return made
@@ -192,10 +158,9 @@ class Budgeting:
             self.theatre.shown()
             return
 
-        def measured(stop: Event, tell: Progress) -> None:
-            worked.outcomes[count] = plan.measure(stop=stop)
-
-        self.theatre.errands.measure("budget", f"Measuring {count} edits", measured)
+        self.theatre.errands.measure(
+            "budget", f"Measuring {count} edits", lambda stop, tell: plan.measure(stop=stop)
+        )
 
     def calibrate(self) -> None:
         """Plans are measured for a band that holds nine of ten."""
@@ -232,10 +197,30 @@ class Budgeting:
         self.theatre.carry("Applying", work, applied, refused)
 
 
-def _grounds(tried: int) -> str:
-    if tried >= LEAST_PLANS:
-        return f"90 % band, {tried} plans measured"
-    return f"a cautious band: {tried} of {LEAST_PLANS} plans measured"
+def _rung(plan: Plan, graph: ModuleGraph, names: dict[str, str]) -> dict[str, Any]:
+    """A position of the slider: what goes, what the others say that it costs, and what it was measured to."""
+    expected, measured, outcome = plan.expected, plan.measured, plan.outcome
+    figure, made = expected.figure, bool(plan.steps)
+    several = len(plan.steps) > 1
+    said = None if measured is None or not made else weighed(measured)
+    if said is not None and outcome is not None and several:
+        said += f"; {outcome.verdict}"
+    ends = f"{number(expected.low, figure.decimals)} to {number(expected.high, figure.decimals)}"
+    return {
+        "paths": [path for item in plan.chosen for path in paths_of(item.step) if path in graph],
+        "edits": [words(item.step, names) for item in plan.chosen],
+        "share": change(*plan.amounts),
+        "amounts": " → ".join(amount(count, plan.of) for count in plan.amounts),
+        "value": expected.value,
+        "low": expected.low,
+        "high": expected.high,
+        "text": f"{number(expected.value, figure.decimals)}{f' {figure.unit}' if figure.unit else ''}",
+        "band": ends if made else "",
+        "grounds": expected.grounds() if made else "",
+        "measured": measured.after if measured is not None and made else None,
+        "said": said,
+        "interaction": several and outcome is not None and outcome.interaction,
+    }
 
 
 def _count(message: Message) -> int:

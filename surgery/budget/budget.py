@@ -21,6 +21,7 @@ from surgery.together import in_turn
 
 if TYPE_CHECKING:
     from surgery.evaluate import Examples
+    from surgery.evaluate.bench import Asked
     from surgery.evaluate.evaluator import Progress
     from surgery.operation import Operation
     from surgery.session import Session
@@ -44,9 +45,10 @@ class Budget:
         *,
         examples: Examples | None = None,
         device: str = "auto",
+        tasks: Asked = None,
     ) -> None:
         self.session, self.of = session, refuse_unknown(of)
-        self._examples, self._device = examples, device
+        self._examples, self._device, self._tasks = examples, device, tasks
         with session.lock:
             self.state = session.history.current
         sweeps = [report for report in self.state.sweeps.values() if report.measured]
@@ -63,6 +65,7 @@ class Budget:
         self.ladder = Ladder(session, self.state, self.ranked, self.of)
         self._scales: Scales | None = None
         self._known: tuple[int, Interaction] | None = None
+        self._foreseen: dict[frozenset[str], Prediction] = {}
 
     # Plans --------------------------------------------------------------------------------------
 
@@ -101,7 +104,10 @@ class Budget:
         return [self.at(count) for count in range(len(self) + 1)]
 
     def expected(self, chosen: Sequence[Candidate]) -> Prediction:
-        """What the figure is expected to be after these edits, all of them."""
+        """What the figure is expected to be after these edits, all of them.
+
+        Of a plan that was measured what the others say, so that the band is that of before.
+        """
         if not chosen:
             figure = self.ranked[0].figure
             base = figure.before if figure.before is not None else figure.perfect or 0.0
@@ -109,9 +115,14 @@ class Budget:
         first = chosen[0].figure
         if len(chosen) == 1:
             return as_measured(first, first.after, first.interval)
-        found = self.interaction
-        scale = Scale.of(first, chosen[0].report.examples)
-        return predicted(scale, first, found.expected(_tried(chosen)), len(found.tried), found.is_calibrated)
+        plan, known = _tried(chosen), self.interaction
+        if plan.keys not in self._foreseen:
+            others = known
+            if any(item.keys == plan.keys for item in known.tried):
+                others = Interaction(tuple(item for item in known.tried if item.keys != plan.keys))
+            loss, scale = others.expected(plan), Scale.of(first, chosen[0].report.examples)
+            self._foreseen[plan.keys] = predicted(scale, first, loss, len(others.tried), others.is_calibrated)
+        return self._foreseen[plan.keys]
 
     @property
     def interaction(self) -> Interaction:
@@ -124,7 +135,7 @@ class Budget:
                 for trial in trials
                 if self._is_mine(trial) and len(trial.keys) > 1 and trial.keys <= known.keys()
             ]
-            self._known = len(trials), Interaction(tuple(tried))
+            self._known, self._foreseen = (len(trials), Interaction(tuple(tried))), {}
         return self._known[1]
 
     # Measuring ----------------------------------------------------------------------------------
@@ -200,7 +211,7 @@ class Budget:
                 hint="`s.budget(examples=…)` with the examples of the sweep",
             )
         count = max(item.report.examples for item in self.ranked)
-        return Scales(self.session, shown, count, self._device)
+        return Scales(self.session, shown, count, self._device, self._tasks)
 
     def _placed(self, chosen: Sequence[Candidate]) -> list[Operation]:
         refuse_other(self.session, self.state)

@@ -12,6 +12,7 @@ drawn as those were.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -105,20 +106,30 @@ class Interaction:
     def _middle(self) -> float:
         return sum(map(_log, self.tried)) / len(self.tried)
 
-    def _likeness(self, plans: tuple[Tried, ...] | list[Tried]) -> Tensor:
+    def _likeness(self, plans: Sequence[Tried]) -> Tensor:
         """How alike the excesses of the plans are to be to those of each that was tried: covariances."""
-        return torch.tensor(
-            [
-                [
-                    COMMON**2
-                    + BY_SIZE**2 * (_log(plan) - self._middle) * (_log(item) - self._middle)
-                    + BY_EDITS**2 * len(plan.keys & item.keys) / max(1, len(plan.keys | item.keys))
-                    for item in self.tried
-                ]
-                for plan in plans
-            ],
-            dtype=torch.float64,
-        )
+        known = {
+            key: place for place, key in enumerate(sorted({key for item in self.tried for key in item.keys}))
+        }
+        mine, theirs = _has(plans, known), _has(self.tried, known)
+        both = mine @ theirs.T
+        counts = torch.tensor([float(len(item.keys)) for item in plans], dtype=torch.float64)
+        either = counts[:, None] + theirs.sum(1) - both
+        sizes = [
+            torch.tensor([_log(item) - self._middle for item in group], dtype=torch.float64)
+            for group in (plans, self.tried)
+        ]
+        by_size = BY_SIZE**2 * sizes[0][:, None] * sizes[1]
+        return COMMON**2 + by_size + BY_EDITS**2 * both / either.clamp_min(1.0)
+
+
+def _has(plans: Sequence[Tried], known: Mapping[str, int]) -> Tensor:
+    """Which of the known edits each plan has, (plans, edits) of ones and zeros."""
+    found = torch.zeros(len(plans), len(known), dtype=torch.float64)
+    for row, item in enumerate(plans):
+        places = [known[key] for key in item.keys if key in known]
+        found[row, places] = 1.0
+    return found
 
 
 def _log(plan: Tried) -> float:

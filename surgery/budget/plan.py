@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from graph.costs import Costs
 from surgery.budget.goal import FIGURES, NOUNS, Of, amount, change, saved
-from surgery.budget.interaction import Expected
+from surgery.budget.interaction import LEAST_PLANS, Expected
 from surgery.budget.ladder import refuse_other
 from surgery.budget.scale import Scale
 from surgery.evaluate.figure import Figure, number
@@ -55,12 +55,7 @@ class Prediction:
         if self.alone:
             return "95 % interval, as measured"
         if not self.calibrated:
-            said = (
-                f"{self.plans} plan{'' if self.plans == 1 else 's'} measured"
-                if self.plans
-                else "none measured"
-            )
-            return f"not calibrated, {said}: a cautious band"
+            return f"cautious band, not calibrated: {self.plans} of {LEAST_PLANS} plans measured"
         return f"90 % band, {self.plans} plans measured"
 
 

@@ -21,6 +21,7 @@ from surgery.runs import Live, carry_out
 if TYPE_CHECKING:
     from surgery.budget.candidates import Candidate
     from surgery.evaluate import Evaluator, Examples
+    from surgery.evaluate.bench import Asked
     from surgery.session import Session
 
 MOST_DRAWS = 40
@@ -42,7 +43,9 @@ class Trial:
 class Scales:
     """Measures models made of a state, beside it, always on the same examples: the first `count` of them."""
 
-    def __init__(self, session: Session, examples: Examples, count: int, device: str) -> None:
+    def __init__(
+        self, session: Session, examples: Examples, count: int, device: str, tasks: Asked = None
+    ) -> None:
         from surgery.evaluate import Evaluator
 
         if session.is_skeleton:
@@ -50,7 +53,7 @@ class Scales:
                 "a model opened without weights cannot be measured with several edits at once",
                 hint="the script of the plan, replayed with `--evaluate` where the weights are",
             )
-        self.session = session
+        self.session, self.tasks = session, tasks
         with session.lock:
             self.base = private_shell(session.model)
             self.along = session.tracing.inputs, session.opened.tokenizer
@@ -66,7 +69,7 @@ class Scales:
         for step in steps:
             carry_out(step, model, Journal(), run, *self.along)
         settled()
-        report = self.evaluator.evaluate(model, math.inf, tasks=[known.task], stop=stop)
+        report = self.evaluator.evaluate(model, math.inf, tasks=self.tasks or [known.task], stop=stop)
         return report[known.name]
 
 

@@ -62,7 +62,7 @@ def plan(
                 progress=progress,
                 stop=stop,
             )
-            found = session.budget(of, examples=examples, device=device)
+            found = session.budget(of, examples=examples, device=device, tasks=task)
             found.to(to)  # what cannot be reached is said before plans are measured
             if calibrate:
                 found.calibrate(calibrate, progress=progress, stop=stop)

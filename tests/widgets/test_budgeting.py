@@ -120,12 +120,14 @@ def test_what_is_to_be_saved_can_be_chosen(studio: Studio) -> None:
 
 def test_calibrating_measures_plans_for_the_band(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of four blocks there are few plans; how many were measured is said."""
-    assert budget(studio)["grounds"].startswith("a cautious band: 0 of 9")
+    assert budget(studio)["rungs"][2]["grounds"].endswith("0 of 9 plans measured")
     monkeypatch.setattr(budgeting, "CALIBRATED_S", 60.0)
     send(studio.report, type="budget_calibrate")
     studio.background.settle(120)
-    tried = len(studio.session.history.current.trials)
-    assert tried >= 2 and str(tried) in budget(studio)["grounds"]
+    assert len(studio.session.history.current.trials) >= 2
+    now = [plan.expected.grounds() for plan in studio.session.budget().plans()]
+    assert [rung["grounds"] for rung in budget(studio)["rungs"]][1:] == now[1:]
+    assert not now[2].endswith("0 of 9 plans measured")
     assert studio.top.state["evaluating"] is None and studio.top.state["notice"] is None
 
 

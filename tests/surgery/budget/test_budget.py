@@ -6,6 +6,8 @@ import math
 import threading
 
 import pytest
+import torch
+from torch import nn
 
 import surgery
 from graph.costs import costs
@@ -14,6 +16,7 @@ from surgery.budget import Budget
 from surgery.budget.candidates import candidates
 from surgery.budget.trials import drawn
 from surgery.evaluate import Examples, Stopped
+from surgery.evaluate.data.examples import Batch
 from tests.surgery.budget.conftest import BLOCKS, opened
 
 HELD_OUT = 40
@@ -121,6 +124,8 @@ def test_a_measured_value_outside_the_band_is_called_an_interaction(budget: Budg
     found = plan.measure()
     assert found.interaction == (found.figure.after not in plan.expected)
     assert ("interaction" in str(found)) == found.interaction
+    again = budget.at(3).expected
+    assert (again.low, again.high) == (plan.expected.low, plan.expected.high), "the band is that of before"
     high = plan.expected.high
     worse = type(found)(found.figure, type(plan.expected)(found.figure, 1.0, 0.5, 1.5, 20, True), True)
     assert high > 0 and "cost more than the band" in str(worse)
@@ -179,6 +184,18 @@ def test_data_other_than_the_sweeps_are_refused(session: surgery.Session) -> Non
     """A figure of other examples says nothing beside the band."""
     with pytest.raises(SurgeryError, match="other data"):
         session.budget(device="cpu").at(2).measure()
+
+
+def test_what_a_function_measured_is_measured_by_it(shown: Examples) -> None:
+    """A sweep by a task of the user's is gone on with by the same."""
+
+    def length(model: nn.Module, batch: Batch) -> torch.Tensor:
+        return model(batch.ids).logits.float().norm(dim=-1).mean(dim=-1)
+
+    session = opened(shown)
+    session.sweep("remove", "model.layers[*]", examples=shown, device="cpu", budget_s=0, tasks=[length])
+    budget = session.budget(examples=shown, device="cpu", tasks=[length])
+    assert budget.at(2).measure().figure.name == budget.by == "length"
 
 
 def test_without_a_sweep_there_is_no_budget() -> None:

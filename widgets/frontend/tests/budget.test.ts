@@ -16,7 +16,7 @@ function shown(more: object = {}) {
   studio.className = "ms-studio";
   document.body.append(studio);
   const faded: string[][] = [];
-  studio.addEventListener("ms-fade", (event) => faded.push((event as CustomEvent).detail.paths));
+  studio.addEventListener("ms-fade", (event) => faded.push((event as CustomEvent).detail?.paths));
   const place = document.createElement("div");
   studio.append(place);
   const made = mount(
@@ -119,7 +119,7 @@ describe("suggestions", () => {
 describe("the budget's chart", () => {
   const rungs = budgetState.rungs as Rung[];
   it("grows to the right with the edits, and lies within its box", () => {
-    const scale = trade(rungs);
+    const scale = trade(rungs, "lower");
     expect([scale.x(0), scale.x(6)]).toEqual([0, 100]);
     for (const item of rungs) {
       for (const value of [item.low, item.value, item.high]) {
@@ -131,14 +131,14 @@ describe("the budget's chart", () => {
   });
 
   it("is logarithmic where the most would flatten all others", () => {
-    expect(trade(rungs).logarithmic).toBe(false);
+    expect(trade(rungs, "lower").logarithmic).toBe(false);
     const far = rungs.map((item, place) => (place === 6 ? { ...item, value: 900, high: 2000 } : item));
-    expect(trade(far).logarithmic).toBe(true);
+    expect(trade(far, "lower").logarithmic).toBe(true);
   });
 
   it("stays finite where nothing changes", () => {
     const flat = rungs.map((item) => ({ ...item, value: 2, low: 2, high: 2, measured: null }));
-    expect(Number.isFinite(trade(flat).y(2))).toBe(true);
+    expect(Number.isFinite(trade(flat, "lower").y(2))).toBe(true);
   });
 });
 
@@ -157,7 +157,7 @@ describe("what is to fade", () => {
   });
 
   it("is drawn fainter than all else, what is dragged included", () => {
-    const look = { faded: new Set(["a"]), lifted: ["b"] as readonly string[] } as Look;
+    const look = { faded: new Set(["a"]), lifted: ["b"] as readonly string[] } as unknown as Look;
     expect(alphaOf(look, "a")).toBeLessThan(alphaOf(look, "b"));
     expect(alphaOf(look, "c", 0.5)).toBe(0.5);
   });

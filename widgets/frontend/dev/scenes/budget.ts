@@ -21,6 +21,7 @@ const rung = (count: number, more: object = {}) => {
       count === 0
         ? ""
         : `${(value * (1 - 0.05 * count)).toFixed(2)} to ${(value * (1 + 0.08 * count)).toFixed(2)}`,
+    grounds: count > 1 ? "90 % band, 12 plans measured" : "95 % interval, as measured",
     measured: null,
     said: null,
     interaction: false,
@@ -35,10 +36,10 @@ export const budgetState = {
     { name: "bytes", title: "bytes" },
     { name: "macs", title: "MACs" },
   ],
-  figure: "perplexity",
+  name: "perplexity",
+  unit: "",
   better: "lower",
   place: 3,
-  grounds: "90 % band, 12 plans measured",
   calibrate: null,
   measuring: false,
   swept: "tie and remove",

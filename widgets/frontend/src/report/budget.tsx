@@ -84,11 +84,9 @@ export function BudgetView({ budget, send }: Props) {
       </p>
       <p class="ms-budget-said" aria-live="polite">
         <span>
-          {budget.figure} <b>{rung.text}</b>
+          {budget.name} <b>{rung.text}</b>
           {rung.band && `, ${rung.band}`}
-          <span class="ms-faint">
-            {rung.band && ` (${place > 1 ? budget.grounds : "as measured, 95 %"})`}
-          </span>
+          <span class="ms-faint">{rung.band && ` (${rung.grounds})`}</span>
         </span>
         {rung.said && <span class={rung.interaction ? "ms-worse" : "ms-soft"}>{rung.said}</span>}
         {budget.measuring && <span class="ms-faint">measuring …</span>}
@@ -110,12 +108,13 @@ export function BudgetView({ budget, send }: Props) {
 
 function Chart({ budget, place }: { budget: Budget; place: number }) {
   const { rungs } = budget;
-  const scale = trade(rungs);
+  const figure = budget.unit === "" ? budget.name : `${budget.name}, ${budget.unit}`;
+  const scale = trade(rungs, budget.better);
   const rung = rungs[place] as Rung;
   return (
-    <div class="ms-trade" role="img" aria-label={`${budget.figure} as it is expected for each size`}>
-      <span class="ms-faint ms-trade-name">
-        {budget.figure}
+    <div class="ms-trade" role="img" aria-label={`${figure} as it is expected for each size`}>
+      <span class={`ms-faint ms-trade-name ms-${budget.better}`}>
+        {figure}
         {scale.logarithmic && " (logarithmic)"}
       </span>
       <div class="ms-trade-box">
@@ -151,7 +150,7 @@ function Chart({ budget, place }: { budget: Budget; place: number }) {
 const edits = (count: number) => `${count} edit${count === 1 ? "" : "s"}`;
 
 function spoken(rung: Rung, budget: Budget): string {
-  const parts = [rung.share, edits(rung.edits.length), `${budget.figure} ${rung.text}`];
+  const parts = [rung.share, edits(rung.edits.length), `${budget.name} ${rung.text}`];
   if (rung.band) parts.push(`expected within ${rung.band}`);
   if (rung.interaction) parts.push("interaction");
   return parts.join(", ");

@@ -95,8 +95,9 @@ function Tabs({ state, send }: PanelProps<ReportState, ReportMessage>) {
   const row = useRef<HTMLDivElement>(null);
   // There may be more tabs than room: the one that is shown is in view.
   useEffect(() => {
-    const shown = row.current?.querySelector<HTMLElement>('[aria-selected="true"]');
-    if (shown && row.current) row.current.scrollLeft = shown.offsetLeft - row.current.clientWidth / 2;
+    row.current
+      ?.querySelector('[aria-selected="true"]')
+      ?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
   }, [state.tab]);
   return (
     <div class="ms-tabs" role="tablist" aria-label="Measures" onKeyDown={step} ref={row}>

@@ -13,6 +13,8 @@ const rung = object({
   high: number(),
   text,
   band: text,
+  /** What the band stands on. */
+  grounds: text,
   measured: maybe(number()),
   said: maybe(text),
   interaction: flag,
@@ -21,11 +23,11 @@ export type Rung = Infer<typeof rung>;
 const budget = object({
   of: text,
   choices: list(object({ name: text, title: text })),
-  figure: text,
+  name: text,
+  unit: text,
   better: word("lower", "higher"),
   /** Where the slider was released last. */
   place: number(),
-  grounds: text,
   /** What there is to be done for a band that holds; null where it does. */
   calibrate: maybe(text),
   measuring: flag,

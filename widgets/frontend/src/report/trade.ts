@@ -16,13 +16,13 @@ const FAR = 8;
 /** Room above and below. */
 const ROOM = 6;
 
-export function trade(rungs: readonly Rung[]): Trade {
+export function trade(rungs: readonly Rung[], better: "lower" | "higher"): Trade {
   const middles = rungs.flatMap((rung) => [rung.value, rung.measured ?? rung.value]);
   const least = Math.min(...middles);
   const most = Math.max(...middles);
   const lows = Math.min(...rungs.map((rung) => rung.low));
   const highs = Math.max(...rungs.map((rung) => rung.high));
-  const logarithmic = least > 0 && most / least > FAR;
+  const logarithmic = better === "lower" && least > 0 && most / least > FAR;
   const at = (value: number) => (logarithmic ? Math.log(Math.max(value, least / 4)) : value);
   // A band much wider than what is expected is cut off rather than flattening the line in it.
   const span = at(most) - at(least) || Math.abs(at(most)) || 1;

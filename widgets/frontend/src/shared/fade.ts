@@ -11,7 +11,7 @@ export function hearFade(root: Element, draw: (paths: string[]) => void, signal:
   root.closest(".ms-studio")?.addEventListener(
     EVENT,
     (event) => {
-      const { paths } = (event as CustomEvent<{ paths?: unknown }>).detail ?? {};
+      const { paths } = (event as CustomEvent<{ paths?: unknown } | null>).detail ?? {};
       draw(Array.isArray(paths) ? paths.filter((path) => typeof path === "string") : []);
     },
     { signal },
