@@ -23,6 +23,8 @@ def with_room(levels: int, run: Callable[[], T]) -> T:
 
     Past SHALLOW it runs in a thread of its own with a stack to match, and the recursion limit is
     raised meanwhile. What `run` raises is raised here.
+    Python 3.12.0 to 3.12.2 end at some 200 levels all the same, traced or not: those limit frames of C
+    apart, by a fixed number.
     """
     if levels <= SHALLOW:
         return run()
