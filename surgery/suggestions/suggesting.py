@@ -80,7 +80,7 @@ def _proposed(
     advised = voice.advised
     why = (
         f"Proposed by {advised.called}: {advised.text(voice.value)}, rank {voice.rank} of {voice.of}.",
-        f"{advised.source}.",
+        f"Source: {advised.source}.",
         f"On {advised.grounds}. What it costs was not measured: `s.sweep({made.name!r}, …)` does.",
     )
     less = saved(count(shown.before), count(shown.after), of)

@@ -92,15 +92,8 @@ function Tabs({ state, send }: PanelProps<ReportState, ReportMessage>) {
     const tabs = (event.currentTarget as Element).querySelectorAll<HTMLElement>('[role="tab"]');
     tabs[(here + by + tabs.length) % tabs.length]?.focus();
   };
-  const row = useRef<HTMLDivElement>(null);
-  // There may be more tabs than room: the one that is shown is in view.
-  useEffect(() => {
-    row.current
-      ?.querySelector('[aria-selected="true"]')
-      ?.scrollIntoView?.({ block: "nearest", inline: "nearest" });
-  }, [state.tab]);
   return (
-    <div class="ms-tabs" role="tablist" aria-label="Measures" onKeyDown={step} ref={row}>
+    <div class="ms-tabs" role="tablist" aria-label="Measures" onKeyDown={step}>
       {state.tabs.map((tab) => (
         <button
           key={tab.name}
