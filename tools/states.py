@@ -242,7 +242,7 @@ def costs(page: Page, folder: Path) -> None:
     """What the removal of each block would cost."""
     page.get_by_role("button", name="What would each cost?").click()
     page.get_by_role("button", name="Best: remove").wait_for(timeout=SLOW_MS)
-    page.get_by_role("tab", name="Cost of each").click()
+    page.get_by_role("tab", name="Costs").click()
     page.locator(".ms-report .ms-bars").wait_for(timeout=SLOW_MS)
 
 

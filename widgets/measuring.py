@@ -22,7 +22,7 @@ from widgets.theatre import Theatre
 
 TABS = {
     "report": "Evaluation",
-    "costs": "Cost of each",
+    "costs": "Costs",
     "budget": "Budget",
     "layers": "Layers",
     "values": "Values",

@@ -239,7 +239,7 @@ def test_axe_finds_nothing_serious(studio_page: Page, scheme: str) -> None:
     page.get_by_role("button", name="Parents", exact=True).click()
     expect(page.get_by_role("region", name="Parents")).to_be_visible(timeout=SLOW)
     check("shelf")
-    for tab in ("Cost of each", "Layers", "Values", "Speed"):
+    for tab in ("Costs", "Layers", "Values", "Speed"):
         page.get_by_role("tab", name=tab).click()
         check(tab)
     page.get_by_role("textbox", name="Seconds to spend").fill("1")

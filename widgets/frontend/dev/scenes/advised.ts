@@ -4,7 +4,7 @@ import type { Scene } from "./scene";
 
 const tabs = [
   ["report", "Evaluation"],
-  ["costs", "Cost of each"],
+  ["costs", "Costs"],
   ["layers", "Layers"],
   ["values", "Values"],
   ["speed", "Speed"],

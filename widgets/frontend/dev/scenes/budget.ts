@@ -78,7 +78,7 @@ export const budget: Scene = {
   report: {
     ...demo.report,
     tab: "budget",
-    tabs: ["Evaluation", "Cost of each", "Budget", "Layers", "Values", "Speed"].map((title) => ({
+    tabs: ["Evaluation", "Costs", "Budget", "Layers", "Values", "Speed"].map((title) => ({
       name: title === "Budget" ? "budget" : title,
       title,
     })),
