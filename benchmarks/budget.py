@@ -48,9 +48,9 @@ def tables() -> list[Table]:
         soon.append((label, str(len(budget)), ms(worked_s), *_soon(budget)))
     total = _together(held)
     promise = (
-        f"{PLANS} plans of two edits or more are measured, half of them the ranking's own; others, which "
-        "were not measured before, lie within the band foreseen for them or not. In brackets: where 95 % of "
-        "such counts of a band that holds nine of ten lie. A cautious band is that of before any plan."
+        f"{PLANS} plans of two edits or more are measured, with them every second of the ranking's; others, "
+        "which were not measured before, lie within the band foreseen for them or not. In brackets: where "
+        "95 % of such counts of a band that holds nine of ten lie. Cautious is the band before any plan."
     )
     header = ("swept", "measured", "held out", "within", "the ranking's", "random", "cautious", "width")
     coverage = Table("Held-out plans within the 90 % band", promise, header, (*held, total))

@@ -151,9 +151,9 @@ class Budget:
     ) -> Interaction:
         """Measures plans of several edits, as many as about `budget_s` seconds allow, and learns from them.
 
-        Half are the ranking's own, the others of the ranking shaken and of no order, drawn with `seed`. Nine
-        are needed for a band that holds nine of ten. What was measured before it was stopped is kept; Stopped
-        where that is nothing.
+        Every second of the ranking's own, the others of the ranking shaken and of no order, drawn with
+        `seed`. Nine are needed for a band that holds nine of ten. What was measured before it was stopped is
+        kept; Stopped where that is nothing.
         """
         began, done = time.perf_counter(), 0
         for chosen in drawn(self.ranked, len(self), seed):

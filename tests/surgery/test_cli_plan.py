@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import surgery
-from tests.surgery.test_cli import Command
+from tests.surgery.test_cli import Command, command
+
+__all__ = ["command"]
 
 QUICK = ("--budget", "0", "--task", "accuracy", "--device", "cpu")
 
