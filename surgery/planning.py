@@ -43,15 +43,16 @@ class Planning(Measuring):
         return self.budget(of).to(target)
 
     def suggest(
-        self, count: int = 10, of: str = "parameters", *, advice: Collection[Advised] = ()
+        self, count: int = 10, of: str = "parameters", *, advice: Collection[Advised] | None = None
     ) -> Suggestions:
         """Which edits to make next, best first: `tie 6 and 7: −148 k, perplexity +0.39 ± 0.08`.
 
         From the sweeps of the current state, the last of each operation, ranked by what they cost for what
         they save `of` the model; each has its reasons in `why`, and `apply()`. Behind them, what `advice`
-        proposes that nobody measured: findings of advisers. Raises SurgeryError where nothing is known of the
-        state.
+        proposes that nobody measured: findings of advisers, by default those of the state. Raises
+        SurgeryError where nothing is known of it.
         """
         from surgery.suggestions import suggestions
 
-        return suggestions(cast("Session", self), count, of, advice)
+        found = self.history.current.advice.values() if advice is None else advice
+        return suggestions(cast("Session", self), count, of, found)

@@ -67,7 +67,7 @@ class Budgeting:
         sweeps = [report for report in state.sweeps.values() if report.measured]
         if not sweeps:
             return {}
-        key = (state.id, self.of, *map(id, sweeps))
+        key = (state.id, self.of, *map(id, sweeps), *map(id, state.advice.values()))
         worked = self._worked
         if worked is None or worked.key != key:
             self._work(key)

@@ -123,6 +123,16 @@ def test_what_only_an_adviser_speaks_for_comes_last_and_says_that_it_was_not_mea
     assert session.graph.ties
 
 
+def test_what_advisers_found_of_the_state_is_taken_unless_other_advice_is_given(shown: Examples) -> None:
+    """Block influence was asked: its blocks are proposed, not measured."""
+    session = surgery.open(decoder())
+    session.advise("block_influence", examples=shown, budget_s=0)
+    found = session.suggest(99)
+    assert len(found) and not any(suggestion.measured for suggestion in found)
+    with pytest.raises(SurgeryError, match=r"s\.sweep"):
+        session.suggest(99, advice=[])
+
+
 def test_without_sweep_or_advice_it_says_what_to_do() -> None:
     """As a refusal."""
     with pytest.raises(SurgeryError, match=r"s\.sweep"):
