@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from widgets.server.kernels import KERNEL, KernelsHere, OwnKernelSpecs
-from widgets.server.mother.kernel import BornProvisioner, Unborn, make_known
+from widgets.server.mother.kernel import BornProvisioner, make_known
 
 
 class NoRooms:
@@ -34,37 +34,27 @@ class Asked:
     """A mother who bears nobody, or the process that a test has in mind."""
 
     def __init__(self, child: subprocess.Popen[bytes] | None = None) -> None:
-        self.child, self.may = child, asyncio.Event()
+        self.child = child
         self.told: list[tuple[list[str], dict[str, str], str]] = []
 
     async def bear(self, argv: list[str], environment: dict[str, str], folder: str) -> Any:
-        """Notes what she is told, and waits until she may."""
+        """Notes what she is told."""
         self.told.append((argv, environment, folder))
-        await self.may.wait()
         return self.child
 
 
-def manager(mother: Asked, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A manager of kernels with this mother."""
+def started(mother: Asked, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The provisioner of a kernel that was started with this mother, and has ended."""
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(folder))
     kernels: Any = KernelsHere(kernel_spec_manager=OwnKernelSpecs())
     kernels.rooms, kernels.mother = NoRooms(), mother
     make_known(None)
-    return kernels
-
-
-def started(mother: Asked, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The provisioner of a kernel that was started with this mother, and has ended, and its process."""
-    kernels = manager(mother, folder, monkeypatch)
 
     async def scene() -> Any:
         kernel_id = await kernels.start_kernel(
             kernel_name=KERNEL, env={**os.environ, "WHOSE": "mine"}, cwd=str(folder)
         )
         kernel = kernels.get_kernel(kernel_id)
-        assert isinstance(kernel.provisioner.process, Unborn) and await kernel.is_alive()
-        mother.may.set()
-        await kernel.provisioner._birth
         found = kernel.provisioner, kernel.provisioner.process
         assert await kernel.is_alive()
         await kernels.shutdown_kernel(kernel_id, now=True)
@@ -91,41 +81,3 @@ def test_one_that_is_born_is_the_kernel(tmp_path: Path, monkeypatch: pytest.Monk
     child = subprocess.Popen(["sleep", "600"])
     _, process = started(Asked(child), tmp_path, monkeypatch)
     assert process is child and child.poll() is not None
-
-
-def test_who_is_not_wanted_any_more_is_not_born(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kernel that was ended while it was on its way has ended, and what comes of it later is too."""
-    child = subprocess.Popen(["sleep", "600"])
-    mother = Asked(child)
-    kernels = manager(mother, tmp_path, monkeypatch)
-
-    async def scene() -> None:
-        kernel_id = await kernels.start_kernel(kernel_name=KERNEL, env=dict(os.environ), cwd=str(tmp_path))
-        kernel = kernels.get_kernel(kernel_id)
-        await kernels.shutdown_kernel(kernel_id, now=True)
-        assert not kernel.has_kernel and child.poll() is None
-        mother.may.set()
-        await kernel.provisioner._birth
-        assert child.wait(30) != 0 and not kernel.has_kernel
-
-    asyncio.run(scene())
-
-
-def test_what_fails_to_start_has_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Jupyter hears it as of a process that died; why is in the log."""
-    mother = Asked()
-    kernels = manager(mother, tmp_path, monkeypatch)
-
-    async def scene() -> None:
-        gone = str(tmp_path / "gone")
-        kernel_id = await kernels.start_kernel(kernel_name=KERNEL, env=dict(os.environ), cwd=gone)
-        kernel = kernels.get_kernel(kernel_id)
-        mother.may.set()
-        await kernel.provisioner._birth
-        assert not await kernel.is_alive()
-        await kernels.shutdown_kernel(kernel_id, now=True)
-
-    asyncio.run(scene())
-    assert "a kernel could not be started" in caplog.text
