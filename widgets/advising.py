@@ -19,8 +19,10 @@ MOST_DRAWN = 96
 """Items that a heat map has on each side; of more the ranking alone is shown."""
 BEST = 4
 """Lines of the ranking that are shown."""
-MADE = ("remove", "tie", "untie")
+MADE = ("remove", "tie")
 """Edits that a line of the ranking can prepare."""
+AT_ONCE = ("untie",)
+"""Those that change no output, which it makes."""
 
 
 class Advising:
@@ -62,12 +64,14 @@ class Advising:
         )
 
     def act(self, message: Message) -> None:
-        """Prepares what a line of the ranking advises; nothing is made before Apply."""
+        """Prepares what a line of the ranking advises, for Apply to make; what changes no output is made."""
         name, graph = str(message.get("operation", "")), self.theatre.graph
         paths = [path for path in message.get("paths", []) if path in graph]
-        if name in MADE and name in operations() and paths:
+        if name in (*MADE, *AT_ONCE) and name in operations() and paths:
             self.theatre.desk.select(paths, "set", graph)
             self.operating.prepare(start(name, graph, paths))
+            if name in AT_ONCE:
+                self.operating.apply()
 
     # Showing it ----------------------------------------------------------------------------------
 
@@ -146,14 +150,24 @@ def _best(advice: Advice, graph: ModuleGraph) -> list[dict[str, Any]]:
         whole = all(item.index is None for item in line.items)
         # Of a tie the further ends get weights of their own, and the first keeps them.
         ends = paths[1:] if advice.edit == "untie" else paths
-        makes = advice.edit in MADE and whole and bool(ends)
+        makes = advice.edit in (*MADE, *AT_ONCE) and whole and bool(ends)
+        tip = (
+            "changes no output, and is made at once"
+            if advice.edit in AT_ONCE
+            else "prepared, for Apply to make"
+        )
         found.append(
             {
                 "label": " and ".join(labels[place] for place in map(advice.items.index, line.items)),
                 "text": " and ".join(item.text(advice.part) for item in line.items),
                 "value": advice.text(line.value),
                 "paths": paths,
-                "act": {"operation": advice.edit, "title": operations()[advice.edit].title, "paths": ends}
+                "act": {
+                    "operation": advice.edit,
+                    "title": operations()[advice.edit].title,
+                    "paths": ends,
+                    "tip": tip,
+                }
                 if makes
                 else None,
             }

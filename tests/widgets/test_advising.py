@@ -90,17 +90,16 @@ def test_pairs_are_a_heat_map(studio: Studio) -> None:
 
 
 def test_ends_that_disagree_are_untied_in_one_go(studio: Studio) -> None:
-    """The line prepares the step, and Apply makes it; the state after it has not been asked."""
+    """By one click, since it changes no output; the state after it has not been asked."""
     examples = token_windows(_ids())
     studio.session.advise("gradient_agreement", examples=examples)
     studio.refresh()
     send(studio.report, type="adviser", name="gradient_agreement")
     (line,) = studio.report.state["advice"]["best"]
     assert line["label"] == "model.embed_tokens = lm_head"
-    assert line["act"] == {"operation": "untie", "title": "Untie", "paths": ["lm_head"]}
+    assert line["act"]["operation"] == "untie" and line["act"]["paths"] == ["lm_head"]
+    assert "at once" in line["act"]["tip"]
     send(studio.report, type="act", operation="untie", paths=line["act"]["paths"])
-    studio.background.settle(60)
-    send(studio.right, type="apply")
     studio.background.settle(60)
     assert [step.name for step in studio.session.steps] == ["untie"]
     assert studio.report.state["advice"]["best"] == [] and studio.centre.state["scores"] is None

@@ -36,7 +36,7 @@ export const advised: Scene = {
         text: path(i),
         value: String(value),
         paths: [path(i)],
-        act: { operation: "remove", title: "Remove", paths: [path(i)] },
+        act: { operation: "remove", title: "Remove", paths: [path(i)], tip: "prepared, for Apply to make" },
       })),
     },
     bars: {
@@ -78,7 +78,12 @@ export const alike: Scene = {
         text: `${path(a)} and ${path(b)}`,
         value: "0.887",
         paths: [path(a), path(b)],
-        act: { operation: "tie", title: "Tie", paths: [path(a), path(b)] },
+        act: {
+          operation: "tie",
+          title: "Tie",
+          paths: [path(a), path(b)],
+          tip: "prepared, for Apply to make",
+        },
       })),
     },
     matrix: {

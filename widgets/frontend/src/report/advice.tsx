@@ -51,7 +51,7 @@ export function Ranking({ advice, send }: Props) {
               <button
                 type="button"
                 class="ms-link"
-                title="prepare this step; nothing is changed before Apply"
+                title={act.tip}
                 aria-label={`${act.title} ${line.text}`}
                 onClick={() => send({ type: "act", operation: act.operation, paths: act.paths })}
               >

@@ -94,7 +94,7 @@ export const reportState = object({
           text,
           value: text,
           paths: list(text),
-          act: maybe(object({ operation: text, title: text, paths: list(text) })),
+          act: maybe(object({ operation: text, title: text, paths: list(text), tip: text })),
         }),
       ),
     }),
