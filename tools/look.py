@@ -17,8 +17,9 @@ from pathlib import Path
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tools.chromium import DRAWN, DRAWN_MS, fresh, guard, launch
+from tools.gestures import settle, write_configs
 from tools.serve import SERVE, Studio
-from tools.states import STORIES, settle, write_configs
+from tools.states import STORIES
 
 
 @contextlib.contextmanager

@@ -1,44 +1,19 @@
 """The main states of the studio as stories: what a person does until the page looks like that.
 
 Each is a function of a page on which the demonstration is drawn; `STORIES` names them, and the pictures of
-them. The order of the steps is part of a story: each waits for what it asked for, never for time.
+them. The order of the steps is part of a story.
 """
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
-SLOW_MS = 120_000
+from tools.gestures import SLOW_MS, apply, drafted, evaluate, open_model, row, select
+
 Story = Callable[[Page, Path], None]
-
-CONFIGS = {
-    "llama-70b": {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "dtype": "bfloat16",
-        "hidden_size": 8192,
-        "intermediate_size": 28_672,
-        "num_hidden_layers": 80,
-        "num_attention_heads": 64,
-        "num_key_value_heads": 8,
-        "vocab_size": 128_256,
-    },
-    "t5-small": {
-        "architectures": ["T5ForConditionalGeneration"],
-        "model_type": "t5",
-        "d_model": 512,
-        "d_ff": 2048,
-        "d_kv": 64,
-        "num_layers": 6,
-        "num_heads": 8,
-        "vocab_size": 32_128,
-    },
-}
-"""Models of which a config is enough: without weights a skeleton is opened."""
 
 
 @dataclass(frozen=True)
@@ -50,61 +25,6 @@ class Picture:
     dark: bool = False
     in_all: bool = True
     """Whether it is made where none is named."""
-
-
-def row(page: Page, path: str) -> Locator:
-    """A module's row in the outline."""
-    return page.locator(f'[role="treeitem"][data-path="{path}"]')
-
-
-def select(page: Page, *paths: str) -> None:
-    """Selects modules in the outline."""
-    for place, path in enumerate(paths):
-        row(page, path).click(modifiers=["Control"] if place else [])
-
-
-def drafted(page: Page, operation: str) -> Locator:
-    """Waits for the dry run of an operation; its button."""
-    button = page.get_by_role("button", name=f"Apply {operation}")
-    expect(button).to_be_enabled(timeout=SLOW_MS)
-    return button
-
-
-def apply(page: Page, operation: str) -> None:
-    """Applies the draft of an operation."""
-    button = drafted(page, operation)
-    button.click()
-    expect(button).to_have_count(0, timeout=SLOW_MS)
-
-
-def open_model(page: Page, source: str) -> None:
-    """Opens another model by what is typed into the file panel."""
-    title = page.locator(".ms-topbar strong").first
-    before = title.inner_text()
-    page.keyboard.press("Control+o")
-    files = page.get_by_role("dialog", name="Open a model or script")
-    files.get_by_role("textbox").first.fill(source)
-    page.keyboard.press("Enter")
-    expect(files).to_have_count(0, timeout=SLOW_MS)
-    expect(title).not_to_have_text(before, timeout=SLOW_MS)
-
-
-def write_configs(folder: Path) -> None:
-    """Models that are a config alone, in folders of their names."""
-    for name, config in CONFIGS.items():
-        (folder / name).mkdir(exist_ok=True)
-        (folder / name / "config.json").write_text(json.dumps(config))
-
-
-def settle(page: Page) -> None:
-    """Waits until nothing moves any more, with the pointer out of the way."""
-    page.mouse.move(0, 0)
-    page.wait_for_selector('.ms-canvas[data-settled="true"]', timeout=SLOW_MS)
-    page.wait_for_load_state("networkidle")
-    page.evaluate("document.fonts.ready.then(() => new Promise(requestAnimationFrame)).then(() => null)")
-
-
-# The stories ----------------------------------------------------------------------------------
 
 
 def opened(page: Page, folder: Path) -> None:
@@ -163,15 +83,6 @@ def evaluated(page: Page, folder: Path) -> None:
             page.get_by_role("button", name="Undo").click()
             row(page, "model.layers.9").wait_for()
     page.keyboard.press("Escape")
-
-
-def evaluate(page: Page) -> None:
-    """Measures the current state."""
-    page.get_by_role("button", name="Evaluate").click()
-    stop = page.get_by_role("button", name="Stop")
-    stop.wait_for(timeout=SLOW_MS)
-    expect(stop).to_have_count(0, timeout=SLOW_MS)
-    page.locator(".ms-area-chart .js-plotly-plot").wait_for(timeout=SLOW_MS)
 
 
 def ties(page: Page, folder: Path) -> None:
@@ -246,6 +157,42 @@ def costs(page: Page, folder: Path) -> None:
     page.locator(".ms-report .ms-bars").wait_for(timeout=SLOW_MS)
 
 
+def budget(page: Page, folder: Path) -> None:
+    """Three edits of a plan, measured beside their band."""
+    costs(page, folder)
+    page.get_by_role("tab", name="Budget").click()
+    slider = page.get_by_role("slider", name="How much to save")
+    slider.wait_for(timeout=SLOW_MS)
+    for _ in range(3):
+        slider.press("ArrowRight")
+    expect(page.locator(".ms-budget")).to_contain_text("measured", timeout=SLOW_MS)
+
+
+def advised(page: Page, folder: Path) -> None:
+    """How alike the blocks are, as an adviser has it."""
+    page.get_by_role("tab", name="Advice").click()
+    page.get_by_role("combobox", name="Adviser").select_option("similarity")
+    page.get_by_role("button", name="Ask for similarity").click()
+    page.locator(".ms-heat").wait_for(timeout=SLOW_MS)
+
+
+def prompted(page: Page, folder: Path) -> None:
+    """One prompt to both models, and which step is to blame for the first difference."""
+    select(page, "model.layers.2")
+    page.keyboard.press("p")
+    apply(page, "remove")
+    select(page, "model.layers.6", "model.layers.7")
+    page.keyboard.press("t")
+    apply(page, "tie")
+    page.keyboard.press("q")
+    bench = page.get_by_role("region", name="Prompt bench")
+    bench.get_by_role("textbox", name="Prompt").fill("The with statement is used to")
+    page.keyboard.press("Enter")
+    expect(bench).to_contain_text("They part at position", timeout=SLOW_MS)
+    bench.get_by_role("button", name=re.compile("the first difference")).first.click()
+    bench.get_by_role("region", name="Blame of each step").wait_for(timeout=SLOW_MS)
+
+
 def layers(page: Page, folder: Path) -> None:
     """Where the layers depart from the original."""
     select(page, "model.layers.3")
@@ -288,6 +235,10 @@ STORIES = (
     Picture("parents", parents),
     Picture("files", files),
     Picture("costs", costs),
+    Picture("budget", budget),
+    Picture("advice", advised),
+    Picture("prompt", prompted),
+    Picture("prompt-dark", prompted, dark=True),
     Picture("layers", layers),
     Picture("skeleton-70b", huge),
     Picture("cnn", stages),
