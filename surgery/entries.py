@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from inspect import isabstract
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from graph.paths import nearest
 from surgery.errors import SurgeryError
@@ -92,3 +93,20 @@ def _loaded(
     if why := reserved(cls.name):
         return Unavailable(cls.name, point.value, why)
     return cls  # type: ignore[return-value]
+
+
+def worded(text: str) -> tuple[str, dict[str, Any]]:
+    """The name in a word, and the fields behind it: `generation:tokens=32`. Values are JSON, or texts."""
+    name, _, rest = text.partition(":")
+    values: dict[str, Any] = {}
+    for item in rest.split(",") if rest else ():
+        key, given, value = item.partition("=")
+        if not given:
+            raise SurgeryError(
+                "a field is given with its value", path=text, got=repr(item), expected="name=value"
+            )
+        try:
+            values[key.strip()] = json.loads(value)
+        except ValueError:
+            values[key.strip()] = value.strip()
+    return name.strip(), values

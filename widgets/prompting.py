@@ -10,13 +10,10 @@ from io import BytesIO
 from threading import Event
 from typing import Any
 
-from torch import Tensor
-
 from surgery.errors import SurgeryError
-from surgery.evaluate.data.vocabulary import vocabulary_size
 from surgery.evaluate.evaluator import Progress
 from surgery.prompting import Answers, Blame, Side, Token
-from surgery.prompting.lettering import Lettering
+from surgery.prompting.taken import taken
 from widgets.answered import answers_state, blame_state, live_state
 from widgets.panels import Message, PromptPanel
 from widgets.theatre import Theatre
@@ -196,29 +193,14 @@ class Prompting:
     def _what(self) -> dict[str, Any]:
         """What the model takes; looked at once, since examples may have to be read."""
         if self._takes is None:
-            opened = self.session.opened
-            floating = _floating(opened.inputs)
-            ids = vocabulary_size(opened.model) is not None or floating is None
-            reads = Lettering(opened.model, opened.tokenizer).reads_text
-            takes = "text" if reads else "ids" if ids else "image"
-            held_out = opened.held_out if takes == "image" else None
-            examples = len(held_out()[0]) if held_out is not None else 0
-            can = getattr(opened.model, "can_generate", None)
-            fits = takes != "image" or examples > 0 or (floating is not None and floating.dim() == 4)
+            found = taken(self.session.opened)
             self._takes = {
-                "takes": takes,
-                "examples": examples,
-                "writes": bool(can and can()) or (takes != "image" and can is None),
-                "reason": None if fits else NEITHER,
+                "takes": found.takes,
+                "examples": found.examples,
+                "writes": found.writes,
+                "reason": None if found.fits else NEITHER,
             }
         return self._takes
-
-
-def _floating(inputs: Any) -> Tensor | None:
-    """The first of example inputs that is no token; None where there is none."""
-    held = inputs.values() if isinstance(inputs, dict) else inputs
-    listed = [held] if isinstance(held, Tensor) else list(held or ())
-    return next((item for item in listed if isinstance(item, Tensor) and item.is_floating_point()), None)
 
 
 def _image(name: str, data: str) -> Any:

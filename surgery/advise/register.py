@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -25,8 +24,7 @@ from surgery.advise.weights.stable_rank import StableRank
 from surgery.advise.weights.synflow import Synflow
 from surgery.advise.weights.weight_norm import WeightNorm
 from surgery.advise.weights.weight_similarity import WeightSimilarity
-from surgery.entries import Kind, Unavailable, gathered, named
-from surgery.errors import SurgeryError
+from surgery.entries import Kind, Unavailable, gathered, named, worded
 
 ENTRY_POINTS = "surgery.advisers"
 BUILT_IN: tuple[type[Adviser], ...] = (
@@ -76,16 +74,5 @@ def adviser_named(name: str) -> type[Adviser]:
 
 def adviser_in(text: str, fields: dict[str, Any] | None = None) -> Adviser:
     """The adviser that a word names, with fields behind it: `angular_distance:n=2`; `fields` win."""
-    name, _, rest = text.partition(":")
-    values: dict[str, Any] = {}
-    for item in rest.split(",") if rest else ():
-        key, given, value = item.partition("=")
-        if not given:
-            raise SurgeryError(
-                "a field is given with its value", path=text, got=repr(item), expected="name=value"
-            )
-        try:
-            values[key.strip()] = json.loads(value)
-        except ValueError:
-            values[key.strip()] = value.strip()
-    return adviser_named(name.strip()).from_fields(values | (fields or {}))
+    name, values = worded(text)
+    return adviser_named(name).from_fields(values | (fields or {}))

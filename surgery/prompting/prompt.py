@@ -111,7 +111,7 @@ def _of_tensors(given: Mapping[Any, Any]) -> Prompt:
 
 def _of_pixels(given: Tensor, opened: Opened) -> Prompt:
     """One tensor for a model of images or vectors, with or without the dimension of examples."""
-    name, example = _floating(opened)
+    name, example = floating(opened)
     tensor = given.detach().cpu()
     if example is not None and tensor.dim() == example.dim() - 1:
         tensor = tensor.unsqueeze(0)
@@ -119,7 +119,7 @@ def _of_pixels(given: Tensor, opened: Opened) -> Prompt:
 
 
 def _of_image(given: Any, opened: Opened) -> Prompt:
-    name, example = _floating(opened)
+    name, example = floating(opened)
     if example is None or example.dim() != 4:
         raise SurgeryError(
             "this model takes no image", path="the prompt", got=str(given)[:80], hint="text or token ids"
@@ -157,7 +157,7 @@ def _plainly(example: Tensor) -> Callable[[Any], Tensor]:
     return run
 
 
-def _floating(opened: Opened) -> tuple[str, Tensor | None]:
+def floating(opened: Opened) -> tuple[str, Tensor | None]:
     """The name and the example of the input that is no token; a name for it where there is none."""
     inputs = opened.inputs
     if isinstance(inputs, Tensor):
@@ -171,7 +171,7 @@ def _takes_text(opened: Opened, lettering: Lettering) -> bool:
     """Whether a text is meant as such, and not as the path of an image."""
     inputs = opened.inputs
     by_name = isinstance(inputs, Mapping) and IDS in inputs
-    return by_name or _floating(opened)[1] is None or lettering.reads_text
+    return by_name or floating(opened)[1] is None or lettering.reads_text
 
 
 def _without_padding(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

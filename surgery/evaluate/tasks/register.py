@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
-from surgery.entries import Kind, Unavailable, gathered, named
+from surgery.entries import Kind, Unavailable, gathered, named, worded
 from surgery.errors import SurgeryError
 from surgery.evaluate.tasks.accuracy import Accuracy
 from surgery.evaluate.tasks.contract import AnswerTask, LogitsTask, Task
@@ -75,19 +74,8 @@ def task_from(data: Any, where: str = "task") -> Task:
 
 def task_in(text: str) -> Task:
     """The task that a word names, with fields behind it: `generation`, `generation:tokens=32`."""
-    name, _, rest = text.partition(":")
-    values: dict[str, Any] = {}
-    for item in rest.split(",") if rest else ():
-        key, given, value = item.partition("=")
-        if not given:
-            raise SurgeryError(
-                "a field is given with its value", path=text, got=repr(item), expected="name=value"
-            )
-        try:
-            values[key.strip()] = json.loads(value)
-        except ValueError:
-            values[key.strip()] = value.strip()
-    return task_named(name.strip()).from_fields(values)
+    name, values = worded(text)
+    return task_named(name).from_fields(values)
 
 
 def tasks_of(given: Iterable[Task | str | Callable[..., Any]]) -> tuple[Task, ...]:

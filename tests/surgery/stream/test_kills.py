@@ -46,7 +46,7 @@ def replay(folder: Path, out: Path, *, resume: bool, overwrite: bool = False) ->
 
 
 class Run:
-    """A process that replays, with all imports of this one; it says when it begins to write."""
+    """A process that replays, with all imports of this one; it says when it writes, and each file."""
 
     def __init__(self, folder: Path, out: Path, overwrite: bool) -> None:
         self.said, say = os.pipe()
@@ -57,16 +57,17 @@ class Run:
         status = 1
         try:
             torch.set_num_threads(1)  # the threads of the parent are not here
-            slow(0.005)
             told(say)
             replay(folder, out, resume=True, overwrite=overwrite)
             status = 0
         finally:
             os._exit(status)
 
-    def begun(self) -> None:
-        """It writes now, or has ended."""
-        os.read(self.said, 1)
+    def wrote(self, files: int) -> None:
+        """It writes now and has so many more files than it found, or has ended."""
+        for _ in range(1 + files):
+            if not os.read(self.said, 1):
+                break
 
     def ended(self) -> int:
         """Its exit status, or less than nothing for the signal that killed it."""
@@ -75,25 +76,20 @@ class Run:
 
 
 def told(say: int) -> None:
-    """In this process, it is said that writing begins."""
-    plain = writing.Ledger.begin
+    """In this process, it is said when writing begins and after each file, which takes 5 ms or more."""
+    begin, note = writing.Ledger.begin, writing.Ledger.note
 
-    def begin(self: writing.Ledger, *words: Any) -> Any:
+    def begun(self: writing.Ledger, *words: Any) -> Any:
         os.write(say, b"!")
-        return plain(self, *words)
+        return begin(self, *words)
 
-    writing.Ledger.begin = begin  # type: ignore[method-assign]
+    def noted(self: writing.Ledger, name: str, digests: Any) -> None:
+        time.sleep(0.005)
+        note(self, name, digests)
+        os.write(say, b".")
 
-
-def slow(seconds: float) -> None:
-    """In this process, each file takes so long at the least."""
-    plain = writing.Ledger.note
-
-    def note(self: writing.Ledger, name: str, digests: Any) -> None:
-        time.sleep(seconds)
-        plain(self, name, digests)
-
-    writing.Ledger.note = note  # type: ignore[method-assign]
+    writing.Ledger.begin = begun  # type: ignore[method-assign]
+    writing.Ledger.note = noted  # type: ignore[method-assign]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process with threads is better not forked")
@@ -112,16 +108,10 @@ def test_killed_at_any_moment(overwrite: bool, original: Path, tmp_path: Path) -
             shutil.copytree(original / "before", out)
 
     start_over()
-    run = Run(original, out, overwrite)
-    run.begun()
-    began_s = time.monotonic()
-    assert run.ended() == 0
-    takes_s = time.monotonic() - began_s
-    start_over()
     while kills < KILLS // 2:
         run = Run(original, out, overwrite)
-        run.begun()
-        time.sleep(random.uniform(0, takes_s / 2))
+        run.wrote(random.randrange(6))
+        time.sleep(random.uniform(0, 0.01))  # within the next file, or while the folder is put in its place
         os.kill(run.pid, signal.SIGKILL)
         status = run.ended()
         assert status in (0, -signal.SIGKILL)
