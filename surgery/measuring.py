@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from surgery.calibration.telling import listening
 from surgery.errors import SurgeryError
 from surgery.grounds import Grounds
-from surgery.model import private_shell
+from surgery.model import Patient, private_shell
+from surgery.whereabouts import recalling
 
 if TYPE_CHECKING:
     from surgery.evaluate import Examples, Report
@@ -20,11 +22,39 @@ if TYPE_CHECKING:
     from surgery.history import State
     from surgery.merging.kinship import Kinship
     from surgery.merging.vocabularies import Vocabulary
+    from surgery.operation import Operation
     from surgery.session import Session
 
 
 class Measuring(Grounds):
     """The part of a session that measures; what is found of a state is kept with it in the history."""
+
+    def measured(
+        self,
+        operation: Operation,
+        *,
+        progress: Progress | None = None,
+        stop: threading.Event | None = None,
+    ) -> Operation:
+        """The operation with what it has to know of values measured on the current state and `data`.
+
+        `apply` takes it then, and needs no data: `s.apply(s.measured(step, progress=print))`. Nothing else is
+        changed; one that has nothing to measure comes back as it is. `progress(fraction, label)` is called
+        on the way. Raises SurgeryError where it is refused, and Stopped once `stop` is set.
+        """
+        if not operation.awaits_measure:
+            return operation
+        if self.is_skeleton:
+            raise SurgeryError(
+                f"{operation.name} measures values, and this model was opened without weights",
+                hint="a script made where the weights are: it carries what was measured",
+            )
+        session = cast("Session", self)
+        with self.lock:  # the measure is of this state, whatever is made of it meanwhile
+            patient = session.patient
+            patient = Patient(private_shell(patient.root), patient.inputs, patient.tokenizer)
+        with recalling(self.history), listening(progress, stop, self.calibrations):
+            return operation.with_measure(patient, self.data)
 
     def kinship(
         self,
