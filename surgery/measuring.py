@@ -11,9 +11,11 @@ from surgery.calibration.telling import listening
 from surgery.errors import SurgeryError
 from surgery.grounds import Grounds
 from surgery.model import Patient, private_shell
+from surgery.operation import Operation
 from surgery.whereabouts import recalling
 
 if TYPE_CHECKING:
+    from surgery.charts import Chart
     from surgery.evaluate import Examples, Report
     from surgery.evaluate.bench import Asked
     from surgery.evaluate.evaluator import Progress
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from surgery.history import State
     from surgery.merging.kinship import Kinship
     from surgery.merging.vocabularies import Vocabulary
-    from surgery.operation import Operation
     from surgery.session import Session
 
 
@@ -49,10 +50,7 @@ class Measuring(Grounds):
                 f"{operation.name} measures values, and this model was opened without weights",
                 hint="a script made where the weights are: it carries what was measured",
             )
-        session = cast("Session", self)
-        with self.lock:  # the measure is of this state, whatever is made of it meanwhile
-            patient = session.patient
-            patient = Patient(private_shell(patient.root), patient.inputs, patient.tokenizer)
+        patient = self._apart()
         with recalling(self.history), listening(progress, stop, self.calibrations):
             return operation.with_measure(patient, self.data)
 
@@ -119,6 +117,33 @@ class Measuring(Grounds):
         state.layers = report
         self.history.watchers.tell()
         return report
+
+    def chart(self, operation: str | Operation, *arguments: Any, **fields: Any) -> Chart | None:
+        """What helps to choose the values of an edit: `s.chart("sparsify", "**", ratio=0.5)`; none is made.
+
+        Arguments as in the operation's own method. Shown in a notebook, and written by `.write("chart.svg")`.
+        None for an operation that has no chart; SurgeryError for values that it refuses, and without weights.
+        """
+        from surgery.registry import operation_named
+
+        step = (
+            operation_named(operation).of(*arguments, **fields) if isinstance(operation, str) else operation
+        )
+        if type(step).chart is Operation.chart:
+            return None
+        if self.is_skeleton:
+            raise SurgeryError(
+                "a chart reads weights, and this model was opened without them", path=step.name
+            )
+        patient = self._apart()
+        with listening(kept=self.calibrations):  # another value of a field needs no other inputs
+            return step.resolved(patient).chart(patient, self.data)
+
+    def _apart(self) -> Patient:
+        """The current state on a shell of its own: the session is held only as long as that takes."""
+        with self.lock:
+            model, tracing = private_shell(self.model), cast("Session", self).tracing
+        return Patient(model, tracing.inputs, self.opened.tokenizer)
 
     def _beside(
         self,

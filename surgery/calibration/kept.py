@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._pytree import tree_leaves
 
+from surgery.fingerprint import tensor_digest
+
 if TYPE_CHECKING:
     from surgery.calibration.observing import Inputs
 
@@ -47,16 +49,17 @@ def sign_of(model: nn.Module, batches: Sequence[Any]) -> Sign | None:
     Two shells of one model have one sign; any edit gives another, for it sets other tensors, modules or
     plain attributes.
     """
-    tensors = [*model.parameters(), *model.buffers()]
+    tensors = list(model.parameters())
     names = [name for name, _ in model.named_parameters(remove_duplicate=False)]
-    names += [name for name, _ in model.named_buffers(remove_duplicate=False)]
+    buffers = model.named_buffers(remove_duplicate=False)  # each shell has its own: their values count
+    values = tuple((name, tensor_digest(buffer)) for name, buffer in buffers)
     modules = [(path, type(module), _settings(module)) for path, module in _walk(model)]
     config: Any = getattr(model, "config", None)
     said = repr(config.to_dict() if hasattr(config, "to_dict") else config)
     data = [leaf for leaf in tree_leaves(list(map(_plain, batches))) if isinstance(leaf, Tensor)]
     if any(tensor.is_inference() or tensor.layout != torch.strided for tensor in (*tensors, *data)):
         return None
-    return Sign([*tensors, *data], (tuple(names), tuple(modules), said))
+    return Sign([*tensors, *data], (tuple(names), values, tuple(modules), said))
 
 
 def _walk(model: nn.Module) -> list[tuple[str, nn.Module]]:

@@ -10,16 +10,21 @@ from torch import Tensor
 
 from surgery.calibration import Inputs, Layer, collect, in_turn, layers_of
 from surgery.calibration.freezing import frozen_grams, known_gram
+from surgery.calibration.layers import as_rows
 from surgery.calibration.patterns import Pattern, dropped, refuse_none
+from surgery.charts import Bars, Chart
 from surgery.edits import Edit, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
-from surgery.functions.brain_surgeon import factor, in_block
+from surgery.functions.brain_surgeon import energy_part, factor, in_block, pruned
 from surgery.lazy import Lazy, Recipe, recipe
 from surgery.measures import Measured
 from surgery.model import Patient
 from surgery.operation import Operation, operation
 from surgery.recipes import compute_on, one_thread
+
+WIDEST, BARS, ROWS, GLANCE = 2048, 8, 64, 16
+"""Of a chart: inputs of a layer, layers, outputs of each that are pruned, and examples that are run."""
 
 RIDGES = (1e-6, 1e-4, 0.01, 0.1, 1.0)
 """What is tried, to say which ridge would do."""
@@ -34,10 +39,11 @@ class SparseGpt(Operation):
     down; `pattern` `2:4`: two of every four inputs of each output, `4:8`: four of every eight, both with
     ratio 0.5. The inputs are those of at most `samples` examples of the session's `data`, batches in an order
     drawn with `seed`, padding left out; `ridge` times the mean of the diagonal is added to their Gram Σ x xᵀ
-    so that it can be inverted. `sequential`: block after block, each given what the pruned blocks before it make, as
-    in the paper's code; otherwise all inputs are those of the model as it is. `measured` holds (inputs,
-    inputs) Grams and the number of tokens of each layer, so no replay needs the data. Weights of inputs that
-    are always zero are zero. Shapes and MACs stay. Refused: targets without such layers, stacked experts, a
+    so that it can be inverted. `sequential`: block after block, each given what the pruned blocks before it
+    make, as in the paper's code; otherwise all inputs are those of the model as it is. `measured` holds
+    (inputs, inputs) Grams and the number of tokens of each layer, so no replay needs the data. Ties, and
+    blocks called several times, are pruned by the inputs at all of their places. Weights of inputs that are
+    always zero are zero. Shapes and MACs stay. Refused: targets without such layers, stacked experts, a
     weight that an embedding reads too, a width or block that a pattern does not divide, data that do not
     reach a layer, without a ridge fewer tokens than inputs, a Gram that has no inverse.
     """
@@ -82,6 +88,36 @@ class SparseGpt(Operation):
         for layer, item in zip(layers, made, strict=True):
             for site in layer.sites if item.arguments["zeros"] else ():
                 yield SetTensor(site, item)
+
+    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart | None:
+        """The part of each layer's output energy that is lost, on a few examples, layer by layer alone.
+
+        None where the inputs are too many to invert their Grams while a form is filled in.
+        """
+        layers = [layer for layer in self._layers(patient) if layer.width <= WIDEST]
+        if not layers:
+            return None
+        layers = layers[:: -(-len(layers) // BARS)]
+        samples = min(self.samples, GLANCE)
+        found = collect(patient, layers, data, samples=samples, seed=self.seed, grams=True, verb=self.name)
+        losses = []
+        for layer in layers:
+            gram = found[layer.path].gram
+            assert gram is not None
+            self._refuse_unsolvable(layer, found[layer.path])
+            weight = patient.tensor(layer.weight).parameter.detach()
+            rows = as_rows(weight, layer.kind)[:ROWS].cpu().double()
+            drop, run = dropped(self.pattern, self.ratio, layer, self.name)
+            run = 0 if self.pattern == "unstructured" else run
+            with one_thread():
+                lost = rows - pruned(rows.clone(), gram, self.ratio, drop, run, self.block, self.ridge)
+                losses.append(100 * energy_part(lost, rows, gram))
+        return Bars(
+            title=f"Output energy that is lost on {samples} examples, each layer alone",
+            labels=tuple(layer.path for layer in layers),
+            values=tuple(losses),
+            unit="%",
+        )
 
     def _layers(self, patient: Patient) -> list[Layer]:
         found = layers_of(patient, self.targets, self.name)

@@ -10,14 +10,20 @@ from torch import Tensor
 
 from surgery.calibration import Inputs, Layer, collect, in_turn, layers_of
 from surgery.calibration.freezing import known
+from surgery.calibration.layers import as_rows
 from surgery.calibration.patterns import Pattern, dropped, refuse_none
+from surgery.charts import Chart, Curves
 from surgery.edits import Edit, SetTensor
 from surgery.fields import Targets, option
+from surgery.functions.lightest import scores
 from surgery.lazy import Lazy, Recipe, recipe
 from surgery.measures import Measured
 from surgery.model import Patient
 from surgery.operation import Operation, operation
 from surgery.recipes import compute_on
+
+LINES, POINTS, ROWS, GLANCE = 4, 33, 256, 16
+"""Of a chart: layers that have a line, points of each, outputs that are looked at, examples that are run."""
 
 
 @operation(title="Wanda", group="prune", source="Sun et al. 2023, arXiv:2306.11695")
@@ -28,12 +34,12 @@ class Wanda(Operation):
     `ratio` in (0, 1) of the inputs of each output, rounded down; `pattern` `2:4`: two of every four inputs
     that follow one another, `4:8`: four of every eight, both with ratio 0.5. ‖x‖ is the norm of an input over
     the tokens of at most `samples` examples of the session's `data`, batches in an order drawn with `seed`,
-    padding left out. `sequential`: block after block, each given what the pruned blocks before it make, as in the
-    paper's code; otherwise all inputs are those of the model as it is. `measured` holds (inputs,) norms and
-    the number of tokens of each layer, so no replay needs the data. Ties, and blocks called several times,
-    are pruned by the inputs at all of their places. Shapes and MACs stay. Refused: targets without such
-    layers, stacked experts, a weight that an embedding reads too, a width that a pattern does not divide,
-    data that do not reach a layer.
+    padding left out. `sequential`: block after block, each given what the pruned blocks before it make, as in
+    the paper's code; otherwise all inputs are those of the model as it is. `measured` holds (inputs,) norms
+    and the number of tokens of each layer, so no replay needs the data. Ties, and blocks called several
+    times, are pruned by the inputs at all of their places. Shapes and MACs stay. Refused: targets without
+    such layers, stacked experts, a weight that an embedding reads too, a width that a pattern does not
+    divide, data that do not reach a layer.
     """
 
     targets: Targets = option(help="the layers whose weights are thinned out, or what contains them")
@@ -77,6 +83,31 @@ class Wanda(Operation):
         for layer, item in zip(layers, made, strict=True):
             for site in layer.sites if item.arguments["zeros"] else ():
                 yield SetTensor(site, item)
+
+    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart:
+        """How much the weights of an output weigh, from the least on, with a mark where the zeros end.
+
+        On the inputs of a few examples, and of the model as it is.
+        """
+        found = self._layers(patient)
+        layers, samples = found[:LINES], min(self.samples, GLANCE)
+        inputs = collect(patient, layers, data, samples=samples, seed=self.seed, grams=False, verb=self.name)
+        lines = {}
+        for layer in layers:
+            rows = as_rows(patient.tensor(layer.weight).parameter.detach(), layer.kind)[:ROWS]
+            weighed = scores(rows, inputs[layer.path].squares.sqrt()).double().cpu().sort(dim=1).values
+            spread = (weighed / weighed.mean(1, keepdim=True).clamp_min(1e-300)).mean(0)
+            places = torch.linspace(0, layer.width - 1, POINTS).round().long()
+            values = spread[places].tolist()
+            lines[layer.path] = tuple((place / (POINTS - 1), value) for place, value in enumerate(values))
+        return Curves(
+            title=f"What the weights of an output weigh on {samples} examples"
+            + (f", {LINES} of {len(found)} layers" if len(found) > LINES else ""),
+            lines=lines,
+            x="part of the weights, the lightest first",
+            y="|w| · ‖x‖, the output's mean being 1",
+            mark=self.ratio,
+        )
 
     def _layers(self, patient: Patient) -> list[Layer]:
         found = layers_of(patient, self.targets, self.name)
