@@ -19,9 +19,9 @@ WINDOWS = 8
 
 @dataclass(frozen=True)
 class ManualText(Sequence[Mapping[str, Tensor]]):
-    """Python's own manual in batches of 8 windows, without the topics that are held out for evaluations.
+    """Python's own manual in batches of 8 windows, without what is held out for evaluations.
 
-    In tokens of `tokenizer`, or UTF-8 bytes. It is cut into windows when it is first looked at; the order of
+    Topics that repeat a paragraph of those are left out too. In tokens of `tokenizer`, or UTF-8 bytes. It is cut into windows when it is first looked at; the order of
     the windows is drawn once, so that a batch has several topics.
     """
 
@@ -31,10 +31,10 @@ class ManualText(Sequence[Mapping[str, Tensor]]):
     @cached_property
     def batches(self) -> tuple[Mapping[str, Tensor], ...]:
         """`input_ids` (windows, tokens) int64, and `attention_mask` where there is padding."""
-        from surgery.demo.text import topics
+        from surgery.demo.text import apart
         from surgery.evaluate.data.windows import text_windows, windows_of
 
-        texts, name = topics("train"), "Python's manual"
+        texts, name = apart(), "Python's manual"
         if self.tokenizer is not None:
             found = text_windows(texts, self.tokenizer, name=name, own=False, window=self.window)
         else:
