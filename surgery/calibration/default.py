@@ -21,8 +21,9 @@ WINDOWS = 8
 class ManualText(Sequence[Mapping[str, Tensor]]):
     """Python's own manual in batches of 8 windows, without what is held out for evaluations.
 
-    Topics that repeat a paragraph of those are left out too. In tokens of `tokenizer`, or UTF-8 bytes. It is cut into windows when it is first looked at; the order of
-    the windows is drawn once, so that a batch has several topics.
+    Topics that repeat a paragraph of those are left out too. In tokens of `tokenizer`, or UTF-8 bytes. It is
+    cut into windows when it is first looked at; the order of the windows is drawn once, so that a batch has
+    several topics.
     """
 
     tokenizer: Any

@@ -6,20 +6,19 @@ from fractions import Fraction
 from math import floor
 from typing import Literal
 
-from surgery.calibration.layers import Layer
 from surgery.errors import SurgeryError
 
 Pattern = Literal["unstructured", "2:4", "4:8"]
 HALF = 0.5
 
 
-def dropped(pattern: Pattern, ratio: float, layer: Layer, verb: str) -> tuple[int, int]:
-    """How many go of each run of inputs, and how long a run is: of no pattern the whole row.
+def dropped(pattern: Pattern, ratio: float, width: int, path: str, verb: str) -> tuple[int, int]:
+    """How many go of each run of the `width` inputs at `path`, and how long a run is: of no pattern all.
 
     Refused: a pattern with another ratio than its own, and a width that its runs do not fill.
     """
     if pattern == "unstructured":
-        return floor(Fraction(repr(ratio)) * layer.width), layer.width
+        return floor(Fraction(repr(ratio)) * width), width
     drop, run = map(int, pattern.split(":"))
     if ratio != HALF:
         raise SurgeryError(
@@ -28,11 +27,11 @@ def dropped(pattern: Pattern, ratio: float, layer: Layer, verb: str) -> tuple[in
             expected="0.5",
             hint='`pattern="unstructured"`',
         )
-    if layer.width % run:
+    if width % run:
         raise SurgeryError(
             f"its inputs do not fill runs of {run}",
-            path=layer.path,
-            got=f"{layer.width} inputs",
+            path=path,
+            got=f"{width} inputs",
             expected=f"a multiple of {run}",
             hint='targets without it, or `pattern="unstructured"`',
         )

@@ -107,7 +107,7 @@ class SparseGpt(Operation):
             self._refuse_unsolvable(layer, found[layer.path])
             weight = patient.tensor(layer.weight).parameter.detach()
             rows = as_rows(weight, layer.kind)[:ROWS].cpu().double()
-            drop, run = dropped(self.pattern, self.ratio, layer, self.name)
+            drop, run = dropped(self.pattern, self.ratio, layer.width, layer.path, self.name)
             run = 0 if self.pattern == "unstructured" else run
             with one_thread():
                 lost = rows - pruned(rows.clone(), gram, self.ratio, drop, run, self.block, self.ridge)
@@ -122,7 +122,7 @@ class SparseGpt(Operation):
     def _layers(self, patient: Patient) -> list[Layer]:
         found = layers_of(patient, self.targets, self.name)
         for layer in found:
-            _, run = dropped(self.pattern, self.ratio, layer, self.name)
+            _, run = dropped(self.pattern, self.ratio, layer.width, layer.path, self.name)
             if self.pattern != "unstructured" and self.block % run:
                 raise SurgeryError(
                     f"a block does not hold whole runs of {run} inputs",
@@ -133,7 +133,7 @@ class SparseGpt(Operation):
         return found
 
     def _recipe(self, layer: Layer, weight: Lazy, gram: Lazy) -> Recipe:
-        drop, run = dropped(self.pattern, self.ratio, layer, self.name)
+        drop, run = dropped(self.pattern, self.ratio, layer.width, layer.path, self.name)
         zeros = layer.outputs * (layer.width // run) * drop
         if self.pattern == "unstructured":
             drop = run = 0

@@ -112,11 +112,11 @@ class Wanda(Operation):
     def _layers(self, patient: Patient) -> list[Layer]:
         found = layers_of(patient, self.targets, self.name)
         for layer in found:
-            dropped(self.pattern, self.ratio, layer, self.name)
+            dropped(self.pattern, self.ratio, layer.width, layer.path, self.name)
         return found
 
     def _recipe(self, layer: Layer, weight: Lazy, norms: Lazy) -> Recipe:
-        drop, run = dropped(self.pattern, self.ratio, layer, self.name)
+        drop, run = dropped(self.pattern, self.ratio, layer.width, layer.path, self.name)
         zeros = layer.outputs * (layer.width // run) * drop
         transposed = layer.kind == "transposed"
         return recipe("zero_lightest", weight, norms, drop=drop, run=run, transposed=transposed, zeros=zeros)

@@ -72,6 +72,7 @@ def _decoder_cases(model: str) -> list[Case]:
         Case(model, "merge", {"targets": f"{blocks}[0:2]", "weights": [0.75, 0.25]}),
         Case(model, "sparsify", {"targets": f"{blocks}[1]", "ratio": 0.3}),
         Case(model, "sparsify", {"targets": "**", "ratio": 0.5, "scope": "global"}),
+        Case(model, "sparsify", {"targets": f"{blocks}[0:2]", "pattern": "2:4"}),
         Case(model, "narrow", {"targets": "**", "ratio": 0.5}),
         Case(model, "narrow", {"targets": f"{blocks}[1]", "units": "heads", "count": 2}),
         Case(

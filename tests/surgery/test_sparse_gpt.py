@@ -82,7 +82,7 @@ def test_inputs_that_do_not_hang_on_each_other_leave_the_rest_as_it_is() -> None
     session = surgery.open(nn.Sequential(nn.Linear(16, 6)), (torch.eye(16),))
     session.data = [torch.eye(16)]
     session.sparse_gpt("**")
-    before, after = (model[0].weight.detach() for model in (session.opened.model, session.model))  # type: ignore[index, union-attr]
+    before, after = (model[0].weight.detach() for model in (session.opened.model, session.model))
     assert int((after == 0).sum()) == 48
     assert torch.equal(after[after != 0], before[after != 0])
     assert before[after == 0].abs().max() < before[after != 0].abs().min()
@@ -110,15 +110,15 @@ def test_inputs_that_are_never_there_lose_their_weights() -> None:
     session = surgery.open(nn.Sequential(nn.Linear(8, 4)), (data,))
     session.data = [data]
     session.sparse_gpt("**", ratio=0.25, ridge=0.0)
-    weight = session.model[0].weight  # type: ignore[index, union-attr]
-    assert not weight[:, 3].any() and torch.isfinite(weight).all()  # type: ignore[index, arg-type]
+    weight = session.model[0].weight
+    assert not weight[:, 3].any() and torch.isfinite(weight).all()
 
 
 def test_layers_that_are_given_the_same_share_a_gram() -> None:
     """Query, key and value, and gate and up: it is kept once."""
     session = session_of("llama")
     step = session.sparse_gpt("model.layers[0]").step
-    names = set(step.measured.tensors)  # type: ignore[union-attr, attr-defined]
+    names = set(step.measured.tensors)
     grams = {name.split(".")[-2] for name in names if name.endswith(".gram")}
     assert grams == {"q_proj", "o_proj", "gate_proj", "down_proj"}
     assert {name.split(".")[-2] for name in names if name.endswith(".same")} == {
@@ -170,7 +170,7 @@ def test_a_singular_gram_is_refused_with_the_ridge_that_would_do(sequential: boo
     with pytest.raises(SurgeryError, match=r"^0: .*has no inverse; got ridge 0, .*Try: `ridge=1e-06`"):
         session.sparse_gpt("0", ridge=0.0, sequential=sequential)
     session.sparse_gpt("0", ridge=1e-6, sequential=sequential)
-    assert torch.isfinite(session.model[0].weight).all()  # type: ignore[index, union-attr, arg-type]
+    assert torch.isfinite(session.model[0].weight).all()
 
 
 def test_a_block_that_cuts_a_run_is_refused() -> None:

@@ -82,7 +82,7 @@ def test_equal_norms_prune_by_magnitude_alone_and_equal_scores_in_order() -> Non
     session.data = [torch.eye(8)]
     session.wanda("**", ratio=0.25)
     expected = torch.tensor([[0, 0, 1, 1, 1, 1, 1, 1], [8, 7, 6, 5, 4, 3, 0, 0], [0, 0, -3, 4, -5, 6, -7, 8]])
-    assert torch.equal(session.model[0].weight.detach(), expected.float())  # type: ignore[index, union-attr]
+    assert torch.equal(session.model[0].weight.detach(), expected.float())
 
 
 def test_inputs_outweigh_magnitudes() -> None:
@@ -92,7 +92,7 @@ def test_inputs_outweigh_magnitudes() -> None:
     session = surgery.open(nn.Sequential(layer), (torch.ones(1, 2),))
     session.data = [torch.tensor([[0.1, 3.0]])]
     session.wanda("**")
-    assert session.model[0].weight.tolist() == [[0.0, 1.0]]  # type: ignore[index, union-attr, operator]
+    assert session.model[0].weight.tolist() == [[0.0, 1.0]]
 
 
 def test_convolutions_are_rows_of_what_they_slide_over() -> None:
@@ -102,9 +102,9 @@ def test_convolutions_are_rows_of_what_they_slide_over() -> None:
     session = surgery.open(nn.Sequential(nn.Conv2d(3, 5, 3)), (images,))
     session.data = [images]
     session.wanda("**")
-    weight = session.model[0].weight.detach()  # type: ignore[index, union-attr]
+    weight = session.model[0].weight.detach()
     norms = nn.functional.unfold(images, 3).double().square().sum((0, 2)).sqrt()
-    before = session.opened.model[0].weight.detach().flatten(1)  # type: ignore[index, union-attr, operator]
+    before = session.opened.model[0].weight.detach().flatten(1)
     kept = (before.abs() * norms).argsort(1)[:, 13:]
     assert torch.equal(torch.zeros(5, 27).scatter_(1, kept, 1.0), (weight.flatten(1) != 0).float())
 
@@ -136,7 +136,7 @@ def test_the_numbers_of_tokens_are_in_what_was_measured() -> None:
     """By layer, padding left out; the seed says which batches."""
     session = session_of("llama")
     step = session.wanda("model.layers[0]", samples=4, seed=1).step
-    measured = step.measured.tensors  # type: ignore[union-attr, attr-defined]
+    measured = step.measured.tensors
     counts = {int(value) for name, value in measured.items() if name.endswith(".tokens")}
     rows = [int(batch["attention_mask"].sum()) for batch in text()]
     assert len(counts) == 1 and counts <= {a + b for a in rows for b in rows}
@@ -171,6 +171,26 @@ def test_what_does_not_fit_is_refused_in_the_preview(
         session.preview("wanda", **fields)
 
 
+@pytest.mark.parametrize(
+    "name, path", [("llama", "model.layers.0.mlp.up_proj"), ("gpt2", "transformer.h.0.mlp.c_fc")]
+)
+def test_magnitude_pruning_has_the_same_patterns(name: str, path: str) -> None:
+    """As if all inputs weighed the same, runs lying along the inputs of a Conv1D too; others are refused."""
+    session = session_of(name)
+    session.sparsify(path, pattern="2:4")
+    before, after = (
+        model.get_parameter(f"{path}.weight").detach() for model in (session.opened.model, session.model)
+    )
+    rows, made = (before.t(), after.t()) if name == "gpt2" else (before, after)
+    mask = wanda_mask(rows, torch.ones(1, rows.shape[1], dtype=torch.float64), 0.5, (2, 4))
+    assert torch.equal(made, rows.masked_fill(mask, 0.0))
+    with pytest.raises(SurgeryError, match=r"^sparsify\.scope: a pattern is kept in each tensor"):
+        session.sparsify(path, pattern="2:4", scope="global")
+    odd = surgery.open(nn.Linear(6, 4), (torch.zeros(1, 6),))
+    with pytest.raises(SurgeryError, match=r"^weight: its inputs do not fill runs of 4; got 6 inputs"):
+        odd.sparsify("", pattern="2:4")
+
+
 def test_no_data_and_another_width_are_refused() -> None:
     """The first with what to set; the second when a script meets a model that is wider."""
     session = session_of("llama", [])
@@ -183,4 +203,4 @@ def test_no_data_and_another_width_are_refused() -> None:
     with pytest.raises(
         SurgeryError, match=r"^model\.layers\.0\.mlp\.down_proj: .*at another width; got \[48\]"
     ):
-        other.apply(step)  # type: ignore[arg-type]
+        other.apply(step)

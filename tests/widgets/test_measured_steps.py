@@ -37,7 +37,7 @@ def test_it_is_measured_with_a_bar_and_then_applied(studio: Studio) -> None:
     """The bar says what for and how far."""
     labels: list[str] = []
     shown = studio.errands.shown_on_top
-    studio.errands.shown_on_top = lambda: (labels.append(str(studio.errands.evaluating)), shown())[1]  # type: ignore[func-returns-value]
+    studio.errands.shown_on_top = lambda: (labels.append(str(studio.errands.evaluating)), shown())[1]
     draft(studio)
     send(studio.right, type="apply")
     studio.background.settle(60)
@@ -75,7 +75,7 @@ def test_a_refusal_is_at_its_node(studio: Studio) -> None:
     send(studio.right, type="apply")
     studio.background.settle(60)
     assert studio.session.steps == () and studio.desk.alert is not None
-    assert "cannot run a batch" in studio.errands.notice["text"]  # type: ignore[index]
+    assert "cannot run a batch" in studio.errands.notice["text"]
 
 
 def test_what_was_measured_of_a_state_is_not_applied_to_another(
@@ -95,4 +95,4 @@ def test_what_was_measured_of_a_state_is_not_applied_to_another(
     send(studio.right, type="apply")
     studio.background.settle(60)
     assert [step.name for step in studio.session.steps] == ["sparsify"]
-    assert "left meanwhile" in studio.errands.notice["text"]  # type: ignore[index]
+    assert "left meanwhile" in studio.errands.notice["text"]
