@@ -69,12 +69,6 @@ def pruned(
     return rows
 
 
-def energy_part(lost: torch.Tensor, rows: torch.Tensor, gram: torch.Tensor) -> float:
-    """Σ ‖ΔW x‖² as part of Σ ‖W x‖², of (outputs, inputs) and the Gram of x."""
-    whole = float(((rows @ gram) * rows).sum())
-    return float(((lost @ gram) * lost).sum()) / whole if whole > 0 else 0.0
-
-
 def in_block(ratio: float, count: int) -> int:
     """How many of so many weights go."""
     return floor(Fraction(repr(ratio)) * count)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from graph.paths import is_among
 from surgery.calibration import Inputs, Layer, collect, in_turn, layers_of
 from surgery.calibration.freezing import frozen_grams, known_gram
 from surgery.calibration.layers import as_rows
@@ -15,16 +17,18 @@ from surgery.calibration.patterns import Pattern, dropped, refuse_none
 from surgery.charts import Bars, Chart
 from surgery.edits import Edit, SetTensor
 from surgery.errors import SurgeryError
+from surgery.evaluate.blocks import block_paths
 from surgery.fields import Targets, option
-from surgery.functions.brain_surgeon import energy_part, factor, in_block, pruned
+from surgery.functions.brain_surgeon import factor, in_block, pruned
 from surgery.lazy import Lazy, Recipe, recipe
 from surgery.measures import Measured
 from surgery.model import Patient
 from surgery.operation import Operation, operation
 from surgery.recipes import compute_on, one_thread
 
-WIDEST, BARS, ROWS, GLANCE = 2048, 8, 64, 16
-"""Of a chart: inputs of a layer, layers, outputs of each that are pruned, and examples that are run."""
+BARS, ROWS, GLANCE, MOST_WORK = 8, 64, 16, 2e10
+"""Of a chart: layers, before they are taken by blocks; outputs of each that are pruned; examples that are
+run; and Σ inputs³ of the layers."""
 
 RIDGES = (1e-6, 1e-4, 0.01, 0.1, 1.0)
 """What is tried, to say which ridge would do."""
@@ -90,34 +94,42 @@ class SparseGpt(Operation):
                 yield SetTensor(site, item)
 
     def chart(self, patient: Patient, data: Sequence[Any]) -> Chart | None:
-        """The part of each layer's output energy that is lost, on a few examples, layer by layer alone.
+        """The part of the output energy that is lost, on a few examples, by layer or by block.
 
-        None where the inputs are too many to invert their Grams while a form is filled in.
+        Each layer alone, of as many as can be pruned while a form is filled in; None where that is none.
         """
-        layers = [layer for layer in self._layers(patient) if layer.width <= WIDEST]
+        whole = self._layers(patient)
+        layers = [layer for layer, spent in zip(whole, _work(whole), strict=True) if spent <= MOST_WORK]
         if not layers:
             return None
-        layers = layers[:: -(-len(layers) // BARS)]
         samples = min(self.samples, GLANCE)
         found = collect(patient, layers, data, samples=samples, seed=self.seed, grams=True, verb=self.name)
-        losses = []
+        blocks = block_paths(patient.root) if len(layers) > BARS else ()
+        sums: dict[str, list[float]] = {}
         for layer in layers:
-            gram = found[layer.path].gram
-            assert gram is not None
             self._refuse_unsolvable(layer, found[layer.path])
-            weight = patient.tensor(layer.weight).parameter.detach()
-            rows = as_rows(weight, layer.kind)[:ROWS].cpu().double()
-            drop, run = dropped(self.pattern, self.ratio, layer.width, layer.path, self.name)
-            run = 0 if self.pattern == "unstructured" else run
-            with one_thread():
-                lost = rows - pruned(rows.clone(), gram, self.ratio, drop, run, self.block, self.ridge)
-                losses.append(100 * energy_part(lost, rows, gram))
+            name = next((path for path in blocks if is_among(layer.path, [path])), layer.path)
+            lost, energy = self._energies(layer, patient, found[layer.path])
+            before = sums.setdefault(name, [0.0, 0.0])
+            sums[name] = [before[0] + lost, before[1] + energy]
+        shown = "" if len(layers) == len(whole) else f", {len(layers)} of {len(whole)} layers"
         return Bars(
-            title=f"Output energy that is lost on {samples} examples, each layer alone",
-            labels=tuple(layer.path for layer in layers),
-            values=tuple(losses),
+            title=f"Output energy that is lost{shown}",
+            labels=tuple(name.rpartition(".")[2] for name in sums),
+            values=tuple(100 * lost / energy if energy else 0.0 for lost, energy in sums.values()),
             unit="%",
         )
+
+    def _energies(self, layer: Layer, patient: Patient, inputs: Inputs) -> tuple[float, float]:
+        """Σ ‖(W − Ŵ) x‖² and Σ ‖W x‖² of the first outputs."""
+        weight = patient.tensor(layer.weight).parameter.detach()
+        rows = as_rows(weight, layer.kind)[:ROWS].cpu().double()
+        drop, run = dropped(self.pattern, self.ratio, layer.width, layer.path, self.name)
+        gram, run = inputs.gram, 0 if self.pattern == "unstructured" else run
+        assert gram is not None
+        with one_thread():
+            lost = rows - pruned(rows.clone(), gram, self.ratio, drop, run, self.block, self.ridge)
+        return float(((lost @ gram) * lost).sum()), float(((rows @ gram) * rows).sum())
 
     def _layers(self, patient: Patient) -> list[Layer]:
         found = layers_of(patient, self.targets, self.name)
@@ -180,6 +192,11 @@ class SparseGpt(Operation):
             expected=f"{layer.width:,} inputs that do not hang on each other",
             hint="more `samples`" if enough is None else f"`ridge={enough:g}`",
         )
+
+
+def _work(layers: Sequence[Layer]) -> list[float]:
+    """What is spent once each layer is done, in cubes of its inputs."""
+    return list(accumulate(float(layer.width) ** 3 for layer in layers))
 
 
 def _has_factor(gram: Tensor, ridge: float) -> bool:

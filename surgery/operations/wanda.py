@@ -85,27 +85,27 @@ class Wanda(Operation):
                 yield SetTensor(site, item)
 
     def chart(self, patient: Patient, data: Sequence[Any]) -> Chart:
-        """How much the weights of an output weigh, from the least on, with a mark where the zeros end.
+        """How much of all that weights carry the lightest carry, with a mark where the zeros end.
 
-        On the inputs of a few examples, and of the model as it is.
+        On the inputs of a few examples, and of the model as it is; of some layers evenly spread.
         """
         found = self._layers(patient)
-        layers, samples = found[:LINES], min(self.samples, GLANCE)
+        layers, samples = found[:: -(-len(found) // LINES)], min(self.samples, GLANCE)
         inputs = collect(patient, layers, data, samples=samples, seed=self.seed, grams=False, verb=self.name)
         lines = {}
         for layer in layers:
             rows = as_rows(patient.tensor(layer.weight).parameter.detach(), layer.kind)[:ROWS]
-            weighed = scores(rows, inputs[layer.path].squares.sqrt()).double().cpu().sort(dim=1).values
-            spread = (weighed / weighed.mean(1, keepdim=True).clamp_min(1e-300)).mean(0)
-            places = torch.linspace(0, layer.width - 1, POINTS).round().long()
-            values = spread[places].tolist()
+            carried = scores(rows, inputs[layer.path].squares.sqrt()).double().cpu().square()
+            sums = torch.cat([torch.zeros(1), carried.sort(dim=1).values.sum(0).cumsum(0)])
+            places = torch.linspace(0, layer.width, POINTS).round().long()
+            values = (sums[places] / sums[-1].clamp_min(1e-300)).tolist()
             lines[layer.path] = tuple((place / (POINTS - 1), value) for place, value in enumerate(values))
         return Curves(
-            title=f"What the weights of an output weigh on {samples} examples"
-            + (f", {LINES} of {len(found)} layers" if len(found) > LINES else ""),
+            title="What the lightest weights carry"
+            + (f", {len(layers)} of {len(found)} layers" if len(found) > len(layers) else ""),
             lines=lines,
-            x="part of the weights, the lightest first",
-            y="|w| · ‖x‖, the output's mean being 1",
+            x="part of the weights of an output, the lightest first",
+            y="part of Σ (|w| · ‖x‖)²",
             mark=self.ratio,
         )
 
