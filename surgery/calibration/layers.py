@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,6 +43,17 @@ class Layer:
     def weight(self) -> str:
         """The first slot of the weight."""
         return f"{self.path}.weight"
+
+
+def layers_that_can(patient: Patient, targets: Targets, verb: str) -> list[Layer]:
+    """Those of `layers_of` that nothing is in the way of, maybe none; what it refuses is left out."""
+    found: dict[int, Layer] = {}
+    for path, module in patient.walk():
+        weight = module._parameters.get("weight")
+        if is_among(path, targets.paths) and kind_of(module) is not None and id(weight) not in found:
+            with suppress(SurgeryError):
+                found[id(weight)] = _layer(patient, path, module, verb)
+    return list(found.values())
 
 
 def layers_of(patient: Patient, targets: Targets, verb: str) -> list[Layer]:

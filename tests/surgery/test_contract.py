@@ -207,6 +207,8 @@ MERGES = [
     Case("llama", "karcher", {"targets": "", "parents": PARENTS}),
     Case("llama", "nearswap", {"targets": "", "parents": PARENT, "t": 0.01}),
     Case("llama", "arcee_fusion", {"targets": "", "parents": PARENT}),
+    Case("llama", "regmean", {"targets": "", "parents": PARENTS}),
+    Case("gpt2", "regmean", {"targets": "transformer.h[1]", "parents": PARENT, "beside": 0.5}),
     Case("llama", "soup", {"targets": "", "parents": PARENTS, "t": 0.7}),
     Case("cnn", "merge", {"targets": "", "parents": PARENT, "statistics": "average", "normalize": True}),
     Case("llama", "adopt", {"parents": ADAPTER, "weights": [0.5]}),
