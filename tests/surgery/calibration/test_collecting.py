@@ -16,7 +16,7 @@ from surgery.calibration import collect, listening
 from surgery.calibration import collecting as module
 from surgery.calibration.kept import Kept
 from surgery.calibration.layers import as_rows
-from surgery.evaluate import Stopped
+from surgery.evaluate import Stopped, token_windows
 from tests.surgery.calibration.models import given_to, layers_at, session_of, text
 from tests.surgery.contract import untouched
 from tests.zoo import ZOO
@@ -121,6 +121,16 @@ def test_what_was_collected_serves_several_until_an_edit(monkeypatch: pytest.Mon
     assert passes() == 3
     session.data[0]["input_ids"][0, 0] = 7
     assert passes() == 3
+
+
+def test_a_sweep_collects_once_for_all_of_its_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each prunes another block of the same state."""
+    session, runs = session_of("llama"), []
+    real = module.run
+    monkeypatch.setattr(module, "run", lambda *args: (runs.append(1), real(*args)))
+    examples = token_windows(text(padded=False)[0]["input_ids"])
+    report = session.sweep("wanda", "model.layers[*]", examples=examples, sequential=False)
+    assert len(report.rows) == 4 and len(runs) == 3
 
 
 def test_what_is_kept_is_bounded() -> None:
