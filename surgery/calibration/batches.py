@@ -74,17 +74,16 @@ def shown(data: Sequence[Any], samples: int, seed: int, verb: str) -> list[Shown
     return found
 
 
-def run(model: nn.Module, batch: Shown, device: torch.device, verb: str) -> None:
-    """One forward, without a KV cache; SurgeryError where the model does not take the batch."""
+def run(model: nn.Module, batch: Shown, device: torch.device, verb: str) -> Any:
+    """What one forward gives, without a KV cache; SurgeryError where the model does not take the batch."""
     given = tree_map_only(Tensor, lambda tensor: tensor.to(device), batch.given)
     cached = isinstance(given, dict) and "use_cache" in inspect.signature(model.forward).parameters
     try:
         if isinstance(given, dict):
-            model(**({"use_cache": False} if cached else {}) | given)
-        elif isinstance(given, list | tuple):
-            model(*given)
-        else:
-            model(given)
+            return model(**({"use_cache": False} if cached else {}) | given)
+        if isinstance(given, list | tuple):
+            return model(*given)
+        return model(given)
     except (Stopped, SurgeryError):
         raise
     except (TypeError, ValueError, RuntimeError, IndexError) as error:

@@ -20,17 +20,8 @@ PLACES = {
         *("merging.soup", "merging.task_arithmetic", "merging.ties", "merging.dare", "merging.della"),
         *("merging.breadcrumbs", "merging.sce", "merging.ram", "merging.model_stock", "merging.slerp"),
         *("merging.nuslerp", "merging.multislerp", "merging.karcher", "merging.nearswap"),
-        *(
-            "merging.arcee_fusion",
-            "merging.regmean",
-            "scale",
-            "cast",
-            "freeze",
-            "skip",
-            "insert",
-            "replace",
-            "wrap",
-        ),
+        *("merging.arcee_fusion", "merging.regmean", "merging.fisher"),
+        *("scale", "cast", "freeze", "skip", "insert", "replace", "wrap"),
         "recalibrate",
     )
 }

@@ -209,6 +209,8 @@ MERGES = [
     Case("llama", "arcee_fusion", {"targets": "", "parents": PARENT}),
     Case("llama", "regmean", {"targets": "", "parents": PARENTS}),
     Case("gpt2", "regmean", {"targets": "transformer.h[1]", "parents": PARENT, "beside": 0.5}),
+    Case("llama", "fisher", {"targets": "", "parents": PARENTS, "weights": [0.5, 1.0, 1.0]}),
+    Case("half", "fisher", {"targets": "model.layers[0:2]", "parents": PARENT}),
     Case("llama", "soup", {"targets": "", "parents": PARENTS, "t": 0.7}),
     Case("cnn", "merge", {"targets": "", "parents": PARENT, "statistics": "average", "normalize": True}),
     Case("llama", "adopt", {"parents": ADAPTER, "weights": [0.5]}),

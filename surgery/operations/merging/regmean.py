@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,20 +12,17 @@ from surgery.calibration import Layer, collect
 from surgery.calibration.freezing import known
 from surgery.calibration.layers import as_rows, layers_that_can
 from surgery.charts import Chart, Curves
-from surgery.copies import settled
 from surgery.errors import SurgeryError
 from surgery.fields import option
 from surgery.functions.regression import lessened, regressed
-from surgery.journal import Journal
 from surgery.lazy import Lazy, recipe
 from surgery.measures import Measured
 from surgery.merging import Here, Merging
+from surgery.merging.alone import parents_alone
 from surgery.merging.only import is_meant
-from surgery.model import Patient, private_shell
+from surgery.model import Patient
 from surgery.operation import operation
-from surgery.operations.merging.soup import Soup
 from surgery.recipes import one_thread
-from surgery.runs import Live, carry_out
 
 WIDEST, LAYERS, ROWS, GLANCE = 1024, 128, 64, 16
 """Of a chart: inputs of a layer, layers, outputs of each, and examples that are run."""
@@ -57,7 +54,7 @@ class Regmean(Merging):
         wanted: dict[str, Any] = {"samples": self.samples, "seed": self.seed}
         found: dict[str, Tensor] = {}
         sums: dict[str, Tensor] = {}
-        for number, model in enumerate((patient, *self._parents_alone(patient))):
+        for number, model in enumerate((patient, *parents_alone(self, patient))):
             for path, inputs in collect(model, layers, data, **wanted, grams=True, verb=self.name).items():
                 assert inputs.gram is not None
                 gram = found[f"{path}.gram{number}"] = inputs.gram.float()
@@ -91,7 +88,7 @@ class Regmean(Merging):
         layers = [layer for layer in self._layers(patient) if layer.width <= WIDEST][:LAYERS]
         wanted: dict[str, Any] = {"samples": min(self.samples, GLANCE), "seed": self.seed}
         held: dict[str, list[tuple[Tensor, Tensor]]] = {layer.path: [] for layer in layers}
-        for model in (patient, *self._parents_alone(patient)) if layers else ():
+        for model in (patient, *parents_alone(self, patient)) if layers else ():
             found = collect(model, layers, data, **wanted, grams=True, verb=self.name)
             for layer in layers:
                 weight = model.tensor(layer.weight).parameter.detach()
@@ -114,17 +111,6 @@ class Regmean(Merging):
     def _layers(self, patient: Patient) -> list[Layer]:
         found = layers_that_can(patient, self.targets, self.name)
         return [layer for layer in found if is_meant(layer.sites, self.only)]
-
-    def _parents_alone(self, patient: Patient) -> Iterator[Patient]:
-        """Each parent in this model's structure, one after another."""
-        for parent in self.parents:
-            shell = private_shell(patient.root)
-            statistics = "keep" if self.statistics == "refuse" else "parents"
-            fields = {"statistics": statistics, "vocabulary": self.vocabulary}
-            alone = Soup.from_fields({"targets": "", "parents": [parent], "t": 1.0} | fields)
-            carry_out(alone, shell, Journal(), Live(), patient.inputs, patient.tokenizer, signs=False)
-            settled()
-            yield Patient(shell, patient.inputs, patient.tokenizer)
 
     def _refuse_singular(self, path: str, whole: Tensor) -> None:
         dead = torch.diag((whole.diagonal() == 0).double())
