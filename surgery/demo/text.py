@@ -1,7 +1,8 @@
 """The demonstration corpus: Python's own reference manual, present in every CPython.
 
-Topics are split by a hash of their name, so a topic held out under one Python version is held
-out under all of them, and no sentence of it was ever trained on.
+Topics are split by a hash of their name, so a topic held out under one Python version is held out under all
+of them. The manual has sections twice, though, by themselves and within a longer topic: most paragraphs of
+what is held out stand in topics that the decoder was trained on, see `apart`.
 """
 
 import hashlib
