@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from surgery.lazy import Held, Lazy, Recipe, recipe
+from surgery.lazy import Held, Lazy, recipe
 
 Start = Literal["stepwise", "average", "lower"]
 
@@ -46,15 +46,20 @@ class Loop:
                 found.append(dict(members[self.source(place, start)]))
                 continue
             turns = [members[depth] for depth in self.turns(place)]
-            averages: dict[tuple[int, ...], Recipe] = {}
+            averages: dict[tuple[int, ...], Lazy] = {}
             made: dict[str, Lazy] = {}
             for name in members[place]:
                 same = [member[name] for member in turns]
                 key = tuple(id(lazy.parameter) for lazy in same)
-                weights = (1 / len(same),) * len(same)
-                made[name] = averages.setdefault(key, recipe("weighted_sum", *same, weights=weights))
+                made[name] = averages.setdefault(key, _average(same))
             found.append(made)
         return found
+
+
+def _average(same: Sequence[Held]) -> Lazy:
+    if all(lazy.parameter is same[0].parameter for lazy in same):
+        return same[0]
+    return recipe("weighted_sum", *same, weights=(1 / len(same),) * len(same))
 
 
 def is_the_same(own: Held, shared: Lazy) -> bool:

@@ -3,6 +3,7 @@
 from surgery.functions import (
     agreement,
     arithmetic,
+    atoms,
     drawn,
     initial,
     layout,
@@ -19,6 +20,7 @@ from surgery.functions import (
 __all__ = [
     "agreement",
     "arithmetic",
+    "atoms",
     "drawn",
     "initial",
     "layout",

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
+import torch
 from torch import nn
 
 from graph.paths import is_among, is_below
 from surgery.adapters.fitting import refuse_unfit
 from surgery.adapters.lora import LoraLinear, is_linear, is_transposed, widths
+from surgery.charts import Chart, Curves
 from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
+from surgery.functions.residuals import residual
 from surgery.lazy import Held, Lazy, recipe
-from surgery.looping import Loop, is_the_same
+from surgery.looping import Loop, Members, is_the_same
 from surgery.model import Patient, refuse_reused
 from surgery.norms import in_norm
 from surgery.operation import Operation, operation
+from surgery.recipes import compute
+from surgery.spectra import Spectrum, error_curve, spectrum_of
+
+_LINES = 4  # in a chart
+_LOOKED_AT = 1 << 28  # elements, for a chart
 
 
 @operation(
@@ -54,19 +62,11 @@ class Recur(Operation):
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         paths = self.targets.paths
-        if len(paths) <= self.loop:
-            raise self._too_few(patient)
-        refuse_unlooped(patient, paths)
-        loop = Loop(len(paths), self.loop)
-        members = [dict(patient.own_tensors(path)) for path in paths]
-        shared = loop.shared(members, self.start)
+        members, shared = self._looped(patient)
         edits: list[Edit] = []
         given_up: dict[str, Held] = {}
         for depth, (path, own) in enumerate(zip(paths, members, strict=True)):
-            place = depth % self.loop
-            source = paths[loop.source(place, self.start) if self.start != "average" else place]
-            _refuse_unlike(path, own, source, shared[place])
-            for name, lazy in shared[place].items():
+            for name, lazy in shared[depth % self.loop].items():
                 at = f"{path}.{name}"
                 if is_the_same(own[name], lazy) or not self._is_shared(patient, at, own[name]):
                     continue
@@ -76,6 +76,51 @@ class Recur(Operation):
             raise SurgeryError("shares these parameters already", path=self.targets.select)
         _refuse_left_behind(patient, paths, given_up)
         yield from edits
+
+    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart | None:
+        """What is lost of the weights over the rank, for each part of the blocks, with a mark at the rank."""
+        members, shared = self._looped(patient)
+        elements = sum(lazy.count for own in members for lazy in own.values())
+        looked_at = range(0, len(members), 1 + elements // _LOOKED_AT)
+        spectra: dict[str, list[Spectrum]] = {}
+        for depth in looked_at:
+            memo: dict[int, torch.Tensor] = {}
+            for name, lazy in shared[depth % self.loop].items():
+                owner, _, last = f"{self.targets.paths[depth]}.{name}".rpartition(".")
+                if last == "weight" and is_linear(patient.module(owner)):
+                    weight = members[depth][name].parameter.detach()
+                    beyond = residual(weight, compute(lazy, memo), transposed=False)
+                    found = spectrum_of(beyond, float(weight.double().square().sum()))
+                    spectra.setdefault(name.partition(".")[0], []).append(found)
+        if not spectra:
+            return None
+        if len(spectra) > _LINES:
+            spectra = {"all linear modules": [item for found in spectra.values() for item in found]}
+        lines = {part: error_curve(found) for part, found in spectra.items()}
+        most = max(line[-1][0] for line in lines.values())
+        return Curves(
+            title="What the loop loses of the weights"
+            + (f", {len(looked_at)} of {len(members)} depths" if len(looked_at) < len(members) else ""),
+            lines=lines,
+            x="rank of each depth's difference",
+            y="relative error ‖W − W′ − BA‖ / ‖W‖",
+            mark=min(float(self.rank), most),
+        )
+
+    def _looped(self, patient: Patient) -> tuple[Members, list[dict[str, Lazy]]]:
+        """The parameters of each depth, and those of each shared block; refused where they do not fit."""
+        paths = self.targets.paths
+        if len(paths) <= self.loop:
+            raise self._too_few(patient)
+        refuse_unlooped(patient, paths)
+        loop = Loop(len(paths), self.loop)
+        members = [dict(patient.own_tensors(path)) for path in paths]
+        shared = loop.shared(members, self.start)
+        for depth, (path, own) in enumerate(zip(paths, members, strict=True)):
+            place = depth % self.loop
+            source = paths[loop.source(place, self.start) if self.start != "average" else place]
+            _refuse_unlike(path, own, source, shared[place])
+        return members, shared
 
     def _too_few(self, patient: Patient) -> SurgeryError:
         paths = self.targets.paths
@@ -137,7 +182,7 @@ def refuse_unlooped(patient: Patient, paths: tuple[str, ...]) -> None:
                 )
 
 
-def _refuse_unlike(path: str, own: dict[str, Held], source: str, shared: dict[str, Lazy]) -> None:
+def _refuse_unlike(path: str, own: Mapping[str, Held], source: str, shared: dict[str, Lazy]) -> None:
     odd = sorted(own.keys() ^ shared.keys())
     if odd:
         raise SurgeryError(

@@ -11,8 +11,10 @@ from torch import nn
 
 import surgery
 from surgery import SurgeryError
+from surgery.charts import Curves
 from surgery.functions.residuals import residual_down, residual_up
 from surgery.looping import Loop
+from surgery.spectra import spectrum_of
 from tests.surgery.by_hand import CACHED, TWO_LISTS, block_lists, heard, small
 from tests.surgery.contract import cached_equals_uncached, loaded_alone, loads_again, run
 from tests.zoo import ZOO
@@ -133,6 +135,19 @@ def test_a_block_that_is_shared_itself_has_no_adapter() -> None:
     assert layers[2].self_attn.q_proj.lora_A is not layers[3].self_attn.q_proj.lora_A
 
 
+def test_a_block_that_comes_once_is_left_alone() -> None:
+    """Its average is itself: no copy, no adapter, also where others come twice."""
+    model, inputs = DECODERS["llama"]()
+    session = surgery.open(model, inputs)
+    session.recur("model.layers[*]", loop=3, start="average", rank=2)
+    layers = session.model.get_submodule("model.layers")
+    assert [hasattr(block.mlp.up_proj, "base") for block in layers] == [True, False, False, True]
+    assert (
+        layers[1].mlp.up_proj.weight.data_ptr()
+        == model.get_parameter("model.layers.1.mlp.up_proj.weight").data_ptr()
+    )
+
+
 def test_more_rank_comes_nearer() -> None:
     """Outputs are nearer to the model's with each step of rank."""
     model, inputs = doubled("llama")
@@ -244,3 +259,46 @@ def test_it_can_be_saved_as_an_ordinary_model(tmp_path: Path) -> None:
     loaded = loaded_alone(session.model, tmp_path / "plain")
     inputs = session.opened.inputs
     assert torch.allclose(run(loaded, inputs), run(session.model, inputs), atol=1e-4)
+
+
+def test_the_chart_says_what_applying_loses() -> None:
+    """The curve at a rank is the relative error of the loop with that rank; the mark is at the rank."""
+    model, inputs = doubled("llama")
+    session = surgery.open(model, inputs)
+    chart = session.chart("recur", "model.layers[*]", loop=2, start="average", rank=5)
+    assert isinstance(chart, Curves) and chart.mark == 5 and set(chart.lines) == {"self_attn", "mlp"}
+    for rank in (0, 5, 32):
+        with_rank = surgery.open(model, inputs)
+        with_rank.recur("model.layers[*]", loop=2, start="average", rank=rank)
+        lost = whole = 0.0
+        for path, module in model.get_submodule("model.layers").named_modules():
+            if isinstance(module, nn.Linear) and ".mlp." in path:
+                made: Any = with_rank.model.get_submodule(f"model.layers.{path}")
+                weight = made.base.weight + made.lora_B @ made.lora_A if rank else made.weight
+                lost += float((module.weight - weight).detach().square().sum())
+                whole += float(module.weight.detach().square().sum())
+        assert dict(chart.lines["mlp"])[rank] == pytest.approx((lost / whole) ** 0.5, abs=1e-6)
+    assert not session.steps
+
+
+def test_the_chart_of_a_large_model_looks_at_some_depths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says at how many, and of large matrices it finds the first terms alone."""
+    monkeypatch.setattr("surgery.operations.recur._LOOKED_AT", 10_000)
+    monkeypatch.setattr("surgery.spectra.EXACT_SIDE", 16)
+    session = surgery.open(*DECODERS["llama"]())
+    chart = session.chart("recur", "model.layers[*]", loop=1, start="average")
+    assert chart is not None and "of 4 depths" in chart.title
+
+
+def test_first_terms_of_a_large_matrix_are_nearly_those_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within a hundredth of what is left, and what was not found still counts as left."""
+    drawn = torch.Generator().manual_seed(4)
+    falling = torch.exp(-torch.arange(400) / 40.0)
+    matrix = torch.randn(500, 400, generator=drawn) * falling
+    exact = spectrum_of(matrix, 1.0)
+    monkeypatch.setattr("surgery.spectra.EXACT_SIDE", 100)
+    first = spectrum_of(matrix, 1.0)
+    assert len(first.squares) == 256 < len(exact.squares)
+    for rank in (0, 10, 100, 200):
+        assert first.left(rank) == pytest.approx(exact.left(rank), rel=0.01)
+    assert exact.left(400) == 0 < first.left(256)
