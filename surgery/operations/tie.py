@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import torch
 
 from graph.paths import is_below
 from surgery.adapters.lora import LoraLinear, is_transposed
+from surgery.charts import Bars, Chart
 from surgery.edits import Edit, SetAttribute, SetConfig, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Target, Targets, option
@@ -14,6 +17,7 @@ from surgery.lazy import Held, Lazy, Recipe, recipe
 from surgery.model import Patient
 from surgery.norms import in_norm
 from surgery.operation import Operation, operation
+from surgery.recipes import compute
 
 
 @operation(
@@ -72,6 +76,26 @@ class Tie(Operation):
             for slot in dict.fromkeys(slots):
                 yield SetTensor(slot, tensor)
         yield from declared
+
+    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart:
+        """How far the shared weights of each module move, relative to what they were."""
+        moved = {path: [0.0, 0.0] for path in dict.fromkeys((str(self.to), *self.targets.paths))}
+        memo: dict[int, torch.Tensor] = {}
+        for edit in self.plan(patient):
+            if not isinstance(edit, SetTensor):
+                continue
+            path = next((path for path in moved if is_below(edit.path, path)), None)
+            if path is not None:  # what `to` is tied to elsewhere moves with it
+                before = patient.tensor(edit.path).parameter.detach().double()
+                after = compute(edit.tensor, memo).to(before.device, torch.float64)
+                moved[path][0] += float((after - before).square().sum())
+                moved[path][1] += float(before.square().sum())
+        return Bars(
+            title="How far the shared weights move",
+            labels=tuple(moved),
+            values=tuple((far / whole) ** 0.5 if whole else 0.0 for far, whole in moved.values()),
+            unit="‖new − old‖ / ‖old‖",
+        )
 
     def _shares(self, patient: Patient, path: str, lazy: Held) -> bool:
         if self.but == "norms":

@@ -10,6 +10,7 @@ from torch import nn
 
 import surgery
 from surgery import SurgeryError
+from surgery.charts import Bars
 from tests.surgery.by_hand import block_lists, small
 
 NORMS = {
@@ -68,3 +69,20 @@ def test_norms_alone_cannot_be_tied_but_norms() -> None:
     session = surgery.open(nn.Sequential(nn.LayerNorm(4), nn.LayerNorm(4)), (torch.randn(2, 4),))
     with pytest.raises(SurgeryError, match="no parameter to share"):
         session.tie("[1]", to="[0]", but="norms")
+
+
+def test_the_chart_says_how_far_weights_move() -> None:
+    """Relative to what they were: not at all of `to` itself, as far as its weights are of a target."""
+    model, inputs = small("llama")
+    session = surgery.open(model, inputs)
+    chart = session.chart("tie", "model.layers[1:3]", to="model.layers[0]", but="norms")
+    assert isinstance(chart, Bars) and chart.labels == tuple(f"model.layers.{place}" for place in range(3))
+    own: Any = model.get_submodule("model.layers")
+    names = [name for name, _ in own[0].named_parameters() if "norm" not in name]
+    to, other = (
+        torch.cat([own[place].get_parameter(name).detach().flatten() for name in names]) for place in (0, 2)
+    )
+    assert chart.values[0] == 0
+    assert chart.values[2] == pytest.approx(float((to - other).norm() / other.norm()), rel=1e-5)
+    average = session.chart("tie", "model.layers[1]", to="model.layers[0]", start="average")
+    assert isinstance(average, Bars) and min(average.values) > 0
