@@ -29,18 +29,19 @@ class AtomLinear(nn.Module):
         self.count, self.transposed = count, is_transposed(replaced)
         self.in_features, self.out_features = widths(replaced)
         self.training = replaced.training
-        self.coefficients = nn.Parameter(torch.empty(count, dtype=like.dtype, device=_META))
-        for number in range(count):
-            empty = torch.empty(like.shape, dtype=like.dtype, device=_META)
-            self.register_parameter(f"atom_{number}", nn.Parameter(empty))
+        names = [f"atom_{number}" for number in range(count)]
+        for name, shape in (("coefficients", (count,)), *((name, like.shape) for name in names)):
+            empty = torch.empty(shape, dtype=like.dtype, device=_META)
+            self.register_parameter(name, nn.Parameter(empty, requires_grad=like.requires_grad))
         self.register_parameter("bias", replaced._parameters.get("bias"))
 
     @property
     def weight(self) -> torch.Tensor:
         """W, as the module in whose place this stands had it; made anew each time."""
-        total = self.coefficients[0] * self.get_parameter("atom_0")
+        factors = self.get_parameter("coefficients")
+        total = factors[0] * self.get_parameter("atom_0")
         for number in range(1, self.count):
-            total = torch.addcmul(total, self.coefficients[number], self.get_parameter(f"atom_{number}"))
+            total = torch.addcmul(total, factors[number], self.get_parameter(f"atom_{number}"))
         return total
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

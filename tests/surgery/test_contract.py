@@ -140,6 +140,7 @@ PLAIN += [
     Case("half", "recur", {"targets": "model.layers[*]", "loop": 2, "start": "lower", "rank": 4}),
     Case("half", "recur", {"targets": "model.layers[*]", "loop": 1, "start": "average", "rank": 0}),
     Case("tied_head", "recur", {"targets": "blocks[*]", "loop": 1, "rank": 1}),
+    Case("half", "share_heads", {"targets": "**", "ratio": 0.3}),
     Case("half", "share_atoms", {"targets": "**.{q,k}_proj", "atoms": 1}),
     Case("tied_head", "share_atoms", {"targets": "blocks[*].down", "atoms": 2}),
     Case("half", "sparsify", {"targets": "**", "scope": "global"}),
@@ -171,6 +172,8 @@ INSIDE = [
     Case("llama", "wrap", {"targets": "model.layers[0], **.{q,v}_proj"}, lossless=True),
     Case("gpt2", "wrap", {"targets": "transformer.h[0].attn", "wrapper": "prenorm(eps=1e-5)"}),
     Case("llama", "cast", {"targets": "**"}),
+    Case("llama", "share_heads", {"targets": "model.layers[1:]", "ratio": 0.5}),
+    Case("qwen2", "share_heads", {"targets": "**", "ratio": 0.6}),
     Case("llama", "freeze", {"targets": "model.layers[0:2]"}, lossless=True),
 ]
 

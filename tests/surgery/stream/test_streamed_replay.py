@@ -46,6 +46,7 @@ EDITS: list[tuple[str, Edit]] = [
     ("llama", lambda s: s.tie("model.layers.2", to="model.layers.1", start="average")),
     ("llama", lambda s: s.recur("model.layers[*]", loop=2, start="average", rank=3)),
     ("llama", lambda s: s.share_atoms("**.self_attn.{q,k,v,o}_proj", 2)),
+    ("llama", lambda s: s.share_heads("**", ratio=0.5)),
     ("llama", lambda s: s.sparsify("**:Linear", ratio=0.3, scope="global")),
     ("llama", lambda s: s.narrow("model.layers", "heads", ratio=0.5)),
     ("llama", lambda s: (s.attach("**.q_proj", rank=2), s.fold("**.q_proj"))),
