@@ -164,18 +164,24 @@ def _rows(item: Projection, head: int) -> torch.Tensor:
     return item.weight.parameter[start:end]
 
 
-def matched(cosines: torch.Tensor, count: int) -> list[tuple[int, int]]:
-    """(head, head whose weights it takes) for `count` heads, in the order of heads.
+def given_up(cosines: torch.Tensor, count: int) -> list[tuple[int, float]]:
+    """The first `count` heads that give up their weights, in turn, each with the cosine that decided it.
 
-    Again and again the later one of the two that are most alike gives up its weights, of equal pairs that of
-    the first; each takes those of the head most like it that is left.
+    In each turn it is the later one of the two that are most alike of those left; of equal pairs the first.
     """
-    left = torch.ones(len(cosines), dtype=torch.bool)
-    pairs = cosines.tril(-1).masked_fill(~torch.ones_like(cosines, dtype=torch.bool).tril(-1), -torch.inf)
+    pairs = cosines.masked_fill(~torch.ones_like(cosines, dtype=torch.bool).tril(-1), -torch.inf)
+    found = []
     for _ in range(count):
-        gone = int(pairs.amax(1).argmax())
-        left[gone] = False
-        pairs[gone, :] = -torch.inf
-        pairs[:, gone] = -torch.inf
-    among = cosines.masked_fill(~left[None, :], -torch.inf)
-    return [(head, int(among[head].argmax())) for head in range(len(cosines)) if not left[head]]
+        likest = pairs.amax(1)
+        head = int(likest.argmax())
+        found.append((head, float(likest[head])))
+        pairs[head, :] = pairs[:, head] = -torch.inf
+    return found
+
+
+def matched(cosines: torch.Tensor, count: int) -> list[tuple[int, int]]:
+    """(head, the likest that is left, whose weights it takes) for `count` heads, in their order."""
+    takers = sorted(head for head, _ in given_up(cosines, count))
+    among = cosines.clone()
+    among[:, takers] = -torch.inf
+    return [(head, int(among[head].argmax())) for head in takers]

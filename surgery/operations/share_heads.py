@@ -16,6 +16,7 @@ from surgery.attention_heads import (
     apart,
     attentions,
     cosines_of,
+    given_up,
     matched,
     refuse_tied_outside,
 )
@@ -79,16 +80,17 @@ class ShareHeads(Operation):
                 for mine, tensor in zip(one.projections, slices, strict=True):
                     yield SetTensor(f"{mine.path}.head_{place}", tensor)
 
-    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart:
-        """How like its nearest each head is, the likest first, with a mark at the part that gives up."""
-        cosines = cosines_of([unit[0] for unit in self._units(patient)])
-        cosines.fill_diagonal_(-1.0)
-        nearest = cosines.amax(1).sort(descending=True).values.tolist()
-        count = len(nearest)
+    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart | None:
+        """How alike the two heads are of which one gives up its weights next, with a mark at the ratio."""
+        units = self._units(patient)
+        count = len(units)
+        turns = given_up(cosines_of([unit[0] for unit in units]), count - 1)
+        if not turns:
+            return None
         return Curves(
-            title=f"How like its nearest each of {count} heads is",
-            lines={"heads": tuple(((place + 1) / count, value) for place, value in enumerate(nearest))},
-            x="part of the heads, the likest first",
+            title=f"The two most alike of {count} heads, one gone after another",
+            lines={"heads": tuple((turn / count, cosine) for turn, (_, cosine) in enumerate(turns, 1))},
+            x="part of the heads that gave up their weights",
             y="cosine of [W_q ‖ W_k]",
             mark=self.ratio,
         )

@@ -10,6 +10,7 @@ import torch
 from graph.paths import is_below
 from surgery.adapters.lora import LoraLinear, is_transposed
 from surgery.charts import Bars, Chart
+from surgery.charts.drawing import told_apart
 from surgery.edits import Edit, SetAttribute, SetConfig, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Target, Targets, option
@@ -92,7 +93,7 @@ class Tie(Operation):
                 moved[path][1] += float(before.square().sum())
         return Bars(
             title="How far the shared weights move",
-            labels=tuple(moved),
+            labels=tuple(told_apart(list(moved))),
             values=tuple((far / whole) ** 0.5 if whole else 0.0 for far, whole in moved.values()),
             unit="‖new − old‖ / ‖old‖",
         )

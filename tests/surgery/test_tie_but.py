@@ -76,7 +76,7 @@ def test_the_chart_says_how_far_weights_move() -> None:
     model, inputs = small("llama")
     session = surgery.open(model, inputs)
     chart = session.chart("tie", "model.layers[1:3]", to="model.layers[0]", but="norms")
-    assert isinstance(chart, Bars) and chart.labels == tuple(f"model.layers.{place}" for place in range(3))
+    assert isinstance(chart, Bars) and chart.labels == ("0", "1", "2")
     own: Any = model.get_submodule("model.layers")
     names = [name for name, _ in own[0].named_parameters() if "norm" not in name]
     to, other = (
