@@ -10,7 +10,7 @@ import torch
 from graph.paths import is_below
 from surgery.adapters.lora import LoraLinear, is_transposed
 from surgery.charts import Bars, Chart
-from surgery.charts.drawing import told_apart
+from surgery.charts.names import told_apart
 from surgery.edits import Edit, SetAttribute, SetConfig, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Target, Targets, option

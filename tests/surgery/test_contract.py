@@ -69,6 +69,13 @@ def _decoder_cases(model: str) -> list[Case]:
             lossless=True,
         ),
         Case(model, "tie", {"targets": f"{blocks}[1:3]", "to": f"{blocks}[0]", "but": "norms"}),
+        Case(
+            model,
+            "untie",
+            {"targets": f"{blocks}[1:3]", "together": True},
+            first=(("tie", {"targets": f"{blocks}[1:4]", "to": f"{blocks}[0]"}),),
+            lossless=True,
+        ),
         Case(model, "recur", {"targets": f"{blocks}[*]", "loop": 2, "rank": 2}),
         Case(model, "recur", {"targets": f"{blocks}[*]", "loop": 1, "start": "average", "norms": "tied"}),
         Case(model, "share_atoms", {"targets": linears, "atoms": 2}),
@@ -159,6 +166,7 @@ PLAIN += [
     Case("repeated", "merge", {"targets": "blocks[1:3]"}, first=(("untie", {"targets": "blocks[1]"}),)),
     Case("repeated", "tie", {"targets": "blocks[2]", "to": "blocks.0", "start": "average"}),
     Case("repeated", "untie", {"targets": "blocks[1]"}, lossless=True),
+    Case("repeated", "untie", {"targets": "blocks[1]", "together": True}, lossless=True),
     Case("cnn", "narrow", {"targets": "**", "units": "channels", "ratio": 0.5}),
 ]
 
