@@ -193,7 +193,7 @@ def refuse_unread(graph: ModuleGraph, before: ModuleGraph, verb: str) -> None:
     if not graph.calls:
         return
     unread = graph.tensor_paths - before.tensor_paths - graph.read_paths
-    if not unread:
+    if not (unread := unread - _read_by_another_name(graph, unread)):
         return
     idle = set(map(_in_any_block, before.tensor_paths - before.read_paths))
     for node in graph.modules:
@@ -205,6 +205,15 @@ def refuse_unread(graph: ModuleGraph, before: ModuleGraph, verb: str) -> None:
                     path=node.path,
                     got=tensor.path,
                 )
+
+
+def _read_by_another_name(graph: ModuleGraph, unread: frozenset[str]) -> set[str]:
+    """Those of the paths whose module has the tensor by a second name too, by which a call reads it."""
+    read: set[str] = set()
+    for tie in graph.ties if unread else ():
+        owners = {path.rpartition(".")[0] for path in tie.paths if path in graph.read_paths}
+        read.update(path for path in tie.paths if path in unread and path.rpartition(".")[0] in owners)
+    return read
 
 
 def _in_any_block(path: str) -> str:

@@ -1,39 +1,7 @@
-"""The functions that recipes name. Importing this package registers them all."""
+"""The functions that recipes name, a file for each kind. Importing this package registers them all."""
 
-from surgery.functions import (
-    agreement,
-    arithmetic,
-    brain_surgeon,
-    drawn,
-    initial,
-    layout,
-    lightest,
-    magnitude,
-    precision,
-    ranks,
-    regression,
-    row_spheres,
-    selections,
-    spheres,
-    task_vectors,
-    units,
-)
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = [
-    "agreement",
-    "arithmetic",
-    "brain_surgeon",
-    "drawn",
-    "initial",
-    "layout",
-    "lightest",
-    "magnitude",
-    "precision",
-    "ranks",
-    "regression",
-    "row_spheres",
-    "selections",
-    "spheres",
-    "task_vectors",
-    "units",
-]
+for _found in iter_modules(__path__):
+    import_module(f"{__name__}.{_found.name}")

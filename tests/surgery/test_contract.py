@@ -58,7 +58,7 @@ def _decoder_cases(model: str) -> list[Case]:
             ),
         ),
         Case(model, "tie", {"targets": f"{blocks}[2]", "to": f"{blocks}[1]"}),
-        Case(model, "tie", {"targets": f"{blocks}[1:3]", "to": f"{blocks}[0]", "own_norms": True}),
+        Case(model, "tie", {"targets": f"{blocks}[1:3]", "to": f"{blocks}[0]", "but": "vectors"}),
         Case(model, "tie", {"targets": f"{blocks}[2]", "to": f"{blocks}[1]", "start": "average"}),
         *_head_cases(model, head, embed),
         Case(
@@ -68,6 +68,17 @@ def _decoder_cases(model: str) -> list[Case]:
             first=(("tie", {"targets": f"{blocks}[2]", "to": f"{blocks}[1]"}),),
             lossless=True,
         ),
+        Case(model, "tie", {"targets": f"{blocks}[1:3]", "to": f"{blocks}[0]", "but": "norms"}),
+        Case(
+            model,
+            "untie",
+            {"targets": f"{blocks}[1:3]", "together": True},
+            first=(("tie", {"targets": f"{blocks}[1:4]", "to": f"{blocks}[0]"}),),
+            lossless=True,
+        ),
+        Case(model, "recur", {"targets": f"{blocks}[*]", "loop": 2, "rank": 2}),
+        Case(model, "recur", {"targets": f"{blocks}[*]", "loop": 1, "start": "average", "norms": "tied"}),
+        Case(model, "share_atoms", {"targets": linears, "atoms": 2}),
         Case(model, "merge", {"targets": f"{blocks}[1:3]"}),
         Case(model, "merge", {"targets": f"{blocks}[0:2]", "weights": [0.75, 0.25]}),
         Case(model, "sparsify", {"targets": f"{blocks}[1]", "ratio": 0.3}),
@@ -134,6 +145,12 @@ PLAIN += [
     Case("cnn", "freeze", {"targets": "**", "frozen": False}, (("freeze", {"targets": "**"}),), True),
     Case("half", "remove", {"targets": "model.layers[1]"}),
     Case("half", "tie", {"targets": "model.layers[2]", "to": "model.layers.1", "start": "average"}),
+    Case("half", "recur", {"targets": "model.layers[*]", "loop": 2, "start": "lower", "rank": 4}),
+    Case("half", "recur", {"targets": "model.layers[*]", "loop": 1, "start": "average", "rank": 0}),
+    Case("tied_head", "recur", {"targets": "blocks[*]", "loop": 1, "rank": 1}),
+    Case("half", "share_heads", {"targets": "**", "ratio": 0.3}),
+    Case("half", "share_atoms", {"targets": "**.{q,k}_proj", "atoms": 1}),
+    Case("tied_head", "share_atoms", {"targets": "blocks[*].down", "atoms": 2}),
     Case("half", "sparsify", {"targets": "**", "scope": "global"}),
     Case("half", "narrow", {"targets": "**", "units": "heads", "ratio": 0.5}),
     Case("half", "pad", {"targets": "**", "units": "heads", "count": 8}),
@@ -150,6 +167,7 @@ PLAIN += [
     Case("repeated", "merge", {"targets": "blocks[1:3]"}, first=(("untie", {"targets": "blocks[1]"}),)),
     Case("repeated", "tie", {"targets": "blocks[2]", "to": "blocks.0", "start": "average"}),
     Case("repeated", "untie", {"targets": "blocks[1]"}, lossless=True),
+    Case("repeated", "untie", {"targets": "blocks[1]", "together": True}, lossless=True),
     Case("cnn", "narrow", {"targets": "**", "units": "channels", "ratio": 0.5}),
 ]
 
@@ -173,6 +191,8 @@ INSIDE = [
     Case("llama", "wrap", {"targets": "model.layers[0], **.{q,v}_proj"}, lossless=True),
     Case("gpt2", "wrap", {"targets": "transformer.h[0].attn", "wrapper": "prenorm(eps=1e-5)"}),
     Case("llama", "cast", {"targets": "**"}),
+    Case("llama", "share_heads", {"targets": "model.layers[1:]", "ratio": 0.5}),
+    Case("qwen2", "share_heads", {"targets": "**", "ratio": 0.6}),
     Case("llama", "freeze", {"targets": "model.layers[0:2]"}, lossless=True),
 ]
 

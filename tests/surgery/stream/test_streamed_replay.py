@@ -44,6 +44,9 @@ def tensors_in(folder: Path) -> dict[str, str]:
 EDITS: list[tuple[str, Edit]] = [
     ("llama", lambda s: (s.remove("model.layers.1"), s.swap("model.layers.0", "model.layers.1"))),
     ("llama", lambda s: s.tie("model.layers.2", to="model.layers.1", start="average")),
+    ("llama", lambda s: s.recur("model.layers[*]", loop=2, start="average", rank=3)),
+    ("llama", lambda s: s.share_atoms("**.self_attn.{q,k,v,o}_proj", 2)),
+    ("llama", lambda s: s.share_heads("**", ratio=0.5)),
     ("llama", lambda s: s.sparsify("**:Linear", ratio=0.3, scope="global")),
     ("llama", lambda s: s.narrow("model.layers", "heads", ratio=0.5)),
     ("llama", lambda s: (s.attach("**.q_proj", rank=2), s.fold("**.q_proj"))),
