@@ -50,6 +50,15 @@ class Operation(Typed, ABC):
         """
         raise NotImplementedError(f"{self.name} has a measured field and no measure")
 
+    def bounds(self, before: ModuleGraph | None) -> frozenset[str] | None:
+        """Of which figures of `Costs` its plan gives an upper bound only; None where all are exact.
+
+        For operations whose shapes hang on what a measure finds, until it ran: the plan is then the largest
+        that it can come to, in these figures. `before` is the graph it is planned on, None where that is not
+        known.
+        """
+        return None
+
     @property
     def awaits_measure(self) -> bool:
         """Whether its measure was not run yet."""

@@ -15,7 +15,19 @@ PLACES = {
     place.rpartition(".")[2]: place
     for place in (
         *("remove", "keep", "move", "swap", "duplicate"),
-        *("tie", "untie", "merge", "sparsify", "narrow", "pad", "attach", "adopt", "detach", "fold"),
+        *(
+            "tie",
+            "untie",
+            "merge",
+            "sparsify",
+            "narrow",
+            "low_rank",
+            "pad",
+            "attach",
+            "adopt",
+            "detach",
+            "fold",
+        ),
         *("merging.soup", "merging.task_arithmetic", "merging.ties", "merging.dare", "merging.della"),
         *("merging.breadcrumbs", "merging.sce", "merging.ram", "merging.model_stock", "merging.slerp"),
         *("merging.nuslerp", "merging.multislerp", "merging.karcher", "merging.nearswap"),
