@@ -51,11 +51,11 @@ def ranks_of_energy(energies: Sequence[torch.Tensor], part: float) -> list[int]:
 def ranks_of_size(layers: Sequence[Sides], energies: Sequence[torch.Tensor], budget: int) -> list[int]:
     """The ranks under a budget of parameters that keep the most energy per parameter, each at least 1.
 
-    One list of all σ² / (m + n), largest first, of equal ones those of the first layer: each is kept while it
-    fits, and a layer is closed with the first that does not. What is kept is then the part of the list above
-    one threshold but for the last few, so that the sum of squared errors is the least there is for this
-    number of parameters where all layers have the same m + n. A layer whose ranks cost what it has whole
-    gets the others for nothing.
+    One list of all energies / (m + n), largest first, of equal ones those of the first layer: each is kept
+    while it fits, and a layer is closed with the first that does not. What is kept is then the part of the
+    list above one threshold but for the last few, so that the sum of the energies left out, which for σ² is
+    that of squared errors, is the least there is for this number of parameters where all layers have the same
+    m + n. A layer whose ranks cost what it has whole gets the others for nothing.
     """
     ranks = [1 for _ in layers]
     spent = sum(layer.parameters(1) for layer in layers)

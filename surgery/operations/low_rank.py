@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import ceil, floor
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from graph.nodes import ModuleGraph
+from surgery.charts import Chart
 from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.factors.layers import Layer, layers
+from surgery.factors.picture import LARGEST, LINES, kept_energy
 from surgery.factors.spectra import energies_of
 from surgery.factors.spreading import least, ranks_of_energy, ranks_of_size
 from surgery.fields import Targets, option
@@ -33,10 +35,11 @@ class LowRank(Operation):
 
     Fields: `targets`: linear modules (torch's Linear, GPT-2's Conv1D) of `outputs` × `inputs`; and one of
     `rank`: one for all; `size` in (0, 1): the part of the targets' weights that is left, ranks spread over
-    the layers so that one threshold on σ² / (outputs + inputs) goes for all; `energy` in (0, 1): the part of
-    Σσ² that each keeps. A layer of which two thin ones would be no smaller stays whole. `measured` holds the
-    ranks by path, which hang on values for `size` and `energy`. The bias stays. A weight tied among the
-    targets has tied factors.
+    the layers so that one threshold on energy / (outputs + inputs) goes for all; `energy` in (0, 1): the part
+    of Σσ² that each keeps. `spread`: what the energy of a direction is for a size, σ² / Σσ² of its layer
+    (`relative`) or σ² (`absolute`, for which layers of small weights hardly count). A layer of which two thin
+    ones would be no smaller stays whole. `measured` holds the ranks by path, which hang on values for `size`
+    and `energy`. The bias stays. A weight tied among the targets has tied factors.
 
     Refused: modules that are not linear or do more than that, weights tied to others, reused modules, modules
     under adapters, weights that torch's fast path reads without calling the module, several or none of rank,
@@ -47,6 +50,7 @@ class LowRank(Operation):
     rank: int | None = option(None, help="one rank for all", minimum=1, maximum=65536)
     size: float | None = option(None, help="part of their weights that is left", minimum=0.001, maximum=0.999)
     energy: float | None = option(None, help="part of Σσ² that each keeps", minimum=0.001, maximum=0.999999)
+    spread: Literal["relative", "absolute"] = option("relative", help="what a size is spread by")
     measured: Measured | None = option(None, help="the ranks, once they were measured")
 
     @property
@@ -63,7 +67,7 @@ class LowRank(Operation):
         if self.energy is not None:
             ranks = ranks_of_energy(energies, self.energy)
         else:
-            ranks = ranks_of_size([layer.sides for layer in found], energies, self._budget(found))
+            ranks = self._spread(found, energies)
         return {layer.path: torch.tensor(rank) for layer, rank in zip(found, ranks, strict=True)}
 
     def bounds(self, before: ModuleGraph | None) -> frozenset[str] | None:
@@ -107,6 +111,34 @@ class LowRank(Operation):
                 yield SetModule(path, lambda base, rank=rank: LowRankLinear(base, rank))  # type: ignore[misc]
                 yield SetTensor(f"{path}.{'down' if tall else 'up'}.weight", narrow, trainable)
                 yield SetTensor(f"{path}.{'up' if tall else 'down'}.weight", wide, trainable)
+
+    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart | None:
+        """How much of Σσ² the first ranks of a few targets keep; a mark where one rank goes for all shown."""
+        found = layers(patient, self.targets)
+        shown = [item for item in found if min(item.sides.outputs, item.sides.inputs) <= LARGEST][:LINES]
+        energies = {layer.path: energies_of(layer.weight.parameter) for layer in shown}
+        if not shown or not all(torch.isfinite(energy).all() for energy in energies.values()):
+            return None
+        ranks = {self.rank}
+        if self.measured is not None:
+            ranks = (
+                {int(self.measured.tensors[path]) for path in energies} if self.measured.tensors else {None}
+            )
+        elif self.energy is not None:
+            ranks = set(ranks_of_energy(list(energies.values()), self.energy))
+        elif self.size is not None and len(shown) == len(found):
+            ranks = set(self._spread(found, list(energies.values())))
+        mark = ranks.pop() if len(ranks) == 1 else None
+        most = max(len(energy) for energy in energies.values())
+        return kept_energy(energies, len(found), mark if mark is None else float(min(mark, most)))
+
+    def _spread(self, found: Sequence[Layer], energies: Sequence[torch.Tensor]) -> list[int]:
+        """The ranks under the budget of the size."""
+        if self.spread == "relative":
+            energies = [
+                energy / energy.sum().clamp(min=torch.finfo(energy.dtype).tiny) for energy in energies
+            ]
+        return ranks_of_size([layer.sides for layer in found], energies, self._budget(found))
 
     def _refuse_unclear(self) -> None:
         given = [value for value in (self.rank, self.size, self.energy) if value is not None]

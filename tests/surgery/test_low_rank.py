@@ -12,9 +12,10 @@ from torch.nn import functional as F
 
 import surgery
 from surgery import SurgeryError
+from surgery.charts import Curves
 from surgery.modules.low_rank import LowRankLinear
 from surgery.recipes import FUNCTIONS, Function
-from tests.surgery.contract import run
+from tests.surgery.contract import generated, run
 from tests.zoo import ATLAS, ZOO
 from tests.zoo.families import TRANSLATORS
 
@@ -75,6 +76,19 @@ def test_a_size_is_kept_and_used_up() -> None:
     )
     assert left <= 0.4 * total < left + min(sum(before[path].shape) for path in found)
     assert len(set(found.values())) > 3  # spread, not one for all
+
+
+def test_a_size_goes_by_relative_energies_unless_they_are_absolute() -> None:
+    """A layer whose weights are a hundredth counts as much as another, or next to nothing."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(20, 20), nn.Linear(20, 20))
+    module[1].weight = nn.Parameter(module[0].weight.detach() / 100)
+    session = surgery.open(module, (torch.randn(2, 20),))
+    session.low_rank("[*]:Linear", size=0.6)
+    assert ranks(session) == {"0": 6, "1": 6}
+    session.undo()
+    session.low_rank("[*]:Linear", size=0.6, spread="absolute")
+    assert ranks(session) == {"1": 2}  # what the other, which is whole, leaves
 
 
 def test_each_layer_keeps_its_energy_with_no_rank_too_many() -> None:
@@ -294,3 +308,38 @@ def test_ranks_measured_elsewhere_are_refused() -> None:
     session.undo()
     with pytest.raises(SurgeryError, match="measured on other modules"):
         session.apply(type(step).of("model.layers[1].mlp.*:Linear", size=0.5, measured=step.measured))
+
+
+def test_the_chart_shows_what_the_first_ranks_keep() -> None:
+    """By torch's own singular values, four layers at most, and a mark where all have one rank."""
+    session = surgery.open(*ZOO["llama"]())
+    chart = session.chart("low_rank", LAYERS, rank=4)
+    assert isinstance(chart, Curves)
+    assert len(chart.lines) == 4 and chart.mark == 4 and "4 of 28" in chart.title
+    path, line = next(iter(chart.lines.items()))
+    sizes = torch.linalg.svdvals(weights(session)[path]).square()
+    assert line[0] == (0, 0) and line[-1][1] == pytest.approx(1)
+    assert dict(line)[4] == pytest.approx(float(sizes[:4].sum() / sizes.sum()))
+    one: Any = session.chart("low_rank", "model.layers[0].mlp.up_proj", energy=0.7)
+    session.low_rank("model.layers[0].mlp.up_proj", energy=0.7)
+    assert list(ranks(session).values()) == [one.mark]
+
+
+@pytest.mark.parametrize(("name", "units"), [("llama", "neurons"), ("llama", "heads"), ("gpt2", "neurons")])
+def test_what_is_of_low_rank_is_narrowed_as_its_product_would_be(name: str, units: str) -> None:
+    """The units of the two thin ones are those of the layer: the same are left out of the product."""
+    model, inputs = ZOO[name]()
+    session = surgery.open(model.double(), inputs)
+    session.low_rank("model.layers[*].**:Linear" if name == "llama" else "**.mlp.*:Conv1D", rank=4)
+    dense = surgery.open(ZOO[name]()[0].double(), inputs)
+    for path, thin in session.model.named_modules():
+        if isinstance(thin, LowRankLinear):
+            product = thin.up.weight @ thin.down.weight
+            weight = dense.model.get_parameter(f"{path}.weight")
+            weight.data = (product if name == "llama" else product.T).detach().contiguous()
+    kept = [0, 2, 3] if units == "neurons" else [1]
+    for edited in (session, dense):
+        edited.narrow("**", units, kept=kept)
+    assert torch.allclose(run(session.model, inputs), run(dense.model, inputs), atol=1e-10)
+    tokens = [generated(session.model.float(), None, use_cache=cached) for cached in (True, False)]
+    assert torch.equal(*tokens)
