@@ -14,7 +14,7 @@ def energies_of(weight: torch.Tensor) -> torch.Tensor:
     On one thread, for the same bits.
     """
     with torch.no_grad(), one_thread():
-        matrix = weight.detach().to(torch.float64)
+        matrix = weight.detach().flatten(1).to(torch.float64)
         square = gram(matrix.T if matrix.shape[0] > matrix.shape[1] else matrix)
         if not torch.isfinite(square).all():
             return torch.full((len(square),), torch.nan, dtype=torch.float64, device="cpu")

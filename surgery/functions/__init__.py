@@ -13,6 +13,7 @@ from surgery.functions import (
     selections,
     spheres,
     task_vectors,
+    tucker,
     units,
 )
 
@@ -29,5 +30,6 @@ __all__ = [
     "selections",
     "spheres",
     "task_vectors",
+    "tucker",
     "units",
 ]

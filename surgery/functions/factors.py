@@ -19,23 +19,22 @@ def narrow_factor(weight: torch.Tensor, *, rank: int, transposed: bool) -> torch
     """The factor on the narrower side of W (outputs × inputs), which is Wᵀ as stored if `transposed`.
 
     B = U √Σ (outputs × rank) where W has no more outputs than inputs, else A = √Σ Vᵀ (rank × inputs); in the
-    dtype of W. The largest entry of each vector is positive.
+    dtype of W, and with its sides of length 1 behind. The largest entry of each vector is positive.
     """
     matrix = _matrix(weight, transposed)
     tall = matrix.shape[0] > matrix.shape[1]
     vectors, energies = leading(gram(matrix.T if tall else matrix), rank)
     factor = vectors * energies.sqrt().sqrt()
-    return (factor.T if tall else factor).to(weight.dtype)
+    return _like(factor.T if tall else factor, weight)
 
 
 @function(tiling="whole", workspace=_WORKSPACE)
 def wide_factor(weight: torch.Tensor, narrow: torch.Tensor, *, transposed: bool) -> torch.Tensor:
     """The factor beside that of `narrow_factor` as it is stored: A = Σ^-½ Uᵀ W, or B = W V Σ^-½."""
-    matrix, factor = _matrix(weight, transposed), narrow.to(torch.float64)
-    tall = matrix.shape[0] > matrix.shape[1]
-    if tall:
-        return (matrix @ (factor / _nonzero(factor.square().sum(1, keepdim=True))).T).to(weight.dtype)
-    return ((factor / _nonzero(factor.square().sum(0, keepdim=True))).T @ matrix).to(weight.dtype)
+    matrix, factor = _matrix(weight, transposed), narrow.flatten(1).to(torch.float64)
+    if matrix.shape[0] > matrix.shape[1]:
+        return _like(matrix @ (factor / _nonzero(factor.square().sum(1, keepdim=True))).T, weight)
+    return _like((factor / _nonzero(factor.square().sum(0, keepdim=True))).T @ matrix, weight)
 
 
 def gram(matrix: torch.Tensor) -> torch.Tensor:
@@ -60,7 +59,13 @@ def leading(square: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tenso
 
 def _matrix(weight: torch.Tensor, transposed: bool) -> torch.Tensor:
     """W as outputs × inputs in float64, laid out row by row: how it lies changes the bits of products."""
-    return (weight.T if transposed else weight).to(torch.float64).contiguous()
+    matrix = weight.flatten(1)
+    return (matrix.T if transposed else matrix).to(torch.float64).contiguous()
+
+
+def _like(factor: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """The factor in the dtype of the weight, with as many sides."""
+    return factor.reshape(*factor.shape, *weight.shape[2:]).to(weight.dtype)
 
 
 def _nonzero(values: torch.Tensor) -> torch.Tensor:

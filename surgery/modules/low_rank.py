@@ -1,4 +1,4 @@
-"""A linear layer as two thin ones."""
+"""A linear layer, or a 1 × 1 convolution, as two thin ones."""
 
 from __future__ import annotations
 
@@ -55,3 +55,55 @@ class LowRankLinear(nn.Module):
         """(…, inputs) to (…, outputs)."""
         result: torch.Tensor = self.up(self.down(x))
         return result
+
+
+class LowRankConv2d(nn.Module):
+    """up(down(x)) for a 1 × 1 convolution: `down` has A (rank × inputs × 1 × 1), `up` has B and the bias.
+
+    Stride and padding are those of the convolution, and `down` has them: no bias stands between the two.
+    """
+
+    down: nn.Conv2d
+    up: nn.Conv2d
+
+    def __init__(self, base: nn.Conv2d, rank: int) -> None:
+        super().__init__()
+        with torch.device("meta"):
+            self.down = nn.Conv2d(
+                base.in_channels,
+                rank,
+                1,
+                stride=base.stride,  # type: ignore[arg-type]
+                padding=base.padding,  # type: ignore[arg-type]
+                padding_mode=base.padding_mode,
+                bias=False,
+                dtype=base.weight.dtype,
+            )
+            self.up = nn.Conv2d(rank, base.out_channels, 1, bias=False, dtype=base.weight.dtype)
+        self.up._parameters["bias"] = base._parameters.get("bias")
+        self.train(base.training)
+
+    @property
+    def rank(self) -> int:
+        """How many numbers pass between the two at each place."""
+        return self.down.out_channels
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """That of `up`: model code asks it for a dtype or a device; a product with it fails by its shape."""
+        return self.up.weight
+
+    @property
+    def bias(self) -> nn.Parameter | None:
+        """The bias, None where there is none."""
+        return self.up._parameters.get("bias")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(…, inputs, height, width) to (…, outputs, height, width)."""
+        result: torch.Tensor = self.up(self.down(x))
+        return result
+
+
+def of_low_rank(base: nn.Module, rank: int) -> LowRankLinear | LowRankConv2d:
+    """Two thin modules in the place of a linear one."""
+    return LowRankConv2d(base, rank) if isinstance(base, nn.Conv2d) else LowRankLinear(base, rank)

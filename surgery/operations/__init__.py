@@ -22,6 +22,7 @@ PLACES = {
             "sparsify",
             "narrow",
             "low_rank",
+            "tucker",
             "pad",
             "attach",
             "adopt",

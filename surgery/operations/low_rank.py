@@ -21,7 +21,7 @@ from surgery.fields import Targets, option
 from surgery.lazy import recipe
 from surgery.measures import Measured
 from surgery.model import Patient
-from surgery.modules.low_rank import LowRankLinear
+from surgery.modules.low_rank import of_low_rank
 from surgery.operation import Operation, operation
 
 
@@ -33,13 +33,13 @@ from surgery.operation import Operation, operation
 class LowRank(Operation):
     """Each target is two thin linear layers, W ≈ B A: the nearest of their rank by the sum of squared errors.
 
-    Fields: `targets`: linear modules (torch's Linear, GPT-2's Conv1D) of `outputs` × `inputs`; and one of
-    `rank`: one for all; `size` in (0, 1): the part of the targets' weights that is left, ranks spread over
-    the layers so that one threshold on energy / (outputs + inputs) goes for all; `energy` in (0, 1): the part
-    of Σσ² that each keeps. `spread`: what the energy of a direction is for a size, σ² / Σσ² of its layer
-    (`relative`) or σ² (`absolute`, for which layers of small weights hardly count). A layer of which two thin
-    ones would be no smaller stays whole. `measured` holds the ranks by path, which hang on values for `size`
-    and `energy`. The bias stays. A weight tied among the targets has tied factors.
+    Fields: `targets`: linear modules (torch's Linear, GPT-2's Conv1D, 1 × 1 convolutions) of `outputs` ×
+    `inputs`; and one of `rank`: one for all; `size` in (0, 1): the part of the targets' weights that is left,
+    ranks spread over the layers so that one threshold on energy / (outputs + inputs) goes for all; `energy`
+    in (0, 1): the part of Σσ² that each keeps. `spread`: what the energy of a direction is for a size, σ² /
+    Σσ² of its layer (`relative`) or σ² (`absolute`, for which layers of small weights hardly count). A layer
+    of which two thin ones would be no smaller stays whole. `measured` holds the ranks by path, which hang on
+    values for `size` and `energy`. The bias stays. A weight tied among the targets gets tied factors.
 
     Refused: modules that are not linear or do more than that, weights tied to others, reused modules, modules
     under adapters, weights that torch's fast path reads without calling the module, several or none of rank,
@@ -104,11 +104,11 @@ class LowRank(Operation):
                 transposed=layer.transposed,
             )
             tall = layer.sides.outputs > layer.sides.inputs
-            shape = (layer.sides.outputs, rank) if tall else (rank, layer.sides.inputs)
+            shape = (*((layer.sides.outputs, rank) if tall else (rank, layer.sides.inputs)), *layer.ones)
             wide = recipe("wide_factor", layer.weight, narrow, shape=shape, transposed=layer.transposed)
             for path in layer.paths:
                 trainable = patient.tensor(f"{path}.weight").parameter.requires_grad
-                yield SetModule(path, lambda base, rank=rank: LowRankLinear(base, rank))  # type: ignore[misc]
+                yield SetModule(path, lambda base, rank=rank: of_low_rank(base, rank))  # type: ignore[misc]
                 yield SetTensor(f"{path}.{'down' if tall else 'up'}.weight", narrow, trainable)
                 yield SetTensor(f"{path}.{'up' if tall else 'down'}.weight", wide, trainable)
 
@@ -182,9 +182,10 @@ class LowRank(Operation):
         return [int(ranks[layer.path]) for layer in found]
 
 
-def _narrow_shape(layer: Layer, rank: int) -> tuple[int, int]:
+def _narrow_shape(layer: Layer, rank: int) -> tuple[int, ...]:
     sides = layer.sides
-    return (rank, sides.inputs) if sides.outputs > sides.inputs else (sides.outputs, rank)
+    matrix = (rank, sides.inputs) if sides.outputs > sides.inputs else (sides.outputs, rank)
+    return (*matrix, *layer.ones)
 
 
 def _rates(graph: ModuleGraph, paths: Sequence[str]) -> set[float]:

@@ -177,6 +177,9 @@ THIN = [
     Case("qwen2", "low_rank", {"targets": "**.{q,up}_proj", "rank": 3}),
     Case("half", "low_rank", {"targets": "**.mlp.*:Linear", "rank": 4}),
     Case("tied_head", "low_rank", {"targets": "blocks[0].**:Linear", "size": 0.5}),
+    Case("cnn", "low_rank", {"targets": "down, head", "size": 0.5}),
+    Case("cnn", "tucker", {"targets": "stem[0], **.conv2", "ranks": [4, 2]}),
+    Case("cnn", "tucker", {"targets": "stage2[2].conv{1,2}", "energy": 0.4}),
 ]
 
 MERGES = [

@@ -123,6 +123,21 @@ def test_tied_weights_get_tied_factors() -> None:
     assert [id(item) for item in one.parameters()] == [id(item) for item in two.parameters()]
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("padding", [0, 1])
+def test_a_convolution_of_one_by_one_is_a_matrix(stride: int, padding: int) -> None:
+    """At rank 3 it computes what torch's own decomposition of its matrix does, borders too."""
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(10, 8, 1, stride=stride, padding=padding)).double()
+    image = torch.randn(2, 10, 5, 5, dtype=torch.float64)
+    session = surgery.open(module, (image,))
+    session.low_rank("0", rank=3)
+    left, sizes, right = torch.linalg.svd(module[0].weight.detach().flatten(1), full_matrices=False)
+    nearest = ((left[:, :3] * sizes[:3]) @ right[:3])[..., None, None]
+    expected = F.conv2d(image, nearest, module[0].bias, stride=stride, padding=padding)
+    assert torch.allclose(run(session.model, (image,)), expected, atol=1e-12)
+
+
 def test_what_is_frozen_stays_frozen() -> None:
     """Both factors are trained where the weight was, and only there."""
     session = surgery.open(*ZOO["llama"]())
@@ -243,7 +258,15 @@ REFUSED: dict[str, tuple[Any, str, dict[str, Any], str, str]] = {
     "a function that reads": (lambda: nn.Sequential(Functional()), "0.layer", {"rank": 2}, "would fail", ""),
     "a forward of its own": (lambda: nn.Sequential(Own(12, 12)), "0", {"rank": 2}, "in a way of its own", ""),
     "a hook": (hooked, "0", {"rank": 2}, "0: has hooks", ""),
-    "the whole model": (lambda: nn.Linear(12, 12), "", {"rank": 2}, "one linear module", "Sequential"),
+    "the whole model": (lambda: nn.Linear(12, 12), "", {"rank": 2}, "model is one Linear", "Sequential"),
+    "a kernel": (
+        lambda: nn.Sequential(nn.Conv2d(8, 8, 3)),
+        "0",
+        {"rank": 2},
+        r"of kernel \(3, 3\)",
+        "tucker",
+    ),
+    "groups": (lambda: nn.Sequential(nn.Conv2d(8, 8, 1, groups=2)), "0", {"rank": 2}, "in 2 groups", ""),
     "no rank": (lambda: nn.Sequential(nn.Linear(12, 12)), "0", {}, "0 of them", "size=0.5"),
     "two ways": (lambda: nn.Sequential(nn.Linear(12, 12)), "0", {"rank": 2, "size": 0.5}, "2 of them", ""),
     "a large rank": (lambda: nn.Sequential(nn.Linear(12, 12)), "0", {"rank": 6}, "no smaller", "at most 5"),
