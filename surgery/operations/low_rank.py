@@ -13,6 +13,8 @@ from graph.nodes import ModuleGraph
 from surgery.charts import Chart
 from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
+from surgery.factors.budgeting import least_distortion
+from surgery.factors.distortion import distortions, tried_ranks
 from surgery.factors.layers import Layer, layers
 from surgery.factors.picture import LARGEST, LINES, kept_energy
 from surgery.factors.spectra import energies_of
@@ -35,22 +37,29 @@ class LowRank(Operation):
 
     Fields: `targets`: linear modules (torch's Linear, GPT-2's Conv1D, 1 × 1 convolutions) of `outputs` ×
     `inputs`; and one of `rank`: one for all; `size` in (0, 1): the part of the targets' weights that is left,
-    ranks spread over the layers so that one threshold on energy / (outputs + inputs) goes for all; `energy`
-    in (0, 1): the part of Σσ² that each keeps. `spread`: what the energy of a direction is for a size, σ² /
-    Σσ² of its layer (`relative`) or σ² (`absolute`, for which layers of small weights hardly count). A layer
-    of which two thin ones would be no smaller stays whole. `measured` holds the ranks by path, which hang on
-    values for `size` and `energy`. The bias stays. A weight tied among the targets gets tied factors.
+    ranks spread over the layers; `energy` in (0, 1): the part of Σσ² that each keeps. A layer of which two
+    thin ones would be no smaller stays whole. The bias stays. A weight tied among the targets gets tied
+    factors.
+
+    `spread` of a size: one threshold on what a direction is worth for each of its outputs + inputs weights,
+    σ² / Σσ² of its layer (`relative`) or σ² (`absolute`, for which layers of small weights hardly count). Or
+    `distortion`: each layer alone is tried at a few ranks on `samples` examples of the session's data, and
+    those ranks are taken for which ‖f(x) − f′(x)‖² of the model's output is least in sum (Xu et al. 2023,
+    arXiv:2308.10438). `measured` holds the ranks by path, which hang on values for `size` and `energy`.
 
     Refused: modules that are not linear or do more than that, weights tied to others, reused modules, modules
     under adapters, weights that torch's fast path reads without calling the module, several or none of rank,
-    size and energy, and what would leave every target whole.
+    size and energy, no data for distortions, and what would leave every target whole.
     """
 
     targets: Targets = option(help="the linear modules that become two thin ones")
     rank: int | None = option(None, help="one rank for all", minimum=1, maximum=65536)
     size: float | None = option(None, help="part of their weights that is left", minimum=0.001, maximum=0.999)
     energy: float | None = option(None, help="part of Σσ² that each keeps", minimum=0.001, maximum=0.999999)
-    spread: Literal["relative", "absolute"] = option("relative", help="what a size is spread by")
+    spread: Literal["relative", "absolute", "distortion"] = option(
+        "relative", help="what a size is spread by"
+    )
+    samples: int = option(8, help="examples of the data that distortions are measured on", minimum=1)
     measured: Measured | None = option(None, help="the ranks, once they were measured")
 
     @property
@@ -60,6 +69,9 @@ class LowRank(Operation):
     def measure(self, patient: Patient, data: Sequence[Any]) -> dict[str, torch.Tensor]:
         self._refuse_unclear()
         found = layers(patient, self.targets)
+        if self.spread == "distortion" and self.size is not None:
+            ranks = self._measured_on(patient, found, data)
+            return {layer.path: torch.tensor(rank) for layer, rank in zip(found, ranks, strict=True)}
         energies = [energies_of(layer.weight.parameter) for layer in found]
         for layer, energy in zip(found, energies, strict=True):
             if not torch.isfinite(energy).all():
@@ -126,7 +138,7 @@ class LowRank(Operation):
             )
         elif self.energy is not None:
             ranks = set(ranks_of_energy(list(energies.values()), self.energy))
-        elif self.size is not None and len(shown) == len(found):
+        elif self.size is not None and self.spread != "distortion" and len(shown) == len(found):
             ranks = set(self._spread(found, list(energies.values())))
         mark = ranks.pop() if len(ranks) == 1 else None
         most = max(len(energy) for energy in energies.values())
@@ -140,12 +152,32 @@ class LowRank(Operation):
             ]
         return ranks_of_size([layer.sides for layer in found], energies, self._budget(found))
 
+    def _measured_on(self, patient: Patient, found: Sequence[Layer], data: Sequence[Any]) -> list[int]:
+        """The ranks of least distortion in sum under the budget of the size, of those that are tried."""
+        lost = distortions(patient, found, data, self.samples)
+        choices = [[*tried_ranks(layer), layer.sides.most + 1] for layer in found]
+        costs = [
+            [layer.sides.parameters(rank) for rank in ranks]
+            for layer, ranks in zip(found, choices, strict=True)
+        ]
+        chosen = least_distortion(costs, [[*row, 0.0] for row in lost], self._budget(found))
+        if chosen is None:
+            raise SurgeryError(
+                "the ranks that are tried are all larger than that",
+                path=self.targets.select,
+                got=f"size {self.size:g}",
+                hint='a larger one, or `spread="relative"`',
+            )
+        return [ranks[place] for ranks, place in zip(choices, chosen, strict=True)]
+
     def _refuse_unclear(self) -> None:
         given = [value for value in (self.rank, self.size, self.energy) if value is not None]
         if len(given) != 1:
             raise SurgeryError(
                 "low_rank needs one of rank, size and energy", got=f"{len(given)} of them", hint="`size=0.5`"
             )
+        if self.spread == "distortion" and self.size is None:
+            raise SurgeryError("distortions are what a size is spread by", got="no size", hint="`size=0.5`")
 
     def _budget(self, found: Sequence[Layer]) -> int:
         """How many parameters may be left."""

@@ -174,7 +174,7 @@ THIN = [
         {"targets": "model.layers[0:2].**:Linear", "energy": 0.6},
         first=(("tie", {"targets": "model.layers[1]", "to": "model.layers[0]"}),),
     ),
-    Case("qwen2", "low_rank", {"targets": "**.{q,up}_proj", "rank": 3}),
+    Case("qwen2", "low_rank", {"targets": "**.{q,up}_proj", "size": 0.5, "spread": "distortion"}),
     Case("half", "low_rank", {"targets": "**.mlp.*:Linear", "rank": 4}),
     Case("tied_head", "low_rank", {"targets": "blocks[0].**:Linear", "size": 0.5}),
     Case("cnn", "low_rank", {"targets": "down, head", "size": 0.5}),

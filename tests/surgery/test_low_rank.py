@@ -269,6 +269,13 @@ REFUSED: dict[str, tuple[Any, str, dict[str, Any], str, str]] = {
     "groups": (lambda: nn.Sequential(nn.Conv2d(8, 8, 1, groups=2)), "0", {"rank": 2}, "in 2 groups", ""),
     "no rank": (lambda: nn.Sequential(nn.Linear(12, 12)), "0", {}, "0 of them", "size=0.5"),
     "two ways": (lambda: nn.Sequential(nn.Linear(12, 12)), "0", {"rank": 2, "size": 0.5}, "2 of them", ""),
+    "a spread of no size": (
+        lambda: nn.Sequential(nn.Linear(12, 12)),
+        "0",
+        {"rank": 2, "spread": "distortion"},
+        "no size",
+        "size=0.5",
+    ),
     "a large rank": (lambda: nn.Sequential(nn.Linear(12, 12)), "0", {"rank": 6}, "no smaller", "at most 5"),
     "a tiny size": (lambda: nn.Sequential(nn.Linear(12, 12)), "0", {"size": 0.1}, "rank 1 each", "0.167"),
     "no numbers": (
