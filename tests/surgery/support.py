@@ -91,6 +91,8 @@ COLUMNS = (
     Column("padded neurons", "pad", {"targets": "**", "units": "neurons", "count": 256}),
     Column("padded heads", "pad", {"targets": "**", "units": "heads", "count": 8}),
     Column("sparsify", "sparsify", {"targets": "**"}),
+    Column("low rank", "low_rank", {"targets": "{0}.**:Linear, {0}.**:Conv1D", "rank": 4}),
+    Column("tucker", "tucker", {"targets": "**:Conv2d", "ranks": [2, 2]}),
     Column("attach", *_ATTACH),
     Column("detach", "detach", {}, (_ATTACH,)),
     Column("fold", "fold", {}, (_ATTACH,)),
