@@ -1,6 +1,6 @@
 """Ways to choose ranks, on the demonstration decoder: parameters against perplexity.
 
-Promises: at every size, ranks by distortion cost less than those by relative energies, these than by absolute.
+Promises: at every size, ranks by distortion cost no more than by relative energies, these than by absolute.
 """
 
 from __future__ import annotations
