@@ -54,8 +54,8 @@ class LowRank(Operation):
 
     targets: Targets = option(help="the linear modules that become two thin ones")
     rank: int | None = option(None, help="one rank for all", minimum=1, maximum=65536)
-    size: float | None = option(None, help="part of their weights that is left", minimum=0.001, maximum=0.999)
-    energy: float | None = option(None, help="part of Σσ² that each keeps", minimum=0.001, maximum=0.999999)
+    size: float | None = option(None, help="part of their weights that is left", minimum=0.01, maximum=0.99)
+    energy: float | None = option(None, help="part of Σσ² that each keeps", minimum=0.01, maximum=0.9999)
     spread: Literal["relative", "absolute", "distortion"] = option(
         "relative", help="what a size is spread by"
     )

@@ -45,7 +45,7 @@ class Tucker(Operation):
 
     targets: Targets = option(help="the convolutions that become three")
     ranks: tuple[int, ...] = option((), help="of outputs, of inputs", minimum=1, maximum=65536)
-    energy: float | None = option(None, help="part of Σσ² that both keep", minimum=0.001, maximum=0.999999)
+    energy: float | None = option(None, help="part of Σσ² that both keep", minimum=0.01, maximum=0.9999)
     rounds: int = option(3, help="rounds of orthogonal iteration", minimum=0, maximum=100)
     measured: Measured | None = option(None, help="the ranks, once they were measured")
 
