@@ -18,7 +18,7 @@ def kept_energy(energies: Mapping[str, torch.Tensor], count: int, mark: float | 
     """The part of Σσ² that the first ranks keep, for each of these of `count` layers; a `mark` at a rank."""
     more = f", {len(energies)} of {count}" if len(energies) < count else ""
     return Curves(
-        title=f"Energy kept by the first singular values{more}",
+        title=f"Energy kept by rank{more}",
         lines={path: _line(energy) for path, energy in energies.items()},
         x="rank",
         y="part of Σσ²",
