@@ -16,7 +16,7 @@ PLACES = {
     for place in (
         *("remove", "keep", "move", "swap", "duplicate"),
         *("tie", "untie", "recur", "share_atoms", "share_heads", "merge"),
-        *("sparsify", "wanda", "sparse_gpt", "narrow", "pad"),
+        *("sparsify", "wanda", "sparse_gpt", "narrow", "low_rank", "tucker", "pad"),
         *("attach", "adopt", "detach", "fold"),
         *("merging.soup", "merging.task_arithmetic", "merging.ties", "merging.dare", "merging.della"),
         *("merging.breadcrumbs", "merging.sce", "merging.ram", "merging.model_stock", "merging.slerp"),

@@ -96,6 +96,8 @@ COLUMNS = (
     Column("sparsify", "sparsify", {"targets": "**"}),
     Column("wanda", "wanda", {"targets": "{0}"}),
     Column("sparse_gpt", "sparse_gpt", {"targets": "{0}"}),
+    Column("low rank", "low_rank", {"targets": "{0}.**:Linear, {0}.**:Conv1D", "rank": 4}),
+    Column("tucker", "tucker", {"targets": "**:Conv2d", "ranks": [2, 2]}),
     Column("attach", *_ATTACH),
     Column("detach", "detach", {}, (_ATTACH,)),
     Column("fold", "fold", {}, (_ATTACH,)),
