@@ -199,17 +199,22 @@ MERGES = [
     Case("llama", "scale", {"targets": "**.down_proj", "factor": [1.0, 0.5]}),
 ]
 
+REWRITES = [
+    Case("cnn", "fold_norm", {"targets": "**"}),
+    Case("cnn", "fold_norm", {"targets": "stage2[1]"}, (("recalibrate", {"targets": "**"}),)),
+]
+
 DECODERS = [case for model in BLOCKS for case in _decoder_cases(model)] + INSIDE
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("case", DECODERS + PLAIN + MERGES, ids=str)
+@pytest.mark.parametrize("case", DECODERS + PLAIN + MERGES + REWRITES, ids=str)
 def test_contract(check: Callable[[Case], None], case: Case) -> None:
     """The check holds for the operation on this model."""
     check(case)
 
 
-@pytest.mark.parametrize("case", DECODERS + PLAIN + MERGES, ids=str)
+@pytest.mark.parametrize("case", DECODERS + PLAIN + MERGES + REWRITES, ids=str)
 def test_survives_saving(case: Case, tmp_path: Path) -> None:
     """Save and load give the same model."""
     survives_saving(case, tmp_path)
@@ -223,5 +228,5 @@ def test_generates_with_its_cache(case: Case) -> None:
 
 def test_every_operation_is_under_contract() -> None:
     """No operation of the registry is left out of the harness."""
-    covered: set[Any] = {case.operation for case in DECODERS + PLAIN + MERGES}
+    covered: set[Any] = {case.operation for case in DECODERS + PLAIN + MERGES + REWRITES}
     assert set(operations()) == covered

@@ -1,0 +1,46 @@
+"""Recipe functions of exact rewrites. All compute in float64 and round once, to the dtype they say."""
+
+from __future__ import annotations
+
+import torch
+
+from surgery.recipes import function
+
+
+def _scale(weight: torch.Tensor | None, variance: torch.Tensor, eps: float) -> torch.Tensor:
+    """γ / √(σ² + ε), (channels,) float64."""
+    deviation = torch.rsqrt(variance.double() + eps)
+    return deviation if weight is None else weight.double() * deviation
+
+
+@function(tiling="whole", workspace=24)
+def folded_weight(
+    weight: torch.Tensor, variance: torch.Tensor, *gain: torch.Tensor, eps: float, groups: int, to: str
+) -> torch.Tensor:
+    """The weight times γ / √(σ² + ε) per output; `gain` is γ, if there is one.
+
+    `groups` is 0 where outputs are the first dimension of W. Else W is a transposed convolution's, inputs ×
+    (outputs / groups) × …, of that many groups.
+    """
+    scale = _scale(gain[0] if gain else None, variance, eps)
+    if groups == 0:
+        made = weight.double() * scale.reshape(-1, *[1] * (weight.dim() - 1))
+    else:
+        split = weight.double().unflatten(0, (groups, -1))
+        made = (split * scale.reshape(groups, 1, -1, *[1] * (weight.dim() - 2))).flatten(0, 1)
+    return made.to(getattr(torch, to))
+
+
+@function(tiling="whole", workspace=32)
+def folded_bias(
+    mean: torch.Tensor, variance: torch.Tensor, *given: torch.Tensor, eps: float, has: str, to: str
+) -> torch.Tensor:
+    """(b − μ) s + β; `given` are those of b, γ and β that `has` names, as letters b, g, s, in this order."""
+    named = dict(zip(has, given, strict=True))
+    made = -mean.double()
+    if "b" in named:
+        made = made + named["b"].double()
+    made = made * _scale(named.get("g"), variance, eps)
+    if "s" in named:
+        made = made + named["s"].double()
+    return made.to(getattr(torch, to))

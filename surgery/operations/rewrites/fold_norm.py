@@ -1,0 +1,62 @@
+"""Fold batch norms into the layers before them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import nn
+
+from surgery.edits import Edit, SetModule, SetTensor
+from surgery.errors import SurgeryError
+from surgery.fields import Targets, option
+from surgery.model import Patient
+from surgery.operation import operation
+from surgery.rewriting.folding import Fold, fold_at, norms_among
+from surgery.rewriting.rewrite import Rewrite
+
+
+@operation(title="Fold norms", group="adjust", source="Jacob et al. 2018, arXiv:1712.05877, section 3.2")
+class FoldNorm(Rewrite):
+    """The batch norms are gone, and the layers before them have what they did in their weights.
+
+    Fields: `targets`: batch norms with running statistics, or what contains them. With s = γ / √(σ² + ε) per
+    output (channels,) the convolution or linear layer before the norm has W ← s W and b ← (b − μ) s + β; a
+    bias is made where there is none. In the norm's place is an identity, so paths stay. What the model
+    computes in evaluation mode stays, which is proved in float64 before the step is kept; in training mode
+    it no longer normalises by the batch. Of a container those norms go that can. Refused: a norm that is
+    named and cannot go, because it follows no such layer (one before a convolution that pads with zeros
+    cannot go into that exactly), because what the layer gives is read by others too, because a weight is tied
+    or its module called again elsewhere, because it keeps no running statistics or is in training mode; a
+    target in which none can; models without example inputs.
+    """
+
+    targets: Targets = option("**", help="batch norms, or what contains them")
+
+    def find(self, patient: Patient) -> Any:
+        found, refused = [], None
+        for path, named in norms_among(patient, self.targets.paths):
+            try:
+                fold = fold_at(patient, path, "fold_norm")
+            except SurgeryError as error:
+                if named:
+                    raise
+                refused = refused or error
+            else:
+                found.append([fold.norm, fold.layer])
+        if not found:
+            raise refused or SurgeryError("is and contains no batch norm", path=self.targets.select)
+        return found
+
+    def plan(self, patient: Patient) -> Iterator[Edit]:
+        for norm, layer in self.places():
+            fold = Fold(norm, layer)
+            weight, bias = fold.weight(patient), fold.bias(patient)
+            trainable = patient.tensor(f"{layer}.weight").parameter.requires_grad
+            yield SetTensor(f"{layer}.weight", weight)
+            yield SetTensor(f"{layer}.bias", bias, trainable)
+            yield SetModule(norm, _identity())
+
+
+def _identity() -> Callable[[nn.Module], nn.Module]:
+    return lambda there: nn.Identity().train(there.training)
