@@ -44,3 +44,26 @@ def folded_bias(
     if "s" in named:
         made = made + named["s"].double()
     return made.to(getattr(torch, to))
+
+
+@function(tiling="rows", whole=1, workspace=16)
+def columns_scaled(gain: torch.Tensor, weight: torch.Tensor, *, offset: float) -> torch.Tensor:
+    """W diag(γ + offset), for W of outputs × inputs and γ of (inputs,)."""
+    return (weight.double() * (gain.double() + offset)).to(weight.dtype)
+
+
+@function(tiling="whole", workspace=16)
+def rows_scaled(gain: torch.Tensor, weight: torch.Tensor, *, offset: float) -> torch.Tensor:
+    """Diag(γ + offset) W, for W of inputs × outputs and γ of (inputs,)."""
+    return (weight.double() * (gain.double() + offset)[:, None]).to(weight.dtype)
+
+
+@function(tiling="whole", workspace=16)
+def shifted_bias(
+    weight: torch.Tensor, shift: torch.Tensor, *bias: torch.Tensor, transposed: bool
+) -> torch.Tensor:
+    """The bias plus Wβ, (outputs,); `transposed` for weights stored as inputs × outputs."""
+    made = (weight.double() * (shift.double()[:, None] if transposed else shift.double())).sum(
+        0 if transposed else 1
+    )
+    return (made + bias[0].double() if bias else made).to(weight.dtype)

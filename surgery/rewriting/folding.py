@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -195,16 +194,3 @@ def _adapter_hint(patient: Patient, source: CallNode | None) -> str | None:
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
-
-
-def norms_among(patient: Patient, paths: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
-    """Batch norms at or below the paths, each once, and whether each is named by itself."""
-    from graph.paths import is_below
-
-    seen: set[nn.Module] = set()
-    for path, module in patient.walk():
-        if is_batch_norm(module) and module not in seen:
-            around = [other for other in paths if is_below(path, other)]
-            if around:
-                seen.add(module)
-                yield path, around == [path]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+from torch import nn
+
+from graph.paths import is_below
 from surgery.errors import SurgeryError
-from surgery.fields import Found, option
+from surgery.fields import Found, Targets, option
 from surgery.model import Patient
 from surgery.operation import Operation
 
@@ -50,3 +54,37 @@ class Rewrite(Operation):
 
 def _select(step: Operation) -> str | None:
     return getattr(getattr(step, "targets", None), "select", None)
+
+
+T = TypeVar("T")
+
+
+def gathered(
+    patient: Patient,
+    targets: Targets,
+    is_kind: Callable[[nn.Module], bool],
+    kind: str,
+    place: Callable[[str], T],
+) -> list[T]:
+    """What `place` finds for each module of a kind at or below the targets, each once.
+
+    One that is named by itself and cannot be is refused; of a container those are left out that cannot be.
+    SurgeryError, the first that came up, where none is left.
+    """
+    found: list[T] = []
+    seen: set[nn.Module] = set()
+    refused: SurgeryError | None = None
+    for path, module in patient.walk():
+        around = [other for other in targets.paths if is_below(path, other)]
+        if not around or module in seen or not is_kind(module):
+            continue
+        seen.add(module)
+        try:
+            found.append(place(path))
+        except SurgeryError as error:
+            if around == [path]:
+                raise
+            refused = refused or error
+    if not found:
+        raise refused or SurgeryError(f"is and contains no {kind}", path=targets.select)
+    return found

@@ -202,9 +202,20 @@ MERGES = [
 REWRITES = [
     Case("cnn", "fold_norm", {"targets": "**"}),
     Case("cnn", "fold_norm", {"targets": "stage2[1]"}, (("recalibrate", {"targets": "**"}),)),
+    Case("tied_head", "absorb_norm", {"targets": "**", "affine": "none"}),
 ]
 
-DECODERS = [case for model in BLOCKS for case in _decoder_cases(model)] + INSIDE
+REWRITTEN_DECODERS = [
+    Case(
+        "llama",
+        "absorb_norm",
+        {"targets": "**"},
+        (("scale", {"targets": "**.input_layernorm", "factor": 2}),),
+    ),
+    Case("gpt2", "absorb_norm", {"targets": "**.ln_1"}, (("scale", {"targets": "**.ln_1", "factor": 2}),)),
+]
+
+DECODERS = [case for model in BLOCKS for case in _decoder_cases(model)] + INSIDE + REWRITTEN_DECODERS
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)

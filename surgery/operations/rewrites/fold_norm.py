@@ -8,12 +8,11 @@ from typing import Any
 from torch import nn
 
 from surgery.edits import Edit, SetModule, SetTensor
-from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
 from surgery.model import Patient
 from surgery.operation import operation
-from surgery.rewriting.folding import Fold, fold_at, norms_among
-from surgery.rewriting.rewrite import Rewrite
+from surgery.rewriting.folding import Fold, fold_at, is_batch_norm
+from surgery.rewriting.rewrite import Rewrite, gathered
 
 
 @operation(title="Fold norms", group="adjust", source="Jacob et al. 2018, arXiv:1712.05877, section 3.2")
@@ -34,19 +33,11 @@ class FoldNorm(Rewrite):
     targets: Targets = option("**", help="batch norms, or what contains them")
 
     def find(self, patient: Patient) -> Any:
-        found, refused = [], None
-        for path, named in norms_among(patient, self.targets.paths):
-            try:
-                fold = fold_at(patient, path, "fold_norm")
-            except SurgeryError as error:
-                if named:
-                    raise
-                refused = refused or error
-            else:
-                found.append([fold.norm, fold.layer])
-        if not found:
-            raise refused or SurgeryError("is and contains no batch norm", path=self.targets.select)
-        return found
+        def places(path: str) -> list[str]:
+            fold = fold_at(patient, path, "fold_norm")
+            return [fold.norm, fold.layer]
+
+        return gathered(patient, self.targets, is_batch_norm, "batch norm", places)
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         for norm, layer in self.places():

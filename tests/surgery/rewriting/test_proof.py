@@ -17,7 +17,6 @@ from surgery.fields import Targets, option
 from surgery.lazy import recipe
 from surgery.model import Patient
 from surgery.operation import Operation, operation
-from surgery.replay import replay
 from surgery.rewriting.double import InDouble, outputs
 from surgery.rewriting.proof import difference, drawn
 from tests.surgery.rewriting.models import lived, of_the_atlas
@@ -101,7 +100,7 @@ def test_without_weights_it_says_so_and_a_replay_proves(tmp_path: Path) -> None:
     skeleton = surgery.open(_small().to("meta"), inputs)
     state = skeleton.fold_norm()
     assert str(state.proof) == "not proved: the model was opened without weights"
-    again = replay(skeleton.script, _small(), inputs=inputs)
+    again = surgery.replay(skeleton.script, _small(), inputs=inputs)
     proof = again.history.current.proof
     assert proof is not None and proof.error is not None and proof.error < 1e-14
 
