@@ -7,6 +7,7 @@ from itertools import pairwise
 from graph.units import short
 from surgery.charts.axes import LEFT, RIGHT, SMALL, Axis, decimals, grid, svg
 from surgery.charts.kinds import Bars, Curves, Heat, Theme
+from surgery.charts.names import told_apart
 from surgery.evaluate.figure import number
 from surgery.picture.boxes import Box
 from surgery.picture.draw import labelled
@@ -15,7 +16,7 @@ from surgery.picture.pen import Pen, said
 from surgery.picture.text import width_of
 
 TITLE, TOP, FOOT = 12.0, 32.0, 38.0
-THEMES: dict[Theme, Inks] = {"light": LIGHT, "dark": DARK, "auto": PAGE}
+THEMES: dict[Theme, Inks] = {"light": LIGHT, "dark": DARK, "auto": PAGE, "page": PAGE}
 KEY_ROW, KEY_MARK = 16.0, 18.0
 
 
@@ -26,7 +27,7 @@ def bars_svg(chart: Bars, width: float, theme: Theme) -> str:
     _heading(chart.title, chart.unit, width, height, inks, pen)
     up = Axis(min(0.0, *chart.values), max(0.0, *chart.values), foot, TOP)
     grid(up, right, pen, inks, about=4)
-    pitch = min(64.0, (right - LEFT) / len(chart.values))
+    pitch = min(104.0, (right - LEFT) / len(chart.values))
     wide, marked = max(1.0, pitch - min(6.0, pitch * 0.25)), set(chart.marked)
     for place, value in enumerate(chart.values):
         x, end, base = LEFT + place * pitch + (pitch - wide) / 2, up.at(value), up.at(0)
@@ -78,7 +79,8 @@ def curves_svg(chart: Curves, width: float, theme: Theme) -> str:
 
 def heat_svg(chart: Heat, width: float, theme: Theme) -> str:
     """Cells from dark, the lowest, to light, the highest, each with its number where there is room."""
-    low, high = min(map(min, chart.values)), max(map(max, chart.values))
+    known = [value for row in chart.values for value in row if value is not None]
+    low, high = min(known), max(known)
     widest = max(width_of(label, SMALL) for label in chart.rows)
     left = min(width * 0.35, widest + 18)
     wide = (width - RIGHT - left) / len(chart.columns)
@@ -90,6 +92,8 @@ def heat_svg(chart: Heat, width: float, theme: Theme) -> str:
         if tall >= SMALL or row % 2 == 0:
             pen.text(label, (left - 8, y + tall / 2 + 3.5), SMALL, inks.soft, anchor="end", room=left - 12)
         for column, value in enumerate(values):
+            if value is None:
+                continue
             colour = score_colour((value - low) / (high - low) if high > low else 0.5)
             cell = Box(left + column * wide, y, max(1.0, wide - 1), max(1.0, tall - 1))
             pen.box(cell, min(2.0, wide / 6), colour)
@@ -101,8 +105,12 @@ def heat_svg(chart: Heat, width: float, theme: Theme) -> str:
         spot = (left + (column + 0.5) * wide, foot + 14)
         pen.text(chart.columns[column], spot, SMALL, inks.soft, room=max(wide, 30))
     rows = zip(chart.rows, chart.values, strict=True)
-    words = "; ".join(f"{label}: {', '.join(f'{value:.3g}' for value in values)}" for label, values in rows)
+    words = "; ".join(f"{label}: {', '.join(map(_said, values))}" for label, values in rows)
     return svg(chart.title, words, width, height, pen, own=theme == "auto")
+
+
+def _said(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3g}"
 
 
 def _height(width: float) -> float:
@@ -131,18 +139,6 @@ def _placed_keys(names: list[str], width: float) -> tuple[list[tuple[float, int]
         found.append((x, row))
         x += wide
     return found, row + 1
-
-
-def told_apart(names: list[str]) -> list[str]:
-    """Paths without the segments that all of them begin or end with."""
-    parts = [name.split(".") for name in names]
-    most = min(map(len, parts)) - 1
-    if len(parts) < 2:
-        return names
-    start = next((at for at in range(most) if len({part[at] for part in parts}) > 1), most)
-    ends = range(most - start)
-    end = next((at for at in ends if len({part[-1 - at] for part in parts}) > 1), len(ends))
-    return [".".join(part[start : len(part) - end]) for part in parts]
 
 
 def _ends(line: tuple[tuple[float, float], ...]) -> str:

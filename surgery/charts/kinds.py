@@ -14,8 +14,8 @@ from surgery.whole_file import write_whole
 
 WIDTH = 640.0
 
-Theme = Literal["light", "dark", "auto"]
-"""`auto` is light or dark as where the image is shown."""
+Theme = Literal["light", "dark", "auto", "page"]
+"""`auto` is light or dark as where the image is shown; `page` has the colours of the page around it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +100,11 @@ class Curves(Chart):
 
 @dataclass(frozen=True, kw_only=True)
 class Heat(Chart):
-    """A matrix of numbers, `values[row][column]`, coloured from its lowest to its highest."""
+    """A matrix, `values[row][column]`, coloured from its lowest number to its highest; None is no number."""
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
-    values: tuple[tuple[float, ...], ...]
+    values: tuple[tuple[float | None, ...], ...]
     unit: str = ""
 
     def __post_init__(self) -> None:
@@ -117,9 +117,11 @@ class Heat(Chart):
                 got=f"{len(self.values)} rows of {sorted(widths)}",
                 expected=f"{len(self.rows)} of {len(self.columns)}",
             )
+        if not any(True for _ in self._values()):
+            raise SurgeryError("a heat map needs a number", path=self.title)
 
     def _values(self) -> Iterator[float]:
-        yield from (value for row in self.values for value in row)
+        yield from (value for row in self.values for value in row if value is not None)
 
     def svg(self, width: float = WIDTH, *, theme: Theme = "light") -> str:
         from surgery.charts.drawing import heat_svg

@@ -11,7 +11,7 @@ import pytest
 import surgery
 from surgery import SurgeryError
 from surgery.charts import Bars, Chart, Curves, Heat
-from surgery.charts.drawing import told_apart
+from surgery.charts.names import told_apart
 
 BARS = Bars(title="Heads", labels=("0", "1", "2"), values=(1.0, 0.25, -0.5), unit="Σw²", marked=(1,))
 CURVES = Curves(
