@@ -67,3 +67,17 @@ def shifted_bias(
         0 if transposed else 1
     )
     return (made + bias[0].double() if bias else made).to(weight.dtype)
+
+
+@function(tiling="slices", workspace=16)
+def centred_rows(source: torch.Tensor) -> torch.Tensor:
+    """Each vector along the last dimension less its mean."""
+    wide = source.double()
+    return (wide - wide.mean(-1, keepdim=True)).to(source.dtype)
+
+
+@function(tiling="whole", workspace=16)
+def centred_columns(source: torch.Tensor) -> torch.Tensor:
+    """Each vector along the first dimension less its mean."""
+    wide = source.double()
+    return (wide - wide.mean(0, keepdim=True)).to(source.dtype)

@@ -1,4 +1,4 @@
-"""What a norm computes, asked of the module itself: whatever its class is called, and wherever it comes from."""
+"""What a norm computes, asked of the module itself: whatever its class is called."""
 
 from __future__ import annotations
 

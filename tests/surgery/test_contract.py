@@ -212,6 +212,7 @@ REWRITTEN_DECODERS = [
         {"targets": "**"},
         (("scale", {"targets": "**.input_layernorm", "factor": 2}),),
     ),
+    Case("gpt2", "to_rms_norm", {"targets": "**"}, (("untie", {"targets": "lm_head"}),)),
     Case("gpt2", "absorb_norm", {"targets": "**.ln_1"}, (("scale", {"targets": "**.ln_1", "factor": 2}),)),
 ]
 
