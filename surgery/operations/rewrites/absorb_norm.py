@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from torch import nn
 
 from surgery.adapters.lora import is_transposed
+from surgery.charts import Chart
 from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
@@ -17,6 +18,7 @@ from surgery.operation import operation
 from surgery.rewriting.absorbing import readers_of
 from surgery.rewriting.norms import is_norm, norm_of
 from surgery.rewriting.rewrite import Rewrite, gathered
+from surgery.rewriting.spread import by_block, spread
 
 
 @operation(title="Absorb norms", group="adjust", source="Ashkboos et al. 2024, arXiv:2401.15024, section 3.2")
@@ -47,6 +49,14 @@ class AbsorbNorm(Rewrite):
             return [path, readers]
 
         return gathered(patient, self.targets, is_norm, "norm over the last dimension with a weight", place)
+
+    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart:
+        """How unevenly each norm scales the inputs of its readers: coarse numbers suffer from that."""
+        spreads = {}
+        for path, _ in self.places():
+            kind, weight = norm_of(patient.module(path)), patient.tensor(f"{path}.weight").parameter
+            spreads[path] = spread(weight.detach() + (kind.offset if kind else 0))
+        return by_block("Largest scale of a norm over its median one", spreads, "×")
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         for path, readers in self.places():

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from torch import nn
 
+from surgery.charts import Chart
 from surgery.edits import Edit, SetModule, SetTensor
 from surgery.fields import Targets, option
 from surgery.model import Patient
 from surgery.operation import operation
 from surgery.rewriting.folding import Fold, fold_at, is_batch_norm
 from surgery.rewriting.rewrite import Rewrite, gathered
+from surgery.rewriting.spread import by_block, spread
 
 
 @operation(title="Fold norms", group="adjust", source="Jacob et al. 2018, arXiv:1712.05877, section 3.2")
@@ -38,6 +40,15 @@ class FoldNorm(Rewrite):
             return [fold.norm, fold.layer]
 
         return gathered(patient, self.targets, is_batch_norm, "batch norm", places)
+
+    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart:
+        """How unevenly each norm scales the channels of its layer: coarse numbers suffer from that."""
+        spreads = {}
+        for norm, _ in self.places():
+            module: Any = patient.module(norm)
+            gain = 1.0 if module.weight is None else module.weight.detach()
+            spreads[norm] = spread(gain / (module.running_var + module.eps).sqrt())
+        return by_block("Largest scale of a channel over the median one", spreads, "×")
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         for norm, layer in self.places():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import nn
 
+from surgery.charts import Chart
 from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
@@ -16,6 +17,7 @@ from surgery.modules.norms import without_centring
 from surgery.operation import operation
 from surgery.rewriting.residual import is_layer_norm, stream_of
 from surgery.rewriting.rewrite import Rewrite, gathered
+from surgery.rewriting.spread import by_block
 
 
 @operation(title="To RMSNorm", group="adjust", source="Jiang et al. 2023, arXiv:2305.14858")
@@ -54,9 +56,20 @@ class ToRmsNorm(Rewrite):
                 streams.update(dict.fromkeys(stream.norms, made))
             return streams[path]
 
-        gathered(patient, self.targets, is_layer_norm, "LayerNorm over the last dimension", inside_of(inside))
+        gathered(patient, self.targets, is_layer_norm, "LayerNorm over the last dimension", inside.add)
         found = gathered(patient, self.targets, is_layer_norm, "LayerNorm over the last dimension", place)
         return [item for number, item in enumerate(found) if item not in found[:number]]
+
+    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart:
+        """What part of each writer is the mean that the norms take away, and that goes."""
+        parts = {}
+        for _, writers in self.places():
+            for path, dim in writers:
+                weight = patient.tensor(path).parameter.detach().double()
+                if weight.dim() > 1:
+                    gone = weight.mean(dim).square().sum() * weight.shape[dim]
+                    parts[path] = 100 * float(gone / weight.square().sum().clamp(min=1e-300))
+        return by_block("Part of each writer of the residual stream that norms take away", parts, "%")
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         centred: dict[int, Lazy] = {}
@@ -69,11 +82,6 @@ class ToRmsNorm(Rewrite):
                 yield SetTensor(path, centred[id(held.parameter)])
             for path in norms:
                 yield SetModule(path, _without)
-
-
-def inside_of(found: set[str]) -> Any:
-    """Notes the paths it is called with."""
-    return found.add
 
 
 def _without(norm: nn.Module) -> nn.Module:
