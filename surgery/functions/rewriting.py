@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from surgery.recipes import function
@@ -81,3 +83,26 @@ def centred_columns(source: torch.Tensor) -> torch.Tensor:
     """Each vector along the first dimension less its mean."""
     wide = source.double()
     return (wide - wide.mean(0, keepdim=True)).to(source.dtype)
+
+
+@function(tiling="whole", workspace=16)
+def padded_kernel(kernel: torch.Tensor, *, sides: tuple[int, ...]) -> torch.Tensor:
+    """The kernel, outputs × inputs × …, in the middle of one of these sides, with zeros around it."""
+    room = [(side - own) // 2 for side, own in zip(sides, kernel.shape[2:], strict=True)]
+    return torch.nn.functional.pad(kernel, [pad for side in reversed(room) for pad in (side, side)])
+
+
+@function(tiling="whole", workspace=16)
+def identity_kernel(
+    variance: torch.Tensor, *gain: torch.Tensor, eps: float, inputs: int, sides: tuple[int, ...]
+) -> torch.Tensor:
+    """The kernel, outputs × inputs × sides, that multiplies each channel by γ / √(σ² + ε); in float64.
+
+    `inputs` are those of a group of channels, which come one after another.
+    """
+    scale = _scale(gain[0] if gain else None, variance, eps)
+    made = scale.new_zeros(len(scale), inputs, *sides)
+    places = torch.arange(len(scale), device=scale.device)
+    middle: tuple[Any, ...] = tuple(side // 2 for side in sides)
+    made[(places, places % inputs, *middle)] = scale
+    return made

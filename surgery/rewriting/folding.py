@@ -20,7 +20,7 @@ from surgery.rewriting.reading import Reading, said
 
 @dataclass(frozen=True)
 class Fold:
-    """A batch norm at `norm` and the layer at `layer` whose outputs alone it reads."""
+    """A batch norm at `norm` and the layer at `layer` whose outputs alone it reads, if there is one."""
 
     norm: str
     layer: str
@@ -46,7 +46,7 @@ class Fold:
         """The layer's bias with the norm in it, there or not before."""
         mean = self._buffer(patient, "running_mean")
         given: dict[str, Lazy] = {}
-        if patient.module(self.layer)._parameters.get("bias") is not None:
+        if self.layer and patient.module(self.layer)._parameters.get("bias") is not None:
             given["b"] = patient.tensor(f"{self.layer}.bias")
         if self._has(patient, "weight"):
             given["g"] = patient.tensor(f"{self.norm}.weight")

@@ -203,6 +203,7 @@ REWRITES = [
     Case("cnn", "fold_norm", {"targets": "**"}),
     Case("cnn", "fold_norm", {"targets": "stage2[1]"}, (("recalibrate", {"targets": "**"}),)),
     Case("tied_head", "absorb_norm", {"targets": "**", "affine": "none"}),
+    Case("branched", "reparameterize", {"targets": "**"}),
 ]
 
 REWRITTEN_DECODERS = [

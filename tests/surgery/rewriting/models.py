@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 import surgery
 from surgery import SurgeryError
@@ -67,3 +68,30 @@ def streamed_equals_live(name: str, edit: Callable[[Session], Any], folder: Path
     script = live.script.write(folder / "edits.json")
     surgery.replay(script, base, folder / "out", inputs=inputs, memory="50MB", max_shard_size="8KB")
     assert Fingerprinter()(surgery.load(folder / "out")) == live.fingerprint()
+
+
+def branch(width: int, kernel: Any, padding: Any, **more: Any) -> nn.Sequential:
+    """A convolution with its norm."""
+    conv = nn.Conv2d(4, width, kernel, padding=padding, bias=False, **more)
+    return nn.Sequential(conv, nn.BatchNorm2d(width))
+
+
+class RepVgg(nn.Module):
+    """3 × 3, 1 × 1 and identity, each with a norm, as Ding et al. train them."""
+
+    def __init__(self, stride: int = 1, groups: int = 1) -> None:
+        super().__init__()
+        self.dense = branch(4, 3, 1, stride=stride, groups=groups)
+        self.point = branch(4, 1, 0, stride=stride, groups=groups)
+        self.identity = nn.BatchNorm2d(4) if stride == 1 else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        beside = 0 if self.identity is None else self.identity(x)
+        return F.relu(self.dense(x) + self.point(x) + beside)
+
+
+def branched() -> tuple[nn.Module, Any]:
+    """Two such blocks behind one another."""
+    torch.manual_seed(0)
+    model = nn.Sequential(RepVgg(), RepVgg(stride=2, groups=2))
+    return lived(model), (torch.randn(2, 4, 8, 8),)
