@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from surgery.functions.initial import uniform
+from surgery.functions.units import take_units
 from surgery.recipes import function
 
 
@@ -106,3 +108,34 @@ def identity_kernel(
     middle: tuple[Any, ...] = tuple(side // 2 for side in sides)
     made[(places, places % inputs, *middle)] = scale
     return made
+
+
+@function(tiling="whole")
+def drawn_copies(
+    *, count: int, seed: int, path: str, shape: tuple[int, ...], dtype: torch.dtype
+) -> torch.Tensor:
+    """The `count` places in order, then copies of them in drawn order, each again before any once more."""
+    more = shape[0] - count
+    values = uniform(low=0.0, high=1.0, seed=seed, path=path, shape=(count,), dtype=torch.float32)
+    order = torch.argsort(values, stable=True)
+    return torch.cat([torch.arange(count), order.repeat(more // count + 1)[:more]]).to(dtype)
+
+
+@function(tiling="whole", workspace=16)
+def shared_units(
+    tensor: torch.Tensor, index: torch.Tensor, *, count: int, dim: int, sections: tuple[int, ...]
+) -> torch.Tensor:
+    """The units at `index` along `dim`, each divided by how often it comes; see `take_units`."""
+    made = take_units(tensor, index, count=count, dim=dim, sections=sections)
+    times = torch.bincount(index.cpu(), minlength=count)[index.cpu()]
+    shares = torch.ones(made.shape[dim], dtype=torch.float64)
+    for start, size in zip(sections[::2], sections[1::2], strict=True):
+        first = start + sum(
+            (len(index) - count) * wide
+            for place, wide in zip(sections[::2], sections[1::2], strict=True)
+            if place < start
+        )
+        shares[first : first + len(index) * size] = times.repeat_interleave(size)
+    shape = [1] * made.dim()
+    shape[dim] = -1
+    return (made.double() / shares.to(made.device).reshape(shape)).to(made.dtype)

@@ -21,7 +21,7 @@ PLACES = {
         *("merging.nuslerp", "merging.multislerp", "merging.karcher", "merging.nearswap"),
         *("merging.arcee_fusion", "scale", "cast", "freeze", "skip", "insert", "replace", "wrap"),
         *("recalibrate", "rewrites.fold_norm", "rewrites.absorb_norm", "rewrites.to_rms_norm"),
-        "rewrites.reparameterize",
+        *("rewrites.reparameterize", "rewrites.grow", "rewrites.widen"),
     )
 }
 """Where each operation is, by name, in the order of menus."""
