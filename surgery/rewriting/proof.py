@@ -28,6 +28,12 @@ BOUND = 1e-9
 SEED = 0
 
 
+class NotExact(SurgeryError):
+    """A step that claims to be exact changed what the model computes."""
+
+    __module__ = "surgery"
+
+
 @dataclass(frozen=True)
 class Proof:
     """How far outputs moved, relative to the largest number of each, over so many `inputs`.
@@ -93,7 +99,7 @@ class Witness:
         carry_out(step, exact, Journal(), Live(), signs=False)
         error = max(difference(out, outputs(exact, each)) for out, each in zip(was, given, strict=True))
         if not error <= BOUND:
-            raise SurgeryError(
+            raise NotExact(
                 f"{step.name} would change what the model computes here, and is meant to be exact",
                 path=_where(step),
                 got=f"{error:.1e} of the largest output in float64",

@@ -82,7 +82,9 @@ class _Following:
 
     def visit(self, call: CallNode | None, reader: CallNode) -> None:
         if call is None:
-            raise SurgeryError("reads the model's input, which cannot be centred", path=said(reader))
+            raise SurgeryError(
+                "reads the model's input, which cannot be centred", path=_path(reader), got=said(reader)
+            )
         if call.id not in self.seen:
             self.seen[call.id] = call
             self.waiting.append(call)
@@ -107,8 +109,8 @@ class _Following:
         else:
             raise SurgeryError(
                 "writes the residual stream, and is no embedding, linear layer or sum of such",
-                path=said(call),
-                got=type(module).__name__ if module is not None else None,
+                path=_path(call),
+                got=type(module).__name__ if module is not None else call.function,
             )
 
     def sources(self, call: CallNode) -> None:
@@ -117,7 +119,7 @@ class _Following:
             if not spec.shape or spec.shape[-1] != self.made.width:
                 raise SurgeryError(
                     "adds to the residual stream what is not of its width",
-                    path=said(call),
+                    path=_path(call),
                     got=list(spec.shape),
                     expected=f"{self.made.width} at the end",
                 )
@@ -126,7 +128,7 @@ class _Following:
             self.visit(source, call)
         if len(self.reading.sources(call)) < len(call.inputs):
             raise SurgeryError(
-                "adds a constant to the residual stream, which cannot be centred", path=said(call)
+                "adds a constant to the residual stream, which cannot be centred", path=_path(call)
             )
         self.direct(call)
 
@@ -205,3 +207,8 @@ class _Following:
             raise SurgeryError(
                 "writes the residual stream, and its weight is also read elsewhere", path=path, got=beside
             )
+
+
+def _path(call: CallNode) -> str:
+    """Where a call is made."""
+    return call.module or "(root)"

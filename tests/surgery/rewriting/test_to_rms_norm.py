@@ -120,7 +120,10 @@ def test_tied_writers_are_centred_once() -> None:
             "tied head",
             r"embed.weight: writes the .* is tied .*got head.weight. Try: `untie\(\"head\"\)`",
         ),
-        ("relu", r"relu in the model: writes the residual stream, and is no embedding, linear layer or sum"),
+        (
+            "relu",
+            r"\(root\): writes the residual stream, and is no embedding, linear layer or sum .* got relu",
+        ),
         ("gain", r"norms\.\d: the residual stream .* read by what is no LayerNorm; got mul in the model"),
         (
             "returned",
