@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-import shlex
-import sys
 from pathlib import Path
 
 import pytest
 
 import surgery
-from surgery.cli import main
+from tools.pages import run
 
 ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "advisers.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(python|sh)\n(.*?)```", PAGE, flags=re.DOTALL)
+PLACE = ROOT / "docs" / "advisers.md"
+PAGE = PLACE.read_text(encoding="utf-8")
 
 
 def cells(line: str) -> list[str]:
@@ -22,22 +20,13 @@ def cells(line: str) -> list[str]:
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
 
 
-def test_it_runs_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python in one scope, and each command."""
-    assert [kind for kind, _ in BLOCKS] == ["python", "sh", "python"]
-    scope: dict[str, object] = {"__name__": __name__}
-    for kind, text in BLOCKS:
-        if kind == "python":
-            exec(compile(text, "advisers.md", "exec"), scope)
-            continue
-        for line in text.strip().splitlines():
-            monkeypatch.setattr(sys, "argv", shlex.split(line))
-            with pytest.raises(SystemExit) as ended:
-                main()
-            assert not ended.value.code, line
-    session = scope["s"]
+def test_it_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python in one scope, and each command, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    session = run(PLACE)["s"]
     assert isinstance(session, surgery.Session)
     assert {"block_influence", "weight_norm", "similarity"} < session.history.current.advice.keys()
+    assert Path("influence.svg").is_file()
 
 
 def test_the_table_is_the_register() -> None:

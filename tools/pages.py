@@ -1,4 +1,4 @@
-"""Runs the pages of docs/operations and keeps the charts they make: `python -m tools.pages [NAME …]`."""
+"""Runs pages of examples as they stand; as a program it keeps the charts of those in docs/operations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import shlex
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from surgery.cli import main as command
 
@@ -26,22 +28,32 @@ def images(text: str) -> list[str]:
     return re.findall(r"!\[[^\]]*\]\(images/([^)]+)\)", text)
 
 
-def run(page: Path) -> None:
-    """Runs all examples of a page in the current folder, in order and in one scope."""
-    scope: dict[str, object] = {"__name__": page.stem}
+def run(page: Path, before_commands: Callable[[dict[str, Any]], object] | None = None) -> dict[str, Any]:
+    """Runs all examples of a page in the current folder, in order; the names that its Python made.
+
+    `before_commands` gets them before the first command, to write what the page takes for granted.
+    """
+    scope: dict[str, Any] = {"__name__": __name__}  # where classes of the page say they are from
     for kind, text in blocks(page.read_text(encoding="utf-8")):
         if kind == "python":
             exec(compile(text, page.name, "exec"), scope)
             continue
+        if before_commands is not None:
+            before_commands(scope)
         for line in text.strip().splitlines():
-            argv, sys.argv = sys.argv, shlex.split(line)
-            try:
-                command()
-            except SystemExit as ended:
-                if ended.code:
-                    raise RuntimeError(f"{page.name}: `{line}` ended with {ended.code}") from None
-            finally:
-                sys.argv = argv
+            _command(line, page.name)
+    return scope
+
+
+def _command(line: str, page: str) -> None:
+    argv, sys.argv = sys.argv, shlex.split(line)
+    try:
+        command()
+    except SystemExit as ended:
+        if ended.code:
+            raise RuntimeError(f"{page}: `{line}` ended with {ended.code}") from None
+    finally:
+        sys.argv = argv
 
 
 def main(names: list[str]) -> None:
