@@ -75,8 +75,10 @@ def gathered(
     seen: set[nn.Module] = set()
     refused: SurgeryError | None = None
     for path, module in patient.walk():
+        if module in seen or not is_kind(module):
+            continue
         around = [other for other in targets.paths if is_below(path, other)]
-        if not around or module in seen or not is_kind(module):
+        if not around:
             continue
         seen.add(module)
         try:

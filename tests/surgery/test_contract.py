@@ -209,14 +209,7 @@ REWRITES = [
 ]
 
 REWRITTEN_DECODERS = [
-    Case(
-        "llama",
-        "absorb_norm",
-        {"targets": "**"},
-        (("scale", {"targets": "**.input_layernorm", "factor": 2}),),
-    ),
     Case("llama", "grow", {"targets": "model.layers[0], model.layers[2]"}, lossless=True),
-    Case("gpt2", "grow", {"targets": "transformer.h[1]"}, lossless=True),
     Case("llama", "widen", {"targets": "**", "factor": 1.3, "seed": 2}),
     Case(
         "gpt2",

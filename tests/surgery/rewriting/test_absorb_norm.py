@@ -81,10 +81,10 @@ def test_a_norm_of_torch_may_have_nothing_left() -> None:
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("llama", 8), ("gpt2", 6), ("gemma3", 12), ("vit", 5), ("swin", 7), ("mixtral", 3), ("t5", 15)],
+    [("gemma3", 12), ("mixtral", 3), ("t5", 15)],
 )
 def test_families_of_the_zoo(name: str, count: int) -> None:
-    """Every norm that linear layers alone read: LayerNorm, RMSNorm, Gemma's, T5's, before Conv1D too."""
+    """Every norm that linear layers alone read: Gemma's, T5's, and of a mixture those before attention."""
     s = surgery.open(*of_the_atlas(name))
     state = s.absorb_norm()
     assert len(state.step.found.data) == count  # type: ignore[union-attr]

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 import surgery
 from surgery.checkpoint.manifest import read_manifest
-from tests.surgery.contract import MODELS, cached_equals_uncached, run
+from tests.surgery.contract import MODELS, run
 from tests.surgery.rewriting.models import lived, of_the_atlas, refused
-from tests.zoo.families import DECODERS, ENCODERS, STAGES
+from tests.zoo.families import DECODERS, STAGES
 
 X: Any = (torch.randn(3, 6, generator=torch.Generator().manual_seed(1)),)
 
@@ -61,16 +61,15 @@ def opened(kind: str = "") -> surgery.Session:
 
 @pytest.mark.parametrize(
     "maker",
-    [DECODERS[name] for name in ("llama", "gpt2", "gemma2", "falcon", "phi")]
-    + [ENCODERS["vit"], STAGES["convnext"], STAGES["swin"]],
-    ids=["llama", "gpt2", "gemma2", "falcon", "phi", "vit", "convnext", "swin"],
+    [DECODERS["gemma2"], DECODERS["falcon"], STAGES["convnext"], STAGES["swin"]],
+    ids=["gemma2", "falcon", "convnext", "swin"],
 )
 def test_families_compute_the_same_bits(maker: Any) -> None:
-    """Sequential and parallel residuals, norms behind projections, scales per channel, shifted windows."""
+    """Norms behind projections, parallel residuals, scales per channel, shifted windows."""
     model, inputs = maker()
     s = surgery.open(lived(model), inputs)
     before = run(s.model, inputs)
-    lists = {"model.layers", "transformer.h", "vit.layers", "convnext.encoder.stages.1.layers"}
+    lists = {"model.layers", "transformer.h", "convnext.encoder.stages.1.layers"}
     lists |= {"swin.encoder.layers.1.blocks"}
     path = next(path for path, _ in s.model.named_modules() if path in lists)
     count = len(s.model.get_submodule(path))  # type: ignore[arg-type]
@@ -93,13 +92,12 @@ def test_copies_are_their_blocks_but_for_the_last_weights() -> None:
     assert blocks[2].out.weight.any()
 
 
-def test_the_cache_and_the_config_follow(tmp_path: Path) -> None:
-    """A grown Llama generates with its cache what it generates without, and transformers loads it."""
+def test_the_config_follows(tmp_path: Path) -> None:
+    """A grown Llama is one of more layers, and transformers loads it."""
     model, inputs = MODELS["llama"]()
     s = surgery.open(model, inputs)
     s.grow("model.layers[*]")
     assert s.model.config.num_hidden_layers == len(s.model.model.layers) == 2 * len(model.model.layers)
-    cached_equals_uncached(s.model)
     assert read_manifest(s.save(tmp_path / "out"))["loads_with"] == "transformers"
 
 

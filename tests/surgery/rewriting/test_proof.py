@@ -40,7 +40,7 @@ def test_casts_on_the_way_stay_in_float64() -> None:
     assert torch.equal(outputs(_Casting(), (x,))[0], expected)
 
 
-@pytest.mark.parametrize("name", ["llama", "gemma3", "t5", "encoder", "recurrent", "mixtral", "clip"])
+@pytest.mark.parametrize("name", ["gemma3", "encoder", "recurrent", "mixtral"])
 def test_every_kind_of_model_runs_in_float64(name: str) -> None:
     """Families of transformers, torch's own attention and recurrent layers give float64."""
     model, inputs = of_the_atlas(name)
