@@ -32,6 +32,8 @@ class Operation(Typed, ABC):
     """
 
     group: ClassVar[Group]
+    exact: ClassVar[bool] = False
+    """Whether it claims to keep what the model computes: the session proves that before it keeps the step."""
 
     @abstractmethod
     def plan(self, patient: Patient) -> Iterator[Edit]:

@@ -22,8 +22,9 @@ PLACES = {
         *("merging.breadcrumbs", "merging.sce", "merging.ram", "merging.model_stock", "merging.slerp"),
         *("merging.nuslerp", "merging.multislerp", "merging.karcher", "merging.nearswap"),
         *("merging.arcee_fusion", "merging.regmean", "merging.fisher"),
-        *("scale", "cast", "freeze", "skip", "insert", "replace", "wrap"),
-        "recalibrate",
+        *("scale", "cast", "freeze", "skip", "insert", "replace", "wrap", "recalibrate"),
+        *("rewrites.fold_norm", "rewrites.absorb_norm", "rewrites.to_rms_norm"),
+        *("rewrites.reparameterize", "rewrites.grow", "rewrites.widen"),
     )
 }
 """Where each operation is, by name, in the order of menus."""

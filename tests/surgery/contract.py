@@ -29,6 +29,7 @@ from surgery.recipes import compute
 from surgery.registry import operation_named
 from surgery.script import step_data, step_from
 from surgery.session import Session
+from tests.surgery.rewriting.models import branched
 from tests.zoo import ZOO
 from tests.zoo.channels import CHANNELS
 
@@ -63,7 +64,9 @@ def repeated() -> tuple[nn.Module, Any]:
     return Repeated().eval(), (torch.randn(2, 6),)
 
 
-MODELS: dict[str, Callable[[], tuple[nn.Module, Any]]] = ZOO | CHANNELS | {"half": half, "repeated": repeated}
+MODELS: dict[str, Callable[[], tuple[nn.Module, Any]]] = (
+    ZOO | CHANNELS | {"half": half, "repeated": repeated, "branched": branched}
+)
 
 PARENT, PARENTS, ADAPTER = "<parent>", "<parents>", "<adapter>"
 

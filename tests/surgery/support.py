@@ -104,6 +104,12 @@ COLUMNS = (
     Column("cast", "cast", {"targets": "**", "dtype": "bfloat16"}),
     Column("freeze", "freeze", {"targets": "**"}),
     Column("recalibrate", "recalibrate", {}),
+    Column("fold norms", "fold_norm", {}),
+    Column("absorb norms", "absorb_norm", {}),
+    Column("to RMSNorm", "to_rms_norm", {}),
+    Column("reparameterize", "reparameterize", {}),
+    Column("grow", "grow", {"targets": "{0}[1]"}),
+    Column("widen", "widen", {"targets": "**", "factor": 1.5}),
 )
 
 

@@ -1,6 +1,8 @@
 """What the contract is held on, a file for each family of operations; decoders generate too."""
 
-from tests.surgery.cases import blocks, calibrated, merges, plain, thin
+from tests.surgery.cases import blocks, calibrated, merges, plain, rewrites, thin
 
-DECODERS = [*blocks.DECODERS, *calibrated.DECODERS, *thin.DECODERS]
-OTHERS = [*plain.OTHERS, *calibrated.OTHERS, *thin.OTHERS, *merges.OTHERS]
+_FAMILIES = (blocks, plain, calibrated, thin, merges, rewrites)
+
+DECODERS = [case for family in _FAMILIES for case in getattr(family, "DECODERS", [])]
+OTHERS = [case for family in _FAMILIES for case in getattr(family, "OTHERS", [])]

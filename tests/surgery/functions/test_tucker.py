@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -65,7 +67,7 @@ def test_rounds_never_make_it_worse() -> None:
             float((weight(seed) - product(*factors(weight(seed), (3, 2), rounds))).square().sum())
             for rounds in range(5)
         ]
-        assert all(one >= two - 1e-12 for one, two in zip(errors, errors[1:], strict=False))
+        assert all(one >= two - 1e-12 for one, two in pairwise(errors))
         better += errors[0] > errors[4] + 1e-3
     assert better > 4
 
