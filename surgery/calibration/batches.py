@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from surgery.errors import SurgeryError
-from surgery.evaluate.data.examples import MASK
+from surgery.evaluate.data.examples import IDS, MASK
 from surgery.evaluate.stopping import Stopped
 
 DECODER_MASK, DECODER_IDS = "decoder_attention_mask", "decoder_input_ids"
@@ -38,6 +38,11 @@ class Shown:
             if _fits(torch.ones_like(ids) if own is None else own, shape):
                 mask = own
         return mask.bool().flatten() if isinstance(mask, Tensor) and _fits(mask, shape) else None
+
+    def is_text(self, shape: torch.Size) -> bool:
+        """Whether states of this shape, (examples, tokens, width), are those of the ids in the batch."""
+        ids = self.given.get(IDS) if isinstance(self.given, Mapping) else None
+        return isinstance(ids, Tensor) and len(shape) == 3 and shape[:2] == ids.shape
 
 
 def _fits(mask: Any, shape: torch.Size) -> bool:

@@ -14,7 +14,7 @@ from surgery.operation import Operation
 PLACES = {
     place.rpartition(".")[2]: place
     for place in (
-        *("remove", "keep", "move", "swap", "duplicate"),
+        *("remove", "keep", "shorten", "move", "swap", "duplicate"),
         *("tie", "untie", "recur", "share_atoms", "share_heads", "merge"),
         *("sparsify", "wanda", "sparse_gpt", "narrow", "low_rank", "tucker", "pad"),
         *("attach", "adopt", "detach", "fold"),

@@ -72,6 +72,7 @@ _MERGES = (
 COLUMNS = (
     Column("remove", "remove", {"targets": "{0}[1]"}),
     Column("keep", "keep", {"targets": "{0}[::2]"}),
+    Column("shorten", "shorten", {"targets": "{0}[*]", "count": 1}),
     Column("move", "move", {"targets": "{0}[1]", "to": "{0}[2]", "place": "after"}),
     Column("swap", "swap", {"target": "{0}[1]", "other": "{0}[2]"}),
     Column("duplicate", "duplicate", {"targets": "{0}[1]"}),

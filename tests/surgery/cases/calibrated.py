@@ -6,6 +6,8 @@ from tests.surgery.contract import Case
 
 _TIED = (("tie", {"targets": "model.layers[2]", "to": "model.layers[1]"}),)
 DECODERS = [
+    Case("llama", "shorten", {"targets": "model.layers[*]", "count": 2, "by": "greedy"}),
+    Case("gpt2", "shorten", {"targets": "transformer.h[1:]", "count": 1, "by": "angle"}),
     Case("llama", "wanda", {"targets": "model.layers"}),
     Case("llama", "wanda", {"targets": "model.layers", "pattern": "2:4", "sequential": False}, _TIED),
     Case("gpt2", "wanda", {"targets": "transformer.h[0:2]", "ratio": 0.3}),
@@ -15,6 +17,7 @@ DECODERS = [
 ]
 
 OTHERS = [
+    Case("tied_head", "shorten", {"targets": "blocks[*]", "size": 0.3, "by": "distortion"}),
     Case("half", "sparse_gpt", {"targets": "model.layers", "sequential": False}),
     Case("half", "wanda", {"targets": "**.mlp"}),
     Case("cnn", "wanda", {"targets": "stem, **.conv2, down", "ratio": 0.4}),
