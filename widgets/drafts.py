@@ -52,6 +52,8 @@ def change(draft: Draft, name: str, value: Any) -> None:
     if spec.kind == "integer" and isinstance(value, float) and value.is_integer():
         value = int(value)
     draft.values[name] = value
+    asked = operation_named(draft.operation).asked(draft.values)
+    draft.values = {key: item for key, item in draft.values.items() if key in asked}
 
 
 def draft_of(step: Operation) -> Draft:
@@ -86,7 +88,7 @@ def _targets(name: str, graph: ModuleGraph, selection: list[str]) -> str:
         return selector_of(selection[1:], graph)
     if name in ("move", "replace") and len(selection) > 1:
         return selector_of(selection[:-1], graph)
-    if name in ("detach", "fold"):
+    if name in ("detach", "fold", "activate", "combine"):
         around = [adapter_around(graph, path) for path in selection]
         outer = [path if place is None else place for path, place in zip(selection, around, strict=True)]
         return selector_of(list(dict.fromkeys(outer)), graph)

@@ -33,7 +33,7 @@ def reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
         "untie": any(shares[path].shared for path in selection)
         or "nothing selected is tied to something else",
         "detach": adapted or "nothing selected carries an adapter",
-        "fold": adapted or "nothing selected carries an adapter",
+        **dict.fromkeys(("fold", "activate", "combine"), adapted or "nothing selected carries an adapter"),
         **dict.fromkeys(("attach", "adopt"), bool(linears(graph, selection)) or "nothing selected is linear"),
         "insert": (blocks and len(selection) == 1) or "select one block",
         **dict.fromkeys(("replace", "wrap", "skip"), parts),

@@ -1,6 +1,7 @@
 """The functions that recipes name. Importing this package registers them all."""
 
 from surgery.functions import (
+    adapters,
     agreement,
     arithmetic,
     drawn,
@@ -16,6 +17,7 @@ from surgery.functions import (
 )
 
 __all__ = [
+    "adapters",
     "agreement",
     "arithmetic",
     "drawn",

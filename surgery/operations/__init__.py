@@ -16,6 +16,7 @@ PLACES = {
     for place in (
         *("remove", "keep", "move", "swap", "duplicate"),
         *("tie", "untie", "merge", "sparsify", "narrow", "pad", "attach", "adopt", "detach", "fold"),
+        *("activate", "combine"),
         *("merging.soup", "merging.task_arithmetic", "merging.ties", "merging.dare", "merging.della"),
         *("merging.breadcrumbs", "merging.sce", "merging.ram", "merging.model_stock", "merging.slerp"),
         *("merging.nuslerp", "merging.multislerp", "merging.karcher", "merging.nearswap"),

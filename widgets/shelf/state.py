@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from surgery.adapters.kinds import KINDS
 from surgery.errors import SurgeryError
 from surgery.registry import operation_named
 from widgets.shelf.columns import Section, cells
 from widgets.shelf.row import Row
 
-TITLES = {"lora": "LoRA"}
+TITLES = {name: kind.title for name, kind in KINDS.items()}
 """Of kinds of adapters, where they are written otherwise than in scripts."""
 
 Figures = dict[str, float]
