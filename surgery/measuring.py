@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from surgery.errors import SurgeryError
 from surgery.grounds import Grounds
-from surgery.model import private_shell
+from surgery.model import Patient, private_shell
+from surgery.operation import Operation
 
 if TYPE_CHECKING:
+    from surgery.charts import Chart
     from surgery.evaluate import Examples, Report
     from surgery.evaluate.bench import Asked
     from surgery.evaluate.evaluator import Progress
@@ -89,6 +91,28 @@ class Measuring(Grounds):
         state.layers = report
         self.history.watchers.tell()
         return report
+
+    def chart(self, operation: str | Operation, *arguments: Any, **fields: Any) -> Chart | None:
+        """What helps to choose the values of an edit: `s.chart("sparsify", "**", ratio=0.5)`; none is made.
+
+        Arguments as in the operation's own method. Shown in a notebook, and written by `.write("chart.svg")`.
+        None for an operation that has no chart; SurgeryError for values that it refuses, and without weights.
+        """
+        from surgery.registry import operation_named
+
+        step = (
+            operation_named(operation).of(*arguments, **fields) if isinstance(operation, str) else operation
+        )
+        if type(step).chart is Operation.chart:
+            return None
+        if self.is_skeleton:
+            raise SurgeryError(
+                "a chart reads weights, and this model was opened without them", path=step.name
+            )
+        with self.lock:  # only as long as the model is looked at
+            model, tracing = private_shell(self.model), cast("Session", self).tracing
+        patient = Patient(model, tracing.inputs, self.opened.tokenizer)
+        return step.resolved(patient).chart(patient, self.data)
 
     def _beside(
         self,

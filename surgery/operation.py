@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 import torch
 
 from graph.nodes import ModuleGraph
+from surgery.charts.kinds import Chart
 from surgery.checkpoint.parents import fingerprinted
 from surgery.edits import Edit
 from surgery.errors import SurgeryError
@@ -49,6 +50,14 @@ class Operation(Typed, ABC):
         are resolved.
         """
         raise NotImplementedError(f"{self.name} has a measured field and no measure")
+
+    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart | None:
+        """What helps to choose the values, such as a spectrum with a mark at the rank; None for nothing.
+
+        The fields of `self` are resolved. It may read weights, and run batches of `data`; it changes nothing.
+        Four lines are as many as a form has room for.
+        """
+        return None
 
     @property
     def awaits_measure(self) -> bool:

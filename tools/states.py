@@ -50,6 +50,15 @@ def selected(page: Page, folder: Path) -> None:
     drafted(page, "remove")
 
 
+def charted(page: Page, folder: Path) -> None:
+    """An operation whose form has a chart."""
+    select(page, "model.layers.3")
+    page.get_by_role("button", name="Prune").click()
+    page.get_by_role("button", name="Sparsify", exact=True).click()
+    drafted(page, "sparsify")
+    page.locator(".ms-form-chart").wait_for(timeout=SLOW_MS)
+
+
 def pending(page: Page, folder: Path) -> None:
     """Two edits planned."""
     select(page, "model.layers.1")
@@ -225,6 +234,8 @@ STORIES = (
     Picture("open", opened),
     Picture("open-dark", opened, dark=True),
     Picture("selected", selected),
+    Picture("chart", charted),
+    Picture("chart-dark", charted, dark=True),
     Picture("pending", pending),
     Picture("palette", palette),
     Picture("evaluated", evaluated),

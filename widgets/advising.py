@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from math import isfinite
 from typing import Any
 
 from graph.nodes import ModuleGraph
-from surgery.advise import Advice, Item, adviser_named, advisers
+from surgery.advise import Advice, adviser_named, advisers
 from surgery.registry import operations
 from surgery.scores import Scores
 from widgets.drafts import start
@@ -107,7 +106,7 @@ def _bars(advice: Advice, graph: ModuleGraph) -> dict[str, Any]:
         "bars": [
             {
                 "path": item.path if item.path in graph else "",
-                "label": _short(item),
+                "label": item.short,
                 "value": value,
                 "low": value,
                 "high": value,
@@ -128,7 +127,7 @@ def _matrix(advice: Advice, graph: ModuleGraph) -> dict[str, Any] | None:
         "title": f"{advice.called}, {advice.promise}",
         "items": [
             {
-                "label": _short(item),
+                "label": item.short,
                 "text": item.text(advice.part),
                 "path": item.path if item.path in graph else "",
             }
@@ -177,13 +176,6 @@ def _best(advice: Advice, graph: ModuleGraph) -> list[dict[str, Any]]:
 
 def _labels(advice: Advice) -> list[str]:
     """What items are called where there is little room: pairs by their numbers, if these tell them apart."""
-    short = [_short(item) for item in advice.items]
+    short = [item.short for item in advice.items]
     apart = advice.matrix is not None and len(set(short)) == len(short)
     return short if apart else [item.text(advice.part) for item in advice.items]
-
-
-def _short(item: Item) -> str:
-    """The numbers in a path, `4.1` for the second head of block 4; its last name where there are none."""
-    numbers = re.findall(r"(?<=\.)\d+(?=\.|$)", f".{item.path}")
-    parts = [*numbers, *([] if item.index is None else [str(item.index)])]
-    return ".".join(parts) or item.path.rpartition(".")[2]

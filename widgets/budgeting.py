@@ -23,6 +23,10 @@ from widgets.panels import Message, Panel
 from widgets.theatre import Theatre
 
 SUGGESTED = 12
+UNSWEPT = (
+    "These are what advisers propose; nothing was measured. Ask above the graph what each block would cost: "
+    "then choose here how much to save."
+)
 CALIBRATED_S = 15.0
 """How long plans are measured for the band, where it is asked for."""
 
@@ -65,17 +69,19 @@ class Budgeting:
         """`budget`, `suggestions` and the sentence of the report state of protocol.ts."""
         state = self.session.history.current
         sweeps = [report for report in state.sweeps.values() if report.measured]
-        if not sweeps:
+        if not sweeps and not state.advice:
             return {}
         key = (state.id, self.of, *map(id, sweeps), *map(id, state.advice.values()))
         worked = self._worked
         if worked is None or worked.key != key:
-            self._work(key)
+            self._work(key, swept=bool(sweeps))
             return {"sentence": "Working out what the edits save …"}
-        if worked.error is not None or worked.budget is None:
-            return {"sentence": worked.error.sentence(with_hint=True) if worked.error else None}
+        if worked.error is not None:
+            return {"sentence": worked.error.sentence(with_hint=True)}
+        if worked.budget is None and not worked.suggestions:
+            return {}
         return {
-            "budget": self._shown(worked, worked.budget, graph, sweeps),
+            "budget": self._shown(worked, worked.budget, graph, sweeps) if worked.budget else None,
             "suggestions": [
                 {
                     "words": item.words,
@@ -87,7 +93,8 @@ class Budgeting:
                 }
                 for item in worked.suggestions
             ],
-            "note": f"Suggestions are {worked.note}.",
+            "sentence": None if worked.budget else UNSWEPT,
+            "note": f"Suggestions are {worked.note}." if worked.budget else None,
         }
 
     def _shown(
@@ -115,7 +122,7 @@ class Budgeting:
 
     # Working it out ---------------------------------------------------------------------------------
 
-    def _work(self, key: tuple[object, ...]) -> None:
+    def _work(self, key: tuple[object, ...], *, swept: bool) -> None:
         """Plans of every number of edits, previewed beside the kernel's thread."""
         if self._under_way == key:
             return
@@ -124,6 +131,8 @@ class Budgeting:
 
         def work() -> Worked:
             found = self.session.suggest(SUGGESTED, of)
+            if not swept:
+                return Worked(key, suggestions=found.found)
             budget = self.session.budget(of, device=errands.device, tasks=errands.tasks)
             made = Worked(key, budget, None, found.found, found.note, budget.plans())
             made.tried = len(budget.interaction.tried)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graph.nodes import ModuleGraph
+from surgery.charts import Chart
 from surgery.errors import SurgeryError
 from surgery.operation import Operation
 from surgery.preview import Preview
@@ -26,6 +27,8 @@ class Draft:
     error: SurgeryError | None = None
     waiting: bool = True
     asked: int = 0
+    chart: Chart | None = None
+    """What helps to choose the values; of other ones until the newest is drawn."""
 
     @property
     def can_apply(self) -> bool:

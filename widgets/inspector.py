@@ -7,6 +7,7 @@ from typing import Any
 
 from graph.naming import selector_of
 from graph.nodes import ModuleGraph
+from surgery.charts import Chart
 from surgery.operation import Operation
 from surgery.registry import operations
 from surgery.script import python_of, step_data
@@ -18,6 +19,8 @@ from widgets.fitting import is_block, reasons
 from widgets.forms import form
 from widgets.planned import pending_state
 
+CHART_WIDTH = 320.0
+
 
 def inspector(graph: ModuleGraph, desk: Desk) -> dict[str, Any]:
     """The inspector state of protocol.ts."""
@@ -28,6 +31,7 @@ def inspector(graph: ModuleGraph, desk: Desk) -> dict[str, Any]:
         "groups": _groups(graph, desk),
         "form": form(desk.draft) if desk.draft else None,
         "dry_run": _dry_run(desk.draft) if desk.draft else None,
+        "chart": _chart(desk.draft.chart) if desk.draft and desk.draft.chart else None,
         "pending": pending_state(desk.planned),
     }
 
@@ -81,6 +85,11 @@ def _dry_run(draft: Draft) -> dict[str, Any]:
         "script": _line(preview.steps[0]) if preview and not draft.waiting else "",
         "error": {"text": error.sentence(with_hint=False), "hint": error.hint or ""} if error else None,
     }
+
+
+def _chart(chart: Chart) -> dict[str, str]:
+    """The chart as an image as wide as the panel; it is light or dark as the page is."""
+    return {"title": chart.title, "svg": chart.svg(CHART_WIDTH, theme="auto")}
 
 
 def _line(step: Operation) -> str:

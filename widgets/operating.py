@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from surgery.charts import Chart
 from surgery.errors import SurgeryError
 from surgery.operation import Operation
 from surgery.preview import Preview
@@ -52,7 +53,7 @@ class Operating:
 
     def drop(self) -> None:
         """Takes the draft away."""
-        self.theatre.background.forget("preview")
+        self._forget()
         self.desk.draft = self.desk.alert = None
         self.theatre.shown()
 
@@ -61,7 +62,7 @@ class Operating:
         draft = self.desk.draft
         if draft is None:
             return
-        self.theatre.background.forget("preview")
+        self._forget()
         try:
             step = draft.step()
         except SurgeryError as error:
@@ -105,7 +106,24 @@ class Operating:
         with self.theatre.drawing:
             if draft.asked == asked:  # else the form has other values by now
                 draft.settle(preview, error)
+                self._draw(draft)
                 self.theatre.shown()
+
+    def _draw(self, draft: Draft) -> None:
+        """The chart that helps to choose, beside the kernel's thread; what is refused keeps the last one."""
+        if draft.preview is None:
+            return
+        step = draft.preview.steps[0]
+
+        def drawn(chart: Chart | None) -> None:
+            with self.theatre.drawing:
+                if chart != draft.chart:
+                    draft.chart = chart
+                    self.theatre.shown()
+
+        self.theatre.background.latest(
+            "chart", lambda: self.session.chart(step), drawn, lambda _: drawn(None)
+        )
 
     def _refused(self, draft: Draft, error: SurgeryError) -> None:
         with self.theatre.drawing:
@@ -178,6 +196,11 @@ class Operating:
 
     def _left(self) -> None:
         """Drafts were made for the state before."""
-        self.theatre.background.forget("preview")
+        self._forget()
         self._state = self.session.history.current
         self.desk.draft = self.desk.alert = None
+
+    def _forget(self) -> None:
+        """What was asked for the draft counts no longer."""
+        for kind in ("preview", "chart"):
+            self.theatre.background.forget(kind)

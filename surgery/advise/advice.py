@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
 from graph.units import short
+from surgery.charts import Bars, Chart, Heat
+from surgery.charts.names import told_apart
 from surgery.scores import Scores
 
-MOST_SHOWN = 24
-"""Lines that a printed table has."""
+MOST_SHOWN, MOST_DRAWN = 24, 96
+"""Lines that a printed table has; items that a chart has."""
 
 Matrix = tuple[tuple[float, ...], ...]
 
@@ -30,6 +33,13 @@ class Item:
     def paths(self) -> tuple[str, ...]:
         """All paths it is about."""
         return (self.path, *self.others)
+
+    @property
+    def short(self) -> str:
+        """The numbers in its path, `4.1` for the second head of block 4, or its last name."""
+        numbers = re.findall(r"(?<=\.)\d+(?=\.|$)", f".{self.path}")
+        parts = [*numbers, *([] if self.index is None else [str(self.index)])]
+        return ".".join(parts) or self.path.rpartition(".")[2]
 
     def text(self, part: str = "") -> str:
         """In words: `model.layers.3`, `model.layers.3.self_attn head 2`, `model.embed_tokens = lm_head`."""
@@ -144,6 +154,29 @@ class Advice:
         if len(ranking) > MOST_SHOWN:
             drawn.append(f"… and {len(ranking) - MOST_SHOWN} more")
         return "\n".join([*drawn, f"({self.promise}; {self.grounds})", *self.notes])
+
+    def chart(self) -> Chart | None:
+        """Bars, the cheapest marked, or a heat map of pairs; None where more was scored than one can read."""
+        if len(self.items) > MOST_DRAWN or not self.ranking:
+            return None
+        names = tuple(item.short for item in self.items)
+        if len(set(names)) < len(names):
+            names = tuple(told_apart([item.text(self.part) for item in self.items]))
+        if self.matrix is not None:
+            rows = tuple(
+                tuple(None if place == other else _plain(value) for other, value in enumerate(row))
+                for place, row in enumerate(self.matrix)
+            )
+            return Heat(title=self.title, rows=names, columns=names, values=rows, unit=self.unit)
+        known = [place for place, value in enumerate(self.numbers) if isfinite(value)]
+        first = self.items.index(self.ranking[0].items[0])
+        return Bars(
+            title=self.title,
+            labels=tuple(names[place] for place in known),
+            values=tuple(self.numbers[place] for place in known),
+            unit=self.unit,
+            marked=(known.index(first),),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The advice as values of JSON; what is no number is None."""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import floor
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
+from surgery.charts import Chart, Curves
 from surgery.edits import Edit, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
 from surgery.lazy import Held, Reduction, recipe
 from surgery.model import Patient
 from surgery.operation import Operation, operation
+
+LINES, POINTS, SEEN = 4, 33, 1 << 18
+"""Of a chart: weights that have a line, points of each, and elements that are looked at."""
 
 
 @operation(
@@ -37,16 +41,7 @@ class Sparsify(Operation):
         return True
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
-        weights: dict[int, Held] = {}
-        for path in self.targets.paths:
-            for _, lazy in patient.tensors(path):
-                if len(lazy.shape) > 1 and lazy.dtype.is_floating_point:
-                    weights.setdefault(id(lazy.parameter), lazy)
-        if not weights:
-            raise SurgeryError(
-                "has no weight of two or more dimensions", path=self.targets.select, hint="`**:Linear`"
-            )
-        found = list(weights.values())
+        found = list(self._weights(patient).values())
         groups = [found] if self.scope == "global" else [[lazy] for lazy in found]
         groups = [group for group in groups if self._zeros(group)]
         if not groups:
@@ -65,6 +60,35 @@ class Sparsify(Operation):
                 for place in sites[id(lazy.parameter)]:
                     yield SetTensor(place, thinned)
 
+    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart:
+        """How large the weights are, from the smallest on, with a mark where the zeros end."""
+        weights = self._weights(patient)
+        lines = {name: _spread(lazy.parameter) for name, lazy in list(weights.items())[:LINES]}
+        return Curves(
+            title="Magnitude of the weights"
+            + (f", {LINES} of {len(weights)}" if len(weights) > LINES else ""),
+            lines=lines,
+            x="part of the weights, the smallest first",
+            y="|w|",
+            mark=self.ratio,
+        )
+
+    def _weights(self, patient: Patient) -> dict[str, Held]:
+        """What is thinned out, by the path it is found at first."""
+        weights: dict[str, Held] = {}
+        seen: set[int] = set()
+        for path in self.targets.paths:
+            for name, lazy in patient.tensors(path):
+                matrix = len(lazy.shape) > 1 and lazy.dtype.is_floating_point
+                if matrix and id(lazy.parameter) not in seen:
+                    seen.add(id(lazy.parameter))
+                    weights[f"{path}.{name}" if path else name] = lazy
+        if not weights:
+            raise SurgeryError(
+                "has no weight of two or more dimensions", path=self.targets.select, hint="`**:Linear`"
+            )
+        return weights
+
     def _zeros(self, group: list[Held]) -> int:
         part = Fraction(repr(self.ratio))  # as it is written: 0.29 of 100 is 29, in binary it would be 28
         return floor(part * sum(lazy.count for lazy in group))
@@ -79,3 +103,12 @@ def _smallest(group: list[Held], k: int) -> Reduction:
         dtype=torch.int64,
         arguments={"k": k, "bits": bits},
     )
+
+
+def _spread(weight: torch.Tensor) -> tuple[tuple[float, float], ...]:
+    """Magnitudes at even parts of a weight, in ascending order; of a large one, of evenly spaced elements."""
+    flat = weight.detach().flatten()
+    magnitudes = flat[:: max(1, flat.numel() // SEEN)].abs().double().sort().values
+    places = torch.linspace(0, len(magnitudes) - 1, POINTS).round().long()
+    found = magnitudes[places].tolist()
+    return tuple((place / (POINTS - 1), value) for place, value in enumerate(found))

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from surgery.picture.text import safe
+from surgery.report.advised import advised
 from surgery.report.edits import edits
 from surgery.report.figures import headline, measured
 from surgery.report.grounds import grounds
@@ -42,6 +43,7 @@ def report_html(session: Session, opened: str | None = None) -> str:
         measured(session, graph),
         trade(session),
         swept(session),
+        advised(session),
         section("Provenance", pairs(grounds(session, script))),
     ]
     return "\n".join(

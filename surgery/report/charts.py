@@ -7,39 +7,19 @@ from collections.abc import Sequence
 from statistics import median
 
 from graph.units import short
+from surgery.charts.axes import LEFT, RIGHT, SMALL, Axis, grid, svg
 from surgery.evaluate.figure import number
 from surgery.evaluate.sweep.bars import Bar
 from surgery.picture.boxes import Box
 from surgery.picture.draw import labelled
 from surgery.picture.inks import PAGE, score_colour
-from surgery.picture.pen import SANS, Pen, said
-from surgery.picture.text import safe
+from surgery.picture.pen import Pen, said
 from surgery.scores import FAR
 from surgery.show.states import Point
 
-WIDTH, LEFT, RIGHT, TOP, SMALL = 1016.0, 58.0, 16.0, 22.0, 10.5
+WIDTH, TOP = 1016.0, 22.0
 HEIGHT = {"states": 280.0, "bars": 250.0}
 FOOT = 44.0
-
-
-class _Axis:
-    """Values on pixels, with round ticks."""
-
-    def __init__(self, low: float, high: float, start: float, end: float) -> None:
-        if high <= low:
-            low, high = low - abs(low) * 0.05 - 0.5, high + abs(high) * 0.05 + 0.5
-        self.low, self.high, self.start, self.end = low, high, start, end
-
-    def at(self, value: float) -> float:
-        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
-
-    def ticks(self, about: int) -> list[float]:
-        """About so many round values within, a step of 1, 2 or 5 apart."""
-        rough = (self.high - self.low) / about
-        power = 10.0 ** math.floor(math.log10(rough))
-        step = next(size * power for size in (1, 2, 5, 10) if size * power >= rough * 0.999)
-        first = math.ceil(self.low / step - 1e-9)
-        return [place * step for place in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
 def states_chart(points: Sequence[Point]) -> str:
@@ -47,12 +27,12 @@ def states_chart(points: Sequence[Point]) -> str:
     sizes = [point.parameters for point in points]
     margin = max((max(sizes) - min(sizes)) * 0.12, max(sizes) * 0.02)
     height, pen = HEIGHT["states"], Pen()
-    across = _Axis(min(sizes) - margin, max(sizes) + margin, LEFT, WIDTH - RIGHT)
+    across = Axis(min(sizes) - margin, max(sizes) + margin, LEFT, WIDTH - RIGHT)
     low = min(point.value - point.half_width for point in points)
     high = max(point.value + point.half_width for point in points)
     room = (high - low) * 0.1
-    up = _Axis(low - room, high + room, height - FOOT, TOP)
-    _grid(up, pen)
+    up = Axis(low - room, high + room, height - FOOT, TOP)
+    grid(up, WIDTH - RIGHT, pen)
     for tick in across.ticks(7):
         pen.text(short(tick), (across.at(tick), height - FOOT + 18), SMALL, PAGE.faint)
     pen.text("parameters", (WIDTH - RIGHT, height - 6), SMALL, PAGE.soft, anchor="end")
@@ -77,7 +57,7 @@ def states_chart(points: Sequence[Point]) -> str:
         f"{place} {point.label}: {short(point.parameters)} parameters, {number(point.value, 3)}"
         for place, point in enumerate(points)
     )
-    return _svg(f"Size against {points[0].metric}", words, height, pen)
+    return svg(f"Size against {points[0].metric}", words, WIDTH, height, pen)
 
 
 def frontier(points: Sequence[Point]) -> list[int]:
@@ -100,8 +80,8 @@ def bars_chart(bars: Sequence[Bar], title: str) -> str:
     high = max([0.0, *tops])
     low = min([0.0, *(bar.low for bar in bars if bar.low is not None), *costs])
     over = any(bar.cost > cut for bar in bars)
-    up = _Axis(low, high + (high - low) * (0.22 if over else 0.06), height - FOOT, TOP)
-    _grid(up, pen)
+    up = Axis(low, high + (high - low) * (0.22 if over else 0.06), height - FOOT, TOP)
+    grid(up, WIDTH - RIGHT, pen)
     pitch = min(92.0, (WIDTH - LEFT - RIGHT) / len(bars))
     wide = pitch - min(8.0, pitch * 0.25)
     for place, bar in enumerate(bars):
@@ -123,7 +103,7 @@ def bars_chart(bars: Sequence[Bar], title: str) -> str:
         spot = (LEFT + (place + 0.5) * pitch, height - FOOT + 18)
         pen.text(bars[place].label, spot, SMALL, PAGE.soft, room=max(pitch, 30))
     words = "; ".join(f"{bar.label}: {bar.text}" for bar in bars)
-    return _svg(title, words, height, pen)
+    return svg(title, words, WIDTH, height, pen)
 
 
 def _cut(bars: Sequence[Bar], costs: Sequence[float]) -> float:
@@ -145,30 +125,8 @@ def _broken(x: float, wide: float, y: float, text: str, pen: Pen) -> None:
     pen.text(text, (x + wide + 6, TOP + 10), SMALL, PAGE.soft, anchor="start", weight=600)
 
 
-def _grid(up: _Axis, pen: Pen) -> None:
-    ticks = up.ticks(5)
-    places = max(0, -math.floor(math.log10(ticks[1] - ticks[0]) + 1e-9)) if len(ticks) > 1 else 2
-    for tick in ticks:
-        y = up.at(tick)
-        line = PAGE.edge if tick == 0 else PAGE.line
-        pen.path(f"M{said(LEFT)} {said(y)}H{said(WIDTH - RIGHT)}", line, 1)
-        pen.text(number(tick, places), (LEFT - 8, y + 3.5), SMALL, PAGE.faint, anchor="end")
-
-
 def _whisker(x: float, top: float, foot: float, colour: str, pen: Pen) -> None:
     ends = "".join(f"M{said(x - 3)} {said(y)}H{said(x + 3)}" for y in (top, foot))
     path = f"M{said(x)} {said(top)}V{said(foot)}{ends}"
     pen.path(path, PAGE.ground, 3.2, opacity=0.75)  # dark lines on dark bars would not be seen
     pen.path(path, colour, 1.2)
-
-
-def _svg(title: str, words: str, height: float, pen: Pen) -> str:
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{said(WIDTH)}" height="{said(height)}" '
-            f'viewBox="0 0 {said(WIDTH)} {said(height)}" role="img" font-family="{SANS}">',
-            f"<title>{safe(title)}</title><desc>{safe(words)}</desc>",
-            *pen.parts,
-            "</svg>",
-        ]
-    )

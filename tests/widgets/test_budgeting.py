@@ -38,6 +38,23 @@ def test_without_a_sweep_it_says_where_to_ask() -> None:
     assert "budget" not in studio.report.state and "Ask above" in studio.report.state["empty"]
 
 
+def test_advice_alone_has_suggestions_that_say_so() -> None:
+    """Each with Why and Apply, as in Python; no slider, since nothing was measured."""
+    model, inputs = ZOO["llama"]()
+    studio = Studio(surgery.open(model, inputs))
+    studio.session.advise("block_influence", budget_s=0)
+    send(studio.report, type="tab", name="budget")
+    studio.background.settle(60)
+    shown = studio.report.state
+    wanted = studio.session.suggest()
+    assert shown["budget"] is None and "nothing was measured" in shown["sentence"]
+    assert [item["words"] for item in shown["suggestions"]] == [item.words for item in wanted]
+    assert wanted and all(item["why"] and not item["measured"] for item in shown["suggestions"])
+    send(studio.report, type="suggestion_apply", count=0)
+    studio.background.settle(60)
+    assert list(studio.session.steps) == [wanted.found[0].step]
+
+
 def test_the_slider_goes_through_the_plans_that_the_session_makes(studio: Studio) -> None:
     """From none to all, each with what would fade, its amount and its band; nothing that Python lacks."""
     plans = studio.session.budget().plans()

@@ -124,6 +124,21 @@ def test_form_makes_the_step(studio: Studio, operation: str, selection: tuple[st
     assert [state["current"] for state in studio.past.state["states"]] == [False, True]
 
 
+def test_a_form_has_the_chart_of_its_values(studio: Studio) -> None:
+    """Its mark follows the field; an operation without a chart has none, and nothing is left of it."""
+    select(studio, "model.layers.1")
+    send(studio.right, type="operation", name="sparsify")
+    studio.background.settle(60)
+    first = studio.right.state["chart"]
+    assert first["title"].startswith("Magnitude") and first["svg"].startswith("<svg")
+    send(studio.right, type="field", name="ratio", value=0.9)
+    studio.background.settle(60)
+    assert studio.right.state["chart"]["svg"] != first["svg"]
+    send(studio.right, type="operation", name="remove")
+    studio.background.settle(60)
+    assert studio.right.state["chart"] is None
+
+
 def test_field_that_does_not_fit_is_marked(studio: Studio) -> None:
     """The error sits at the field, Apply is off, and a value that fits brings it back."""
     select(studio, "model.layers.1")

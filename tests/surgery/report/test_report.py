@@ -169,6 +169,21 @@ def test_a_skeleton_has_a_report() -> None:
     assert "opened without weights" in page.text and "taken out" in page.text
 
 
+def test_what_advisers_said_is_drawn_and_told() -> None:
+    """Bars, a heat map of pairs, sources, and of which state; without advice there is no such part."""
+    session = surgery.open(*llama())
+    assert "What advisers said" not in report_html(session)
+    influence = session.advise("block_influence", budget_s=0)
+    alike = session.advise("weight_similarity")
+    session.remove("model.layers[1]")
+    page = Page(report_html(session))
+    for text in ("What advisers said", "of the model as it was opened", influence.source, alike.promise):
+        assert text in page.text
+    for line in influence.ranking:
+        assert influence.text(line.value) in page.text
+    assert page.tags & LOADING == set()
+
+
 def test_a_sweep_of_a_state_between_is_drawn_with_that_state() -> None:
     """Neither before nor after has its blocks."""
     session = surgery.open("demo-vit")

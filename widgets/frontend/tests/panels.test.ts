@@ -75,6 +75,17 @@ describe("a new state", () => {
   });
 });
 
+describe("a chart", () => {
+  it("is an image, so that no name in it can be markup of the page", () => {
+    const svg = '<svg xmlns="http://www.w3.org/2000/svg"><title>"&</title></svg>';
+    const { el } = mount(inspector, { ...demo.inspector, chart: { title: 'a "b"', svg } });
+    const image = find<HTMLImageElement>(el, ".ms-form-chart");
+    expect(image.alt).toBe('a "b"');
+    expect(decodeURIComponent(image.src.split(",")[1] ?? "")).toBe(svg);
+    expect(el.querySelector("svg title")).toBeNull();
+  });
+});
+
 describe("what is not current", () => {
   it("is no figure to go by while the dry run is computed", () => {
     const inspected = demo.inspector as { form: object; dry_run: object };

@@ -49,6 +49,7 @@ function Inspector({ state, send }: PanelProps<InspectorState, InspectorMessage>
                 send={(value) => send({ type: "field", name: field.name, value })}
               />
             ))}
+            {state.chart && <Chart {...state.chart} />}
             {state.dry_run && <DryRunCard run={state.dry_run} />}
             <div class="ms-buttons">
               <button type="submit" class="ms-primary" disabled={!form.can_apply}>
@@ -88,6 +89,11 @@ function Inspector({ state, send }: PanelProps<InspectorState, InspectorMessage>
       </div>
     </section>
   );
+}
+
+/** An image by its address runs nothing, whatever names are in it. */
+function Chart({ title, svg }: { title: string; svg: string }) {
+  return <img class="ms-form-chart" alt={title} src={`data:image/svg+xml,${encodeURIComponent(svg)}`} />;
 }
 
 export default definePanel("inspector", inspectorState, Inspector);

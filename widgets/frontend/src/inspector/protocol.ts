@@ -50,6 +50,8 @@ export const inspectorState = object({
       error: maybe(object({ text, hint: text })),
     }),
   ),
+  /** What helps to choose the values, as an image of its own. */
+  chart: maybe(object({ title: text, svg: text })),
   /** The edits that are planned and not made, in order. */
   pending: maybe(
     object({
