@@ -117,7 +117,7 @@ def _refuse_unfit(patient: Patient, path: str, kind: Kind) -> None:
 
 def refuse_unfit(patient: Patient, path: str) -> None:
     """SurgeryError for a module that is not linear, is used twice, or whose weight others read or know."""
-    module = patient.module(path)
+    module = root_of(patient.module(path))
     if not is_linear(module):
         raise SurgeryError(
             "is no linear module",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+from surgery.adapters.figures import sizes
 from surgery.adapters.stacks import adapted, named
+from surgery.charts import Chart
 from surgery.edits import Edit, SetAttribute
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
@@ -48,3 +51,7 @@ class Activate(Operation):
         if not edits:
             raise SurgeryError("the adapters are so already", path=self.targets.select)
         yield from edits
+
+    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart | None:
+        """How much each adapter changes the weight it adapts; those that are active are marked."""
+        return sizes(patient, adapted(patient, self.targets))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from torch import nn
 
 from surgery.adapters.adapter import Adapter, Spot
+from surgery.adapters.figures import sizes
 from surgery.adapters.fitting import Ties, free, places
 from surgery.adapters.kinds import KINDS, Kind, Settings
 from surgery.adapters.kinds.kind import Activation, Share, Side, Squeeze
 from surgery.adapters.stacks import root_path
+from surgery.charts import Chart
 from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
@@ -96,6 +98,11 @@ class Attach(Operation):
                 if key is not None:
                     tensor = one_for_all.setdefault((key, name, tensor.shape, tensor.dtype), tensor)
                 yield SetTensor(f"{path}.{name}", tensor)
+
+    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart | None:
+        """How much each adapter that is there already changes the weight it adapts; None without any."""
+        found = [(path, item) for path, item in patient.walk() if isinstance(item, Adapter)]
+        return sizes(patient, found)
 
     def _kind(self) -> Kind:
         kind = KINDS[self.adapter]

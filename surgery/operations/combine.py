@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator
-from typing import Literal
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import Any, Literal
 
 from torch import nn
 
 from surgery.adapters.adapter import Adapter, base_of
+from surgery.adapters.figures import kept_by_rank, sizes
 from surgery.adapters.kinds.sharelora import ShareLoraLinear
 from surgery.adapters.lora import LoraLinear, LowRank
 from surgery.adapters.lora_layers import LoraConv, LoraEmbedding
 from surgery.adapters.stacks import Stack, adapted, named, outermost, slot_at, stack_at
+from surgery.charts import Chart
 from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
@@ -34,11 +36,11 @@ class Combine(Operation):
     Fields: `called`: names of LoRA adapters, divided by commas; `weights`: one per name, if empty those they
     have now (their strengths, 0 of one that is off); `how`: `cat` puts the factors one above the other and
     side by side, which is exact, its rank the sum of theirs; `svd` cuts that to `rank` by singular values,
-    the nearest there is; `linear` adds factors of one rank, each times √|wᵢ sᵢ|, with s = alpha / r, which
-    adds products of one's A and another's B as well; `into`: what it is called; `rank` of `svd`, by default
-    the largest of theirs; `targets`. The new one is active, its alpha its rank. Refused: other kinds than
-    LoRA, rsLoRA and ShareLoRA, ranks that differ (`linear`), ranks that cannot be had (`svd`), adapters with one in
-    between that does not add up with them.
+    the nearest there is (a module that carries some of them only may get less); `linear` adds factors of one
+    rank, each times √|wᵢ sᵢ|, with s = alpha / r, which adds products of one's A and another's B as well;
+    `into`: what it is called; `rank` of `svd`, by default the largest of theirs; `targets`. The new one is
+    active, its alpha its rank. Refused: other kinds than LoRA, rsLoRA and ShareLoRA, ranks that differ
+    (`linear`), ranks that cannot be had (`svd`), adapters with one in between that does not add up with them.
     """
 
     called: str = option(help="names of the adapters, divided by commas")
@@ -57,16 +59,13 @@ class Combine(Operation):
             )
         if self.rank is not None and self.how != "svd":
             raise SurgeryError(f"combine has no rank to choose with how={self.how!r}", hint='`how="svd"`')
-        given = dict(zip(names, self.weights, strict=True)) if self.weights else {}
         chosen = adapted(patient, self.targets, names)
         known: dict[Hashable, dict[str, Lazy]] = {}
         made: dict[int, Callable[[nn.Module], nn.Module]] = {}
         gone: set[tuple[int, str]] = set()
         for path in dict.fromkeys(outermost(patient, place) for place, _ in chosen):
             members = self._members(patient, path, names)
-            weights = [
-                given[item.name] if given else (item.strength if item.active else 0.0) for _, item in members
-            ]
+            weights = self._weights(members)
             key = tuple((item.reading(), *map(id, item._parameters.values())) for _, item in members)
             if key not in known:
                 known[key] = self._factors(patient, members, weights)
@@ -82,6 +81,27 @@ class Combine(Operation):
             yield SetModule(place, build)
             for name, tensor in factors.items():
                 yield SetTensor(f"{place}.{name}", tensor)
+
+    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart | None:
+        """For `svd` how much each rank keeps, a line for each module; else how much each adapter changes."""
+        names = named(self.called)
+        chosen = adapted(patient, self.targets, names)
+        if self.how != "svd":
+            return sizes(patient, chosen)
+        paths = list(dict.fromkeys(outermost(patient, place) for place, _ in chosen))
+        sites = [(path, self._members(patient, path, names)) for path in paths]
+        ranks = [item.rank for _, members in sites for _, item in members]
+        return kept_by_rank(
+            patient,
+            [(path, members, self._weights(members)) for path, members in sites],
+            max(ranks) if self.rank is None else self.rank,
+        )
+
+    def _weights(self, members: list[tuple[str, LowRank]]) -> list[float]:
+        names = named(self.called)
+        given = dict(zip(names, self.weights, strict=True)) if self.weights else {}
+        now = [(item.name, item.strength if item.active else 0.0) for _, item in members]
+        return [given.get(name, strength) for name, strength in now]
 
     def _members(self, patient: Patient, path: str, names: tuple[str, ...]) -> list[tuple[str, LowRank]]:
         stack = stack_at(patient, path)
@@ -145,6 +165,9 @@ class Combine(Operation):
             )
             return dict(zip(names, both, strict=True))
         most = min(total, up.shape[0], down.count // down.shape[0])
+        if len(members) < len(named(self.called)):
+            rank = min(rank, most)  # a module that carries some of them only keeps what it has
+            shapes = (rank, *down.shape[1:]), (up.shape[0], rank, *up.shape[2:])
         if rank > most:
             raise SurgeryError("the sum has no such rank", path=path, got=rank, expected=f"at most {most}")
         pairs = [factor for pair in zip(downs, ups, strict=True) for factor in pair]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from surgery.adapters.adapter import base_of
+from surgery.adapters.figures import sizes
 from surgery.adapters.stacks import adapted, inner_first, named
+from surgery.charts import Chart
 from surgery.edits import Edit, SetModule
 from surgery.fields import Targets, option
 from surgery.model import Patient
@@ -26,3 +29,7 @@ class Detach(Operation):
     def plan(self, patient: Patient) -> Iterator[Edit]:
         for path, _ in inner_first(adapted(patient, self.targets, named(self.called))):
             yield SetModule(path, base_of)
+
+    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart | None:
+        """How much each adapter changes the weight it adapts; those that are active are marked."""
+        return sizes(patient, adapted(patient, self.targets, named(self.called)))

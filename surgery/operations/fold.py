@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+from surgery.adapters.figures import sizes
 from surgery.adapters.folding import fold
 from surgery.adapters.stacks import adapted, named
+from surgery.charts import Chart
 from surgery.edits import Edit
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
@@ -38,3 +41,7 @@ class Fold(Operation):
                 hint="`activate` first, or `detach`",
             )
         yield from fold(patient, chosen)
+
+    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart | None:
+        """How much each adapter changes the weight it adapts; those that are active are marked."""
+        return sizes(patient, adapted(patient, self.targets, named(self.called)))

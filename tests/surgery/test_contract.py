@@ -35,6 +35,10 @@ def _head_cases(model: str, head: str, embed: str) -> list[Case]:
     return [Case(model, "tie", tie, apart), Case(model, "untie", {"targets": head}, lossless=True)]
 
 
+def _attention(model: str) -> str:
+    return "attn" if model == "gpt2" else "self_attn"
+
+
 def _decoder_cases(model: str) -> list[Case]:
     blocks, linears = BLOCKS[model], LINEARS[model]
     embed, head = ("transformer.wte", "lm_head") if model == "gpt2" else ("model.embed_tokens", "lm_head")
@@ -88,6 +92,14 @@ def _decoder_cases(model: str) -> list[Case]:
             first=(("narrow", {"targets": f"{blocks}[1]", "units": "heads", "count": 2}),),
         ),
         Case(model, "attach", {"targets": linears, "rank": 2}, lossless=True),
+        Case(model, "attach", {"targets": linears, "adapter": "dora"}),
+        Case(model, "attach", {"targets": linears, "adapter": "sharelora", "share": "both"}, lossless=True),
+        Case(
+            model,
+            "attach",
+            {"targets": f"{blocks}[0:2], {blocks}[1].{_attention(model)}", "adapter": "bottleneck"},
+            lossless=True,
+        ),
         Case(model, "detach", {"targets": "**"}, first=(("attach", {"targets": linears}),), lossless=True),
         Case(model, "fold", {"targets": f"{blocks}[1]"}, first=(("attach", {"targets": linears}),)),
         Case(
@@ -165,6 +177,46 @@ INSIDE = [
     Case("llama", "freeze", {"targets": "model.layers[0:2]"}, lossless=True),
 ]
 
+# Kinds of adapters, and several of them at once.
+_BESIDE = (
+    ("attach", {"targets": "**.{q,v}_proj", "rank": 2}),
+    ("attach", {"targets": "**.q_proj", "rank": 3, "called": "style"}),
+)
+_BOTH = (*_BESIDE, ("activate", {"called": "default, style", "strengths": [0.5, 2.0]}))
+ADAPTERS = [
+    Case("llama", "attach", {"targets": "**.q_proj", "adapter": "ia3"}, lossless=True),
+    Case("gpt2", "attach", {"targets": "**.c_proj", "adapter": "ia3", "side": "input"}, lossless=True),
+    Case("half", "attach", {"targets": "**.q_proj", "adapter": "dora"}),
+    Case("llama", "attach", {"targets": "**.{q,k}_proj", "adapter": "s2lora"}, lossless=True),
+    Case("gpt2", "attach", {"targets": "**.c_fc", "adapter": "mole", "experts": 3}, lossless=True),
+    Case("llama", "attach", {"targets": "**.q_proj", "called": "style"}, _BESIDE[:1], lossless=True),
+    Case("tied_head", "attach", {"targets": "blocks[0].up", "adapter": "rslora"}, lossless=True),
+    Case("cnn", "attach", {"targets": "stem[0], **.conv2", "rank": 2}, lossless=True),
+    Case("cnn", "attach", {"targets": "stage1[*], down", "adapter": "scse"}, lossless=True),
+    Case("reused", "attach", {"targets": "block.up"}, lossless=True),
+    Case("repeated", "attach", {"targets": "blocks[1][0]", "ties": "shared"}, lossless=True),
+    Case("encoder", "attach", {"targets": "layers[*]", "adapter": "bottleneck"}, lossless=True),
+    Case("llama", "activate", {"called": "style"}, _BESIDE, lossless=True),
+    Case("llama", "activate", {"off": True}, _BESIDE, lossless=True),
+    Case("gpt2", "activate", {"strengths": [2.0]}, (("attach", {"targets": "**.c_attn"}),)),
+    Case("llama", "combine", {"called": "default, style"}, _BOTH),
+    Case("half", "combine", {"called": "default, style", "how": "svd", "rank": 4}, _BOTH),
+    Case("llama", "combine", {"called": "default, style", "how": "svd", "rank": 2}, _BOTH),
+    Case(
+        "cnn",
+        "combine",
+        {"called": "default, style", "how": "linear", "weights": [0.5, -2.0]},
+        (("attach", {"targets": "stem[0]"}), ("attach", {"targets": "stem[0]", "called": "style"})),
+    ),
+    Case("llama", "detach", {"called": "default"}, _BOTH),
+    Case("llama", "fold", {"called": "default"}, _BOTH),
+    Case("half", "fold", {}, (("attach", {"targets": "**.q_proj", "adapter": "dora"}),)),
+    Case("gpt2", "fold", {}, (("attach", {"targets": "**.c_attn", "adapter": "ia3"}),)),
+    Case("cnn", "fold", {}, (("attach", {"targets": "stem[0]"}),)),
+    Case("llama", "fold", {}, (("attach", {"targets": "**.q_proj", "adapter": "s2lora"}),)),
+    Case("repeated", "fold", {}, (("attach", {"targets": "blocks[1][0]", "ties": "shared"}),)),
+]
+
 MERGES = [
     Case("llama", "ties", {"targets": "", "parents": PARENTS, "weights": [1.0, [0.2, 0.8]], "rescale": True}),
     Case("cnn", "ties", {"targets": "", "parents": PARENT, "statistics": "average"}),
@@ -203,13 +255,13 @@ DECODERS = [case for model in BLOCKS for case in _decoder_cases(model)] + INSIDE
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("case", DECODERS + PLAIN + MERGES, ids=str)
+@pytest.mark.parametrize("case", DECODERS + PLAIN + ADAPTERS + MERGES, ids=str)
 def test_contract(check: Callable[[Case], None], case: Case) -> None:
     """The check holds for the operation on this model."""
     check(case)
 
 
-@pytest.mark.parametrize("case", DECODERS + PLAIN + MERGES, ids=str)
+@pytest.mark.parametrize("case", DECODERS + PLAIN + ADAPTERS + MERGES, ids=str)
 def test_survives_saving(case: Case, tmp_path: Path) -> None:
     """Save and load give the same model."""
     survives_saving(case, tmp_path)
@@ -223,5 +275,5 @@ def test_generates_with_its_cache(case: Case) -> None:
 
 def test_every_operation_is_under_contract() -> None:
     """No operation of the registry is left out of the harness."""
-    covered: set[Any] = {case.operation for case in DECODERS + PLAIN + MERGES}
+    covered: set[Any] = {case.operation for case in DECODERS + PLAIN + ADAPTERS + MERGES}
     assert set(operations()) == covered
