@@ -6,12 +6,13 @@ from graph.naming import selector_of
 from graph.nodes import ModuleGraph, ModuleNode
 from graph.paths import escape, is_below
 from graph.rollup import rollup
-from surgery.adapters.drawn import adapter_around, adapters
+from surgery.adapters.drawn import adapter_around, adapters, is_adapter
 from surgery.merging import Merging
 from surgery.registry import operations
 from widgets.desk import is_numbered
 
 _LINEAR = ("Linear", "Conv1D")
+_WEIGHED = ("Conv1d", "Conv2d", "Embedding")
 _LISTS = ("ModuleList", "ModuleDict")
 
 
@@ -20,7 +21,8 @@ def reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
     if not selection:
         return dict.fromkeys(operations(), "select something first")
     blocks, shares = all(is_block(graph, path) for path in selection), rollup(graph)
-    adapted = any(_near(path, selection) for path in adapters(graph))
+    found = set(adapters(graph))
+    adapted = any(_near(path, selection) for path in found)
     parts = all(path and graph[path].class_name not in _LISTS for path in selection) or "select parts"
     floats = any(
         _has_floats(node) and is_below(node.path, path) for node in graph.modules for path in selection
@@ -33,7 +35,9 @@ def reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
         "untie": any(shares[path].shared for path in selection)
         or "nothing selected is tied to something else",
         "detach": adapted or "nothing selected carries an adapter",
-        **dict.fromkeys(("fold", "activate", "combine"), adapted or "nothing selected carries an adapter"),
+        **dict.fromkeys(("fold", "activate"), adapted or "nothing selected carries an adapter"),
+        "combine": any(f"{path}.base" in found and _near(path, selection) for path in found)
+        or "nothing selected carries two adapters",
         **dict.fromkeys(("attach", "adopt"), bool(linears(graph, selection)) or "nothing selected is linear"),
         "insert": (blocks and len(selection) == 1) or "select one block",
         **dict.fromkeys(("replace", "wrap", "skip"), parts),
@@ -69,9 +73,16 @@ def is_block(graph: ModuleGraph, path: str) -> bool:
 
 
 def linears(graph: ModuleGraph, selection: list[str]) -> list[str]:
-    """Selectors of the linear modules at or under the selection that carry no adapter yet."""
+    """Selectors of the linear modules at or under the selection that carry no adapter yet.
+
+    What is selected itself may also be a convolution, an embedding, or adapted already.
+    """
     found: list[str] = []
     for path in selection:
+        around = adapter_around(graph, path) or path
+        if is_adapter(graph[around]) or graph[path].class_name in _WEIGHED:
+            found.append(selector_of([around], graph))
+            continue
         linear = [node for node in graph.modules if node.class_name in _LINEAR and is_below(node.path, path)]
         free = [node for node in linear if adapter_around(graph, node.path) is None]
         if len(free) < len(linear) or [node.path for node in free] == [path]:

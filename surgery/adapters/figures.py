@@ -9,7 +9,7 @@ import torch
 from surgery.adapters.folding import changed_by
 from surgery.adapters.lora import LowRank
 from surgery.adapters.stacks import Stack, outermost, root_path
-from surgery.charts import Bars, Curves
+from surgery.charts import Bars, Curves, Heat
 from surgery.charts.names import told_apart
 from surgery.model import Patient
 from surgery.recipes import compute
@@ -17,33 +17,66 @@ from surgery.recipes import compute
 MOST_BARS, MOST_LINES = 48, 8
 
 
-def sizes(patient: Patient, found: Stack) -> Bars | None:
-    """‖ΔW‖ / ‖W‖ of each adapter by itself at its strength, those that are active marked.
+def sizes(patient: Patient, found: Stack) -> Bars | Heat | None:
+    """‖ΔW‖ / ‖W‖ of each adapter by itself at its strength.
 
-    None where no adapter is a change of a weight. Of one at several paths the first counts.
+    A heat map of roles over blocks where there are several of both; else bars, the active ones marked. None
+    where no adapter is a change of a weight. Of one at several paths the first counts.
     """
     once = {id(adapter): (path, adapter) for path, adapter in reversed(found) if adapter.unfoldable is None}
     stack = list(once.values())[::-1]
     if not stack:
         return None
-    shown = stack[:MOST_BARS]
-    outer = [outermost(patient, path) for path, _ in shown]
-    names = list(dict.fromkeys(adapter.name for _, adapter in stack))
-    labels = [
-        f"{place} {adapter.name}" if len(names) > 1 else place
-        for place, (_, adapter) in zip(_short(outer), shown, strict=True)
+    outer = [outermost(patient, path) for path, _ in stack]
+    several = len({adapter.name for _, adapter in stack}) > 1
+    said = [
+        (f" {adapter.name}" if several else "") + ("" if adapter.active else " (off)") for _, adapter in stack
     ]
-    title = "Change of the weight by each adapter"
+    title, unit = "Change of the weight by each adapter", "‖ΔW‖ / ‖W‖"
+    cells = _cells(outer, said)
+    rows, columns = (tuple(dict.fromkeys(part)) for part in zip(*cells, strict=True)) if cells else ((), ())
+    if len(rows) > 1 and len(columns) > 1 and len(set(cells)) == len(cells):
+        known = {
+            cell: _size(patient, place, item) for cell, place, item in zip(cells, outer, stack, strict=True)
+        }
+        values = tuple(tuple(known.get((row, column)) for column in columns) for row in rows)
+        return Heat(title=title, rows=rows, columns=columns, values=values, unit=unit)
+    shown = stack[:MOST_BARS]
+    labels = [place + more for place, more in zip(_short(outer), said, strict=True)]
     return Bars(
         title=title + (f", {MOST_BARS} of {len(stack)}" if len(stack) > MOST_BARS else ""),
-        labels=tuple(labels),
-        values=tuple(_size(patient, place, item) for place, item in zip(outer, shown, strict=True)),
-        unit="‖ΔW‖ / ‖W‖",
+        labels=tuple(labels[:MOST_BARS]),
+        values=tuple(
+            _size(patient, place, item) for place, item in zip(outer[:MOST_BARS], shown, strict=True)
+        ),
+        unit=unit,
         marked=tuple(at for at, (_, adapter) in enumerate(shown) if adapter.active),
     )
 
 
+def _cells(paths: list[str], said: list[str]) -> list[tuple[str, str]]:
+    """What each is in its block, and the number of the block; nothing if not all are in blocks."""
+    found: list[tuple[str, str]] = []
+    for path, more in zip(paths, said, strict=True):
+        number, role = _around_number(path)
+        if not number or not role:
+            return []
+        found.append((role.rpartition(".")[2] + more, number))
+    return found
+
+
+def _around_number(path: str) -> tuple[str, str]:
+    parts = path.split(".")
+    at = next((place for place, part in enumerate(parts) if part.isdigit()), len(parts) - 1)
+    return parts[at] if parts[at].isdigit() else "", ".".join(parts[at + 1 :])
+
+
 def _short(paths: list[str]) -> list[str]:
+    """The paths without the segments that all have in common, wherever these are."""
+    parts = [path.split(".") for path in paths]
+    if len({len(part) for part in parts}) == 1 and len(set(paths)) > 1:
+        places = [at for at in range(len(parts[0])) if len({part[at] for part in parts}) > 1]
+        return [".".join(part[at] for at in places) for part in parts]
     known = list(dict.fromkeys(paths))
     return [dict(zip(known, told_apart(known), strict=True))[path] for path in paths]
 
@@ -75,7 +108,7 @@ def kept_by_rank(
         most = min(sum(item.rank for _, item in members), energy.numel())
         parts = (energy.cumsum(0) / energy.sum().clamp_min(1e-30))[:most].tolist()
         lines[path] = ((0.0, 0.0), *((float(number), part) for number, part in enumerate(parts, 1)))
-    short = told_apart(list(lines))
+    short = _short(list(lines))
     return Curves(
         title="What a rank keeps of the adapters together",
         lines=dict(zip(short, lines.values(), strict=True)),

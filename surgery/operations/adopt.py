@@ -54,7 +54,7 @@ class Adopt(Operation):
             for name in _lora_alone(parent.source).factors
         ]
         if self.made_for == "opened":
-            return replace(made, moved=Found(places_of(patient, dict.fromkeys(paths))))
+            return replace(made, **{"moved": Found(places_of(patient, dict.fromkeys(paths)))})
         if not self.targets.paths:  # one that was resolved before was asked then
             refuse_moved(patient, dict.fromkeys(paths), ", ".join(map(str, self.parents)))
         return made

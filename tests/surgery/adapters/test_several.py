@@ -12,9 +12,10 @@ from torch import nn
 import surgery
 from graph.costs import costs
 from surgery import SurgeryError
+from surgery.checkpoint.plain import made_plain
 from surgery.session import Session
 from tests.surgery.adapters.trained import adapters_of, opened, train
-from tests.surgery.contract import run
+from tests.surgery.contract import MODELS, run
 
 TARGETS = "blocks[0:2].{up,down}"
 
@@ -217,3 +218,17 @@ def test_what_cannot_be_combined() -> None:
         session.combine("default, gates")
     with pytest.raises(SurgeryError, match="called 'gates' already"):
         session.combine("default, style", into="gates")
+
+
+def test_an_ordinary_model_has_none_that_are_off() -> None:
+    """Saved plain, active adapters are folded in at their strengths and those that are off are gone."""
+    model, inputs = MODELS["llama"]()
+    session = surgery.open(model, inputs)
+    session.attach("**.{q,v}_proj", rank=2)
+    session.attach("**.q_proj", rank=2, called="style")
+    train(session.model)
+    session.activate("style", strengths=[0.5])
+    made = made_plain(session)
+    assert [step.name for step in made.steps] == ["detach", "fold"]
+    assert torch.allclose(run(made.model, inputs), out(session), atol=1e-5)
+    assert not torch.allclose(run(model, inputs), out(session), atol=1e-3)
