@@ -8,12 +8,12 @@ from typing import Any
 from graph.naming import selector_of
 from graph.nodes import ModuleGraph
 from graph.paths import escape
-from surgery.adapters.drawn import adapter_around, is_adapter
+from surgery.adapters.drawn import adapter_around
 from surgery.fields import Parent, Target, Targets
 from surgery.operation import Operation
 from surgery.registry import operation_named
 from widgets.desk import Draft
-from widgets.fitting import linears
+from widgets.fitting import beside, linears
 
 # First values of fields that a selection says nothing about.
 _FIRST = {("insert", "module"): "linear", ("replace", "module"): "identity"}
@@ -34,7 +34,11 @@ def start(name: str, graph: ModuleGraph, selection: list[str], before: Draft | N
                 del values[spec.name]
         elif (name, spec.name) in _FIRST or spec.required:
             values.setdefault(spec.name, _FIRST.get((name, spec.name), ""))
-    if name == "attach" and any(_is_adapted(graph, path) for path in selection):
+    if (
+        name == "attach"
+        and (there := beside(graph, selection))
+        and values["targets"] == selector_of(there, graph)
+    ):
         values.setdefault("called", BESIDE)
     if name == "replace" and "by" in values:  # a copy of the last one selected, and no new module
         values.pop("module", None)
@@ -108,8 +112,3 @@ def _as_typed(value: Any) -> Any:
     if isinstance(value, tuple):
         return [str(item) if isinstance(item, Parent) else _as_typed(item) for item in value]
     return value
-
-
-def _is_adapted(graph: ModuleGraph, path: str) -> bool:
-    """Whether a module carries an adapter itself, by its path now or by the one it has inside."""
-    return path in graph and (is_adapter(graph[path]) or adapter_around(graph, path) is not None)

@@ -75,7 +75,8 @@ def is_block(graph: ModuleGraph, path: str) -> bool:
 def linears(graph: ModuleGraph, selection: list[str]) -> list[str]:
     """Selectors of the linear modules at or under the selection that carry no adapter yet.
 
-    What is selected itself may also be a convolution, an embedding, or adapted already.
+    What is selected itself may also be a convolution, an embedding, or adapted already. Where all carry one,
+    the adapters: another goes beside them.
     """
     found: list[str] = []
     for path in selection:
@@ -90,4 +91,12 @@ def linears(graph: ModuleGraph, selection: list[str]) -> list[str]:
         else:
             kinds = sorted({node.class_name for node in free})
             found += [f"{escape(path)}.**:{kind}".lstrip(".") for kind in kinds]
-    return found
+    outer = beside(graph, selection) if not found else []
+    return [selector_of(outer, graph)] if outer else found
+
+
+def beside(graph: ModuleGraph, selection: list[str]) -> list[str]:
+    """The outermost adapters at, in or around the selection."""
+    return [
+        path for path in adapters(graph) if adapter_around(graph, path) is None and _near(path, selection)
+    ]

@@ -63,6 +63,7 @@ class Column:
 
 
 _ATTACH = ("attach", {"targets": "{0}.**:Linear, {0}.**:Conv1D"})
+_BESIDE = ("attach", _ATTACH[1] | {"called": "style"})
 _TIE = ("tie", {"targets": "{0}[2]", "to": "{0}[1]"})
 _KEPT = {"statistics": "keep"}
 _MERGES = (
@@ -94,6 +95,10 @@ COLUMNS = (
     Column("attach", *_ATTACH),
     Column("detach", "detach", {}, (_ATTACH,)),
     Column("fold", "fold", {}, (_ATTACH,)),
+    Column("DoRA", "attach", _ATTACH[1] | {"adapter": "dora"}),
+    Column("bottleneck", "attach", {"targets": "{0}[1]", "adapter": "bottleneck"}),
+    Column("activate", "activate", {"off": True}, (_ATTACH,)),
+    Column("combine", "combine", {"called": "default, style"}, (_ATTACH, _BESIDE)),
     Column("cast", "cast", {"targets": "**", "dtype": "bfloat16"}),
     Column("freeze", "freeze", {"targets": "**"}),
     Column("recalibrate", "recalibrate", {}),
