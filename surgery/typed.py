@@ -80,8 +80,11 @@ def declared(cls: type[Any], *, title: str, source: str) -> Any:
 
 
 def plain_fields(item: Typed) -> dict[str, Any]:
-    """Every field of `item` as plain data of JSON, by name."""
-    return {spec.name: _plain(getattr(item, spec.name)) for spec in item.specs}
+    """Every field of `item` as plain data of JSON, by name; one that came later only if it says something."""
+    said = {spec.name: (getattr(item, spec.name), spec) for spec in item.specs}
+    return {
+        name: _plain(value) for name, (value, spec) in said.items() if not spec.later or value != spec.default
+    }
 
 
 def _plain(value: Any) -> Any:

@@ -40,9 +40,9 @@ class Adopt(Operation):
     parents: tuple[Parent, ...] = option(help="folders of LoRA adapters in PEFT's format")
     targets: Targets = option(Targets(""), help="the modules where adapters may go; all if empty")
     weights: tuple[float, ...] = option((), help="one per parent; 1 each if empty")
-    called: str = option("default", help="what the adapter is called, beside others")
-    made_for: MadeFor = option("ask", help="whose paths the files have, where blocks were moved")
-    moved: Found | None = option(None, help="where the modules are that the files name")
+    called: str = option("default", help="what the adapter is called, beside others", later=True)
+    made_for: MadeFor = option("ask", help="whose paths the files have, where blocks were moved", later=True)
+    moved: Found | None = option(None, help="where the modules are that the files name", later=True)
 
     def resolved(self, patient: Patient) -> Self:
         made = super().resolved(patient)

@@ -48,15 +48,19 @@ class Attach(Operation):
     rank: int = option(8, help="rank of the addition, or width of the bottleneck", minimum=1, maximum=65536)
     alpha: float | None = option(None, help="scale × rank; twice the rank if not given", minimum=0.0)
     seed: int = option(0, help="seed of the random half", minimum=0)
-    called: str = option("default", help="what this adapter is called, beside others")
+    called: str = option("default", help="what this adapter is called, beside others", later=True)
     ties: Ties = option(
-        "ask", help="a module or weight at several paths: refused if a module, one for all, or one each"
+        "ask",
+        help="a module or weight at several paths: refused if a module, one for all, or one each",
+        later=True,
     )
-    share: Share = option("a", help="what is one tensor for all modules of a role")
-    side: Side = option("output", help="what is multiplied: outputs, or inputs (as after an activation)")
-    activation: Activation = option("relu", help="activation inside the bottleneck")
-    experts: int = option(4, help="how many experts there are", minimum=2, maximum=256)
-    squeeze: Squeeze = option("both", help="gates for channels, for places, or both")
+    share: Share = option("a", help="what is one tensor for all modules of a role", later=True)
+    side: Side = option(
+        "output", help="what is multiplied: outputs, or inputs (as after an activation)", later=True
+    )
+    activation: Activation = option("relu", help="activation inside the bottleneck", later=True)
+    experts: int = option(4, help="how many experts there are", later=True, minimum=2, maximum=256)
+    squeeze: Squeeze = option("both", help="gates for channels, for places, or both", later=True)
 
     @classmethod
     def asked(cls, values: Mapping[str, Any]) -> Collection[str]:

@@ -24,7 +24,7 @@ class Detach(Operation):
     """
 
     targets: Targets = option("**", help="adapted modules, or what contains them")
-    called: str = option("", help="names of adapters, divided by commas; all if empty")
+    called: str = option("", help="names of adapters, divided by commas; all if empty", later=True)
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         for path, _ in inner_first(adapted(patient, self.targets, named(self.called))):

@@ -29,7 +29,9 @@ class Fold(Operation):
     """
 
     targets: Targets = option("**", help="adapted modules, or what contains them")
-    called: str = option("", help="names of adapters, divided by commas; all active ones if empty")
+    called: str = option(
+        "", help="names of adapters, divided by commas; all active ones if empty", later=True
+    )
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         found = adapted(patient, self.targets, named(self.called))
