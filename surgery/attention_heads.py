@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from graph.paths import is_among
-from surgery.adapters.lora import LoraLinear
+from surgery.adapters.adapter import Adapter
 from surgery.errors import SurgeryError
 from surgery.fields import Targets
 from surgery.lazy import Held
@@ -86,7 +86,7 @@ def _attention(patient: Patient, part: Part, verb: str) -> Attention:
     for cut in weights[:3]:
         path = cut.path.removesuffix(".weight")
         around = path.rpartition(".")[0]
-        if isinstance(patient.module(around), LoraLinear):
+        if isinstance(patient.module(around), Adapter):
             raise SurgeryError(
                 "carries an adapter", path=around, hint=f'`fold("{around}")` or `detach` first'
             )

@@ -117,6 +117,7 @@ class FieldSpec:
     minimum: float | None = None
     maximum: float | None = None
     optional: bool = False
+    later: bool = False
 
     @property
     def is_asked(self) -> bool:
@@ -130,9 +131,13 @@ def option(
     help: str,
     minimum: float | None = None,
     maximum: float | None = None,
+    later: bool = False,
 ) -> Any:
-    """A dataclass field of an operation or a task with its help line and inclusive bounds."""
-    metadata = {"help": help, "minimum": minimum, "maximum": maximum}
+    """A dataclass field of an operation or a task with its help line and inclusive bounds.
+
+    One that came `later` than the operation is left out of scripts at its default: they stay what they were.
+    """
+    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "later": later}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -182,4 +187,5 @@ def _spec(item: dataclasses.Field[Any], annotation: Any) -> FieldSpec:
         minimum=meta.get("minimum"),
         maximum=meta.get("maximum"),
         optional=optional,
+        later=meta.get("later", False),
     )

@@ -35,6 +35,8 @@ class Patient:
         self.asked = 0
         self.signs = True
         """Whether further models that a step reads get their fingerprints."""
+        self.origins: Mapping[nn.Module, str] = {}
+        """Where modules come from, if somebody follows them: paths in the opened model, or `step:path`."""
         self.known: dict[str, object] = {}
         """What was found out about the model that is dear to find, by name."""
         self._modules: dict[str, nn.Module] = {}

@@ -5,6 +5,8 @@ Importing `surgery.functions` registers what recipes name.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -159,15 +161,16 @@ def carry_out(
     tokenizer: Any = None,
     *,
     signs: bool = True,
+    origins: Mapping[nn.Module, str] = MappingProxyType({}),
 ) -> Operation:
     """Resolves, plans and applies one step; returns it resolved. Only the journal can take it back.
 
     `inputs` and `tokenizer` are the session's, if it has any; a step resolved before needs none. The plan is
     complete before the first edit, so a refusal has changed nothing. Further models that it reads get their
-    fingerprints if it `signs`, for which all of their tensors are read.
+    fingerprints if it `signs`, for which all of their tensors are read. `origins`: where modules come from.
     """
     patient = Patient(model, inputs, tokenizer)
-    patient.signs = signs
+    patient.signs, patient.origins = signs, origins
     if run.places is not None:
         patient.places = run.places
     resolved = step.resolved(patient)

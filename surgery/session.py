@@ -167,7 +167,8 @@ class Session(Showing):
                 drawn = sketch(self._model, self._origins)
             with recalling(self.history):
                 resolved = tuple(
-                    carry_out(step, drawn.model, Journal(), drawn.run, *along) for step in planned
+                    carry_out(step, drawn.model, Journal(), drawn.run, *along, origins=drawn.origins)
+                    for step in planned
                 )
             found = figures(drawn, resolved, before, self.tracing)
             del drawn  # so that the collector, once it is back, finds only what is kept
@@ -248,7 +249,8 @@ class Session(Showing):
             with recalling(self.history):
                 operation = self.measured(operation)
                 run = Skeleton() if self.is_skeleton else Live()
-                step = carry_out(operation, self._model, journal, run, *self._came_along)
+                along = self._came_along
+                step = carry_out(operation, self._model, journal, run, *along, origins=self._origins)
             models_of((*self.steps, step))  # each name means one model
             places = named(self._model, self._origins, self.history.next_id())
             graph = check(step)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Self
 
 from graph.paths import nearest
@@ -34,6 +35,11 @@ class Typed:
     def summary(cls) -> str:
         """The first line of the docstring."""
         return (inspect.getdoc(cls) or "").partition("\n")[0]
+
+    @classmethod
+    def asked(cls, values: Mapping[str, Any]) -> Collection[str]:
+        """The fields that mean something beside these values of others: all, unless a kind says otherwise."""
+        return [spec.name for spec in cls.specs if spec.is_asked]
 
     @classmethod
     def of(cls, *values: Any, **named: Any) -> Self:
@@ -74,8 +80,11 @@ def declared(cls: type[Any], *, title: str, source: str) -> Any:
 
 
 def plain_fields(item: Typed) -> dict[str, Any]:
-    """Every field of `item` as plain data of JSON, by name."""
-    return {spec.name: _plain(getattr(item, spec.name)) for spec in item.specs}
+    """Every field of `item` as plain data of JSON, by name; one that came later only if it says something."""
+    said = {spec.name: (getattr(item, spec.name), spec) for spec in item.specs}
+    return {
+        name: _plain(value) for name, (value, spec) in said.items() if not spec.later or value != spec.default
+    }
 
 
 def _plain(value: Any) -> Any:

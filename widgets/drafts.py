@@ -13,10 +13,12 @@ from surgery.fields import Parent, Target, Targets
 from surgery.operation import Operation
 from surgery.registry import operation_named
 from widgets.desk import Draft
-from widgets.fitting import linears
+from widgets.fitting import beside, linears
 
 # First values of fields that a selection says nothing about.
 _FIRST = {("insert", "module"): "linear", ("replace", "module"): "identity"}
+BESIDE = "second"
+"""What an adapter is called at first that goes beside another."""
 
 
 def start(name: str, graph: ModuleGraph, selection: list[str], before: Draft | None = None) -> Draft:
@@ -32,6 +34,12 @@ def start(name: str, graph: ModuleGraph, selection: list[str], before: Draft | N
                 del values[spec.name]
         elif (name, spec.name) in _FIRST or spec.required:
             values.setdefault(spec.name, _FIRST.get((name, spec.name), ""))
+    if (
+        name == "attach"
+        and (there := beside(graph, selection))
+        and values["targets"] == selector_of(there, graph)
+    ):
+        values.setdefault("called", BESIDE)
     if name == "replace" and "by" in values:  # a copy of the last one selected, and no new module
         values.pop("module", None)
     return Draft(name, values)
@@ -52,6 +60,8 @@ def change(draft: Draft, name: str, value: Any) -> None:
     if spec.kind == "integer" and isinstance(value, float) and value.is_integer():
         value = int(value)
     draft.values[name] = value
+    asked = operation_named(draft.operation).asked(draft.values)
+    draft.values = {key: item for key, item in draft.values.items() if key in asked}
 
 
 def draft_of(step: Operation) -> Draft:
@@ -86,7 +96,7 @@ def _targets(name: str, graph: ModuleGraph, selection: list[str]) -> str:
         return selector_of(selection[1:], graph)
     if name in ("move", "replace") and len(selection) > 1:
         return selector_of(selection[:-1], graph)
-    if name in ("detach", "fold"):
+    if name in ("detach", "fold", "activate", "combine"):
         around = [adapter_around(graph, path) for path in selection]
         outer = [path if place is None else place for path, place in zip(selection, around, strict=True)]
         return selector_of(list(dict.fromkeys(outer)), graph)

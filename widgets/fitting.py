@@ -6,13 +6,14 @@ from graph.naming import selector_of
 from graph.nodes import ModuleGraph, ModuleNode
 from graph.paths import escape, is_below
 from graph.rollup import rollup
-from surgery.adapters.drawn import adapter_around, adapters
+from surgery.adapters.drawn import adapter_around, adapters, is_adapter
 from surgery.merging import Merging
 from surgery.registry import operations
 from widgets.desk import is_numbered
 
 _LINEAR = ("Linear", "Conv1D")
 _CONVOLUTIONS = ("Conv1d", "Conv2d")
+_WEIGHED = (*_CONVOLUTIONS, "Embedding")
 _LISTS = ("ModuleList", "ModuleDict")
 
 
@@ -21,7 +22,8 @@ def reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
     if not selection:
         return dict.fromkeys(operations(), "select something first")
     blocks, shares = all(is_block(graph, path) for path in selection), rollup(graph)
-    adapted = any(_near(path, selection) for path in adapters(graph))
+    found = set(adapters(graph))
+    adapted = any(_near(path, selection) for path in found)
     parts = all(path and graph[path].class_name not in _LISTS for path in selection) or "select parts"
     floats = any(
         _has_floats(node) and is_below(node.path, path) for node in graph.modules for path in selection
@@ -34,7 +36,9 @@ def reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
         "untie": any(shares[path].shared for path in selection)
         or "nothing selected is tied to something else",
         "detach": adapted or "nothing selected carries an adapter",
-        "fold": adapted or "nothing selected carries an adapter",
+        **dict.fromkeys(("fold", "activate"), adapted or "nothing selected carries an adapter"),
+        "combine": any(f"{path}.base" in found and _near(path, selection) for path in found)
+        or "nothing selected carries two adapters",
         **dict.fromkeys(("attach", "adopt"), bool(linears(graph, selection)) or "nothing selected is linear"),
         **dict.fromkeys(
             ("wanda", "sparse_gpt"), _has_layers(graph, selection) or "nothing selected is linear"
@@ -78,9 +82,17 @@ def is_block(graph: ModuleGraph, path: str) -> bool:
 
 
 def linears(graph: ModuleGraph, selection: list[str]) -> list[str]:
-    """Selectors of the linear modules at or under the selection that carry no adapter yet."""
+    """Selectors of the linear modules at or under the selection that carry no adapter yet.
+
+    What is selected itself may also be a convolution, an embedding, or adapted already. Where all carry one,
+    the adapters: another goes beside them.
+    """
     found: list[str] = []
     for path in selection:
+        around = adapter_around(graph, path) or path
+        if is_adapter(graph[around]) or graph[path].class_name in _WEIGHED:
+            found.append(selector_of([around], graph))
+            continue
         linear = [node for node in graph.modules if node.class_name in _LINEAR and is_below(node.path, path)]
         free = [node for node in linear if adapter_around(graph, node.path) is None]
         if len(free) < len(linear) or [node.path for node in free] == [path]:
@@ -88,4 +100,12 @@ def linears(graph: ModuleGraph, selection: list[str]) -> list[str]:
         else:
             kinds = sorted({node.class_name for node in free})
             found += [f"{escape(path)}.**:{kind}".lstrip(".") for kind in kinds]
-    return found
+    outer = beside(graph, selection) if not found else []
+    return [selector_of(outer, graph)] if outer else found
+
+
+def beside(graph: ModuleGraph, selection: list[str]) -> list[str]:
+    """The outermost adapters at, in or around the selection."""
+    return [
+        path for path in adapters(graph) if adapter_around(graph, path) is None and _near(path, selection)
+    ]

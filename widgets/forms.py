@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from surgery.adapters.kinds import KINDS
 from surgery.fields import FieldSpec
 from surgery.registry import operation_named
 from widgets.desk import Draft
@@ -17,7 +18,9 @@ _SHOWN_KINDS = {
 _CHOICES = {
     ("tie", "start"): {"to": "the kept module's", "average": "average of all"},
     ("sparsify", "scope"): {"tensor": "each tensor by itself", "global": "all together"},
-    ("attach", "adapter"): {"lora": "LoRA"},
+    ("attach", "adapter"): {name: kind.title for name, kind in KINDS.items()},
+    ("attach", "ties"): {"ask": "ask", "shared": "one for all", "each": "one each"},
+    ("combine", "how"): {"cat": "exact", "linear": "factors added", "svd": "cut to a rank"},
     ("duplicate", "order"): {"span": "behind them all", "each": "each behind its own"},
     ("skip", "gives"): {"auto": "what suits it", "input": "its input", "zeros": "zeros"},
 }
@@ -26,11 +29,12 @@ _CHOICES = {
 def form(draft: Draft) -> dict[str, Any]:
     """The `form` of the inspector state of protocol.ts."""
     cls = operation_named(draft.operation)
+    asked = cls.asked(draft.values)
     return {
         "operation": cls.name,
         "title": cls.title,
         "summary": cls.summary().replace("`", ""),
-        "fields": [_field(spec, draft) for spec in cls.specs if spec.is_asked],
+        "fields": [_field(spec, draft) for spec in cls.specs if spec.is_asked and spec.name in asked],
         "can_apply": draft.can_apply,
         "apply_label": f"Apply {cls.title.lower()}",
     }

@@ -5,29 +5,51 @@ from __future__ import annotations
 from dataclasses import replace
 
 from graph.flow import Flow, FlowEdge, FlowNode
-from graph.nodes import ModuleGraph
+from graph.nodes import ModuleGraph, ModuleNode
 from graph.paths import is_below
 from graph.rollup import rollup
 from graph.units import short
 
-ADAPTER = "LoraLinear"
+CLASSES = frozenset(
+    (
+        *("LoraLinear", "LoraConv", "LoraEmbedding", "DoraLinear", "Ia3Linear", "ShareLoraLinear"),
+        *("S2LoraLinear", "MoleLinear", "Bottleneck", "SqueezeExcite"),
+    )
+)
+"""Class names of adapters, as a graph knows them."""
+
+
+def is_adapter(node: ModuleNode) -> bool:
+    """Whether a module of a graph is an adapter."""
+    return node.class_name in CLASSES
 
 
 def adapters(graph: ModuleGraph) -> list[str]:
     """Paths of all adapters."""
-    return [node.path for node in graph.modules if node.class_name == ADAPTER]
+    return [node.path for node in graph.modules if is_adapter(node)]
 
 
 def adapter_around(graph: ModuleGraph, path: str) -> str | None:
-    """The adapter whose base is the module at `path`; None for any other, also for one called `base`."""
+    """The outermost adapter whose base, or its base's base, is the module at `path`; None for any other."""
+    found = None
     parent, _, name = path.rpartition(".")
-    inside = bool(path) and name == "base" and parent in graph and graph[parent].class_name == ADAPTER
-    return parent if inside else None
+    while path and name == "base" and parent in graph and is_adapter(graph[parent]):
+        found = path = parent
+        parent, _, name = path.rpartition(".")
+    return found
 
 
 def adapted(graph: ModuleGraph, path: str) -> bool:
     """Whether the module is adapted itself, or holds one that is."""
     return adapter_around(graph, path) is not None or any(is_below(place, path) for place in adapters(graph))
+
+
+def _outermost_of(places: set[str], path: str) -> str | None:
+    """The outermost of these adapters which the path is, or is the base of; None where it is neither."""
+    found = path if path in places else None
+    while path.endswith(".base") and path.removesuffix(".base") in places:
+        found = path = path.removesuffix(".base")
+    return found
 
 
 def drawn_whole(flow: Flow, graph: ModuleGraph, opened: str) -> Flow:
@@ -39,8 +61,7 @@ def drawn_whole(flow: Flow, graph: ModuleGraph, opened: str) -> Flow:
     into: dict[str, str] = {}
     nodes: dict[str, FlowNode] = {}
     for node in flow.nodes:
-        around = adapter_around(graph, node.path)
-        place = node.path if node.path in places else around if around in places else None
+        place = _outermost_of(places, node.path)
         if place is None:
             into[node.id] = node.id
             nodes[node.id] = node

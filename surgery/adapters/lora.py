@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-_META = torch.device("meta")
+from surgery.adapters.adapter import Adapter, Spot, root_of, zeros
+from surgery.lazy import Lazy, recipe
 
 
 def is_transposed(module: nn.Module) -> bool:
@@ -31,43 +34,62 @@ def weight_of(module: nn.Module) -> nn.Parameter:
     return module.get_parameter("weight") if found is None else found
 
 
-class LoraLinear(nn.Module):
+class LowRank(Adapter):
+    """An adapter that adds scale · strength · B A, for a rank r and alpha, to a weight.
+
+    `scale` is alpha / r, or alpha / √r where it is rank-stabilised (Kalajdzievski 2023, arXiv:2312.03732).
+    """
+
+    kind = "lora"
+    rank: int
+    alpha: float
+    scale: float
+
+    def ranked(self, rank: int, alpha: float, stabilised: bool) -> None:
+        """Notes rank and alpha, and the scale that they make."""
+        self.__dict__.update(rank=rank, alpha=alpha, scale=alpha / (rank**0.5 if stabilised else rank))
+        if stabilised:
+            self.__dict__["kind"] = "rslora"
+
+    @property
+    def factor(self) -> float:
+        """What the product B A is multiplied by."""
+        return self.scale * self.strength
+
+
+class LoraLinear(LowRank):
     """`base(x) + scale · x Aᵀ Bᵀ` around a linear module; B starts at zero, so the output is bit-equal.
 
     `lora_A` is rank × inputs, `lora_B` outputs × rank, both on meta until their values are set.
     """
 
-    base: nn.Module
-    rank: int
-    alpha: float
-    scale: float
     in_features: int
     out_features: int
     lora_A: nn.Parameter  # noqa: N815  the name that PEFT has for it
     lora_B: nn.Parameter  # noqa: N815
 
-    def __init__(self, base: nn.Module, rank: int, alpha: float) -> None:
-        super().__init__()
-        weight = weight_of(base)
-        inputs, outputs = widths(base)
-        # Put where torch would put them: it asks of each what it is, which takes longer than all the rest.
-        self._modules["base"] = base
-        self.__dict__.update(rank=rank, alpha=alpha, scale=alpha / rank)
-        self.__dict__.update(in_features=inputs, out_features=outputs, training=base.training)
-        for name, shape in (("lora_A", (rank, inputs)), ("lora_B", (outputs, rank))):
-            empty = torch.empty(shape, dtype=weight.dtype, device=_META)
-            self._parameters[name] = nn.Parameter(empty)
+    def __init__(self, base: nn.Module, rank: int, alpha: float, stabilised: bool = False) -> None:
+        super().__init__(base)
+        root = root_of(base)
+        inputs, outputs = widths(root)
+        self.ranked(rank, alpha, stabilised)
+        self.__dict__.update(in_features=inputs, out_features=outputs)
+        dtype = weight_of(root).dtype
+        self.own("lora_A", (rank, inputs), dtype)
+        self.own("lora_B", (outputs, rank), dtype)
 
-    @property
-    def weight(self) -> torch.Tensor:
-        """The base's weight; model code asks it for a dtype or a device."""
-        return self.base.get_parameter("weight")
+    def starts(self, spot: Spot) -> dict[str, Lazy]:
+        a, b = self.lora_A, self.lora_B
+        bound = self.in_features**-0.5
+        drawn = spot.uniform("lora_A", tuple(a.shape), a.dtype, bound)
+        return {"lora_A": drawn, "lora_B": zeros(tuple(b.shape), b.dtype)}
 
-    @property
-    def bias(self) -> torch.Tensor | None:
-        """The base's bias, None where it has none."""
-        return self.base._parameters.get("bias")
+    def folded(self, own: Mapping[str, Lazy], base: Mapping[str, Lazy]) -> dict[str, Lazy]:
+        turned, a, b = is_transposed(root_of(self)), own["lora_A"], own["lora_B"]
+        return {"weight": recipe("fold_low_rank", base["weight"], a, b, scale=self.factor, transposed=turned)}
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         result: torch.Tensor = self.base(x)
-        return result + self.scale * F.linear(F.linear(x, self.lora_A), self.lora_B)
+        if not self.active:
+            return result
+        return result + self.factor * F.linear(F.linear(x, self.lora_A), self.lora_B)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from graph.paths import is_below
-from surgery.adapters.lora import LoraLinear
+from surgery.adapters.adapter import Adapter
 from surgery.checkpoint.agreement import difference_on, tolerance_of
 from surgery.checkpoint.proof import from_own_config, why_not_plain
 from surgery.checkpoint.structure import rebuilt
@@ -23,6 +23,7 @@ from surgery.families import model_type
 from surgery.journal import Journal
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation
+from surgery.operations.detach import Detach
 from surgery.operations.fold import Fold
 from surgery.operations.pad import Pad
 from surgery.operations.untie import Untie
@@ -110,9 +111,21 @@ def _outermost(place: str, freed: set[str], shared: list[str]) -> str:
     return ".".join(parts)
 
 
+def _adapters_off_gone(patient: Patient) -> Operation | None:
+    """Every adapter that is switched off is gone."""
+    found = [(path, item) for path, item in patient.walk() if isinstance(item, Adapter)]
+    on = [(path, item.name) for path, item in found if item.active]
+    for path, item in found:
+        if not item.active and not any(is_below(other, path) for other, name in on if name == item.name):
+            same = [other for other, one in found if one.name == item.name and not one.active]
+            clear = [place for place in same if not any(is_below(o, place) for o, n in on if n == item.name)]
+            return Detach.of(clear, called=item.name)
+    return None
+
+
 def _adapters_folded_in(patient: Patient) -> Operation | None:
     """Every adapter is part of the weight it adapts."""
-    return Fold.of() if any(isinstance(module, LoraLinear) for module in patient.root.modules()) else None
+    return Fold.of() if any(isinstance(module, Adapter) for module in patient.root.modules()) else None
 
 
 def _widths_padded(patient: Patient) -> Operation | None:
@@ -123,6 +136,7 @@ def _widths_padded(patient: Patient) -> Operation | None:
 
 RULES: tuple[Callable[[Patient], Operation | None], ...] = (
     _ties_copied_out,
+    _adapters_off_gone,
     _adapters_folded_in,
     _widths_padded,
 )

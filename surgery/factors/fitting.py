@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from surgery.adapters.lora import LoraLinear
+from surgery.adapters.adapter import Adapter
 from surgery.errors import SurgeryError
 from surgery.model import Patient, refuse_reused
 from surgery.unseen import refuse_unseen
@@ -15,7 +15,7 @@ from surgery.unseen import refuse_unseen
 def refuse_adapted(patient: Patient, path: str) -> None:
     """SurgeryError for an adapter, and for what is under one."""
     around = patient.module(path.rpartition(".")[0]) if path else None
-    if isinstance(patient.module(path), LoraLinear) or isinstance(around, LoraLinear):
+    if isinstance(patient.module(path), Adapter) or isinstance(around, Adapter):
         raise SurgeryError("is under an adapter", path=path, hint="`fold` it in, or `detach` it, first")
 
 

@@ -59,36 +59,3 @@ def _mean_of_two(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     if torch.isfinite(mean.sum()):
         return mean
     return one.to(torch.float32, copy=True).mul_(0.5).add_(other.to(torch.float32), alpha=0.5).to(one.dtype)
-
-
-@function(tiling="whole", workspace=16)
-def fold_low_rank(
-    weight: torch.Tensor, down: torch.Tensor, up: torch.Tensor, *, scale: float, transposed: bool
-) -> torch.Tensor:
-    """W + scale · B A in float32 or wider; `transposed` for weights stored as inputs × outputs."""
-    wide = torch.promote_types(weight.dtype, torch.float32)
-    delta = scale * (up.to(wide) @ down.to(wide))
-    return (weight.to(wide) + (delta.T if transposed else delta)).to(weight.dtype)
-
-
-@function(tiling="whole", workspace=24)
-def fold_dora(
-    weight: torch.Tensor,
-    down: torch.Tensor,
-    up: torch.Tensor,
-    magnitude: torch.Tensor,
-    *,
-    scale: float,
-    transposed: bool,
-) -> torch.Tensor:
-    """V = W + scale · B A with each output's vector at its `magnitude` (outputs,): m V / |V|, over inputs.
-
-    In float32 or wider; `transposed` for weights stored as inputs × outputs.
-    """
-    wide = torch.promote_types(weight.dtype, torch.float32)
-    delta = scale * (up.to(wide) @ down.to(wide))
-    moved = weight.to(wide) + (delta.T if transposed else delta)
-    dim = 0 if transposed else 1
-    lengths: torch.Tensor = moved.norm(dim=dim, keepdim=True)
-    made: torch.Tensor = moved * (magnitude.to(wide).reshape(lengths.shape) / lengths)
-    return made.to(weight.dtype)

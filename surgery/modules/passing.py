@@ -60,3 +60,16 @@ class Layer(nn.Module):
 def as_block(module: nn.Module, pair: bool) -> nn.Module:
     """The module as one that takes what a block or a part of one is given, and returns what that does."""
     return PassThrough(pair) if isinstance(module, PassThrough) else Layer(module, pair)
+
+
+def first_of(result: Any) -> torch.Tensor:
+    """The tensor that a module gave, or the first of a tuple of results."""
+    main = result[0] if isinstance(result, tuple) else result
+    if not isinstance(main, torch.Tensor):
+        raise TypeError(f"a wrapper changes a tensor, or the first of a tuple, and got {type(main).__name__}")
+    return main
+
+
+def with_first(result: Any, main: torch.Tensor) -> Any:
+    """The result with this tensor in the place of what `first_of` gives."""
+    return (main, *result[1:]) if isinstance(result, tuple) else main

@@ -9,7 +9,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from surgery.adapters.lora import LoraLinear, is_transposed
+from surgery.adapters.adapter import Adapter
+from surgery.adapters.lora import is_transposed
 from surgery.errors import SurgeryError
 from surgery.model import Patient
 from surgery.modules.register import Fresh
@@ -27,28 +28,31 @@ def width_beside(patient: Patient, path: str, side: Side, given: int | None, fre
     """
     if not fresh.registered.needs_width:
         return None
-    if given is not None:
-        return given
-    place = place_of(patient, path)
-    if place is not None and place.role is not None and place.blocks.width:
-        return int(reduce(getattr, place.blocks.width.split("."), patient.config))
-    module = patient.module(path)
-    inner = [item for item in module.modules() if any(True for _ in item.parameters(recurse=False))]
-    found = _width(inner if side == "before" else inner[::-1], side)
+    found = width_at(patient, path, side) if given is None else given
     if found is None:
         raise SurgeryError(
             f"the width of {fresh.registered.name} does not follow from what is here",
             path=path,
-            got=type(module).__name__,
+            got=type(patient.module(path)).__name__,
             hint="`width=`, the last dimension of what flows there",
         )
     return found
 
 
+def width_at(patient: Patient, path: str, side: Side) -> int | None:
+    """The last dimension of what flows into or out of the module at `path`; None where it is not known."""
+    place = place_of(patient, path)
+    if place is not None and place.role is not None and place.blocks.width:
+        return int(reduce(getattr, place.blocks.width.split("."), patient.config))
+    module = patient.module(path)
+    inner = [item for item in module.modules() if any(True for _ in item.parameters(recurse=False))]
+    return _width(inner if side == "before" else inner[::-1], side)
+
+
 def _width(modules: Iterable[nn.Module], side: Side) -> int | None:
     for module in modules:
-        if isinstance(module, LoraLinear):
-            return module.in_features if side == "before" else module.out_features
+        if isinstance(module, Adapter):  # what it wraps comes before it or behind it
+            continue
         weight = module._parameters.get("weight")
         if isinstance(module, nn.Linear) or is_transposed(module):
             assert weight is not None

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from surgery.modules.passing import first_of, with_first
 from surgery.modules.register import Start, module, ours
 
 
@@ -35,9 +36,9 @@ class Residual(Wrapper):
         """What the base is given; its first tensor is x, of the shape of the result."""
         given = _first(args, kwargs)
         result = self.base(*args, **kwargs)
-        if _main(result).shape != given.shape:
-            raise ValueError(f"a residual of {list(given.shape)} and {list(_main(result).shape)}")
-        return _with(result, given + _main(result))
+        if first_of(result).shape != given.shape:
+            raise ValueError(f"a residual of {list(given.shape)} and {list(first_of(result).shape)}")
+        return with_first(result, given + first_of(result))
 
 
 class Scale(Wrapper):
@@ -50,7 +51,7 @@ class Scale(Wrapper):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the base is given."""
         result = self.base(*args, **kwargs)
-        return _with(result, self.gate * _main(result))
+        return with_first(result, self.gate * first_of(result))
 
 
 class PreNorm(Wrapper):
@@ -78,7 +79,7 @@ class PostNorm(Wrapper):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the base is given."""
         result = self.base(*args, **kwargs)
-        return _with(result, self.norm(_main(result)))
+        return with_first(result, self.norm(first_of(result)))
 
 
 _NORM = {"weight": Start("ones"), "bias": Start("zeros")}
@@ -121,14 +122,3 @@ def _norm(kind: str, width: int, eps: float) -> nn.Module:
 def _first(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
     found: torch.Tensor = args[0] if args else next(iter(kwargs.values()))
     return found
-
-
-def _main(result: Any) -> torch.Tensor:
-    main = result[0] if isinstance(result, tuple) else result
-    if not isinstance(main, torch.Tensor):
-        raise TypeError(f"a wrapper changes a tensor, or the first of a tuple, and got {type(main).__name__}")
-    return main
-
-
-def _with(result: Any, main: torch.Tensor) -> Any:
-    return (main, *result[1:]) if isinstance(result, tuple) else main

@@ -17,7 +17,7 @@ PLACES = {
         *("remove", "keep", "shorten", "move", "swap", "duplicate"),
         *("tie", "untie", "recur", "share_atoms", "share_heads", "merge"),
         *("sparsify", "wanda", "sparse_gpt", "narrow", "low_rank", "tucker", "pad"),
-        *("attach", "adopt", "detach", "fold"),
+        *("attach", "adopt", "detach", "fold", "activate", "combine"),
         *("merging.soup", "merging.task_arithmetic", "merging.ties", "merging.dare", "merging.della"),
         *("merging.breadcrumbs", "merging.sce", "merging.ram", "merging.model_stock", "merging.slerp"),
         *("merging.nuslerp", "merging.multislerp", "merging.karcher", "merging.nearswap"),

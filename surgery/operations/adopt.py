@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Self
 
 import torch
 from torch import nn
@@ -10,10 +12,12 @@ from torch import nn
 from graph.paths import is_among
 from surgery.adapters.fitting import free, refuse_unfit
 from surgery.adapters.lora import LoraLinear, widths
+from surgery.adapters.origins import MadeFor, places_of, read, refuse_moved
+from surgery.adapters.stacks import root_path
 from surgery.checkpoint.adapter import Adapter, Factors, parent_at
 from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
-from surgery.fields import Parent, Targets, option
+from surgery.fields import Found, Parent, Targets, option
 from surgery.lazy import Lazy, recipe
 from surgery.model import Patient
 from surgery.operation import Operation, operation
@@ -28,12 +32,32 @@ class Adopt(Operation):
     by side, each times its weight and its own scale, rank-stabilised or not. So adapters of different ranks
     and scales are merged without loss; `fold` makes it part of the weights. Refused: DoRA, whose magnitudes
     do not add up (merge it into the model instead), tensors beside LoRA's factors, modules that are not
-    linear, adapted already, or reused at several paths.
+    linear, that carry one of the name `called` already, or reused at several paths. `made_for`: whether paths
+    in the files are those of the model as it was `opened`, so that they follow blocks which were moved (what
+    is cut out gets nothing), or those of `now`; where both differ it must be said. `moved`: what that found.
     """
 
     parents: tuple[Parent, ...] = option(help="folders of LoRA adapters in PEFT's format")
     targets: Targets = option(Targets(""), help="the modules where adapters may go; all if empty")
     weights: tuple[float, ...] = option((), help="one per parent; 1 each if empty")
+    called: str = option("default", help="what the adapter is called, beside others", later=True)
+    made_for: MadeFor = option("ask", help="whose paths the files have, where blocks were moved", later=True)
+    moved: Found | None = option(None, help="where the modules are that the files name", later=True)
+
+    def resolved(self, patient: Patient) -> Self:
+        made = super().resolved(patient)
+        if not patient.origins or self.made_for == "now":
+            return made
+        paths = [
+            name.removesuffix(".weight")
+            for parent in self.parents
+            for name in _lora_alone(parent.source).factors
+        ]
+        if self.made_for == "opened":
+            return replace(made, **{"moved": Found(places_of(patient, dict.fromkeys(paths)))})
+        if not self.targets.paths:  # one that was resolved before was asked then
+            refuse_moved(patient, dict.fromkeys(paths), ", ".join(map(str, self.parents)))
+        return made
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         weights = self.weights or (1.0,) * len(self.parents)
@@ -44,33 +68,39 @@ class Adopt(Operation):
             )
         adapters = [_lora_alone(parent.source) for parent in self.parents]
         paths = dict.fromkeys(name.removesuffix(".weight") for item in adapters for name in item.factors)
-        chosen = [path for path in paths if is_among(path, self.targets.paths)]
+        moved = read(self.moved)
+        chosen = [
+            (theirs, path)
+            for theirs in paths
+            for path in moved.get(theirs, [theirs])
+            if is_among(path, self.targets.paths)
+        ]
         if not chosen:
             raise SurgeryError(
                 "the adapters have nothing for these modules",
                 path=self.targets.select,
                 got=min(paths, default=None),
             )
-        for path in chosen:
-            module = patient.module(path)
-            if not free(patient, [path]):
+        for theirs, path in chosen:
+            if not free(patient, [path], self.called):
                 raise SurgeryError(
-                    "carries an adapter already", path=path, hint="detach it, or fold it in, first"
+                    "carries an adapter already",
+                    path=path,
+                    hint="detach it, or fold it in, first; or another `called`",
                 )
             refuse_unfit(patient, path)
             parts = [
-                (weight, item.factors[f"{path}.weight"])
+                (weight, item.factors[f"{theirs}.weight"])
                 for weight, item in zip(weights, adapters, strict=True)
-                if f"{path}.weight" in item.factors
+                if f"{theirs}.weight" in item.factors
             ]
-            yield from _attached(patient, path, module, parts)
+            yield from _attached(patient, path, self.called, parts)
 
 
-def _attached(
-    patient: Patient, path: str, module: nn.Module, parts: list[tuple[float, Factors]]
-) -> Iterator[Edit]:
-    inputs, outputs = widths(module)
-    dtype = patient.tensor(f"{path}.weight").dtype
+def _attached(patient: Patient, path: str, called: str, parts: list[tuple[float, Factors]]) -> Iterator[Edit]:
+    root = root_path(patient, path)
+    inputs, outputs = widths(patient.module(root))
+    dtype = patient.tensor(f"{root}.weight").dtype
     for _, factors in parts:
         if (factors.up.shape[0], factors.down.shape[1]) != (outputs, inputs):
             raise SurgeryError(
@@ -80,7 +110,14 @@ def _attached(
                 expected=[outputs, inputs],
             )
     rank = sum(factors.down.shape[0] for _, factors in parts)
-    yield SetModule(path, lambda base: LoraLinear(base, rank, float(rank)))
+
+    def build(base: nn.Module) -> nn.Module:
+        made = LoraLinear(base, rank, float(rank))
+        if called != "default":
+            made.__dict__["name"] = called
+        return made
+
+    yield SetModule(path, build)
     downs = [_cast(factors.down, dtype) for _, factors in parts]
     ups = [
         _cast(recipe("weighted_sum", factors.up, weights=(weight * factors.scale,)), dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from graph.paths import is_among
-from surgery.adapters.lora import LoraLinear
+from surgery.adapters.adapter import Adapter
 from surgery.checkpoint.parents import refuse_statistics
 from surgery.depth import by_list, without
 from surgery.edits import Edit, SetTensor
@@ -80,7 +80,7 @@ class Merge(WithParents):
                 hint='`merge("model.layers[3:5]")`, or `parents=` for other checkpoints',
             )
         for path in paths:
-            if any(isinstance(module, LoraLinear) for module in patient.module(path).modules()):
+            if any(isinstance(module, Adapter) for module in patient.module(path).modules()):
                 raise SurgeryError(
                     "carries an adapter, and the sum of two adapters' factors is not the sum of what they do",
                     path=path,

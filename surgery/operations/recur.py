@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from graph.paths import is_among, is_below
+from surgery.adapters.adapter import Adapter
 from surgery.adapters.fitting import refuse_unfit
 from surgery.adapters.lora import LoraLinear, is_linear, is_transposed, widths
 from surgery.charts import Chart, Curves
@@ -174,7 +175,7 @@ def refuse_unlooped(patient: Patient, paths: tuple[str, ...]) -> None:
             )
         refuse_reused(patient, path)
         for name, module in patient.module(path).named_modules():
-            if isinstance(module, LoraLinear):
+            if isinstance(module, Adapter):
                 raise SurgeryError(
                     "carries an adapter, and what a depth has beyond the shared block is one itself",
                     path=f"{path}.{name}".rstrip("."),

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from surgery.adapters.lora import LoraLinear, is_linear, weight_of
+from surgery.adapters.adapter import Adapter
+from surgery.adapters.lora import is_linear, weight_of
 from surgery.charts import Chart, Curves
 from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
@@ -142,8 +143,8 @@ def roles(patient: Patient, paths: Sequence[str]) -> list[list[str]]:
 def _refuse_unfit(patient: Patient, path: str) -> None:
     module = patient.module(path)
     around = patient.module(path.rpartition(".")[0]) if path else None
-    adapted = module if isinstance(module, LoraLinear) else around
-    if isinstance(adapted, LoraLinear):
+    adapted = module if isinstance(module, Adapter) else around
+    if isinstance(adapted, Adapter):
         raise SurgeryError(
             "carries an adapter", path=path, hint=f'`fold("{path}")` or `detach("{path}")` first'
         )

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import torch
 
 from graph.paths import is_below
-from surgery.adapters.lora import LoraLinear, is_transposed
+from surgery.adapters.adapter import Adapter
+from surgery.adapters.lora import is_transposed
 from surgery.charts import Bars, Chart
 from surgery.charts.names import told_apart
 from surgery.edits import Edit, SetAttribute, SetConfig, SetTensor
@@ -149,8 +150,8 @@ def _refuse_left_behind(joining: list[tuple[str, str, Held]], sites: dict[int, l
 def _same_use(patient: Patient, path: str, source: str) -> None:
     """Refuses two modules that read one tensor differently: transposed, or an adapter at another scale."""
     mine, theirs = (patient.module(place.rpartition(".")[0]) for place in (path, source))
-    adapters = [module for module in (mine, theirs) if isinstance(module, LoraLinear)]
-    if is_transposed(mine) != is_transposed(theirs) or len({module.scale for module in adapters}) > 1:
+    adapters = [module for module in (mine, theirs) if isinstance(module, Adapter)]
+    if is_transposed(mine) != is_transposed(theirs) or len({module.reading() for module in adapters}) > 1:
         raise SurgeryError(
             "the two modules would read the shared tensor differently",
             path=path,

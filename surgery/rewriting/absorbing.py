@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from graph.nodes import CallNode
-from surgery.adapters.lora import LoraLinear, is_linear
+from surgery.adapters.adapter import Adapter
+from surgery.adapters.lora import is_linear
 from surgery.errors import SurgeryError
 from surgery.model import Patient
 from surgery.modules.passing import PassThrough
@@ -80,7 +81,7 @@ def _not_linear(reading: Reading, path: str, reader: CallNode | None) -> Surgery
     if reader is not None:
         around = reader.module
         while around:
-            if isinstance(patient.module(around), LoraLinear):
+            if isinstance(patient.module(around), Adapter):
                 hint = f'`fold("{around}")` or `detach("{around}")` first'
             around = around.rpartition(".")[0]
     if reader is not None and reader.reads and hint is None and reader.function:

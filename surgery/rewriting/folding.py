@@ -11,7 +11,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from graph.nodes import CallNode
-from surgery.adapters.lora import LoraLinear, is_linear
+from surgery.adapters.adapter import Adapter
+from surgery.adapters.lora import is_linear
 from surgery.errors import SurgeryError
 from surgery.lazy import Lazy, Recipe, recipe
 from surgery.model import Patient
@@ -186,7 +187,7 @@ def _what_follows(reading: Reading, call: CallNode) -> str:
 def _adapter_hint(patient: Patient, source: CallNode | None) -> str | None:
     path = "" if source is None else source.module
     while path:
-        if isinstance(patient.module(path), LoraLinear):
+        if isinstance(patient.module(path), Adapter):
             return f'`fold("{path}")` or `detach("{path}")` first'
         path = path.rpartition(".")[0]
     return None

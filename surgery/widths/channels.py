@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from graph.coupling import Coupling, Group, NotCoupled, Place, couple, numbers
+from surgery.adapters.adapter import Adapter
 from surgery.adapters.lora import LoraLinear
 from surgery.edits import Edit, Site
 from surgery.errors import SurgeryError
@@ -156,7 +157,7 @@ def _part(patient: Patient, group: Group, sites: dict[str, list[str]]) -> Part |
         for path in sites[place.path]:
             where, _, name = path.rpartition(".")
             module = patient.module(where)
-            if _refused(module, name):
+            if _refused(module, name) or _under_another_adapter(patient, where):
                 return None
             is_buffer = name in module._buffers
             cuts.append(Cut(path, place.dim, place.sections, scored=not is_buffer))
@@ -178,6 +179,13 @@ def _part(patient: Patient, group: Group, sites: dict[str, list[str]]) -> Part |
         members=tuple(dict.fromkeys(members)),
         follows=tuple(dict.fromkeys(follows)),
     )
+
+
+def _under_another_adapter(patient: Patient, path: str) -> bool:
+    """Whether a module is an adapter, or carries one, that does not say how wide its base is."""
+    around = path.rpartition(".")[0]
+    found = patient.module(path), patient.module(around)
+    return any(isinstance(item, Adapter) and type(item) is not LoraLinear for item in found)
 
 
 def _refused(module: nn.Module, name: str) -> bool:

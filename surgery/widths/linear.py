@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from graph.records import quickly_made
-from surgery.adapters.lora import LoraLinear, is_linear, is_transposed, weight_of
+from surgery.adapters.adapter import Adapter
+from surgery.adapters.lora import is_linear, is_transposed, weight_of
 from surgery.modules.low_rank import LowRankLinear
 from surgery.widths.part import Cut, Follow
 
@@ -30,11 +31,13 @@ class Linear:
     def at(cls, path: str, around: nn.Module, name: str) -> Linear | None:
         """The linear layer called `name` from the module `around` at `path` on; None if there is none."""
         found: nn.Module | None = around
-        for step in name.split("."):
-            found = None if found is None else found._modules.get(step)
-        full = f"{path}.{name}".lstrip(".")
-        if isinstance(found, LoraLinear):  # to be refused by name, not overlooked
-            found, full = found.base, f"{full}.base"
+        full = path
+        for step in ("", *name.split(".")):
+            if step:
+                found = None if found is None else found._modules.get(step)
+                full = f"{full}.{step}".lstrip(".")
+            while isinstance(found, Adapter):  # to be refused by name, not overlooked
+                found, full = found.base, f"{full}.base"
         if isinstance(found, LowRankLinear):
             return cls(f"{full}.up", found.up, cls(f"{full}.down", found.down))
         return cls(full, found) if found is not None and is_linear(found) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from surgery.adapters.lora import LoraLinear
+from surgery.adapters.adapter import Adapter
 from surgery.errors import SurgeryError
 from surgery.model import Patient
 from surgery.widths.part import Part
@@ -21,7 +21,7 @@ def _refuse(patient: Patient, part: Part) -> None:
         path = cut.path
         while "." in path:
             path = path.rpartition(".")[0]
-            if isinstance(patient.module(path), LoraLinear):
+            if isinstance(patient.module(path), Adapter):
                 raise SurgeryError(
                     "is under an adapter, which has the widths of now",
                     path=path,

@@ -55,7 +55,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("sparsify", {"targets": "**", "ratio": float("nan")}, "sparsify.ratio does not fit"),
     ("sparsify", {"targets": "model.norm"}, "no weight of two or more dimensions"),
     ("attach", {"targets": "model.norm"}, "model.norm: is no linear module"),
-    ("attach", {"targets": "**:Linear", "adapter": "dora"}, "attach.adapter does not fit"),
+    ("attach", {"targets": "**:Linear", "adapter": "dorra"}, "attach.adapter does not fit"),
     ("attach", {"targets": "**:Linear", "rank": 0}, "attach.rank is out of bounds"),
     ("detach", {"targets": "**"}, "carries no adapter"),
     ("fold", {"targets": "**"}, "carries no adapter"),

@@ -81,7 +81,13 @@ def test_inside_an_adapter_is_only_what_one_wraps() -> None:
         "gap.0.base",
     ]
     groups = {group["name"]: group for group in inspector(graph, Desk(selection=["gap.0.base"]))["groups"]}
-    assert [way["name"] for way in groups["attach"]["operations"]] == ["detach", "fold"]
+    assert [way["name"] for way in groups["attach"]["operations"]] == [
+        "attach",
+        "adopt",
+        "detach",
+        "fold",
+        "activate",
+    ]
     assert start("detach", graph, ["gap.0.base"]).values == {"targets": "gap[0]"}
     assert start("attach", graph, ["gap"]).values["targets"] == "gap[1:3]"
 

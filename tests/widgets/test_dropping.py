@@ -57,7 +57,7 @@ def test_a_pressed_card_goes_where_the_selection_is(studio: Studio) -> None:
     """Each of the shelf's new adapters; of several places, or none, it says that it needs one."""
     send(studio.top, type="run", name="parents")
     kinds = studio.parents.state["kinds"]
-    assert [kind["title"] for kind in kinds] == ["LoRA"]
+    assert [kind["title"] for kind in kinds] == ["LoRA", "DoRA", "(IA)³"]
     card = {"kind": "operation", "name": "attach", "values": {"adapter": kinds[0]["adapter"]}}
     send(studio.parents, type="take", card=card)
     assert "a card needs one place; got 0 selected" in studio.top.state["notice"]["text"]

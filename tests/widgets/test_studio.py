@@ -332,6 +332,23 @@ def test_facts_of_a_selection(studio: Studio) -> None:
     assert "2 × 8 × 32 → 2 × 8 × 32" in hover
 
 
+def test_a_form_asks_what_the_kind_of_adapter_has(studio: Studio) -> None:
+    """Another kind has other fields; what was entered for one that is gone is in the way of nothing."""
+    studio.session.attach("model.layers.0.mlp.up_proj")
+    select(studio, "model.layers.0.mlp.up_proj")
+    send(studio.right, type="operation", name="attach")
+    send(studio.right, type="field", name="called", value="gates")
+    send(studio.right, type="field", name="rank", value=4)
+    names = [field["name"] for field in studio.right.state["form"]["fields"]]
+    assert names == ["targets", "adapter", "rank", "alpha", "seed", "called", "ties"]
+    send(studio.right, type="field", name="adapter", value="ia3")
+    studio.background.settle(60)
+    assert studio.right.state["dry_run"]["error"] is None and studio.right.state["chart"]["title"]
+    fields = {field["name"]: field for field in studio.right.state["form"]["fields"]}
+    assert list(fields) == ["targets", "adapter", "called", "ties", "side"]
+    assert {"value": "ia3", "label": "(IA)³"} in fields["adapter"]["choices"]
+
+
 def test_choices_say_what_they_mean(studio: Studio) -> None:
     """The label is for people; the value that is stored is the script's."""
     select(studio, "model.layers.1", "model.layers.2")

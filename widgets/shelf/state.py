@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from surgery.adapters.kinds import KINDS
 from surgery.errors import SurgeryError
-from surgery.registry import operation_named
 from widgets.shelf.columns import Section, cells
 from widgets.shelf.row import Row
 
-TITLES = {"lora": "LoRA"}
-"""Of kinds of adapters, where they are written otherwise than in scripts."""
+ON_SHELF = ("lora", "dora", "ia3")
+"""Kinds of adapters of which there are cards."""
 
 Figures = dict[str, float]
 """By the path of a cell."""
@@ -62,9 +62,8 @@ def row_state(row: Row, columns: tuple[Section, ...], figures: Figures) -> dict[
 
 
 def kinds_state() -> list[dict[str, str]]:
-    """The adapters that `attach` makes anew."""
-    spec = next(spec for spec in operation_named("attach").specs if spec.name == "adapter")
-    return [{"adapter": kind, "title": TITLES.get(kind, kind)} for kind in spec.choices]
+    """Adapters that `attach` makes anew; its form has all kinds, the shelf three of them."""
+    return [{"adapter": name, "title": KINDS[name].title} for name in ON_SHELF]
 
 
 def problem_state(error: SurgeryError | None) -> dict[str, Any] | None:

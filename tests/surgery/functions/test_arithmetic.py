@@ -1,4 +1,4 @@
-"""Copies, weighted sums and folded adapters, in the order and width they promise."""
+"""Copies and weighted sums, in the order and width they promise."""
 
 import pytest
 import torch
@@ -81,13 +81,3 @@ def test_copy_has_the_bits_and_not_the_storage() -> None:
     made = compute(recipe("copy", source), {})
     assert torch.equal(made, source.parameter)
     assert made.data_ptr() != source.parameter.data_ptr()
-
-
-@pytest.mark.parametrize("transposed", [False, True])
-def test_fold_adds_the_scaled_product(transposed: bool) -> None:
-    """W + scale · B A, and its transpose where weights are stored as inputs × outputs."""
-    weight, down, up = torch.zeros(3, 2), torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0], [10.0], [100.0]])
-    slot = weight.T.contiguous() if transposed else weight
-    made = recipe("fold_low_rank", *held(slot, down, up), scale=0.5, transposed=transposed)
-    expected = torch.tensor([[0.5, 1.0], [5.0, 10.0], [50.0, 100.0]])
-    assert torch.equal(compute(made, {}), expected.T if transposed else expected)
