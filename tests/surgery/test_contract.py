@@ -150,6 +150,10 @@ PLAIN += [
     Case("repeated", "tie", {"targets": "blocks[2]", "to": "blocks.0", "start": "average"}),
     Case("repeated", "untie", {"targets": "blocks[1]"}, lossless=True),
     Case("cnn", "narrow", {"targets": "**", "units": "channels", "ratio": 0.5}),
+    Case("cnn", "permute", {"targets": "**"}),
+    Case("tied_head", "permute", {"targets": "**", "units": "width"}),
+    Case("half", "permute", {"targets": "model.layers[1]", "units": "neurons"}),
+    Case("encoder", "permute", {"targets": "layers[0]"}),
 ]
 
 # Once or twice each, since nothing in them knows a family beyond where its blocks are.
@@ -163,6 +167,14 @@ INSIDE = [
     Case("gpt2", "wrap", {"targets": "transformer.h[0].attn", "wrapper": "prenorm(eps=1e-5)"}),
     Case("llama", "cast", {"targets": "**"}),
     Case("llama", "freeze", {"targets": "model.layers[0:2]"}, lossless=True),
+    Case("llama", "permute", {"targets": "**", "seed": 1}),
+    Case("gpt2", "permute", {"targets": "**", "units": "heads", "order": [2, 0, 3, 1]}),
+    Case(
+        "qwen2",
+        "permute",
+        {"targets": "**", "seed": 2},
+        first=(("tie", {"targets": "model.layers[2]", "to": "model.layers[1]"}),),
+    ),
 ]
 
 MERGES = [
