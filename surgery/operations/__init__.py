@@ -19,7 +19,17 @@ PLACES = {
         *("merging.soup", "merging.task_arithmetic", "merging.ties", "merging.dare", "merging.della"),
         *("merging.breadcrumbs", "merging.sce", "merging.ram", "merging.model_stock", "merging.slerp"),
         *("merging.nuslerp", "merging.multislerp", "merging.karcher", "merging.nearswap"),
-        *("merging.arcee_fusion", "scale", "cast", "freeze", "skip", "insert", "replace", "wrap"),
+        *(
+            "merging.arcee_fusion",
+            "merging.rebasin",
+            "scale",
+            "cast",
+            "freeze",
+            "skip",
+            "insert",
+            "replace",
+            "wrap",
+        ),
         *("recalibrate", "permute"),
     )
 }
