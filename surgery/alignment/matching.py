@@ -50,16 +50,24 @@ class Match:
     climb: tuple[float, ...]
 
 
-def match(groups: Sequence[Units], pairs: Sequence[Pair], seed: int) -> Match:
+def match(
+    groups: Sequence[Units], pairs: Sequence[Pair], seed: int, given: Mapping[str, torch.Tensor] | None = None
+) -> Match:
     """The better of two climbs: from the order of now, and from units with alike values whatever their order.
 
-    `seed` draws whose turn it is. The sum never falls.
+    `seed` draws whose turn it is. The sum never falls. For groups with `given` gains, (count, count), these
+    count instead, and weights only among units that they do not tell apart.
     """
+    free = [group for group in groups if group.name not in (given or {})]
     with torch.no_grad(), one_thread():
-        starts = (as_they_are(groups), _by_values(groups, pairs))
-        return max(
-            (_climbed(groups, pairs, start, seed) for start in starts), key=lambda each: each.climb[-1]
-        )
+        fixed = {}
+        for group in groups:
+            if given and group.name in given:
+                by_values = _gains_by_values(group, pairs)
+                fixed[group.name] = assigned(given[group.name] + 1e-6 * by_values / by_values.abs().max())
+        by_values_too = {group.name: assigned(_gains_by_values(group, pairs)) for group in free}
+        starts = [start | fixed for start in (as_they_are(groups), by_values_too)]
+        return max((_climbed(free, pairs, start, seed) for start in starts), key=lambda each: each.climb[-1])
 
 
 def as_they_are(groups: Sequence[Units]) -> Orders:
@@ -119,18 +127,15 @@ def _gains(group: Units, pairs: Sequence[Pair], orders: Orders) -> torch.Tensor:
     return total
 
 
-def _by_values(groups: Sequence[Units], pairs: Sequence[Pair]) -> Orders:
-    """Units matched by their sorted values, which no other group's order changes."""
-    found = as_they_are(groups)
-    for group in groups:
-        total = torch.zeros(group.count, group.count, dtype=torch.float64)
-        for item in pairs:
-            for other, cut in item.axes:
-                if other is group:
-                    mine, theirs = (rows(each, cut, group.count) for each in (item.mine, item.theirs))
-                    total += mine.sort(1).values @ theirs.sort(1).values.T
-        found[group.name] = assigned(total)
-    return found
+def _gains_by_values(group: Units, pairs: Sequence[Pair]) -> torch.Tensor:
+    """The same of the units' sorted values, which no other group's order changes: (count, count)."""
+    total = torch.zeros(group.count, group.count, dtype=torch.float64)
+    for item in pairs:
+        for other, cut in item.axes:
+            if other is group:
+                mine, theirs = (rows(each, cut, group.count) for each in (item.mine, item.theirs))
+                total += mine.sort(1).values @ theirs.sort(1).values.T
+    return total
 
 
 def _moved(

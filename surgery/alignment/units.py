@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from surgery.charts.names import told_apart
 from surgery.errors import SurgeryError
 from surgery.fields import Found
 from surgery.model import Patient
@@ -12,6 +13,7 @@ from surgery.widths.part import Cut
 
 Kind = Literal["neurons", "heads", "channels", "width"]
 KINDS: tuple[Kind, ...] = ("neurons", "heads", "channels", "width")
+_MANY = 6  # groups of which a chart has no room for the names
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,13 @@ class Units:
     def size(self) -> int:
         """How many entries a unit has at the most along a dimension: more than one if it is a block."""
         return max(sum(size for _, size in cut.sections) for cut in self.cuts)
+
+
+def labels(groups: list[Units]) -> tuple[str, ...]:
+    """What a chart calls the groups: what their names differ in, or numbers from 1 where they are many."""
+    if len(groups) > _MANY:
+        return tuple(map(str, range(1, len(groups) + 1)))
+    return tuple(told_apart([group.name for group in groups]))
 
 
 def frozen(groups: list[Units]) -> Found:

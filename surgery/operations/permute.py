@@ -11,7 +11,7 @@ import torch
 from surgery.alignment.choosing import groups_among
 from surgery.alignment.groups import groups
 from surgery.alignment.reordering import Reordering
-from surgery.alignment.units import Units, frozen, thawed
+from surgery.alignment.units import Units, frozen, labels, thawed
 from surgery.charts.kinds import Bars, Chart
 from surgery.edits import Edit
 from surgery.errors import SurgeryError
@@ -73,7 +73,7 @@ class Permute(Operation):
         found = self._groups(patient)
         return Bars(
             title="Units that change places together",
-            labels=tuple(group.name for group in found),
+            labels=labels(found),
             values=tuple(float(group.count) for group in found),
             unit="units",
         )

@@ -97,6 +97,8 @@ COLUMNS = (
     Column("cast", "cast", {"targets": "**", "dtype": "bfloat16"}),
     Column("freeze", "freeze", {"targets": "**"}),
     Column("recalibrate", "recalibrate", {}),
+    Column("permute", "permute", {"targets": "**", "seed": 1}),
+    Column("rebasin", "rebasin", {"targets": "", "parents": PARENT} | _KEPT),
 )
 
 

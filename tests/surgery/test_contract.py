@@ -200,6 +200,7 @@ MERGES = [
     Case("llama", "arcee_fusion", {"targets": "", "parents": PARENT}),
     Case("llama", "rebasin", {"targets": "", "parents": PARENT, "t": [0.2, 0.7]}),
     Case("cnn", "rebasin", {"targets": "", "parents": PARENT, "statistics": "average", "seed": 1}),
+    Case("cnn", "rebasin", {"targets": "", "parents": PARENT, "statistics": "keep", "by": "activations"}),
     Case("tied_head", "rebasin", {"targets": "", "parents": PARENT, "only": "!embed"}),
     Case("llama", "soup", {"targets": "", "parents": PARENTS, "t": 0.7}),
     Case("cnn", "merge", {"targets": "", "parents": PARENT, "statistics": "average", "normalize": True}),

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
+from surgery.alignment.activations import correlations
 from surgery.alignment.groups import groups
 from surgery.alignment.matching import Pair, as_they_are, likeness, match, pair
 from surgery.alignment.reordering import in_order, ordered_at
-from surgery.alignment.units import Units, frozen, thawed
-from surgery.charts.kinds import Chart, Curves
+from surgery.alignment.units import Units, frozen, labels, thawed
+from surgery.charts.kinds import Chart, Heat
 from surgery.errors import SurgeryError
 from surgery.fields import Found, Schedule, option
 from surgery.lazy import Known, Lazy, recipe
 from surgery.measures import Measured
 from surgery.merging import Here, Merging
 from surgery.merging.merging import Put, matched, merged_paths
-from surgery.model import Patient
+from surgery.merging.whole import parent_model
+from surgery.model import Patient, private_shell
 from surgery.operation import operation
 from surgery.recipes import compute
 
@@ -29,10 +31,12 @@ class Rebasin(Merging):
     """Each tensor is (1 − t) θ₀ + t P(θ₁): P brings the parent's units into this model's order.
 
     Units are neurons, heads by what shares their keys, channels and the width of residual streams, as in
-    `permute`: in another order the parent computes the same. P is found by weights: it makes Σ ⟨θ₀, P(θ₁)⟩
-    over all tensors large, group by group by linear assignment until none gains, from two starts; `seed`
-    draws whose turn it is. `measured` holds the orders then, (count,) int64 by the name of a group, so that
-    a replay searches nothing. A group is moved if all its tensors are merged. `t` may go over depth.
+    `permute`: in another order the parent computes the same. By `weights`, P makes Σ ⟨θ₀, P(θ₁)⟩ over all
+    tensors large, group by group by linear assignment until none gains, from two starts; `seed` draws whose
+    turn it is. By `activations`, both models run the session's `data`, and each group's order has the largest
+    sum of correlations of what the units hold; one that no layer reads is matched by weights. `measured`
+    holds the orders then, (count,) int64 by the name of a group, so that a replay searches nothing. A group
+    is moved if all its tensors are merged. `t` may go over depth.
 
     Running statistics are averaged in the same order; `recalibrate` afterwards. Refused: what other merges
     refuse, such as a parent of another architecture with the path at which they part; a model without units
@@ -42,6 +46,7 @@ class Rebasin(Merging):
     most = 1
 
     t: Schedule = option(0.5, help="0 is this model, 1 the parent in its order; a list goes over depth")
+    by: Literal["weights", "activations"] = option("weights", help="what shows that units are alike")
     seed: int = option(0, help="draws in which order the groups take turns", minimum=0)
     found: Found | None = option(None, help="the units that hang together, as the first run showed")
     measured: Measured | None = option(None, help="the orders, once they were found")
@@ -70,7 +75,7 @@ class Rebasin(Merging):
 
     def measure(self, patient: Patient, data: Sequence[Any]) -> dict[str, torch.Tensor]:
         mine = self._groups(patient)
-        return match(mine, self._pairs(patient, mine), self.seed).orders
+        return self._match(patient, data, mine, self._pairs(patient, mine))
 
     def put(self, patient: Patient) -> Put:
         indices = {group: self._index(group) for group in self._groups(patient)}
@@ -83,17 +88,25 @@ class Rebasin(Merging):
     def chart(self, patient: Patient, data: Sequence[Any]) -> Chart | None:
         mine = self._groups(patient)
         pairs = self._pairs(patient, mine)
-        orders = match(mine, pairs, self.seed).orders
-        lines = {}
-        for name, order in (("as it is", as_they_are(mine)), ("aligned", orders)):
-            cosines = [float(likeness(group, pairs, order).mean()) for group in mine]
-            lines[name] = tuple((float(place), value) for place, value in enumerate(cosines, 1))
-        return Curves(
-            title="How like this model's the parent's units are",
-            lines=lines,
-            x="group of units, in the order of the model",
-            y="mean cosine",
+        orders = as_they_are(mine), self._match(patient, data, mine, pairs)
+        return Heat(
+            title="How like this model's units the parent's are",
+            rows=("as it is", "aligned"),
+            columns=labels(mine),
+            values=tuple(
+                tuple(float(likeness(group, pairs, order).mean()) for group in mine) for order in orders
+            ),
+            unit="mean cosine",
         )
+
+    def _match(
+        self, patient: Patient, data: Sequence[Any], mine: list[Units], pairs: list[Pair]
+    ) -> dict[str, torch.Tensor]:
+        given = None
+        if self.by == "activations":
+            shell = private_shell(patient.root).eval()
+            given = correlations(mine, shell, parent_model(patient, self).eval(), data)
+        return match(mine, pairs, self.seed, given).orders
 
     def _groups(self, patient: Patient) -> list[Units]:
         found = self.found or self.resolved(patient).found
