@@ -57,14 +57,14 @@ def correlations(
 
 
 def _enough(group: Units, found: list[_Sums]) -> list[_Sums]:
-    """Those that saw something; SurgeryError if they saw too little to tell the units apart."""
-    there = [each for each in found if each.samples]
-    fewest = min((each.samples for each in there), default=group.count)
-    if fewest < group.count:
+    """Those that saw as many values as there are units; SurgeryError if all that saw any saw fewer."""
+    there = [each for each in found if each.samples >= group.count]
+    most = max(each.samples for each in found)
+    if most and not there:
         raise SurgeryError(
             f"has {group.count} units, and these data show too few values of each to tell them apart",
             path=group.path,
-            got=f"{fewest} values",
+            got=f"{most} values",
             expected=f"at least {group.count}",
             hint="more batches in `s.data`",
         )
