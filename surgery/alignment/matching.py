@@ -102,6 +102,7 @@ def rows(tensor: torch.Tensor, cut: Cut, count: int) -> torch.Tensor:
 
 def _climbed(groups: Sequence[Units], pairs: Sequence[Pair], start: Orders, seed: int) -> Match:
     within = {group: [item for item in pairs if any(at is group for at, _ in item.axes)] for group in groups}
+    least = {group: 1e-12 * sum(_most(item) for item in within[group]) for group in groups}
     orders, climb, chance = dict(start), [objective(pairs, start)], Random(seed)
     gained = True
     while gained:
@@ -110,10 +111,15 @@ def _climbed(groups: Sequence[Units], pairs: Sequence[Pair], start: Orders, seed
             here = within[group]
             turn = orders | {group.name: assigned(_gains(group, here, orders))}
             gain = objective(here, turn) - objective(here, orders)
-            if gain > 1e-9 * max(1.0, abs(climb[-1])):  # of a group that meets itself it may be a loss
+            if gain > least[group]:  # of a group that meets itself it may be a loss
                 orders, gained = turn, True
                 climb.append(climb[-1] + gain)
     return Match(orders, tuple(climb))
+
+
+def _most(item: Pair) -> float:
+    """What ⟨A, P(B)⟩ is at the most; its rounding is small beside that."""
+    return float(item.mine.double().norm() * item.theirs.double().norm())
 
 
 def _gains(group: Units, pairs: Sequence[Pair], orders: Orders) -> torch.Tensor:
