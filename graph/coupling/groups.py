@@ -6,7 +6,7 @@ from functools import cached_property
 
 from torch import nn
 
-from graph.coupling.following import Counted, Flow, Numbers, followed
+from graph.coupling.following import Counted, Flow, Numbers, Reordered, followed
 from graph.tracing.trace import Inputs
 
 Sections = tuple[tuple[int, int], ...]
@@ -58,6 +58,15 @@ def couple(model: nn.Module, inputs: Inputs) -> Coupling:
     NotCoupled for a forward that asks for values, or that raises.
     """
     return Coupling(followed(model, inputs, Flow))
+
+
+def reorderable(model: nn.Module, inputs: Inputs) -> Coupling:
+    """The groups whose units may change places together: in another order the model computes the same.
+
+    More than `couple` finds, since norms, sums and a softmax over all units do not mind their order, and an
+    embedding's columns are units too. What goes in or comes out keeps its order. Raises NotCoupled as there.
+    """
+    return Coupling(followed(model, inputs, Reordered))
 
 
 def numbers(model: nn.Module, inputs: Inputs) -> tuple[Numbers, ...]:

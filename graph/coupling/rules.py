@@ -25,6 +25,8 @@ class Labelled:
 Dims = list[Labels]
 Rule = Callable[..., Dims]
 RULES: dict[str, Rule] = {}
+REORDERED: dict[str, Rule] = {}
+"""Rules in their place where units stay and only change places."""
 RESHAPED: dict[str, Rule] = {}
 """Rules that get the shape that came out, whatever was asked for."""
 SPLIT: dict[str, Callable[..., list[Dims]]] = {}

@@ -10,6 +10,7 @@ from math import gcd
 
 import torch
 
+from surgery.functions.drawn import uniform_from
 from surgery.recipes import function
 
 _AT_ONCE = 1 << 19  # elements widened at a time: they stay in the processor's cache
@@ -73,10 +74,19 @@ def chosen(*, places: tuple[int, ...], shape: tuple[int, ...], dtype: torch.dtyp
 
 
 @function(tiling="whole")
+def shuffled(*, seed: int, path: str, shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    """The places 0, 1, … in an order that (seed, path) draws."""
+    return uniform_from(seed, path, 0, shape[0]).argsort(stable=True).to(dtype)
+
+
+@function(tiling="whole")
 def take_units(
     tensor: torch.Tensor, index: torch.Tensor, *, count: int, dim: int, sections: tuple[int, ...]
 ) -> torch.Tensor:
-    """`tensor` with the units at `index` alone, of `count`; what is in no section stays where it is."""
+    """`tensor` with the units at `index` alone, in its order; what is in no section stays where it is.
+
+    There were `count` of them.
+    """
     width = gcd(tensor.shape[dim], *sections)
     pairs = sorted(zip(sections[::2], sections[1::2], strict=True))
     pieces = [(start // width, size // width) for start, size in pairs]

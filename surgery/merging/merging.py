@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -21,6 +21,9 @@ from surgery.model import Patient
 from surgery.widths.vocabulary import BUFFERS
 
 Statistics = Literal["refuse", "keep", "average", "parents"]
+
+
+Put = Callable[[Sequence[str], Lazy], Lazy]
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,10 @@ class Merging(WithParents):
     def merged(self, here: Here) -> Lazy:
         """The tensor in this one's place; shape and dtype are those of `here.base`."""
 
+    def put(self, patient: Patient) -> Put:
+        """What a parent's tensor at these paths becomes before it is merged: itself, unless overridden."""
+        return _as_it_is
+
     def keeps_structure(self) -> bool:
         return True
 
@@ -96,12 +103,13 @@ class Merging(WithParents):
             more = "" if self.most == self.least else " or two" if self.most == 2 else " or more"
             raise SurgeryError(f"{self.name} merges with {expected}{more}", got=count)
         self._one_each(count)
-        depths = Depths(patient)
+        depths, put = Depths(patient), self.put(patient)
         for places, lazy, others in matched(patient, self.targets, self.parents, self.only, self.vocabulary):
-            tensor = self.merged(Here(places[0], lazy, others, depths.of(places[0])))
+            put_there = tuple(put(places, other) for other in others)
+            tensor = self.merged(Here(places[0], lazy, put_there, depths.of(places[0])))
             for place in places:
                 yield SetTensor(place, tensor)
-        yield from averaged(patient, self.targets, self.parents, self.statistics, self.vocabulary)
+        yield from averaged(patient, self.targets, self.parents, self.statistics, self.vocabulary, put)
 
     def _one_each(self, count: int) -> None:
         """SurgeryError for a list of values that is neither one per parent nor one for all."""
@@ -117,6 +125,10 @@ class Merging(WithParents):
     def shares(self, count: int) -> int:
         """How many values a list of them has with this many parents: one each, this model not counted."""
         return count
+
+
+def _as_it_is(places: Sequence[str], tensor: Lazy) -> Lazy:
+    return tensor
 
 
 Matched = tuple[list[str], Held, tuple[Lazy, ...]]
@@ -150,14 +162,30 @@ def matched(
         )
 
 
+def merged_paths(patient: Patient, targets: Targets, only: str = "") -> set[str]:
+    """All paths of the tensors that `matched` gives."""
+    sites = patient.sites()
+    return {
+        place
+        for path in targets.paths
+        for _, lazy in patient.tensors(path)
+        if lazy.dtype.is_floating_point and is_meant(sites[id(lazy.parameter)], only)
+        for place in sites[id(lazy.parameter)]
+    }
+
+
 def averaged(
     patient: Patient,
     targets: Targets,
     parents: Sequence[Parent],
     statistics: Statistics,
     vocabulary: Vocabulary = "same",
+    put: Put = _as_it_is,
 ) -> Iterator[Edit]:
-    """Running statistics under the targets: the mean over all models, or none, as it was said."""
+    """Running statistics under the targets: the mean over all models, or none, as it was said.
+
+    Those of parents are `put` first.
+    """
     held = running_statistics(patient, targets.paths)
     if not held or statistics == "keep":
         return
@@ -178,7 +206,7 @@ def averaged(
             if path.rpartition(".")[2] in BUFFERS:
                 for item in checkpoints:
                     rows.refuse_buffer(item, path)
-            tensors = (own, *(item.tensor(sites[key], own) for item in checkpoints))
+            tensors = (own, *(put(sites[key], item.tensor(sites[key], own)) for item in checkpoints))
             first = int(statistics == "parents")  # from there on they count
             weights = (0.0,) * first + (1 / (len(tensors) - first),) * (len(tensors) - first)
             mean = recipe("weighted_sum", *tensors, weights=weights)

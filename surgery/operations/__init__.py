@@ -21,9 +21,9 @@ PLACES = {
         *("merging.soup", "merging.task_arithmetic", "merging.ties", "merging.dare", "merging.della"),
         *("merging.breadcrumbs", "merging.sce", "merging.ram", "merging.model_stock", "merging.slerp"),
         *("merging.nuslerp", "merging.multislerp", "merging.karcher", "merging.nearswap"),
-        *("merging.arcee_fusion", "merging.regmean", "merging.fisher"),
+        *("merging.arcee_fusion", "merging.regmean", "merging.fisher", "merging.rebasin"),
         *("scale", "cast", "freeze", "skip", "insert", "replace", "wrap", "recalibrate"),
-        *("rewrites.fold_norm", "rewrites.absorb_norm", "rewrites.to_rms_norm"),
+        *("rewrites.fold_norm", "rewrites.absorb_norm", "rewrites.to_rms_norm", "permute"),
         *("rewrites.reparameterize", "rewrites.grow", "rewrites.widen"),
     )
 }

@@ -166,7 +166,7 @@ def _part(patient: Patient, group: Group, sites: dict[str, list[str]]) -> Part |
                 around = where.rpartition(".")[0]
                 if isinstance(patient.module(around), LoraLinear):  # it says how wide its base is
                     follows += [Follow(around, *entry) for entry in _attributes(module, place.dim, size)]
-                if _writes(module, place.dim):
+                if writes(module, place.dim):
                     members.append(where)
                     led = led or isinstance(module, _ConvNd)
     if not led:
@@ -193,7 +193,7 @@ def _refused(module: nn.Module, name: str) -> bool:
     return name in module._non_persistent_buffers_set
 
 
-def _writes(module: nn.Module, dim: int) -> bool:
+def writes(module: nn.Module, dim: int) -> bool:
     """Whether a weight's dimension `dim` holds what its module puts out."""
     if isinstance(module, _ConvTransposeNd):
         return dim == 1 or (module.groups > 1 and dim == 0)
@@ -209,7 +209,7 @@ def _attributes(module: Any, dim: int, size: int) -> Iterator[tuple[str, int]]:
         yield "in_channels", gone * (module.in_channels // module.groups)
         yield "out_channels", gone * (module.out_channels // module.groups)
     elif isinstance(module, _ConvNd):
-        yield ("out_channels" if _writes(module, dim) else "in_channels"), size
+        yield ("out_channels" if writes(module, dim) else "in_channels"), size
     elif isinstance(module, nn.Linear):
         yield ("out_features" if dim == 0 else "in_features"), size
     elif isinstance(module, _NormBase):

@@ -116,6 +116,8 @@ COLUMNS = (
     Column("reparameterize", "reparameterize", {}),
     Column("grow", "grow", {"targets": "{0}[1]"}),
     Column("widen", "widen", {"targets": "**", "factor": 1.5}),
+    Column("permute", "permute", {"targets": "**", "seed": 1}),
+    Column("rebasin", "rebasin", {"targets": "", "parents": PARENT} | _KEPT),
 )
 
 
