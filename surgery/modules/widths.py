@@ -29,20 +29,25 @@ def width_beside(patient: Patient, path: str, side: Side, given: int | None, fre
         return None
     if given is not None:
         return given
+    found = width_of(patient, path, side)
+    if found is None:
+        raise SurgeryError(
+            f"the width of {fresh.registered.name} does not follow from what is here",
+            path=path,
+            got=type(patient.module(path)).__name__,
+            hint="`width=`, the last dimension of what flows there",
+        )
+    return found
+
+
+def width_of(patient: Patient, path: str, side: Side) -> int | None:
+    """The last dimension of what flows into or out of the module at `path`; None where nothing tells it."""
     place = place_of(patient, path)
     if place is not None and place.role is not None and place.blocks.width:
         return int(reduce(getattr, place.blocks.width.split("."), patient.config))
     module = patient.module(path)
     inner = [item for item in module.modules() if any(True for _ in item.parameters(recurse=False))]
-    found = _width(inner if side == "before" else inner[::-1], side)
-    if found is None:
-        raise SurgeryError(
-            f"the width of {fresh.registered.name} does not follow from what is here",
-            path=path,
-            got=type(module).__name__,
-            hint="`width=`, the last dimension of what flows there",
-        )
-    return found
+    return _width(inner if side == "before" else inner[::-1], side)
 
 
 def _width(modules: Iterable[nn.Module], side: Side) -> int | None:

@@ -163,6 +163,8 @@ INSIDE = [
     Case("gpt2", "wrap", {"targets": "transformer.h[0].attn", "wrapper": "prenorm(eps=1e-5)"}),
     Case("llama", "cast", {"targets": "**"}),
     Case("llama", "freeze", {"targets": "model.layers[0:2]"}, lossless=True),
+    Case("llama", "upcycle", {"targets": "model.layers[0:2]", "experts": 3}),
+    Case("gpt2", "upcycle", {"targets": "transformer.h[1].mlp", "how": "split", "active": 2}),
 ]
 
 MERGES = [
