@@ -64,3 +64,22 @@ def _counts(chosen: torch.Tensor, experts: int) -> list[int]:
 def _asked(part: torch.Tensor) -> bool:
     """Whether an expert is called: with no token it is only where there are shapes alone, to be seen."""
     return len(part) > 0 or isinstance(part, torch._subclasses.FakeTensor)
+
+
+class Joined(nn.Module):
+    """Experts that are fewer than a router knows: expert i of the router is number `places[i]` of `base`.
+
+    It stands where transformers has `experts`, which are given tokens, whom each is sent to, and the gates.
+    """
+
+    def __init__(self, base: nn.Module, places: tuple[int, ...]) -> None:
+        super().__init__()
+        self.base, self.places = base, places
+
+    def forward(
+        self, hidden_states: torch.Tensor, top_k_index: torch.Tensor, top_k_weights: torch.Tensor
+    ) -> torch.Tensor:
+        """What the experts that are left make of it; one that is chosen twice counts twice."""
+        places = torch.tensor(self.places, device=top_k_index.device)
+        result: torch.Tensor = self.base(hidden_states, places[top_k_index], top_k_weights)
+        return result

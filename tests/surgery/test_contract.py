@@ -165,6 +165,12 @@ INSIDE = [
     Case("llama", "freeze", {"targets": "model.layers[0:2]"}, lossless=True),
     Case("llama", "upcycle", {"targets": "model.layers[0:2]", "experts": 3}),
     Case("gpt2", "upcycle", {"targets": "transformer.h[1].mlp", "how": "split", "active": 2}),
+    Case(
+        "llama",
+        "merge_experts",
+        {"targets": "model.layers[0:2]"},
+        first=(("upcycle", {"targets": "model.layers[0:2]"}),),
+    ),
 ]
 
 MERGES = [
