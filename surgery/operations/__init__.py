@@ -20,7 +20,7 @@ PLACES = {
         *("merging.breadcrumbs", "merging.sce", "merging.ram", "merging.model_stock", "merging.slerp"),
         *("merging.nuslerp", "merging.multislerp", "merging.karcher", "merging.nearswap"),
         *("merging.arcee_fusion", "scale", "cast", "freeze", "skip", "insert", "replace", "wrap"),
-        *("recalibrate", "upcycle", "merge_experts"),
+        *("recalibrate", "upcycle", "merge_experts", "stitch"),
     )
 }
 """Where each operation is, by name, in the order of menus."""

@@ -171,6 +171,7 @@ INSIDE = [
         {"targets": "model.layers[0:2]"},
         first=(("upcycle", {"targets": "model.layers[0:2]"}),),
     ),
+    Case("many_tokens", "stitch", {"parents": PARENT, "at": 2}),
 ]
 
 MERGES = [
