@@ -108,7 +108,7 @@ class MergeExperts(Operation):
         changes = {"measured": measured, "groups": None}
         known = dataclasses.replace(self, **changes)
         return Bars(
-            title=f"How often each expert of {item.path} is chosen; dominant ones are marked",
+            title=f"Use of the experts of {item.path}",
             labels=tuple(str(number) for number in range(item.count)),
             values=tuple((100 * usage / usage.sum()).tolist()),
             unit="%",

@@ -128,8 +128,7 @@ class Stitch(Operation):
         line = tuple(
             (float(at), found[pair].held_out.r2(found[pair].solution())) for at, pair in pairs.items()
         )
-        into = "the block at the same part of the other's depth" if self.to is None else f"block {self.to}"
-        title = f"How well a linear layer leads to {into}"
+        title = "How well a linear layer leads on" + ("" if self.to is None else f" to block {self.to}")
         return Curves(
             title=title,
             lines={"held out": line},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
@@ -23,6 +24,9 @@ from surgery.places import place_of
 from surgery.recipes import compute
 from surgery.unseen import refuse_unseen
 from surgery.widths.apart import apart
+
+_MIXING = re.compile(r"(^|[._])(q|k|qkv|query|key|attn|attention|self_?attn|mixer)([._]|$)", re.IGNORECASE)
+"""Names of modules by which a token looks at others, where no class of its own tells it."""
 
 LINES = 4
 """Of a chart: layers that have one."""
@@ -191,6 +195,8 @@ def refuse_unfit(patient: Patient, path: str) -> None:
     if isinstance(module, Mixture) or {"gate", "experts"} <= module._modules.keys():
         raise SurgeryError("is a mixture of experts already", path=path)
     strange = next((item for item in module.modules() if _is_strange(item)), None)
+    if strange is None and any(_MIXING.search(name) for name, _ in module.named_modules()):
+        strange = module
     if strange is not None or not any(map(is_linear, module.modules())) or not path:
         raise SurgeryError(
             "is no MLP: a token's result must follow from that token alone, by linear layers",

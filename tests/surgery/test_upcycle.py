@@ -146,6 +146,7 @@ def test_experts_are_apart() -> None:
     ("name", "first", "fields", "said"),
     [
         ("llama", (), {"targets": "model.layers[0].self_attn"}, r"is no MLP.*model\.layers\[0\]\.mlp"),
+        ("clip", (), {"targets": "text_model.encoder.layers[0]"}, "is no MLP.*CLIPEncoderLayer"),
         ("encoder", (), {"targets": "layers[0]"}, "is no MLP.*MultiheadAttention"),
         ("cnn", (), {"targets": "**:Conv2d"}, "is no MLP.*Conv2d"),
         ("mixtral", (), {"targets": "model.layers[0]"}, r"layers\.0\.mlp: is a mixture of experts already"),
