@@ -6,7 +6,19 @@ import os
 # Before transformers is imported, which reads it once.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from benchmarks import advisers, budget, channels, edits, evaluation, graph, harness, merge, replay, studio
+from benchmarks import (
+    advisers,
+    budget,
+    channels,
+    edits,
+    evaluation,
+    graph,
+    harness,
+    low_rank,
+    merge,
+    replay,
+    studio,
+)
 from benchmarks.tables import save, text
 
 BENCHMARKS = {
@@ -18,6 +30,7 @@ BENCHMARKS = {
     "evaluation": evaluation.tables,
     "advisers": advisers.tables,
     "budget": budget.tables,
+    "low_rank": low_rank.tables,
     "harness": lambda: harness.tables(None),
     "merge": lambda: merge.tables(None),
 }

@@ -50,7 +50,9 @@ def hashed(data: Any = b"") -> Any:
 
 def bytes_of(tensor: torch.Tensor) -> Any:
     """The bytes of a tensor's values in row-major order, an array (n,) uint8."""
-    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    whole = tensor.detach().cpu().contiguous()
+    # Of a single element any stride counts as contiguous, and not every one can be viewed as bytes.
+    return whole.as_strided((whole.numel(),), (1,)).view(torch.uint8).numpy()
 
 
 def digest_of(dtype: torch.dtype, shape: Sequence[int], digest: str) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from surgery.evaluate import Report
     from surgery.evaluate.speed import SpeedReport
     from surgery.evaluate.sweep import SweepReport
+    from surgery.rewriting.proof import Proof
     from surgery.tracing import Tracing
     from surgery.whereabouts import Place
 
@@ -57,6 +58,8 @@ class State:
     places: tuple[Place, ...] = ()
     name: str | None = None
     saved: bool = False
+    proof: Proof | None = None
+    """Of a step that claims to be exact: how far outputs moved in float64, or why that is not known."""
 
     def __repr__(self) -> str:
         return f"<State {self.id}: {python_of(self.step) if self.step else 'the original'}>"

@@ -27,6 +27,8 @@ class Preview:
     """Costs before and after; `nonzero` are parameters that are not zero, after: at most that many.
 
     `nonzero` is None where no step sets weights to zero. Sizes in bytes, MACs over the example inputs.
+    `bounds` is None where `after` is exact; else a step's shapes are yet to be measured, and only those of
+    parameters, size_bytes and macs that are in it are known to be at most those of `after`.
     """
 
     steps: tuple[Operation, ...]
@@ -34,15 +36,20 @@ class Preview:
     after: Costs
     graph: ModuleGraph
     nonzero: tuple[int, int] | None = None
+    bounds: frozenset[str] | None = None
 
     def rows(self) -> list[tuple[str, float | None, float | None, bool]]:
         """(label, before, after, after is an upper bound) for each figure that is known."""
+        before, after, bounds = self.before, self.after, self.bounds
+        counted: dict[str, tuple[str, float | None, float | None]] = {
+            "parameters": ("Parameters", before.parameters, after.parameters),
+            "size_bytes": ("Bytes", before.size_bytes, after.size_bytes),
+            "macs": (f"MACs per {after.unit}", before.macs_per_token, after.macs_per_token),
+        }
         rows: list[tuple[str, float | None, float | None, bool]] = [
-            ("Parameters", self.before.parameters, self.after.parameters, False),
-            ("Bytes", self.before.size_bytes, self.after.size_bytes, False),
-            (f"MACs per {self.after.unit}", self.before.macs_per_token, self.after.macs_per_token, False),
-            ("KV cache per token", self.before.kv_bytes_per_token, self.after.kv_bytes_per_token, False),
+            (*row, bounds is not None) for name, row in counted.items() if bounds is None or name in bounds
         ]
+        rows.append(("KV cache per token", before.kv_bytes_per_token, after.kv_bytes_per_token, False))
         if self.nonzero:
             rows.append(("Non-zeros", *self.nonzero, True))
         return [row for row in rows if row[1] is not None or row[2] is not None]
@@ -135,7 +142,10 @@ def figures(drawn: Sketch, resolved: tuple[Operation, ...], before: ModuleGraph,
         if len(resolved) == 1:  # of several steps there is no trace in between
             resolved[0].check(before, graph)
     left = nonzero(drawn.real, tensors) if tensors else None
-    return Preview(resolved, costs(before), costs(graph), graph, left)
+    waiting = [step.bounds(before if place == 0 else None) for place, step in enumerate(resolved)]
+    known = [figures for figures in waiting if figures is not None]
+    bounds = frozenset.intersection(*known) if known else None
+    return Preview(resolved, costs(before), costs(graph), graph, left, bounds)
 
 
 def nonzero(
@@ -147,25 +157,34 @@ def nonzero(
     """
     reductions: dict[int, Reduction] = {}
     thinned: dict[int, int] = {}
+    counted = 0
     for node, _ in tensors:
-        if node is not None and _thins(node):
+        if node is not None and _zeros(node):
+            counted += _zeros(node)
+        elif node is not None and _thins(node):
             smallest = node.inputs[1]
             assert isinstance(smallest, Reduction)
             reductions[id(smallest)] = smallest
             thinned[id(smallest)] = thinned.get(id(smallest), 0) + 1
-    if not reductions:
+    if not reductions and not counted:
         return None
     # Of a reduction some of whose tensors are gone again nobody knows where its zeros lay.
     whole = [item for key, item in reductions.items() if thinned[key] == len(item.inputs)]
     after = sum(_count(node, parameter) for node, parameter in tensors)
-    after -= sum(int(str(item.arguments["k"])) for item in whole)
+    after -= counted + sum(int(str(item.arguments["k"])) for item in whole)
     total = sum(_count(node, node.parameter) for node in real)
     return total, after
 
 
 def _thins(node: Lazy) -> bool:
     """Whether a tensor is another one with some of its weights set to zero."""
-    return isinstance(node, Recipe) and node.function == "zero_smallest"
+    return isinstance(node, Recipe) and (node.function == "zero_smallest" or bool(_zeros(node)))
+
+
+def _zeros(node: Lazy) -> int:
+    """How many weights a recipe sets to zero that says it itself; 0 for another."""
+    said = node.arguments.get("zeros", 0) if isinstance(node, Recipe) else 0
+    return int(str(said))
 
 
 def _count(node: Lazy | None, parameter: torch.Tensor) -> int:
@@ -184,7 +203,7 @@ def refuse_unread(graph: ModuleGraph, before: ModuleGraph, verb: str) -> None:
     if not graph.calls:
         return
     unread = graph.tensor_paths - before.tensor_paths - graph.read_paths
-    if not unread:
+    if not (unread := unread - _read_by_another_name(graph, unread)):
         return
     idle = set(map(_in_any_block, before.tensor_paths - before.read_paths))
     for node in graph.modules:
@@ -196,6 +215,15 @@ def refuse_unread(graph: ModuleGraph, before: ModuleGraph, verb: str) -> None:
                     path=node.path,
                     got=tensor.path,
                 )
+
+
+def _read_by_another_name(graph: ModuleGraph, unread: frozenset[str]) -> set[str]:
+    """Those of the paths whose module has the tensor by a second name too, by which a call reads it."""
+    read: set[str] = set()
+    for tie in graph.ties if unread else ():
+        owners = {path.rpartition(".")[0] for path in tie.paths if path in graph.read_paths}
+        read.update(path for path in tie.paths if path in unread and path.rpartition(".")[0] in owners)
+    return read
 
 
 def _in_any_block(path: str) -> str:

@@ -53,7 +53,7 @@ def reserved() -> set[str]:
     """Names that a session has for something else: an operation called so could not be its method."""
     from surgery.session import Session
 
-    return {*dir(Session), "opened", "model", "history", "tracing", "fingerprinter", "lock"}
+    return {*dir(Session), "opened", "model", "history", "tracing", "fingerprinter", "lock", "calibrations"}
 
 
 def _reason(name: str) -> str | None:

@@ -24,6 +24,7 @@ from surgery.operation import Operation
 from surgery.optimisers import Watch
 from surgery.preview import Preview, figures, refuse_failed, sketch
 from surgery.registry import operation_named, operations, why_not
+from surgery.rewriting.proof import Witness
 from surgery.runs import Live, Skeleton, carry_out
 from surgery.script import Base, Script, made_with
 from surgery.showing import Showing
@@ -129,7 +130,10 @@ class Session(Showing):
         """Applies one operation; the new state is current. Refused or failing, nothing has changed."""
         with self.lock:
             before, on_fakes = self.graph, self._on_fakes()
-            return self._made(operation, lambda step: self._checked(step, before, on_fakes))
+            witness = Witness(operation, self._model, self.tracing.inputs)
+            state = self._made(operation, lambda step: self._checked(step, before, on_fakes, witness))
+            state.proof = witness.proof
+            return state
 
     def apply_unchecked(self, operation: Operation) -> State:
         """Applies one operation without a trace after it: `check` finds out whether the model still runs."""
@@ -142,10 +146,12 @@ class Session(Showing):
             base, *line = self.history.current.lineage()
             self.goto(base)
             for state in line:
-                before, on_fakes = self.graph, self._on_fakes()
-                self.goto(state)
                 assert state.step is not None
-                state.show(self._checked(state.step, before, on_fakes), self.tracing)
+                before, on_fakes = self.graph, self._on_fakes()
+                witness = Witness(state.step, self._model, self.tracing.inputs)
+                self.goto(state)
+                state.show(self._checked(state.step, before, on_fakes, witness), self.tracing)
+                state.proof = witness.proof
 
     def preview(self, *steps: Operation | str, **fields: Any) -> Preview:
         """What these steps would cost one after another, without doing anything.
@@ -240,7 +246,7 @@ class Session(Showing):
         journal = Journal()
         try:
             with recalling(self.history):
-                operation = self._measured(operation)
+                operation = self.measured(operation)
                 run = Skeleton() if self.is_skeleton else Live()
                 step = carry_out(operation, self._model, journal, run, *self._came_along)
             models_of((*self.steps, step))  # each name means one model
@@ -255,20 +261,14 @@ class Session(Showing):
         self._watch.note()
         return state
 
-    def _measured(self, operation: Operation) -> Operation:
-        """The operation with what it must know of values; measured now if it was not."""
-        if operation.awaits_measure and self.is_skeleton:
-            raise SurgeryError(
-                f"{operation.name} measures values, and this model was opened without weights",
-                hint="a script made where the weights are: it carries what was measured",
-            )
-        return operation.with_measure(self.patient, self.data) if operation.awaits_measure else operation
-
-    def _checked(self, step: Operation, before: ModuleGraph, on_fakes: ModuleGraph) -> ModuleGraph:
+    def _checked(
+        self, step: Operation, before: ModuleGraph, on_fakes: ModuleGraph, witness: Witness
+    ) -> ModuleGraph:
         """The graph of the model as it is, to be shown; SurgeryError if `step` broke it."""
         graph = self.tracing.on_fakes(self._model, self._origins)
         shown = self.tracing(self._model, self._origins) if self.tracing.real else graph
         refuse_failed(step, before, on_fakes, shown, graph)
+        witness.testify(step, self.model)
         return shown
 
     @property

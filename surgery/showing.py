@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from surgery.advising import Advising
 from surgery.asking import Asking
 from surgery.planning import Planning
+from surgery.simplifying import Simplifying
 
 if TYPE_CHECKING:
     from surgery.evaluate.bench import Asked
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from surgery.session import Session
 
 
-class Showing(Advising, Asking, Planning):
+class Showing(Advising, Asking, Planning, Simplifying):
     """The part of a session that people look at."""
 
     def view(self, tasks: Asked = None) -> Any:

@@ -83,6 +83,8 @@ class Advice:
     seconds: float = 0.0
     fields: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    together: bool = False
+    """Whether an item's paths are the targets of one edit, with that flag."""
 
     def __len__(self) -> int:
         return len(self.items)

@@ -199,6 +199,7 @@ class Case:
             seconds=time.perf_counter() - self.began,
             fields=plain_fields(adviser),
             notes=tuple(dict.fromkeys(said)),
+            together=adviser.together,
         )
 
     def _no_room(self) -> SurgeryError:

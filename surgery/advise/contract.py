@@ -19,6 +19,7 @@ class Adviser(Typed, ABC):
 
     `unit` is that of its numbers, empty for a bare one; `reads` says what it looks at, and `cost` in words
     what that takes. Its numbers rank places for one `edit`: with `low_is_cheap` the lowest come first.
+    `together` says that all paths of an item are its targets, with that flag.
     """
 
     unit: ClassVar[str]
@@ -26,6 +27,7 @@ class Adviser(Typed, ABC):
     reads: ClassVar[Reads]
     edit: ClassVar[str]
     low_is_cheap: ClassVar[bool]
+    together: ClassVar[bool]
 
     @classmethod
     def called(cls) -> str:
@@ -51,13 +53,14 @@ def adviser(
     unit: str = "",
     edit: str = "remove",
     low_is_cheap: bool = True,
+    together: bool = False,
 ) -> Any:
     """Makes a class a frozen keyword-only dataclass that is an adviser, as `task` does of tasks."""
 
     def made(cls: type[Any]) -> Any:
         found = declared(cls, title=title, source=source)
         found.unit, found.reads, found.cost = unit, reads, cost
-        found.edit, found.low_is_cheap = edit, low_is_cheap
+        found.edit, found.low_is_cheap, found.together = edit, low_is_cheap, together
         return found
 
     return made

@@ -20,6 +20,7 @@ from surgery.advise.gradients.grasp import Grasp
 from surgery.advise.gradients.head_importance import HeadImportance
 from surgery.advise.gradients.module_sensitivity import ModuleSensitivity
 from surgery.advise.gradients.snip import Snip
+from surgery.advise.gradients.tie_cut import TieCut
 from surgery.advise.weights.stable_rank import StableRank
 from surgery.advise.weights.synflow import Synflow
 from surgery.advise.weights.weight_norm import WeightNorm
@@ -33,6 +34,7 @@ BUILT_IN: tuple[type[Adviser], ...] = (
     Similarity,
     WeightSimilarity,
     GradientAgreement,
+    TieCut,
     ActivationSparsity,
     WeightNorm,
     StableRank,

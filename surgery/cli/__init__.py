@@ -21,6 +21,7 @@ from surgery.cli.picture import picture
 from surgery.cli.plan import plan
 from surgery.cli.replay import replay
 from surgery.cli.report import report
+from surgery.cli.simplify import simplify
 from surgery.cli.speed import speed
 from surgery.cli.studio import start
 from surgery.cli.suggest import suggest
@@ -43,6 +44,7 @@ COMMANDS = (
     sweep,
     suggest,
     plan,
+    simplify,
     speed,
     diff,
     kinship,

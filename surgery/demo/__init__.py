@@ -1,4 +1,4 @@
-"""What ships for a first try: a small trained decoder, two image classifiers, and what they never saw."""
+"""What ships for a first try: a small trained decoder, two image classifiers, and what is held out."""
 
 from __future__ import annotations
 

@@ -1,33 +1,7 @@
-"""The functions that recipes name. Importing this package registers them all."""
+"""The functions that recipes name, a file for each kind. Importing this package registers them all."""
 
-from surgery.functions import (
-    agreement,
-    arithmetic,
-    drawn,
-    experts,
-    initial,
-    layout,
-    magnitude,
-    ranks,
-    row_spheres,
-    selections,
-    spheres,
-    task_vectors,
-    units,
-)
+from importlib import import_module
+from pkgutil import iter_modules
 
-__all__ = [
-    "agreement",
-    "arithmetic",
-    "drawn",
-    "experts",
-    "initial",
-    "layout",
-    "magnitude",
-    "ranks",
-    "row_spheres",
-    "selections",
-    "spheres",
-    "task_vectors",
-    "units",
-]
+for _found in iter_modules(__path__):
+    import_module(f"{__name__}.{_found.name}")

@@ -36,6 +36,14 @@ class Nothing(nn.Module):
         return (zeros, None) if self.pair else zeros
 
 
+class Silent(nn.Module):
+    """Returns the number zero, whatever it is given: a branch that adds nothing to a sum."""
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """Zero, of no dimension and the dtype of the argument."""
+        return hidden_states.new_zeros(())
+
+
 class Layer(nn.Module):
     """A block made of one module: of all that blocks are given it hands on the hidden states alone."""
 

@@ -15,12 +15,17 @@ PLACES = {
     place.rpartition(".")[2]: place
     for place in (
         *("remove", "keep", "move", "swap", "duplicate"),
-        *("tie", "untie", "merge", "sparsify", "narrow", "pad", "attach", "adopt", "detach", "fold"),
+        *("tie", "untie", "recur", "share_atoms", "share_heads", "merge"),
+        *("sparsify", "wanda", "sparse_gpt", "narrow", "low_rank", "tucker", "pad"),
+        *("attach", "adopt", "detach", "fold"),
         *("merging.soup", "merging.task_arithmetic", "merging.ties", "merging.dare", "merging.della"),
         *("merging.breadcrumbs", "merging.sce", "merging.ram", "merging.model_stock", "merging.slerp"),
         *("merging.nuslerp", "merging.multislerp", "merging.karcher", "merging.nearswap"),
-        *("merging.arcee_fusion", "scale", "cast", "freeze", "skip", "insert", "replace", "wrap"),
-        *("recalibrate", "upcycle", "merge_experts", "stitch"),
+        *("merging.arcee_fusion", "merging.regmean", "merging.fisher"),
+        *("scale", "cast", "freeze", "skip", "insert", "replace", "wrap", "recalibrate"),
+        *("rewrites.fold_norm", "rewrites.absorb_norm", "rewrites.to_rms_norm"),
+        *("rewrites.reparameterize", "rewrites.grow", "rewrites.widen"),
+        *("upcycle", "merge_experts", "stitch"),
     )
 }
 """Where each operation is, by name, in the order of menus."""

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import torch
 
 from graph.paths import is_below
 from surgery.adapters.lora import LoraLinear, is_transposed
+from surgery.charts import Bars, Chart
+from surgery.charts.names import told_apart
 from surgery.edits import Edit, SetAttribute, SetConfig, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Target, Targets, option
 from surgery.lazy import Held, Lazy, Recipe, recipe
 from surgery.model import Patient
+from surgery.norms import in_norm
 from surgery.operation import Operation, operation
+from surgery.recipes import compute
 
 
 @operation(
@@ -23,20 +29,24 @@ class Tie(Operation):
 
     Each target keeps its own module objects, so its place in the KV cache stays its own; only
     its Parameters become those of `to`. Fields: `targets`, `to`: modules of one class whose
-    parameters have the same names, shapes and dtypes; `start`: the values to start from; `own_norms`:
-    one-dimensional parameters (gains, biases) stay each one's own. Refused: shapes or dtypes that differ, a
-    module and a part of it, what shares all of that already, and targets that share it with others which
-    would be left behind.
+    parameters have the same names, shapes and dtypes; `start`: the values to start from; `but`: what stays
+    each one's own, the parameters of `norms` (layers whose class says so), or all `vectors` (one-dimensional
+    parameters: gains and biases of whatever module). Refused: shapes or dtypes that differ, a module and a
+    part of it, what shares all of that already, and targets that share it with others which would be left
+    behind.
     """
 
     targets: Targets = option(help="the modules that give up their own parameters")
     to: Target = option(help="the module whose parameters they share")
     start: Literal["to", "average"] = option("to", help="values to start from: those of `to`, or the average")
-    own_norms: bool = option(False, help="each keeps its own gains and biases (one-dimensional parameters)")
+    but: Literal["nothing", "norms", "vectors"] = option(
+        "nothing", help="what each keeps: norm layers, or all gains and biases (one-dimensional parameters)"
+    )
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         source = str(self.to)
-        shared = [(name, lazy) for name, lazy in patient.own_tensors(source) if self._shares(lazy)]
+        found = patient.own_tensors(source)
+        shared = [(name, lazy) for name, lazy in found if self._shares(patient, f"{source}.{name}", lazy)]
         targets = [path for path in self.targets.paths if path != source]
         if not targets or not shared:
             problem = "a tie needs a module other than `to`" if shared else "there is no parameter to share"
@@ -68,8 +78,30 @@ class Tie(Operation):
                 yield SetTensor(slot, tensor)
         yield from declared
 
-    def _shares(self, lazy: Held) -> bool:
-        return not self.own_norms or len(lazy.shape) > 1
+    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart:
+        """How far the shared weights of each module move, relative to what they were."""
+        moved = {path: [0.0, 0.0] for path in dict.fromkeys((str(self.to), *self.targets.paths))}
+        memo: dict[int, torch.Tensor] = {}
+        for edit in self.plan(patient):
+            if not isinstance(edit, SetTensor):
+                continue
+            path = next((path for path in moved if is_below(edit.path, path)), None)
+            if path is not None:  # what `to` is tied to elsewhere moves with it
+                before = patient.tensor(edit.path).parameter.detach().double()
+                after = compute(edit.tensor, memo).to(before.device, torch.float64)
+                moved[path][0] += float((after - before).square().sum())
+                moved[path][1] += float(before.square().sum())
+        return Bars(
+            title="How far the shared weights move",
+            labels=tuple(told_apart(list(moved))),
+            values=tuple((far / whole) ** 0.5 if whole else 0.0 for far, whole in moved.values()),
+            unit="‖new − old‖ / ‖old‖",
+        )
+
+    def _shares(self, patient: Patient, path: str, lazy: Held) -> bool:
+        if self.but == "norms":
+            return not in_norm(patient, path)
+        return self.but == "nothing" or len(lazy.shape) > 1
 
 
 def _fitting(

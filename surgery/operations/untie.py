@@ -19,33 +19,38 @@ from surgery.operation import Operation, operation
 class Untie(Operation):
     """Every parameter of the targets that is shared becomes a copy of its own; outputs do not change.
 
-    Fields: `targets`, modules with parameters (or themselves) at several paths. Where all paths of
-    a tie are among the targets, the first keeps the original. A module object used at two paths is
-    taken apart into two. Refused: targets that share nothing.
+    Fields: `targets`, modules with parameters (or themselves) at several paths; `together`: what targets
+    share with each other they go on sharing, apart from the other paths of the tie, so that it falls in two.
+    Where all paths of a tie are among the targets, the first keeps the original, and together nothing
+    changes. A module object used at two paths is taken apart into two. Refused: targets that share nothing,
+    or together nothing with others.
     """
 
     targets: Targets = option(help="the modules that get parameters of their own")
+    together: bool = option(False, help="they go on sharing with each other, apart from the rest")
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         sites = patient.sites()
         paths = self.targets.paths
         _whole_modules_only(patient, paths)
-        yield from _modules_of_their_own(patient, paths)
         freed: set[str] = set()
         for places in sites.values():
             inside = [place for place in places if is_among(place, paths)]
-            if len(places) > 1 and inside:
+            if self.together and len(inside) < len(places):
+                freed.update(inside)
+            elif not self.together and len(places) > 1:
                 freed.update(inside[1:] if len(inside) == len(places) else inside)
         if not freed:
             raise SurgeryError(
-                "shares no parameter with another path",
+                "shares no parameter with another path" + (" that stays behind" if self.together else ""),
                 path=self.targets.select,
                 hint="`surgery inspect`, which lists the ties",
             )
+        yield from _modules_of_their_own(patient, paths, self.together)
         for places in sites.values():
-            for place in places:
-                if place in freed:
-                    yield SetTensor(place, recipe("copy", patient.tensor(place)))
+            copies = [recipe("copy", patient.tensor(place)) for place in places if place in freed]
+            for number, place in enumerate(place for place in places if place in freed):
+                yield SetTensor(place, copies[0 if self.together else number])
         yield from _undeclared(patient, freed)
 
 
@@ -62,16 +67,19 @@ def _whole_modules_only(patient: Patient, paths: tuple[str, ...]) -> None:
             )
 
 
-def _modules_of_their_own(patient: Patient, paths: tuple[str, ...]) -> Iterator[Edit]:
-    """A module object at several paths is replaced at the targets by a shell around the same parameters."""
+def _modules_of_their_own(patient: Patient, paths: tuple[str, ...], together: bool) -> Iterator[Edit]:
+    """A module object at several paths is replaced at the targets by a shell around the same parameters.
+
+    One that has all of its paths among them stays as it is where they go together.
+    """
     done: list[str] = []
     for path, module in patient.walk():
         if not is_among(path, paths) or is_among(path, done):
             continue
         places = patient.module_paths(module)
         inside = [place for place in places if is_among(place, paths)]
-        first_keeps = len(inside) == len(places) and path == inside[0]
-        if len(places) > 1 and not first_keeps:
+        keeps = len(inside) == len(places) and (together or path == inside[0])
+        if len(places) > 1 and not keeps:
             done.append(path)
             yield SetModule(path, sharing_shell)
             yield from _own_place(patient, path)

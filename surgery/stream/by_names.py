@@ -72,7 +72,7 @@ def foreseen_by_names(
 
 def _needs_no_class(step: Operation) -> bool:
     """Whether a step can be carried out on modules of which the names are known, and no more."""
-    if step.name == "tie" and getattr(step, "own_norms", False):
+    if step.name == "tie" and getattr(step, "but", "nothing") != "nothing":
         return False
     return needs_names_only(step) or (step.name in _OF_BLOCKS and names_alone(step))
 

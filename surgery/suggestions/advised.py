@@ -17,6 +17,8 @@ class Place(Protocol):
     @property
     def path(self) -> str: ...
     @property
+    def paths(self) -> Sequence[str]: ...
+    @property
     def index(self) -> int | None: ...
 
 
@@ -43,6 +45,8 @@ class Advised(Protocol):
     @property
     def grounds(self) -> str: ...
     @property
+    def together(self) -> bool: ...
+    @property
     def ranking(self) -> Sequence[Line]: ...
     def text(self, value: float) -> str:
         """A number with its unit."""
@@ -67,9 +71,14 @@ def voices(advice: Iterable[Advised]) -> dict[tuple[str, frozenset[str]], list[V
     for advised in advice:
         for line in advised.ranking:
             if all(item.index is None for item in line.items):
-                key = advised.edit, frozenset(item.path for item in line.items)
+                key = advised.edit, frozenset(_about(advised, line))
                 found.setdefault(key, []).append(Voice(advised, line.rank, len(advised.ranking), line.value))
     return found
+
+
+def _about(advised: Advised, line: Line) -> list[str]:
+    """The paths of a line that its edit is about."""
+    return [path for item in line.items for path in (item.paths if advised.together else (item.path,))]
 
 
 def proposed(advised: Advised, most: int) -> Iterator[tuple[Operation, Voice]]:
@@ -79,11 +88,12 @@ def proposed(advised: Advised, most: int) -> Iterator[tuple[Operation, Voice]]:
     What the operation cannot be made of, such as one head of many, is passed over.
     """
     for line in advised.ranking[:most]:
-        paths = [item.path for item in line.items]
+        paths = _about(advised, line)
         if any(item.index is not None for item in line.items) or not all(paths):
             continue
         try:
-            step = operation_named(advised.edit).of(*reversed(paths))
+            operation = operation_named(advised.edit)
+            step = operation.of(paths, together=True) if advised.together else operation.of(*reversed(paths))
         except SurgeryError:
             continue
         yield step, Voice(advised, line.rank, len(advised.ranking), line.value)

@@ -219,3 +219,10 @@ def test_the_script_of_an_edited_model_states_it() -> None:
     data = json.loads(session.script.to_json())
     assert data["base"]["fingerprint"] == fingerprint(model)
     assert data["result"]["fingerprint"] == fingerprint(session.model)
+
+
+def test_a_single_element_has_bytes_whatever_its_stride() -> None:
+    """A slice of a larger tensor that is one number is digested as that number is."""
+    sliced = torch.arange(8, dtype=torch.bfloat16).view(2, 4)[:, 1][1:]
+    assert sliced.stride() == (4,) and sliced.is_contiguous()
+    assert tensor_digest(sliced) == tensor_digest(torch.tensor([5], dtype=torch.bfloat16))

@@ -43,7 +43,7 @@ GOLDEN = """{
   "steps": [
     {"operation": "remove", "targets": {"select": "model.layers[2:4]", "paths": ["model.layers.2", "model.layers.3"]}},
     {"operation": "tie", "targets": {"select": "model.layers.1", "paths": ["model.layers.1"]}, \
-"to": {"select": "model.layers[0]", "path": "model.layers.0"}, "start": "to", "own_norms": false},
+"to": {"select": "model.layers[0]", "path": "model.layers.0"}, "start": "to", "but": "nothing"},
     {"operation": "attach", "targets": {"select": "**.{q,v}_proj", "paths": ["model.layers.0.self_attn.q_proj"]}, \
 "adapter": "lora", "rank": 4, "alpha": null, "seed": 0}
   ],
@@ -227,7 +227,7 @@ def test_steps_say_where_they_are_wrong() -> None:
 PYTHON: list[tuple[Operation, str]] = [
     (STEPS[0], 's.remove("model.layers[2:4]")'),
     (STEPS[1], 's.tie("model.layers.1", to="model.layers[0]")'),
-    (Tie(targets="a", to="b", own_norms=True), 's.tie("a", to="b", own_norms=True)'),
+    (Tie(targets="a", to="b", but="norms"), 's.tie("a", to="b", but="norms")'),
     (Attach(targets="**:Linear"), 's.attach("**:Linear")'),
     (Attach(targets="**:Linear", rank=2, alpha=1.5), 's.attach("**:Linear", rank=2, alpha=1.5)'),
     (Sparsify(targets="a", ratio=0.3, scope="global"), 's.sparsify("a", ratio=0.3, scope="global")'),

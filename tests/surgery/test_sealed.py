@@ -50,7 +50,7 @@ def stack() -> surgery.Session:
 
 INSIDE: list[tuple[str, dict[str, Any]]] = [
     ("tie", {"targets": "blocks[1]", "to": "blocks.0"}),
-    ("tie", {"targets": "blocks[1][0]", "to": "blocks.0.0", "own_norms": True}),
+    ("tie", {"targets": "blocks[1][0]", "to": "blocks.0.0", "but": "vectors"}),
     ("merge", {"targets": "blocks[0:2]"}),
     ("duplicate", {"targets": "blocks[1]"}),
     ("sparsify", {"targets": "**"}),

@@ -11,7 +11,7 @@ from graph.costs import costs
 from surgery.evaluate import Figure, Interval, Report
 from surgery.show.states import metric
 from tests.zoo import llama
-from widgets.figures import figures, report_state
+from widgets.figures import figures, preview_rows, report_state
 from widgets.timeline import points
 
 PERPLEXITY = Figure("perplexity", "perplexity", "", "lower", 2, 3.4412, 3.7098, Interval(0.24, 0.30))
@@ -110,3 +110,18 @@ def test_states_with_another_figure_are_not_in_the_chart() -> None:
     session.remove("model.layers[1]")
     session.history.current.report = IMAGES
     assert session.graph and [point["value"] for point in points(session)] == [98.9, 80.4]
+
+
+def dry_run(**fields: float) -> dict[str, str]:
+    """Label and value of each row of a dry run, for layers of low rank."""
+    preview = surgery.open(*llama()).preview("low_rank", "model.layers[*].**:Linear", **fields)
+    return {row["label"]: row["value"] for row in preview_rows(preview)}
+
+
+def test_what_is_yet_to_be_measured_is_at_most_so_much() -> None:
+    """Of a size a number; of an energy, which may leave all as it is, no more than now."""
+    of_size, of_energy, exact = dry_run(size=0.4), dry_run(energy=0.7), dry_run(rank=4)
+    assert of_size["Parameters"].startswith("≤ −") and of_size["MACs per token"].startswith("≤ −")
+    assert of_energy["Parameters"] == of_energy["Size"] == "at most as now"
+    assert exact["Parameters"].startswith("−")
+    assert {found["KV cache per token"] for found in (of_size, of_energy, exact)} == {"unchanged"}

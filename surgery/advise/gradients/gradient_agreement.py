@@ -9,7 +9,7 @@ from surgery.advise.advice import Advice, Item
 from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
 from surgery.advise.cosines import cosines
-from surgery.advise.gradients.tied import site_gradients, tied
+from surgery.advise.gradients.tied import Tied, site_gradients, tied
 from surgery.advise.precision import wide
 from surgery.errors import SurgeryError
 
@@ -29,19 +29,25 @@ class GradientAgreement(Adviser):
     """
 
     def score(self, case: Case) -> Advice:
-        found = [
-            group
-            for group in tied(case.model)
-            if case.chosen is None or any(_touches(path, case.chosen) for path in group.ends)
-        ]
-        if not found:
-            raise SurgeryError(
-                "there are no ties here whose ends could disagree",
-                got=type(case.model).__name__,
-                hint="`s.tie(…)`, and then ask again",
-            )
+        found = chosen_ties(case)
         numbers = [_least(gradients) for gradients in site_gradients(case, found)]
         return case.advice(self, [Item(group.ends[0], None, group.ends[1:]) for group in found], numbers)
+
+
+def chosen_ties(case: Case) -> list[Tied]:
+    """The ties of the case's model, at what was selected; refused if there are none."""
+    found = [
+        group
+        for group in tied(case.model)
+        if case.chosen is None or any(_touches(path, case.chosen) for path in group.ends)
+    ]
+    if not found:
+        raise SurgeryError(
+            "there are no ties here whose ends could disagree",
+            got=type(case.model).__name__,
+            hint="`s.tie(…)`, and then ask again",
+        )
+    return found
 
 
 def _least(gradients: tuple[Tensor, ...]) -> float:

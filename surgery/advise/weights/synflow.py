@@ -15,6 +15,7 @@ from surgery.advise.gradients.saliency import in_per_cent, per_path, trained
 from surgery.advise.precision import wide
 from surgery.errors import SurgeryError
 from surgery.evaluate.data.examples import Batch
+from surgery.norms import is_norm
 
 
 @adviser(
@@ -84,8 +85,7 @@ def _instead(module: nn.Module) -> Callable[[Any, Any, Any], Any] | None:
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
         return lambda module, args, output: args[0]
     gain = module._parameters.get("weight")
-    is_norm = "norm" in type(module).__name__.lower() and not module._modules
-    return _scaled if is_norm and gain is not None and gain.dim() == 1 else None
+    return _scaled if is_norm(module) and gain is not None and gain.dim() == 1 else None
 
 
 def _scaled(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ def package(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def test_every_adviser_says_what_it_is() -> None:
     """Title, source, cost, a summary and a help line per field: what listings and docs show."""
-    assert len(advisers()) == len(BUILT_IN) == 16 and surgery.advisers() is advisers()
+    assert len(advisers()) == len(BUILT_IN) == 17 and surgery.advisers() is advisers()
     for cls in BUILT_IN:
         assert cls.title and cls.source and cls.cost and cls.edit and cls.summary().endswith(".")
         assert cls.reads in ("weights", "examples", "gradients")

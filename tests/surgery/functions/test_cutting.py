@@ -56,6 +56,9 @@ CUT: list[tuple[str, list[Tensor], int, Arguments]] = [
     ("reinforced", [torch.tensor([[5.0, 3.0], [2.0, 9.0]], dtype=torch.float64)], 3,
      {"epsilon": 0.5, "rate": 0.1, "limit": 0.2}),
     ("matched_rows", [], 1, {}),
+    ("fisher_mean", [], 4, {"weights": (0.3, 0.7)}),
+    ("centred_rows", [], 1, {}),
+    ("columns_scaled", [torch.tensor([0.7])], 1, {"offset": 1.0}),
 ]  # fmt: skip
 
 

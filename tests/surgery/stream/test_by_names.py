@@ -87,7 +87,7 @@ LEFT: dict[str, tuple[Operation, ...]] = {
     "a selector of classes": (step("untie", "**:Linear"),),
     "a pattern": (step("remove", "model.layers.*"),),
     "another kind of step": (step("narrow", "model.layers[0]", "neurons", ratio=0.5),),
-    "norms of one's own": (step("tie", "model.layers[1]", to="model.layers[0]", own_norms=True),),
+    "norms of one's own": (step("tie", "model.layers[1]", to="model.layers[0]", but="norms"),),
     "a cast of a part": (step("cast", "model.layers[0]", dtype="float64"),),
     "a tie that the config says": (step("tie", "lm_head", to="model.embed_tokens"),),
     "a refusal": (step("remove", "model.layers[0:9]"),),

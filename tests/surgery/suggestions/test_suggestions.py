@@ -37,6 +37,11 @@ class Item:
     path: str
     index: int | None = None
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """It alone."""
+        return (self.path,)
+
 
 @dataclass(frozen=True)
 class Line:
@@ -56,6 +61,7 @@ class Adviser:
     called: str = "block influence"
     source: str = "Men et al. 2024, arXiv:2403.03853"
     grounds: str = "random tokens; 8 windows, 0.1 s, cpu"
+    together: bool = False
 
     def text(self, value: float) -> str:
         """The number."""

@@ -1,0 +1,135 @@
+"""What a model's output loses while one layer alone is of lower rank, measured on data."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from graph.tree import module_at
+from surgery.devices import device_of
+from surgery.errors import SurgeryError
+from surgery.factors.layers import Layer
+from surgery.functions.factors import narrow_factor, wide_factor
+from surgery.model import Patient, private_shell
+from surgery.recipes import one_thread
+
+PARTS = (1 / 16, 1 / 8, 1 / 4, 3 / 8, 1 / 2, 3 / 4)
+"""Of a layer's weights, at which it is tried."""
+
+
+def tried_ranks(layer: Layer) -> list[int]:
+    """The ranks at which a layer is measured: those of PARTS that make it smaller, each once."""
+    sides = layer.sides
+    ranks = dict.fromkeys(max(1, int(part * sides.whole / sides.per_rank)) for part in PARTS)
+    return [rank for rank in ranks if rank <= sides.most]
+
+
+def distortions(
+    patient: Patient, layers: Sequence[Layer], data: Sequence[Any], samples: int
+) -> list[list[float]]:
+    """Of each layer at each of its `tried_ranks`, ‖f(x) − f′(x)‖² / ‖f(x)‖² over at most `samples` examples.
+
+    f(x) is what the model gives, its logits if it names them, without positions that are padding. The model
+    stays as it is: a shell of it runs in evaluation mode. SurgeryError for no data, and for data that it does
+    not take.
+    """
+    shell = private_shell(patient.root).eval()
+    batches = _cut(data, samples)
+    found: list[list[float]] = []
+    with torch.no_grad(), torch.random.fork_rng():
+        base = [_output(shell, batch) for batch in batches]
+        whole = sum(float(output.double().square().sum()) for output in base)
+        for layer in layers:
+            found.append([])
+            for weight in _of_rank(layer, tried_ranks(layer)):
+                with _instead(shell, layer, weight):
+                    moved = sum(
+                        float((_output(shell, batch) - output).double().square().sum())
+                        for batch, output in zip(batches, base, strict=True)
+                    )
+                found[-1].append(moved / whole if whole else moved)
+    return found
+
+
+def _of_rank(layer: Layer, ranks: Sequence[int]) -> list[Tensor]:
+    """The layer's weight at each of these ranks: of one decomposition more and more directions."""
+    if not ranks:
+        return []
+    weight, transposed = layer.weight.parameter.detach(), layer.transposed
+    with one_thread():
+        narrow = narrow_factor(weight.double(), rank=max(ranks), transposed=transposed)
+        wide = wide_factor(weight.double(), narrow, transposed=transposed)
+    tall = layer.sides.outputs > layer.sides.inputs
+    up, down = (wide, narrow) if tall else (narrow, wide)
+    found = []
+    for rank in ranks:
+        product = up.flatten(1)[:, :rank] @ down.flatten(1)[:rank]
+        matrix = product.T if transposed else product
+        found.append(matrix.reshape(weight.shape).to(weight.dtype))
+    return found
+
+
+@contextmanager
+def _instead(shell: nn.Module, layer: Layer, weight: Tensor) -> Iterator[None]:
+    """Within, the layer's modules in a shell have this weight."""
+    slots = [module_at(shell, path)._parameters for path in layer.paths]
+    before = slots[0]["weight"]
+    try:
+        for slot in slots:
+            slot["weight"] = nn.Parameter(weight, requires_grad=False)
+        yield
+    finally:
+        for slot in slots:
+            slot["weight"] = before
+
+
+def _cut(data: Sequence[Any], samples: int) -> list[Any]:
+    """The first so many examples of the batches; the last is cut where its tensors are equally long."""
+    if not data:
+        raise SurgeryError(
+            "low_rank needs data to measure distortions on",
+            got="no data",
+            hint="`s.data = [batch, …]`, each as the model takes it, or another `spread`",
+        )
+    found: list[Any] = []
+    left = samples
+    for batch in data:
+        if left <= 0:
+            break
+        batch = dict(batch) if isinstance(batch, Mapping) else batch
+        lengths = [len(leaf) for leaf in tree_leaves(batch) if isinstance(leaf, Tensor) and leaf.dim()]
+        if len(set(lengths)) == 1 and lengths[0] > left:
+            batch = tree_map_only(Tensor, lambda tensor, left=left: tensor[:left], batch)
+        found.append(batch)
+        left -= lengths[0] if lengths else 1
+    return found
+
+
+def _output(model: nn.Module, batch: Any) -> Tensor:
+    """What the model gives: the first tensor of numbers; without positions that the batch calls padding."""
+    batch = tree_map_only(Tensor, lambda tensor: tensor.to(device_of(model)), batch)
+    cached = isinstance(batch, dict) and "use_cache" in inspect.signature(model.forward).parameters
+    try:
+        if isinstance(batch, dict):
+            given = model(**({"use_cache": False} if cached else {}) | batch)
+        else:
+            given = model(*batch) if isinstance(batch, list | tuple) else model(batch)
+    except (TypeError, ValueError, RuntimeError, IndexError) as error:
+        raise SurgeryError(
+            f"the model cannot run a batch of `s.data`: {error}", hint="batches as the model takes them"
+        ) from error
+    named = [given.get("logits")] if isinstance(given, Mapping) else []
+    found = (item for item in [*named, *tree_leaves(given)] if isinstance(item, Tensor))
+    output = next((item for item in found if item.is_floating_point()), None)
+    if output is None:
+        raise SurgeryError("the model gives no tensor of numbers", got=type(given).__name__)
+    mask = batch.get("attention_mask") if isinstance(batch, dict) else None
+    if isinstance(mask, Tensor) and mask.dim() == 2 and output.shape[:2] == mask.shape:
+        return output[mask.bool()]
+    return output

@@ -1,0 +1,1 @@
+"""Operations that write a model down in another way: what it computes stays, up to rounding."""

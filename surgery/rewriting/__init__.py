@@ -1,0 +1,1 @@
+"""What exact rewrites share: reading the graph, following residual streams, and the proof that they keep."""
