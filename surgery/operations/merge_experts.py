@@ -10,6 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from surgery.calibration.batches import shown
 from surgery.charts import Bars, Chart
 from surgery.edits import Edit, SetAttribute, SetModule, SetTensor
 from surgery.errors import SurgeryError
@@ -31,22 +32,23 @@ Groups = list[int]
 class MergeExperts(Operation):
     """Each mixture has `count` experts left; the others are merged into those that they are routed most like.
 
-    Fields: `targets`: mixtures or what contains them; `count`: how many experts each keeps. It runs the
-    session's `data` and counts how often each expert is chosen, f (experts,), and how alike the router
-    scores experts, the cosine of their scores over all tokens, (experts, experts). The `count` most used are
-    dominant, every other joins the one it is most alike; with `align` its neurons are put in the order of
-    those of the dominant one, by linear assignment of largest Σ w·w (needs scipy). A group's weights are
-    Σ f W / Σ f, in float32 or wider, equal parts where nobody was chosen. The router stays as it is. Experts
-    that are modules share the merged parameters from then on, a tie; of stacked ones as many slices are left
-    as groups, and `experts` is wrapped in what knows which slice a number means. `measured` holds f and the
-    cosines, `groups` what came of them, so no replay needs the data. MACs stay: as many experts are active.
-    Refused: no mixture, families that are not proved, no fewer experts than before, adapters inside, experts
-    that are tied already, no data.
+    Fields: `targets`: mixtures or what contains them; `count`: how many experts each keeps. It runs
+    `samples` examples of the session's `data` and counts how often each expert is chosen, f (experts,),
+    and how alike the router scores experts, the cosine of their scores over all tokens, (experts,
+    experts). The `count` most used are dominant, every other joins the one it is most alike; with `align`
+    its neurons are put in the order of those of the dominant one, by linear assignment of largest Σ w·w
+    (needs scipy). A group's weights are Σ f W / Σ f, in float32 or wider, equal parts where nobody was
+    chosen. The router stays as it is. Experts that are modules share the merged parameters from then on,
+    a tie; of stacked ones as many slices are left as groups, and `experts` is wrapped in what knows which
+    slice a number means. `measured` holds f and the cosines, `groups` what came of them, so no replay
+    needs the data. MACs stay: as many experts are active. Refused: no mixture, families that are not
+    proved, no fewer experts than before, adapters inside, experts that are tied already, no data.
     """
 
     targets: Targets = option(Targets("**"), help="mixtures, or what contains them")
     count: int = option(2, help="how many experts each mixture keeps", minimum=1)
     align: bool = option(True, help="neurons are put in the order of the dominant expert's first")
+    samples: int = option(64, help="at most how many examples of the data are run", minimum=1)
     measured: Measured | None = option(None, help="usage and likeness, once they were measured")
     groups: Found | None = option(None, help="which experts became one, as the measure showed")
 
@@ -64,7 +66,7 @@ class MergeExperts(Operation):
             wide = scores.double().cpu()
             grams[path] += wide.T @ wide
 
-        heard(patient.root, data, found, hear, self.name)
+        heard(patient.root, shown(data, self.samples, 0, self.name), found, hear, self.name)
         named: dict[str, Tensor] = {}
         for path, item in found.items():
             if not torch.isfinite(grams[path]).all() or not usage[path].sum():

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from graph.tree import module_at
+from surgery.calibration.batches import shown
 from surgery.charts import Chart, Curves
 from surgery.depth import followed
 from surgery.edits import Arrange, Edit, SetAttribute, SetConfig, SetModule, SetTensor
@@ -40,9 +41,10 @@ class Stitch(Operation):
     Fields: `parents`: the folder of the other model; `at`: how many blocks of this one stay; `to`: the number
     of the other's block that comes next, by default the one at the same part of its depth. The stitching
     layer y = W x + b, W (its width, this width), is the least-squares map, in float64, from what this
-    model's last block in front gives to what the other's block is given, over the tokens of the session's
-    `data`; the last fifth of each batch is held out. `measured` holds W, b, `r2` on the held-out tokens,
-    `r2_fitted`, and `tokens`, so no replay needs the data; it needs the parent's folder. Below 10 · (width +
+    model's last block in front gives to what the other's block is given, over the tokens of `samples`
+    examples of the session's `data`; the last fifth of each batch is held out. `measured` holds W, b,
+    `r2` on the held-out tokens, `r2_fitted`, and `tokens`, so no replay needs the data; it needs the
+    parent's folder. Below 10 · (width +
     1) tokens there is a warning, below width + 1 a refusal. Embeddings and tokenizer stay this model's, so a
     declared tie of embedding and head is undone. Measuring holds both models in memory. Refused: other
     families, another class, vocabulary, mask or rotation of heads, another dtype, no data.
@@ -51,12 +53,13 @@ class Stitch(Operation):
     parents: tuple[Parent, ...] = option(help="the folder of the other model")
     at: int = option(help="how many blocks of this model stay in front", minimum=1)
     to: int | None = option(None, help="the other model's block that comes next, from 0", minimum=0)
+    samples: int = option(64, help="at most how many examples of the data are run", minimum=1)
     measured: Measured | None = option(None, help="the stitching layer, once it was fitted")
 
     def measure(self, patient: Patient, data: Sequence[Any]) -> dict[str, Tensor]:
         other = other_of(patient, self.parents)
         pair = self._pair(patient, other)
-        fit = fits(patient, other, [pair], data, self.name)[pair]
+        fit = fits(patient, other, [pair], shown(data, self.samples, 0, self.name), self.name)[pair]
         width, tokens = fit.fitted.inputs, fit.fitted.tokens
         enough = ENOUGH * (width + 1)
         if tokens <= width or not fit.held_out.tokens:
@@ -124,7 +127,7 @@ class Stitch(Operation):
         step = max(1, -(-depth // POINTS))
         places = sorted({*range(step, depth + 1, step), self.at, depth})
         pairs = {at: self._pair(patient, other, at) for at in places}
-        found = fits(patient, other, list(pairs.values()), data, self.name)
+        found = fits(patient, other, list(pairs.values()), shown(data, self.samples, 0, self.name), self.name)
         line = tuple(
             (float(at), found[pair].held_out.r2(found[pair].solution())) for at, pair in pairs.items()
         )

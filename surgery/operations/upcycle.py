@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from surgery.adapters.lora import LoraLinear, is_linear
+from surgery.calibration.batches import shown
 from surgery.charts import Chart, Curves
 from surgery.edits import Edit, SetAttribute, SetModule, SetTensor
 from surgery.errors import SurgeryError
@@ -28,8 +29,8 @@ from surgery.widths.apart import apart
 _MIXING = re.compile(r"(^|[._])(q|k|qkv|query|key|attn|attention|self_?attn|mixer)([._]|$)", re.IGNORECASE)
 """Names of modules by which a token looks at others, where no class of its own tells it."""
 
-LINES = 4
-"""Of a chart: layers that have one."""
+LINES, EXAMPLES = 4, 8
+"""Of a chart: layers that have one, and examples that are run."""
 
 
 @operation(
@@ -171,7 +172,8 @@ class Upcycle(Operation):
             missing[path] += left.square().sum((0, 2))
             whole[path] += float(gave.double().square().sum())
 
-        heard(patient.root, data[:1], [*paths, *outs], hear, self.name)
+        batches = shown(data, EXAMPLES, 0, self.name)
+        heard(patient.root, batches, [*paths, *outs], hear, self.name)
         lines = {
             path: tuple(
                 (k + 1.0, (float(missing[path][k]) / whole[path]) ** 0.5) for k in range(self.experts)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from graph.tree import module_at
+from surgery.calibration.batches import Shown
 from surgery.checkpoint.load import load
 from surgery.checkpoint.manifest import is_saved, read_manifest
 from surgery.checkpoint.pretrained import pretrained
@@ -146,11 +147,11 @@ def _refuse_unlike(patient: Patient, other: Other) -> None:
 
 
 def fits(
-    patient: Patient, other: Other, pairs: Sequence[tuple[int, int]], data: Sequence[Any], verb: str
+    patient: Patient, other: Other, pairs: Sequence[tuple[int, int]], batches: Sequence[Shown], verb: str
 ) -> dict[tuple[int, int], Fit]:
     """For each (front blocks, first back block) the fit from what the front gives to what the back is given.
 
-    Every batch of `data` runs through both models. SurgeryError for no data.
+    Every batch runs through both models.
     """
     width = int(patient.config.hidden_size)
     found = {pair: Fit.between(width, other.width) for pair in pairs}
@@ -159,8 +160,8 @@ def fits(
     backs = {f"{BLOCKS}.{back}": back for _, back in pairs}
     given: dict[int, Tensor] = {}
     gave: dict[int, Tensor] = {}
-    for batch in data if len(data) else [None]:
-        one = [] if batch is None else [batch]
+    for batch in batches:
+        one = [batch]
         heard(patient.root, one, fronts, lambda path, _, out: gave.update({fronts[path]: out}), verb)
         heard(model, one, backs, lambda path, into, _: given.update({backs[path]: into}), verb)
         for (front, back), fit in found.items():
