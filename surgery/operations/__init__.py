@@ -25,6 +25,7 @@ PLACES = {
         *("scale", "cast", "freeze", "skip", "insert", "replace", "wrap", "recalibrate"),
         *("rewrites.fold_norm", "rewrites.absorb_norm", "rewrites.to_rms_norm", "permute"),
         *("rewrites.reparameterize", "rewrites.grow", "rewrites.widen"),
+        *("upcycle", "merge_experts", "stitch"),
     )
 }
 """Where each operation is, by name, in the order of menus."""

@@ -42,6 +42,13 @@ def half() -> tuple[nn.Module, Any]:
     return model, inputs
 
 
+def many_tokens() -> tuple[nn.Module, Any]:
+    """The small Llama with enough tokens to fit a linear layer of its width."""
+    model, _ = ZOO["llama"]()
+    drawn = torch.Generator().manual_seed(5)
+    return model, {"input_ids": torch.randint(0, 64, (8, 56), generator=drawn)}
+
+
 class Repeated(nn.Module):
     """A list that holds one block twice, with a tie inside each block."""
 
@@ -64,9 +71,10 @@ def repeated() -> tuple[nn.Module, Any]:
     return Repeated().eval(), (torch.randn(2, 6),)
 
 
-MODELS: dict[str, Callable[[], tuple[nn.Module, Any]]] = (
-    ZOO | CHANNELS | {"half": half, "repeated": repeated, "branched": branched}
-)
+MODELS: dict[str, Callable[[], tuple[nn.Module, Any]]] = {
+    **(ZOO | CHANNELS),
+    **{"half": half, "many_tokens": many_tokens, "repeated": repeated, "branched": branched},
+}
 
 PARENT, PARENTS, ADAPTER = "<parent>", "<parents>", "<adapter>"
 

@@ -118,6 +118,9 @@ COLUMNS = (
     Column("widen", "widen", {"targets": "**", "factor": 1.5}),
     Column("permute", "permute", {"targets": "**", "seed": 1}),
     Column("rebasin", "rebasin", {"targets": "", "parents": PARENT} | _KEPT),
+    Column("upcycle", "upcycle", {"targets": "{0}[1]"}),
+    Column("merge experts", "merge_experts", {"count": 2}),
+    Column("stitch", "stitch", {"parents": PARENT, "at": 2}),
 )
 
 
@@ -130,7 +133,7 @@ def row(name: str) -> list[str]:
     """
     model, inputs = MODELS[name]()
     session = surgery.open(model, inputs, skeleton=name.endswith("without weights"))
-    session.data = [inputs]
+    session.data = [inputs] * 30  # a stitching layer wants so many tokens
     lists = [*block_lists(model), *_plain_lists(model)]
     blocks = lists[-1 if name in TRANSLATORS else 0] if lists else "blocks"
     return [_cell(name, session, column, blocks) for column in COLUMNS]
