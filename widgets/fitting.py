@@ -32,7 +32,8 @@ def reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
         **dict.fromkeys(("remove", "keep", "move", "duplicate"), blocks or "select blocks"),
         "swap": (blocks and len(selection) == 2) or "select two blocks",
         "merge": (blocks and len(selection) > 1) or "select two blocks or more",
-        "tie": len(selection) > 1 or "select two modules or more",
+        **dict.fromkeys(("tie", "recur"), len(selection) > 1 or "select two modules or more"),
+        "shorten": (blocks and len(selection) > 1) or "select two blocks or more",
         "untie": any(shares[path].shared for path in selection)
         or "nothing selected is tied to something else",
         "detach": adapted or "nothing selected carries an adapter",
@@ -41,8 +42,11 @@ def reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
         or "nothing selected carries two adapters",
         **dict.fromkeys(("attach", "adopt"), bool(linears(graph, selection)) or "nothing selected is linear"),
         **dict.fromkeys(
-            ("wanda", "sparse_gpt"), _has_layers(graph, selection) or "nothing selected is linear"
+            ("wanda", "sparse_gpt", "low_rank"),
+            _has(graph, selection, *_LINEAR, *_CONVOLUTIONS) or "nothing selected is linear",
         ),
+        "tucker": _has(graph, selection, "Conv2d") or "nothing selected is a convolution",
+        "fold_norm": _has_statistics(graph, selection) or "nothing selected has running statistics",
         "insert": (blocks and len(selection) == 1) or "select one block",
         **dict.fromkeys(("replace", "wrap", "skip"), parts),
         **dict.fromkeys(
@@ -66,9 +70,9 @@ def _has_statistics(graph: ModuleGraph, selection: list[str]) -> bool:
     return any(tensor.path.endswith(".running_mean") for node in inside for tensor in node.tensors)
 
 
-def _has_layers(graph: ModuleGraph, selection: list[str]) -> bool:
+def _has(graph: ModuleGraph, selection: list[str], *classes: str) -> bool:
     inside = [node for node in graph.modules if any(is_below(node.path, path) for path in selection)]
-    return any(node.class_name in (*_LINEAR, *_CONVOLUTIONS) for node in inside)
+    return any(node.class_name in classes for node in inside)
 
 
 def _near(adapter: str, selection: list[str]) -> bool:
