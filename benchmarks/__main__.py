@@ -7,9 +7,11 @@ import os
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from benchmarks import (
+    adapters,
     advisers,
     budget,
     channels,
+    compression,
     edits,
     evaluation,
     graph,
@@ -23,6 +25,7 @@ from benchmarks.tables import save, text
 
 BENCHMARKS = {
     "graph": graph.tables,
+    "adapters": adapters.tables,
     "edits": edits.tables,
     "channels": channels.tables,
     "replay": replay.tables,
@@ -31,6 +34,7 @@ BENCHMARKS = {
     "advisers": advisers.tables,
     "budget": budget.tables,
     "low_rank": low_rank.tables,
+    "compression": compression.tables,
     "harness": lambda: harness.tables(None),
     "merge": lambda: merge.tables(None),
 }

@@ -11,7 +11,10 @@ import torch
 
 import surgery
 from benchmarks.tables import Table
+from surgery import Session
 from surgery.demo.text import topics
+from surgery.evaluate.figure import Figure
+from surgery.registry import operation_named
 
 TARGETS = "model.layers[*].**:Linear"
 WINDOWS, WIDTH = 32, 256
@@ -28,22 +31,15 @@ WAYS: dict[str, list[dict[str, Any]]] = {
 
 def tables() -> list[Table]:
     """Perplexity on the held-out text after each way, and the parameters that are left."""
-    session = surgery.open("demo")
-    text = "".join(topics("train")).encode()[: 2 * WIDTH]
-    session.data = [{"input_ids": torch.tensor(list(text)).view(2, WIDTH)}]
-    examples = session.evaluator().examples.first(WINDOWS)
-    whole = sum(parameter.numel() for parameter in session.model.parameters())
-    rows = []
+    session = prepared()
+    rows: list[tuple[str, ...]] = []
     for way, all_fields in WAYS.items():
         for fields in all_fields:
-            session.low_rank(TARGETS, **fields)
-            left = sum(parameter.numel() for parameter in session.model.parameters())
-            found = session.evaluate(1e9, examples, tasks=["perplexity"])["perplexity"]
+            left, found = cut(session, "low_rank", TARGETS, **fields)
             value = next(value for value in fields.values())
             rows.append((way, f"{value:g}", f"{left:,}", f"{found.after:.3f}"))
             print(*rows[-1], flush=True)
-            session.undo()
-    rows.append(("before", "", f"{whole:,}", f"{found.before:.3f}"))
+    rows.append(("before", "", f"{parameters(session):,}", f"{found.before:.3f}"))
     return [
         Table(
             "Linear layers of low rank",
@@ -52,3 +48,25 @@ def tables() -> list[Table]:
             tuple(rows),
         )
     ]
+
+
+def prepared() -> Session:
+    """The demonstration decoder with two windows of its training text to measure on."""
+    session = surgery.open("demo")
+    text = "".join(topics("train")).encode()[: 2 * WIDTH]
+    session.data = [{"input_ids": torch.tensor(list(text)).view(2, WIDTH)}]
+    return session
+
+
+def cut(session: Session, name: str, *arguments: Any, **fields: Any) -> tuple[int, Figure]:
+    """The parameters that an edit leaves, and perplexity before and after; the edit is taken back."""
+    session.apply(operation_named(name).of(*arguments, **fields))
+    left = parameters(session)
+    report = session.evaluate(1e9, session.evaluator().examples.first(WINDOWS), tasks=["perplexity"])
+    session.undo()
+    return left, report["perplexity"]
+
+
+def parameters(session: Session) -> int:
+    """Parameters, shared ones once."""
+    return sum(parameter.numel() for parameter in session.model.parameters())
