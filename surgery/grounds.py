@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from graph.tree import walk
+from surgery.calibration.kept import Kept
 from surgery.errors import SurgeryError
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Grounds(ABC):
         self._data: Sequence[Any] | None = None
         self._evaluator: Evaluator | None = None
         self._evaluator_for = (0, "")
+        self.calibrations = Kept()
+        """What measures collected of inputs lately."""
 
     @property
     @abstractmethod
@@ -54,10 +57,13 @@ class Grounds(ABC):
     def data(self) -> Sequence[Any]:
         """Batches that measures run on, each as the model takes it: a tensor, a tuple, a mapping.
 
-        Set it to your own: `s.data = [images]`. Without, those that came with the model; mostly none.
+        Set it to your own: `s.data = [images]`. Without, those that came with the model, for one that reads
+        text Python's own manual without what evaluations hold out, else none.
         """
         if self._data is None:
-            self._data = self.opened.data() if self.opened.data else ()
+            from surgery.calibration.default import default_data
+
+            self._data = default_data(self.opened)
         return self._data
 
     @data.setter
@@ -105,5 +111,6 @@ class Grounds(ABC):
 
         What was computed of them is forgotten. Other writes are noticed without it.
         """
+        self.calibrations.forget()
         if self._evaluator is not None:
             self._evaluator.touch()

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from surgery.calibration.telling import listening
 from surgery.errors import SurgeryError
 from surgery.grounds import Grounds
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation
+from surgery.whereabouts import recalling
 
 if TYPE_CHECKING:
     from surgery.charts import Chart
@@ -27,6 +29,30 @@ if TYPE_CHECKING:
 
 class Measuring(Grounds):
     """The part of a session that measures; what is found of a state is kept with it in the history."""
+
+    def measured(
+        self,
+        operation: Operation,
+        *,
+        progress: Progress | None = None,
+        stop: threading.Event | None = None,
+    ) -> Operation:
+        """The operation with what it has to know of values measured on the current state and `data`.
+
+        `apply` takes it then, and needs no data: `s.apply(s.measured(step, progress=print))`. Nothing else is
+        changed; one that has nothing to measure comes back as it is. `progress(fraction, label)` is called
+        on the way. Raises SurgeryError where it is refused, and Stopped once `stop` is set.
+        """
+        if not operation.awaits_measure:
+            return operation
+        if self.is_skeleton:
+            raise SurgeryError(
+                f"{operation.name} measures values, and this model was opened without weights",
+                hint="a script made where the weights are: it carries what was measured",
+            )
+        patient = self._apart()
+        with recalling(self.history), listening(progress, stop, self.calibrations):
+            return operation.with_measure(patient, self.data)
 
     def kinship(
         self,
@@ -109,10 +135,15 @@ class Measuring(Grounds):
             raise SurgeryError(
                 "a chart reads weights, and this model was opened without them", path=step.name
             )
-        with self.lock:  # only as long as the model is looked at
+        patient = self._apart()
+        with listening(kept=self.calibrations):  # another value of a field needs no other inputs
+            return step.resolved(patient).chart(patient, self.data)
+
+    def _apart(self) -> Patient:
+        """The current state on a shell of its own: the session is held only as long as that takes."""
+        with self.lock:
             model, tracing = private_shell(self.model), cast("Session", self).tracing
-        patient = Patient(model, tracing.inputs, self.opened.tokenizer)
-        return step.resolved(patient).chart(patient, self.data)
+        return Patient(model, tracing.inputs, self.opened.tokenizer)
 
     def _beside(
         self,

@@ -147,25 +147,34 @@ def nonzero(
     """
     reductions: dict[int, Reduction] = {}
     thinned: dict[int, int] = {}
+    counted = 0
     for node, _ in tensors:
-        if node is not None and _thins(node):
+        if node is not None and _zeros(node):
+            counted += _zeros(node)
+        elif node is not None and _thins(node):
             smallest = node.inputs[1]
             assert isinstance(smallest, Reduction)
             reductions[id(smallest)] = smallest
             thinned[id(smallest)] = thinned.get(id(smallest), 0) + 1
-    if not reductions:
+    if not reductions and not counted:
         return None
     # Of a reduction some of whose tensors are gone again nobody knows where its zeros lay.
     whole = [item for key, item in reductions.items() if thinned[key] == len(item.inputs)]
     after = sum(_count(node, parameter) for node, parameter in tensors)
-    after -= sum(int(str(item.arguments["k"])) for item in whole)
+    after -= counted + sum(int(str(item.arguments["k"])) for item in whole)
     total = sum(_count(node, node.parameter) for node in real)
     return total, after
 
 
 def _thins(node: Lazy) -> bool:
     """Whether a tensor is another one with some of its weights set to zero."""
-    return isinstance(node, Recipe) and node.function == "zero_smallest"
+    return isinstance(node, Recipe) and (node.function == "zero_smallest" or bool(_zeros(node)))
+
+
+def _zeros(node: Lazy) -> int:
+    """How many weights a recipe sets to zero that says it itself; 0 for another."""
+    said = node.arguments.get("zeros", 0) if isinstance(node, Recipe) else 0
+    return int(str(said))
 
 
 def _count(node: Lazy | None, parameter: torch.Tensor) -> int:

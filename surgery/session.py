@@ -240,7 +240,7 @@ class Session(Showing):
         journal = Journal()
         try:
             with recalling(self.history):
-                operation = self._measured(operation)
+                operation = self.measured(operation)
                 run = Skeleton() if self.is_skeleton else Live()
                 step = carry_out(operation, self._model, journal, run, *self._came_along)
             models_of((*self.steps, step))  # each name means one model
@@ -254,15 +254,6 @@ class Session(Showing):
             state.show(graph, self.tracing)
         self._watch.note()
         return state
-
-    def _measured(self, operation: Operation) -> Operation:
-        """The operation with what it must know of values; measured now if it was not."""
-        if operation.awaits_measure and self.is_skeleton:
-            raise SurgeryError(
-                f"{operation.name} measures values, and this model was opened without weights",
-                hint="a script made where the weights are: it carries what was measured",
-            )
-        return operation.with_measure(self.patient, self.data) if operation.awaits_measure else operation
 
     def _checked(self, step: Operation, before: ModuleGraph, on_fakes: ModuleGraph) -> ModuleGraph:
         """The graph of the model as it is, to be shown; SurgeryError if `step` broke it."""

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from surgery import measuring_streamed
+from surgery.calibration.kept import Kept
+from surgery.calibration.telling import listening
 from surgery.cluster import connected
 from surgery.copies import settled
 from surgery.errors import SurgeryError
@@ -50,7 +52,8 @@ class Making:
         self._trial.preview(step)
         model = private_shell(self.base)
         patient = Patient(model, opened.inputs, opened.tokenizer)
-        step = step.with_measure(patient, self.data)
+        with listening(kept=self._kept):  # candidates of one state share what is collected of it
+            step = step.with_measure(patient, self.data)
         resolved = carry_out(step, model, Journal(), Live(), opened.inputs, opened.tokenizer)
         settled()
         return resolved, model
@@ -58,6 +61,10 @@ class Making:
     def fingerprint(self) -> str:
         """That of the base."""
         return self._trial.fingerprint()
+
+    @cached_property
+    def _kept(self) -> Kept:
+        return Kept()
 
     @cached_property
     def _trial(self) -> Session:

@@ -12,6 +12,7 @@ from surgery.registry import operations
 from widgets.desk import is_numbered
 
 _LINEAR = ("Linear", "Conv1D")
+_CONVOLUTIONS = ("Conv1d", "Conv2d")
 _LISTS = ("ModuleList", "ModuleDict")
 
 
@@ -35,6 +36,9 @@ def reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
         "detach": adapted or "nothing selected carries an adapter",
         "fold": adapted or "nothing selected carries an adapter",
         **dict.fromkeys(("attach", "adopt"), bool(linears(graph, selection)) or "nothing selected is linear"),
+        **dict.fromkeys(
+            ("wanda", "sparse_gpt"), _has_layers(graph, selection) or "nothing selected is linear"
+        ),
         "insert": (blocks and len(selection) == 1) or "select one block",
         **dict.fromkeys(("replace", "wrap", "skip"), parts),
         **dict.fromkeys(
@@ -56,6 +60,11 @@ def _has_floats(node: ModuleNode) -> bool:
 def _has_statistics(graph: ModuleGraph, selection: list[str]) -> bool:
     inside = [node for node in graph.modules if any(is_below(node.path, path) for path in selection)]
     return any(tensor.path.endswith(".running_mean") for node in inside for tensor in node.tensors)
+
+
+def _has_layers(graph: ModuleGraph, selection: list[str]) -> bool:
+    inside = [node for node in graph.modules if any(is_below(node.path, path) for path in selection)]
+    return any(node.class_name in (*_LINEAR, *_CONVOLUTIONS) for node in inside)
 
 
 def _near(adapter: str, selection: list[str]) -> bool:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Event
 
 from surgery.charts import Chart
 from surgery.errors import SurgeryError
+from surgery.evaluate.evaluator import Progress
 from surgery.operation import Operation
 from surgery.preview import Preview
 from surgery.registry import operations
 from widgets.desk import Draft
 from widgets.drafts import change, draft_of, start
-from widgets.errands import notice_of, refusal_of
+from widgets.errands import Notice, notice_of, refusal_of
 from widgets.panels import Message
 from widgets.theatre import Theatre
 
@@ -68,12 +70,39 @@ class Operating:
         except SurgeryError as error:
             self._refused(draft, error)
             return
+        if step.awaits_measure:
+            self._measure(draft, step)
+        else:
+            self._carry(draft, step)
+
+    def _carry(self, draft: Draft, step: Operation) -> None:
         self.theatre.carry(
             f"Applying {draft.operation}",
             lambda: self.session.apply(step),
             lambda _: self.arrived(),
             lambda error: self._refused(draft, refusal_of(error)),
         )
+
+    def _measure(self, draft: Draft, step: Operation) -> None:
+        """Measures what the step has to know of values, with a bar and Stop, and applies it then."""
+        state, errands = self.session.history.current, self.theatre.errands
+
+        def measured(found: Operation | SurgeryError) -> Notice | None:
+            if isinstance(found, SurgeryError):
+                self._refused(draft, found)
+            elif self.session.history.current is not state:
+                return notice_of(SurgeryError("what was measured is of a state that was left meanwhile"))
+            else:
+                self._carry(draft, found)
+            return errands.notice
+
+        def work(stop: Event, tell: Progress) -> Operation | SurgeryError:
+            try:
+                return self.session.measured(step, progress=tell, stop=stop)
+            except SurgeryError as error:  # it belongs at its node, and not in the bar alone
+                return error
+
+        errands.measure("step", f"Measuring for {draft.operation}", work, measured)
 
     def try_out(self, step: Operation) -> None:
         """Applies a step and evaluates what came of it; nothing is saved."""

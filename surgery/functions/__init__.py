@@ -3,9 +3,11 @@
 from surgery.functions import (
     agreement,
     arithmetic,
+    brain_surgeon,
     drawn,
     initial,
     layout,
+    lightest,
     magnitude,
     ranks,
     row_spheres,
@@ -18,9 +20,11 @@ from surgery.functions import (
 __all__ = [
     "agreement",
     "arithmetic",
+    "brain_surgeon",
     "drawn",
     "initial",
     "layout",
+    "lightest",
     "magnitude",
     "ranks",
     "row_spheres",

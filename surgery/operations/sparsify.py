@@ -8,7 +8,10 @@ from math import floor
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
+from surgery.adapters.lora import is_transposed
+from surgery.calibration.patterns import Pattern, dropped
 from surgery.charts import Chart, Curves
 from surgery.edits import Edit, SetTensor
 from surgery.errors import SurgeryError
@@ -30,17 +33,24 @@ class Sparsify(Operation):
     Fields: `targets`: modules, of which every parameter of two or more dimensions is taken, a tied
     one once; `ratio` in (0, 1]; `scope`: `tensor` zeroes that part of each, `global` of all together.
     Exactly ⌊ratio · n⌋ elements are zeroed, those at the threshold in the order of (path, flat index).
-    MACs stay: a dense kernel multiplies zeros too. Refused: targets without such parameters.
+    `pattern`: `2:4` zeroes two of every four inputs of each output that follow one another, `4:8` four of
+    every eight, both with ratio 0.5 and tensor by tensor. MACs stay: a dense kernel multiplies zeros too.
+    Refused: targets without such parameters, inputs that a pattern does not divide.
     """
 
     targets: Targets = option(help="the modules whose weights are thinned out")
     ratio: float = option(0.5, help="part of the weights that becomes zero", minimum=0.01, maximum=1.0)
     scope: Literal["tensor", "global"] = option("tensor", help="the part of each tensor, or of all together")
 
+    pattern: Pattern = option("unstructured", help="anywhere, or so many of each run of inputs")
+
     def keeps_structure(self) -> bool:
         return True
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
+        if self.pattern != "unstructured":
+            yield from self._in_pattern(patient)
+            return
         found = list(self._weights(patient).values())
         groups = [found] if self.scope == "global" else [[lazy] for lazy in found]
         groups = [group for group in groups if self._zeros(group)]
@@ -59,6 +69,26 @@ class Sparsify(Operation):
                 )
                 for place in sites[id(lazy.parameter)]:
                     yield SetTensor(place, thinned)
+
+    def _in_pattern(self, patient: Patient) -> Iterator[Edit]:
+        """The runs of each output by themselves, all inputs weighing the same."""
+        sites = patient.sites()
+        if self.scope == "global":
+            raise SurgeryError("a pattern is kept in each tensor", path=f"{self.name}.scope", got="global")
+        for path, lazy in self._weights(patient).items():
+            owner = patient.module(path.rpartition(".")[0])
+            transposed = is_transposed(owner)
+            within = lazy.shape[1:] if isinstance(owner, nn.modules.conv._ConvNd) else lazy.shape[-1:]
+            inputs = lazy.shape[0] if transposed else torch.Size(within).numel()
+            drop, run = dropped(self.pattern, self.ratio, inputs, path, self.name)
+            width = lazy.shape[0] if transposed else lazy.count // lazy.shape[0]
+            alike = recipe("ones", shape=(width,), dtype=torch.float32)
+            zeros = lazy.count // run * drop
+            thinned = recipe(
+                "zero_lightest", lazy, alike, drop=drop, run=run, transposed=transposed, zeros=zeros
+            )
+            for place in sites[id(lazy.parameter)]:
+                yield SetTensor(place, thinned)
 
     def chart(self, patient: Patient, data: Sequence[Any]) -> Chart:
         """How large the weights are, from the smallest on, with a mark where the zeros end."""

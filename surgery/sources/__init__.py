@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,7 @@ def opened(
 
 def _named(source: str, inputs: Any, skeleton: bool) -> Opened | None:
     """What is opened by a name that is no place; None if `source` is not written so."""
+    from surgery.calibration.default import digits_for
     from surgery.demo import FOLDERS, cnn
     from surgery.demo.digits import held_out, training_batches
     from surgery.sources.factory import from_factory
@@ -80,7 +82,9 @@ def _named(source: str, inputs: Any, skeleton: bool) -> Opened | None:
 
     if source in FOLDERS:
         found = from_folder(FOLDERS[source], inputs, skeleton=skeleton, source=source)
-        return replace(found, held_out=held_out) if source == "demo-vit" else found
+        if source != "demo-vit":
+            return found
+        return replace(found, data=partial(digits_for, "pixel_values"), held_out=held_out)
     if source == "demo-cnn":
         model, images = cnn()
         example = images if inputs is None else inputs

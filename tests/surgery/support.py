@@ -91,6 +91,8 @@ COLUMNS = (
     Column("padded neurons", "pad", {"targets": "**", "units": "neurons", "count": 256}),
     Column("padded heads", "pad", {"targets": "**", "units": "heads", "count": 8}),
     Column("sparsify", "sparsify", {"targets": "**"}),
+    Column("wanda", "wanda", {"targets": "{0}"}),
+    Column("sparse_gpt", "sparse_gpt", {"targets": "{0}"}),
     Column("attach", *_ATTACH),
     Column("detach", "detach", {}, (_ATTACH,)),
     Column("fold", "fold", {}, (_ATTACH,)),

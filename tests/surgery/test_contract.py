@@ -72,6 +72,7 @@ def _decoder_cases(model: str) -> list[Case]:
         Case(model, "merge", {"targets": f"{blocks}[0:2]", "weights": [0.75, 0.25]}),
         Case(model, "sparsify", {"targets": f"{blocks}[1]", "ratio": 0.3}),
         Case(model, "sparsify", {"targets": "**", "ratio": 0.5, "scope": "global"}),
+        Case(model, "sparsify", {"targets": f"{blocks}[0:2]", "pattern": "2:4"}),
         Case(model, "narrow", {"targets": "**", "ratio": 0.5}),
         Case(model, "narrow", {"targets": f"{blocks}[1]", "units": "heads", "count": 2}),
         Case(
@@ -152,6 +153,16 @@ PLAIN += [
     Case("cnn", "narrow", {"targets": "**", "units": "channels", "ratio": 0.5}),
 ]
 
+_TIED = (("tie", {"targets": "model.layers[2]", "to": "model.layers[1]"}),)
+CALIBRATED = [
+    Case("llama", "wanda", {"targets": "model.layers"}),
+    Case("llama", "wanda", {"targets": "model.layers", "pattern": "2:4", "sequential": False}, _TIED),
+    Case("gpt2", "wanda", {"targets": "transformer.h[0:2]", "ratio": 0.3}),
+    Case("llama", "sparse_gpt", {"targets": "model.layers"}, (("attach", {"targets": "**.q_proj"}),)),
+    Case("gpt2", "sparse_gpt", {"targets": "transformer.h[1]", "block": 16}),
+    Case("qwen2", "sparse_gpt", {"targets": "model.layers[0:2]", "pattern": "4:8"}),
+]
+
 # Once or twice each, since nothing in them knows a family beyond where its blocks are.
 INSIDE = [
     Case("llama", "skip", {"targets": "model.layers[0]"}),
@@ -163,6 +174,16 @@ INSIDE = [
     Case("gpt2", "wrap", {"targets": "transformer.h[0].attn", "wrapper": "prenorm(eps=1e-5)"}),
     Case("llama", "cast", {"targets": "**"}),
     Case("llama", "freeze", {"targets": "model.layers[0:2]"}, lossless=True),
+]
+
+PLAIN += [
+    Case("half", "sparse_gpt", {"targets": "model.layers", "sequential": False}),
+    Case("half", "wanda", {"targets": "**.mlp"}),
+    Case("cnn", "wanda", {"targets": "stem, **.conv2, down", "ratio": 0.4}),
+    Case("cnn", "sparse_gpt", {"targets": "**.conv2, head"}),
+    Case("repeated", "wanda", {"targets": "blocks"}),
+    Case("repeated", "sparse_gpt", {"targets": "blocks[2]"}),
+    Case("encoder", "wanda", {"targets": "layers"}),
 ]
 
 MERGES = [
@@ -199,7 +220,7 @@ MERGES = [
     Case("llama", "scale", {"targets": "**.down_proj", "factor": [1.0, 0.5]}),
 ]
 
-DECODERS = [case for model in BLOCKS for case in _decoder_cases(model)] + INSIDE
+DECODERS = [case for model in BLOCKS for case in _decoder_cases(model)] + INSIDE + CALIBRATED
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)

@@ -1,0 +1,68 @@
+"""What layers are given as the model is, all in one pass over the data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from surgery.calibration.batches import Shown, run, shown
+from surgery.calibration.kept import sign_of
+from surgery.calibration.layers import Layer
+from surgery.calibration.observing import Inputs, Observer
+from surgery.calibration.telling import told
+from surgery.devices import device_of
+from surgery.evaluate.bench import random_state_kept
+from surgery.evaluate.stopping import checked
+from surgery.model import Patient, private_shell
+
+
+def collect(
+    patient: Patient,
+    layers: Sequence[Layer],
+    data: Sequence[Any],
+    *,
+    samples: int,
+    seed: int = 0,
+    grams: bool,
+    verb: str,
+) -> dict[str, Inputs]:
+    """By path of the layer, what it is given on at most `samples` examples of the batches of `data`.
+
+    The model stays as it is: a shell of it runs, in evaluation mode, where its weights are. What was
+    collected of this state, these data and `seed` is used again, see `listening`, which also says who hears
+    of it. Raises SurgeryError for no data, for data that the model does not take or that reach a layer not at
+    all, and Stopped.
+    """
+    heard = told()
+    batches = shown(data, samples, seed, verb)
+    sign = sign_of(patient.root, [batch.given for batch in batches])
+    known = {} if sign is None else heard.kept.get(sign)
+    missing = [
+        layer for layer in layers if layer.path not in known or (grams and known[layer.path].gram is None)
+    ]
+    if missing:
+        found = _collected(patient, missing, batches, grams, verb)
+        if sign is not None:
+            heard.kept.put(sign, found)
+        known |= found
+    return {layer.path: known[layer.path] for layer in layers}
+
+
+def _collected(
+    patient: Patient, layers: Sequence[Layer], batches: Sequence[Shown], grams: bool, verb: str
+) -> dict[str, Inputs]:
+    heard = told()
+    shell = private_shell(patient.root).eval()
+    device = device_of(shell)
+    observer = Observer(shell, layers, grams=grams)
+    every, done = sum(batch.examples for batch in batches), 0
+    with torch.no_grad(), random_state_kept(device), checked(shell, heard.check), observer.hooked():
+        for batch in batches:
+            heard.check()
+            observer.batch = batch
+            run(shell, batch, device, verb)
+            done += batch.examples
+            heard.progress(done / every, f"{done:,} of {every:,} examples")
+    return {layer.path: observer.found(layer.path) for layer in layers}
