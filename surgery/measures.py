@@ -25,6 +25,8 @@ from surgery.stream.reading import Reader
 
 SMALL = 64
 """Numbers that a script says itself."""
+COUNTS = 4096
+"""Whole numbers that it says: shapes hang on these, and who loads a folder has no sidecar at hand."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,10 @@ class Measured:
     @property
     def is_small(self) -> bool:
         """Whether a script says it itself."""
-        return self.tensors is not None and sum(item.numel() for item in self.tensors.values()) <= SMALL
+        if self.tensors is None:
+            return False
+        counts = not any(item.is_floating_point() for item in self.tensors.values())
+        return sum(item.numel() for item in self.tensors.values()) <= (COUNTS if counts else SMALL)
 
     def data(self) -> dict[str, Any]:
         """As JSON: the digest, and the numbers if they are few."""

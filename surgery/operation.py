@@ -51,6 +51,15 @@ class Operation(Typed, ABC):
         """
         raise NotImplementedError(f"{self.name} has a measured field and no measure")
 
+    def bounds(self, before: ModuleGraph | None) -> frozenset[str] | None:
+        """Of which figures of `Costs` its plan gives an upper bound only; None where all are exact.
+
+        For operations whose shapes hang on what a measure finds, until it ran: the plan is then the largest
+        that it can come to, in these figures. `before` is the graph it is planned on, None where that is not
+        known.
+        """
+        return None
+
     def chart(self, patient: Patient, data: Sequence[Any]) -> Chart | None:
         """What helps to choose the values, such as a spectrum with a mark at the rank; None for nothing.
 

@@ -27,6 +27,8 @@ class Preview:
     """Costs before and after; `nonzero` are parameters that are not zero, after: at most that many.
 
     `nonzero` is None where no step sets weights to zero. Sizes in bytes, MACs over the example inputs.
+    `bounds` is None where `after` is exact; else a step's shapes are yet to be measured, and only those of
+    parameters, size_bytes and macs that are in it are known to be at most those of `after`.
     """
 
     steps: tuple[Operation, ...]
@@ -34,15 +36,20 @@ class Preview:
     after: Costs
     graph: ModuleGraph
     nonzero: tuple[int, int] | None = None
+    bounds: frozenset[str] | None = None
 
     def rows(self) -> list[tuple[str, float | None, float | None, bool]]:
         """(label, before, after, after is an upper bound) for each figure that is known."""
+        before, after, bounds = self.before, self.after, self.bounds
+        counted: dict[str, tuple[str, float | None, float | None]] = {
+            "parameters": ("Parameters", before.parameters, after.parameters),
+            "size_bytes": ("Bytes", before.size_bytes, after.size_bytes),
+            "macs": (f"MACs per {after.unit}", before.macs_per_token, after.macs_per_token),
+        }
         rows: list[tuple[str, float | None, float | None, bool]] = [
-            ("Parameters", self.before.parameters, self.after.parameters, False),
-            ("Bytes", self.before.size_bytes, self.after.size_bytes, False),
-            (f"MACs per {self.after.unit}", self.before.macs_per_token, self.after.macs_per_token, False),
-            ("KV cache per token", self.before.kv_bytes_per_token, self.after.kv_bytes_per_token, False),
+            (*row, bounds is not None) for name, row in counted.items() if bounds is None or name in bounds
         ]
+        rows.append(("KV cache per token", before.kv_bytes_per_token, after.kv_bytes_per_token, False))
         if self.nonzero:
             rows.append(("Non-zeros", *self.nonzero, True))
         return [row for row in rows if row[1] is not None or row[2] is not None]
@@ -135,7 +142,10 @@ def figures(drawn: Sketch, resolved: tuple[Operation, ...], before: ModuleGraph,
         if len(resolved) == 1:  # of several steps there is no trace in between
             resolved[0].check(before, graph)
     left = nonzero(drawn.real, tensors) if tensors else None
-    return Preview(resolved, costs(before), costs(graph), graph, left)
+    waiting = [step.bounds(before if place == 0 else None) for place, step in enumerate(resolved)]
+    known = [figures for figures in waiting if figures is not None]
+    bounds = frozenset.intersection(*known) if known else None
+    return Preview(resolved, costs(before), costs(graph), graph, left, bounds)
 
 
 def nonzero(

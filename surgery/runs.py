@@ -41,6 +41,7 @@ class Live:
         self.places: list[Place] | None = None
         self.layouts: dict[nn.Module, Layout] = {}
         self.kept: list[Lazy] = []
+        self.made: dict[int, torch.Tensor] = {}
 
     def parameter(self, lazy: Lazy, *, trainable: bool, device: torch.device) -> nn.Parameter:
         if isinstance(lazy, Held):
@@ -65,11 +66,17 @@ class Live:
                 return copy_of(source, trainable=trainable)
         if isinstance(lazy, Alias):
             settled()  # a copy under way still lies in the memory of its source
-        return nn.Parameter(self._computed(lazy).to(device), requires_grad=trainable)
+        computed = self._computed(lazy)
+        placed = computed.to(device)
+        if placed is computed:  # what others are made of need not be computed again for them
+            self.made[id(lazy)] = placed
+        return nn.Parameter(placed, requires_grad=trainable)
 
     def _computed(self, lazy: Lazy) -> torch.Tensor:
         """The tensor; what it was made from is let go of, but for what is small and may serve others."""
-        memo = dict(self.small)
+        memo = dict(self.small) | {
+            id(item): self.made[id(item)] for item in lazy.inputs if id(item) in self.made
+        }
         made = compute(lazy, memo)
         self.small = {key: tensor for key, tensor in memo.items() if tensor.numel() <= _SMALL}
         return made

@@ -91,12 +91,13 @@ def preview_rows(preview: Preview) -> list[dict[str, Any]]:
     unchanged: list[str] = []
     for label, before, after, bound in preview.rows():
         was, now = before or 0, after or 0
-        if was == now:
+        if was == now and not bound:
             unchanged.append(label)
             continue
         unit = "B" if label in ("Bytes", "KV cache per token") else ""
         relative = percent(was, now)
         text = f"{'≤ ' if bound else ''}{signed(now - was, unit)}" + (f" ({relative})" if relative else "")
+        text = "at most as now" if was == now else text
         title = "Size" if label == "Bytes" else label
         rows.append({"label": title, "value": text, "tone": less_is_better(was, now)})
     if unchanged:

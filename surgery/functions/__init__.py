@@ -5,6 +5,7 @@ from surgery.functions import (
     arithmetic,
     brain_surgeon,
     drawn,
+    factors,
     initial,
     layout,
     lightest,
@@ -14,6 +15,7 @@ from surgery.functions import (
     selections,
     spheres,
     task_vectors,
+    tucker,
     units,
 )
 
@@ -22,6 +24,7 @@ __all__ = [
     "arithmetic",
     "brain_surgeon",
     "drawn",
+    "factors",
     "initial",
     "layout",
     "lightest",
@@ -31,5 +34,6 @@ __all__ = [
     "selections",
     "spheres",
     "task_vectors",
+    "tucker",
     "units",
 ]

@@ -8,6 +8,7 @@ from torch import nn
 
 from graph.records import quickly_made
 from surgery.adapters.lora import LoraLinear, is_linear, is_transposed, weight_of
+from surgery.modules.low_rank import LowRankLinear
 from surgery.widths.part import Cut, Follow
 
 Section = tuple[int, int]
@@ -16,10 +17,14 @@ Section = tuple[int, int]
 @quickly_made
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """The linear layer `module` at `path`; under an adapter it is the layer inside."""
+    """The linear layer `module` at `path`; under an adapter it is the layer inside.
+
+    Of two thin ones in the place of one it is the last, and `first` the one that the inputs go into.
+    """
 
     path: str
     module: nn.Module
+    first: Linear | None = None
 
     @classmethod
     def at(cls, path: str, around: nn.Module, name: str) -> Linear | None:
@@ -30,6 +35,8 @@ class Linear:
         full = f"{path}.{name}".lstrip(".")
         if isinstance(found, LoraLinear):  # to be refused by name, not overlooked
             found, full = found.base, f"{full}.base"
+        if isinstance(found, LowRankLinear):
+            return cls(f"{full}.up", found.up, cls(f"{full}.down", found.down))
         return cls(full, found) if found is not None and is_linear(found) else None
 
     @property
@@ -38,6 +45,8 @@ class Linear:
 
     @property
     def inputs(self) -> int:
+        if self.first is not None:
+            return self.first.inputs
         return int(weight_of(self.module).shape[1 - self._output_dim])
 
     @property
@@ -53,6 +62,8 @@ class Linear:
 
     def along_inputs(self, *sections: Section) -> list[Cut]:
         """The units in its inputs."""
+        if self.first is not None:
+            return self.first.along_inputs(*sections)
         return [Cut(f"{self.path}.weight", 1 - self._output_dim, sections)]
 
     def follow_outputs(self, size: int) -> Follow:
@@ -61,6 +72,8 @@ class Linear:
 
     def follow_inputs(self, size: int) -> Follow:
         """Its attribute that says how many inputs it has."""
+        if self.first is not None:
+            return self.first.follow_inputs(size)
         return Follow(self.path, "nx" if is_transposed(self.module) else "in_features", size)
 
 

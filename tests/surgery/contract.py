@@ -185,19 +185,24 @@ def plan_is_pure(case: Case) -> None:
     session = case.session()
     before, random = snapshot(session.model), torch.get_rng_state()
     step = case.step().resolved(session.patient)
-    assert list(step.plan(session.patient))
+    list(step.plan(session.patient))
+    assert list(step.with_measure(session.patient, session.data).plan(session.patient))
     session.preview(case.step())
     assert snapshot(session.model) == before
     assert torch.equal(torch.get_rng_state(), random)
 
 
 def preview_equals_live(case: Case) -> None:
-    """The previewed figures are those of the edited model; bounds hold."""
+    """The previewed figures are those of the edited model; bounds hold until it is measured."""
     session = case.session()
     preview = session.preview(case.step())
-    session.apply(case.step())
+    step = session.apply(case.step()).step
     figures = costs(session.graph, kv_bytes_per_token=kv_cache_bytes_per_token(session.graph))
-    assert preview.after == figures
+    for name in preview.bounds or ():
+        assert getattr(figures, name) <= getattr(preview.after, name), name
+    if preview.bounds is not None:
+        preview = case.session().preview(step)
+    assert preview.bounds is None and preview.after == figures
     if preview.nonzero:
         actual = sum(int(torch.count_nonzero(parameter)) for parameter in session.model.parameters())
         assert actual <= preview.nonzero[1]

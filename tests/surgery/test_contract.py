@@ -186,6 +186,23 @@ PLAIN += [
     Case("encoder", "wanda", {"targets": "layers"}),
 ]
 
+THIN = [
+    Case("gpt2", "low_rank", {"targets": "transformer.h[0].**:Conv1D", "rank": 5}),
+    Case("llama", "low_rank", {"targets": "model.layers[*].**:Linear", "size": 0.4}),
+    Case(
+        "llama",
+        "low_rank",
+        {"targets": "model.layers[0:2].**:Linear", "energy": 0.6},
+        first=(("tie", {"targets": "model.layers[1]", "to": "model.layers[0]"}),),
+    ),
+    Case("qwen2", "low_rank", {"targets": "**.{q,up}_proj", "rank": 3}),
+    Case("half", "low_rank", {"targets": "**.mlp.*:Linear", "rank": 4}),
+    Case("tied_head", "low_rank", {"targets": "blocks[0].**:Linear", "size": 0.5}),
+    Case("cnn", "low_rank", {"targets": "down, head", "size": 0.5}),
+    Case("cnn", "tucker", {"targets": "stem[0], **.conv2", "ranks": [4, 2]}),
+    Case("cnn", "tucker", {"targets": "stage2[2].conv{1,2}", "energy": 0.4}),
+]
+
 MERGES = [
     Case("llama", "ties", {"targets": "", "parents": PARENTS, "weights": [1.0, [0.2, 0.8]], "rescale": True}),
     Case("cnn", "ties", {"targets": "", "parents": PARENT, "statistics": "average"}),
@@ -220,17 +237,17 @@ MERGES = [
     Case("llama", "scale", {"targets": "**.down_proj", "factor": [1.0, 0.5]}),
 ]
 
-DECODERS = [case for model in BLOCKS for case in _decoder_cases(model)] + INSIDE + CALIBRATED
+DECODERS = [case for model in BLOCKS for case in _decoder_cases(model)] + INSIDE + CALIBRATED + THIN[:4]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("case", DECODERS + PLAIN + MERGES, ids=str)
+@pytest.mark.parametrize("case", DECODERS + PLAIN + THIN[4:] + MERGES, ids=str)
 def test_contract(check: Callable[[Case], None], case: Case) -> None:
     """The check holds for the operation on this model."""
     check(case)
 
 
-@pytest.mark.parametrize("case", DECODERS + PLAIN + MERGES, ids=str)
+@pytest.mark.parametrize("case", DECODERS + PLAIN + THIN[4:] + MERGES, ids=str)
 def test_survives_saving(case: Case, tmp_path: Path) -> None:
     """Save and load give the same model."""
     survives_saving(case, tmp_path)
@@ -244,5 +261,5 @@ def test_generates_with_its_cache(case: Case) -> None:
 
 def test_every_operation_is_under_contract() -> None:
     """No operation of the registry is left out of the harness."""
-    covered: set[Any] = {case.operation for case in DECODERS + PLAIN + MERGES}
+    covered: set[Any] = {case.operation for case in DECODERS + PLAIN + THIN[4:] + MERGES}
     assert set(operations()) == covered

@@ -48,6 +48,8 @@ EDITS: list[tuple[str, Edit]] = [
     ("llama", lambda s: s.narrow("model.layers", "heads", ratio=0.5)),
     ("llama", lambda s: (s.attach("**.q_proj", rank=2), s.fold("**.q_proj"))),
     ("llama", lambda s: s.cast("**", "bfloat16")),
+    ("llama", lambda s: s.low_rank("model.layers[*].**:Linear", size=0.5)),
+    ("gpt2", lambda s: s.low_rank("transformer.h[0].mlp.*:Conv1D", rank=5)),
     ("gpt2", lambda s: s.narrow("transformer.h.0", "neurons", ratio=0.5)),
     ("mixtral", lambda s: s.remove("model.layers.0")),
     ("mixtral", lambda s: s.narrow("model.layers", "experts", count=2)),

@@ -1,0 +1,109 @@
+"""A linear layer, or a 1 × 1 convolution, as two thin ones."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from surgery.adapters.lora import weight_of, widths
+
+
+class LowRankLinear(nn.Module):
+    """up(down(x)) = x Aᵀ Bᵀ + b: `down` has A (rank × inputs), `up` has B (outputs × rank) and the bias.
+
+    Made for a linear module, whose very bias it takes over; A and B are on meta until they are set.
+    """
+
+    down: nn.Linear
+    up: nn.Linear
+
+    def __init__(self, base: nn.Module, rank: int) -> None:
+        super().__init__()
+        inputs, outputs = widths(base)
+        with torch.device("meta"):
+            self.down = nn.Linear(inputs, rank, bias=False, dtype=weight_of(base).dtype)
+            self.up = nn.Linear(rank, outputs, bias=False, dtype=weight_of(base).dtype)
+        self.up._parameters["bias"] = base._parameters.get("bias")
+        self.train(base.training)
+
+    @property
+    def in_features(self) -> int:
+        """How many inputs it has."""
+        return self.down.in_features
+
+    @property
+    def out_features(self) -> int:
+        """How many outputs it has."""
+        return self.up.out_features
+
+    @property
+    def rank(self) -> int:
+        """How many numbers pass between the two."""
+        return self.down.out_features
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """That of `up`: model code asks it for a dtype or a device; a product with it fails by its shape."""
+        return self.up.weight
+
+    @property
+    def bias(self) -> nn.Parameter | None:
+        """The bias, None where there is none."""
+        return self.up._parameters.get("bias")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(…, inputs) to (…, outputs)."""
+        result: torch.Tensor = self.up(self.down(x))
+        return result
+
+
+class LowRankConv2d(nn.Module):
+    """up(down(x)) for a 1 × 1 convolution: `down` has A (rank × inputs × 1 × 1), `up` has B and the bias.
+
+    Stride and padding are those of the convolution, and `down` has them: no bias stands between the two.
+    """
+
+    down: nn.Conv2d
+    up: nn.Conv2d
+
+    def __init__(self, base: nn.Conv2d, rank: int) -> None:
+        super().__init__()
+        with torch.device("meta"):
+            self.down = nn.Conv2d(
+                base.in_channels,
+                rank,
+                1,
+                stride=base.stride,  # type: ignore[arg-type]
+                padding=base.padding,  # type: ignore[arg-type]
+                padding_mode=base.padding_mode,
+                bias=False,
+                dtype=base.weight.dtype,
+            )
+            self.up = nn.Conv2d(rank, base.out_channels, 1, bias=False, dtype=base.weight.dtype)
+        self.up._parameters["bias"] = base._parameters.get("bias")
+        self.train(base.training)
+
+    @property
+    def rank(self) -> int:
+        """How many numbers pass between the two at each place."""
+        return self.down.out_channels
+
+    @property
+    def weight(self) -> torch.Tensor:
+        """That of `up`: model code asks it for a dtype or a device; a product with it fails by its shape."""
+        return self.up.weight
+
+    @property
+    def bias(self) -> nn.Parameter | None:
+        """The bias, None where there is none."""
+        return self.up._parameters.get("bias")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(…, inputs, height, width) to (…, outputs, height, width)."""
+        result: torch.Tensor = self.up(self.down(x))
+        return result
+
+
+def of_low_rank(base: nn.Module, rank: int) -> LowRankLinear | LowRankConv2d:
+    """Two thin modules in the place of a linear one."""
+    return LowRankConv2d(base, rank) if isinstance(base, nn.Conv2d) else LowRankLinear(base, rank)
