@@ -15,7 +15,7 @@ PLACES = {
     place.rpartition(".")[2]: place
     for place in (
         *("remove", "keep", "move", "swap", "duplicate"),
-        *("tie", "untie", "merge", "sparsify", "wanda", "sparse_gpt", "narrow"),
+        *("tie", "untie", "merge", "sparsify", "wanda", "sparse_gpt", "narrow", "prune"),
         *("low_rank", "tucker", "pad", "attach", "adopt", "detach", "fold"),
         *("merging.soup", "merging.task_arithmetic", "merging.ties", "merging.dare", "merging.della"),
         *("merging.breadcrumbs", "merging.sce", "merging.ram", "merging.model_stock", "merging.slerp"),

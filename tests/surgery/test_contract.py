@@ -163,6 +163,16 @@ CALIBRATED = [
     Case("qwen2", "sparse_gpt", {"targets": "model.layers[0:2]", "pattern": "4:8"}),
 ]
 
+PRUNED = [
+    Case("llama", "prune", {"targets": "model.layers", "to": "-10 %"}, _TIED),
+    Case("qwen2", "prune", {"targets": "model.layers", "units": "heads", "ratio": 0.5, "by": "fisher"}),
+    Case(
+        "gpt2",
+        "prune",
+        {"targets": "**", "units": "heads", "to": "-5 %", "figure": "bytes", "by": "magnitude"},
+    ),
+]
+
 # Once or twice each, since nothing in them knows a family beyond where its blocks are.
 INSIDE = [
     Case("llama", "skip", {"targets": "model.layers[0]"}),
@@ -184,6 +194,15 @@ PLAIN += [
     Case("repeated", "wanda", {"targets": "blocks"}),
     Case("repeated", "sparse_gpt", {"targets": "blocks[2]"}),
     Case("encoder", "wanda", {"targets": "layers"}),
+]
+
+PLAIN += [
+    Case(
+        "cnn",
+        "prune",
+        {"targets": "**", "units": "channels", "to": "-30 %", "figure": "macs", "by": "activation"},
+    ),
+    Case("half", "prune", {"targets": "**", "ratio": 0.3, "by": "activation"}),
 ]
 
 THIN = [
@@ -237,7 +256,9 @@ MERGES = [
     Case("llama", "scale", {"targets": "**.down_proj", "factor": [1.0, 0.5]}),
 ]
 
-DECODERS = [case for model in BLOCKS for case in _decoder_cases(model)] + INSIDE + CALIBRATED + THIN[:4]
+DECODERS = (
+    [case for model in BLOCKS for case in _decoder_cases(model)] + INSIDE + CALIBRATED + PRUNED + THIN[:4]
+)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
