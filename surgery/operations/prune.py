@@ -23,7 +23,7 @@ from surgery.widths.importance import By, Shown, importance
 from surgery.widths.part import Part
 from surgery.widths.ranking import Ranking, alike, comparable, over_mean, those_together
 from surgery.widths.refusals import refuse_unlike
-from surgery.widths.target import Figure, Of, aim, rungs_until
+from surgery.widths.target import NOUNS, Figure, Of, aim, rungs_until
 
 LINES, BARS, GLANCE = 4, 16, 32
 """Of a chart: layers that have a line, layers that have a bar, examples that are run."""
@@ -113,8 +113,9 @@ class Prune(Operation):
         if self.to:
             left = self._left(patient, parts, mine, ranking)
             shown = mine[:: -(-len(mine) // BARS)]
+            target = f"{NOUNS[self.figure]} {self.to.strip()}"
             return Bars(
-                title=f"{self.units.capitalize()} that stay, {self.to} {self.figure} by {self.by}",
+                title=f"{self.units.capitalize()} that stay, {target}, by {self.by}",
                 labels=tuple(part.path for part in shown),
                 values=tuple(100 * left.get(part, part.count) / part.count for part in shown),
                 unit="%",

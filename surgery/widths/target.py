@@ -31,7 +31,7 @@ def refuse_unknown_figure(patient: Patient, of: Of) -> None:
     """SurgeryError if the figure hangs on example inputs and there are none."""
     if of in ("macs", "latency") and patient.inputs is None:
         raise SurgeryError(
-            f"{_NOUNS[of]} are of example inputs, and there are none",
+            f"{NOUNS[of]} are of example inputs, and there are none",
             hint='`surgery.open(model, inputs)`, or `of="parameters"`',
         )
 
@@ -84,7 +84,7 @@ class Figure:
         return int(median(found))
 
 
-_NOUNS: dict[str, str] = {"parameters": "parameters", "bytes": "bytes", "macs": "MACs", "latency": "times"}
+NOUNS: dict[str, str] = {"parameters": "parameters", "bytes": "bytes", "macs": "MACs", "latency": "latency"}
 _TIME = re.compile(r"\s*(\d+(?:\.\d+)?)\s*ms\s*")
 
 
@@ -147,7 +147,7 @@ def rungs_until(
 
 def said(figure: int, of: Of) -> str:
     """`1,210,000`, `3.21 ms`."""
-    return f"{figure / 1e6:.3g} ms" if of == "latency" else f"{figure:,} {_NOUNS[of]}"
+    return f"{figure / 1e6:.3g} ms" if of == "latency" else f"{figure:,} {NOUNS[of]}"
 
 
 def _percent(before: int, after: int) -> str:
