@@ -64,7 +64,7 @@ def with_found(
 def parts_of_step(step: _Step, patient: Patient) -> tuple[list[Part], list[Part]]:
     """All parts of the model with such units, and those among the targets, which may be cut."""
     if step.units == "channels" and step.found is not None:
-        parts = parts_of(patient, thawed(patient, step.found))
+        parts = parts_of(patient, thawed(patient, step.found, step.name))
     else:
         parts = KINDS[step.units](patient)
     mine = parts_among(parts, step.targets, step.units, _known(step))
