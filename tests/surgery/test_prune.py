@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 import surgery
 from surgery import Session, SurgeryError
@@ -17,11 +16,10 @@ from surgery.charts import Bars, Curves
 from surgery.edits import Edit
 from surgery.fields import Targets
 from surgery.model import Patient
-from surgery.widths.importance import By, Shown, importance
+from surgery.widths.importance import Shown, importance
 from surgery.widths.neurons import neurons
 from surgery.widths.target import Figure
-from tests.surgery.calibration.models import given_to, session_of, text
-from tests.zoo import ATLAS
+from tests.surgery.calibration.models import session_of, text
 from tests.zoo.channels import CHANNELS
 from tests.zoo.families import DECODERS
 
@@ -61,41 +59,6 @@ def session_on(model: nn.Module, data: list[Any] | None = None) -> Session:
     session = surgery.open(model, (torch.randn(2, 4),))
     session.data = labelled() if data is None else data
     return session
-
-
-def by_hand(model: nn.Module, weight: nn.Parameter, power: int) -> Tensor:
-    """E |Σ w · ∂L/∂w|ᵖ over the columns of `weight`, example by example."""
-    weight.requires_grad_(True)
-    found = []
-    for batch in text():
-        for row in range(len(batch["input_ids"])):
-            ids, mask = (batch[name][row : row + 1] for name in ("input_ids", "attention_mask"))
-            logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1]
-            counted = (mask[:, :-1] * mask[:, 1:]).bool()
-            loss = F.cross_entropy(logits[counted], ids[:, 1:][counted])
-            (slope,) = torch.autograd.grad(loss, weight)
-            found.append((weight * slope).sum(0).detach().abs().double() ** power)
-    return torch.stack(found).mean(0)
-
-
-@pytest.mark.parametrize("by, power", [("taylor", 1), ("fisher", 2)])
-def test_a_slope_is_that_of_the_weights_that_read_a_unit(by: By, power: int) -> None:
-    """E |Σ w ∂L/∂w| and E (Σ w ∂L/∂w)², with one backward pass for each example, padding left out."""
-    session = session_of("llama")
-    part = neurons(session.patient)[1]
-    (found,) = importance(session.patient, [[part]], by, Shown(session.data, 99, 0, "this"))
-    model = ATLAS["llama"]()[0]
-    expected = by_hand(model, model.get_parameter(f"{part.path}.down_proj.weight"), power)
-    assert torch.allclose(found, expected, rtol=1e-3, atol=1e-12)
-
-
-def test_the_activation_is_what_is_read_of_a_unit() -> None:
-    """√E x² of what leads out of the neurons is given, padding left out."""
-    session = session_of("llama")
-    part = neurons(session.patient)[0]
-    (found,) = importance(session.patient, [[part]], "activation", Shown(session.data, 99, 0, "this"))
-    given = given_to(ATLAS["llama"]()[0], f"{part.path}.down_proj", text())
-    assert torch.allclose(found, given.square().mean(0).sqrt(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("by", ["taylor", "fisher", "activation", "magnitude"])
