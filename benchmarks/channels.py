@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import surgery
+from benchmarks import coupled
 from benchmarks.tables import Table, ms, ratio, side_by_side
 from graph import shell
 from surgery.copies import settled
@@ -55,4 +56,5 @@ def tables() -> list[Table]:
     header = ("", "median", "of torch-pruning", "MACs, by its counter", "parameters")
     return [
         Table("Half the channels of ResNet-18", "The same model, no slower.", header, tuple(rows)),
+        *coupled.tables(),
     ]

@@ -25,7 +25,7 @@ from surgery.stream.reading import Reader
 
 SMALL = 64
 """Numbers that a script says itself."""
-COUNTS = 4096
+COUNTS = 1 << 20
 """Whole numbers that it says: shapes hang on these, and who loads a folder has no sidecar at hand."""
 
 

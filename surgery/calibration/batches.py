@@ -15,6 +15,8 @@ from surgery.errors import SurgeryError
 from surgery.evaluate.data.examples import IDS, MASK
 from surgery.evaluate.stopping import Stopped
 
+LABELS = "labels"
+"""What batches call the classes of their examples, beside the inputs."""
 DECODER_MASK, DECODER_IDS = "decoder_attention_mask", "decoder_input_ids"
 
 
@@ -79,9 +81,24 @@ def shown(data: Sequence[Any], samples: int, seed: int, verb: str) -> list[Shown
     return found
 
 
+def first_argument(model: nn.Module) -> str | None:
+    """What the model's forward calls the first that it is given."""
+    return next(iter(inspect.signature(model.forward).parameters), None)
+
+
+def without_labels(model: nn.Module, given: Any) -> Any:
+    """A batch without labels, which come beside the inputs, for a model that takes none."""
+    if not isinstance(given, dict) or LABELS not in given:
+        return given
+    takes = inspect.signature(model.forward).parameters.values()
+    if any(item.name == LABELS or item.kind is inspect.Parameter.VAR_KEYWORD for item in takes):
+        return given
+    return {name: value for name, value in given.items() if name != LABELS}
+
+
 def run(model: nn.Module, batch: Shown, device: torch.device, verb: str) -> Any:
     """What one forward gives, without a KV cache; SurgeryError where the model does not take the batch."""
-    given = tree_map_only(Tensor, lambda tensor: tensor.to(device), batch.given)
+    given = without_labels(model, tree_map_only(Tensor, lambda tensor: tensor.to(device), batch.given))
     cached = isinstance(given, dict) and "use_cache" in inspect.signature(model.forward).parameters
     try:
         if isinstance(given, dict):

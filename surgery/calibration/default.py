@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
 
-import torch
 from torch import Tensor
+
+from surgery.calibration.batches import LABELS
 
 if TYPE_CHECKING:
     from surgery.sources import Opened
@@ -82,7 +83,7 @@ def default_data(opened: Opened) -> Sequence[Any]:
 
 
 def digits_for(name: str) -> Sequence[dict[str, Tensor]]:
-    """The digits to train on, in batches, as an input called `name`."""
+    """The digits to train on, in batches, as an input called `name`, and their labels."""
     from surgery.demo.digits import training_batches
 
-    return [{name: torch.as_tensor(images)} for images in training_batches()]
+    return [{name: images, LABELS: labels} for images, labels in training_batches()]

@@ -41,9 +41,10 @@ def digits(held_out: bool) -> tuple[torch.Tensor, torch.Tensor]:
     return whole[part].float() / BRIGHTEST, torch.from_numpy(labels).long()[part]
 
 
-def training_batches() -> list[torch.Tensor]:
-    """The images to train on in batches of 128, (128, 1, 8, 8) and a smaller last one."""
-    return list(digits(held_out=False)[0].split(128))
+def training_batches() -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """The images to train on and their labels, 128 (128, 1, 8, 8) and (128,), and a smaller last batch."""
+    images, labels = digits(held_out=False)
+    return list(zip(images.split(128), labels.split(128), strict=True))
 
 
 def held_out() -> tuple[torch.Tensor, torch.Tensor]:

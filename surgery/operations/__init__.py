@@ -16,7 +16,7 @@ PLACES = {
     for place in (
         *("remove", "keep", "shorten", "move", "swap", "duplicate"),
         *("tie", "untie", "recur", "share_atoms", "share_heads", "merge"),
-        *("sparsify", "wanda", "sparse_gpt", "narrow", "low_rank", "tucker", "pad"),
+        *("sparsify", "wanda", "sparse_gpt", "narrow", "prune", "low_rank", "tucker", "pad"),
         *("attach", "adopt", "detach", "fold", "activate", "combine"),
         *("merging.soup", "merging.task_arithmetic", "merging.ties", "merging.dare", "merging.della"),
         *("merging.breadcrumbs", "merging.sce", "merging.ram", "merging.model_stock", "merging.slerp"),

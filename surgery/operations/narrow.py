@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from fractions import Fraction
 from math import floor
-from typing import Any, Literal
+from typing import Literal
 
 from surgery.edits import Edit
 from surgery.errors import SurgeryError
 from surgery.fields import Found, Targets, option
 from surgery.model import Patient
 from surgery.operation import Operation, operation
-from surgery.widths.channels import channels, frozen, group_of, parts_of, refuse_counted, thawed
 from surgery.widths.config import config_edits
 from surgery.widths.cutting import Cutting
+from surgery.widths.hanging import parts_of_step, with_found
 from surgery.widths.part import Part
-from surgery.widths.refusals import refuse_sealed, refuse_unlike
-from surgery.widths.registry import KINDS
-from surgery.widths.selecting import parts_among
+from surgery.widths.refusals import refuse_unlike
 from surgery.widths.vocabulary import refuse_lost
-
-_KNOWN = "narrow knows how to take apart"
 
 
 @operation(
@@ -72,34 +67,10 @@ class Narrow(Operation):
 
     def resolved(self, patient: Patient) -> Narrow:
         """Of channels also what hangs together: it is found with example inputs, and without them kept."""
-        step = super().resolved(patient)
-        if step.units != "channels":
-            if step.found is not None:
-                raise SurgeryError("narrow.found belongs to channels", got=f"units={step.units}")
-            return step
-        if patient.inputs is None and step.found is not None:
-            return step
-        mine = parts_among(channels(patient), step.targets, step.units, _KNOWN)
-        found = frozen(tuple(group_of(part) for part in mine))
-        if step.found not in (None, found):
-            raise SurgeryError(
-                "narrow was recorded on channels that hang together in another way than here",
-                path=step.targets.select,
-                hint="the model the script was made on, or making the step anew",
-            )
-        changes: dict[str, Any] = {"found": found}
-        step = replace(step, **changes)
-        refuse_counted(patient, step.plan)
-        return step
+        return with_found(super().resolved(patient), patient, lambda step: step.plan)
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
-        if self.units == "channels" and self.found is not None:
-            parts = parts_of(patient, thawed(patient, self.found))
-        else:
-            parts = KINDS[self.units](patient)
-        mine = parts_among(parts, self.targets, self.units, _KNOWN)
-        if self.units != "channels":  # whose groups are cut with the adapters that read them
-            refuse_sealed(patient, mine)
+        parts, mine = parts_of_step(self, patient)
         left = {part: self._left(part) for part in mine}
         if self.ratio is not None:  # of a few units it may be none
             left = {part: count for part, count in left.items() if count < part.count} or left
@@ -109,7 +80,7 @@ class Narrow(Operation):
                 self._refuse_other_ids(part)
                 refuse_lost(patient, part, count)
         refuse_unlike(parts, left)
-        yield from Cutting(patient, left, self.kept, self.by).edits()
+        yield from Cutting(patient, left, dict.fromkeys(left, self.kept), self.by).edits()
         yield from config_edits(patient, parts, left)
 
     def _left(self, part: Part) -> int:

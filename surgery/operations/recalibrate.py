@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils._pytree import tree_map_only
 
 from graph.paths import is_among
+from surgery.calibration.batches import without_labels
 from surgery.devices import device_of
 from surgery.edits import Edit, SetBuffer
 from surgery.errors import SurgeryError
@@ -102,7 +103,7 @@ class Recalibrate(Operation):
 
 def _run(model: nn.Module, batch: Any) -> None:
     device = device_of(model)
-    batch = dict(batch) if isinstance(batch, Mapping) else batch
+    batch = without_labels(model, dict(batch)) if isinstance(batch, Mapping) else batch
     batch = tree_map_only(torch.Tensor, lambda tensor: tensor.to(device), batch)
     try:
         if isinstance(batch, dict):

@@ -73,7 +73,7 @@ def _named(source: str, inputs: Any, skeleton: bool) -> Opened | None:
     """What is opened by a name that is no place; None if `source` is not written so."""
     from surgery.calibration.default import digits_for
     from surgery.demo import FOLDERS, cnn
-    from surgery.demo.digits import held_out, training_batches
+    from surgery.demo.digits import held_out
     from surgery.sources.factory import from_factory
     from surgery.sources.module import from_module
     from surgery.sources.names import is_factory, is_library_name
@@ -89,7 +89,7 @@ def _named(source: str, inputs: Any, skeleton: bool) -> Opened | None:
         model, images = cnn()
         example = images if inputs is None else inputs
         made = from_module(model, example, source=source, name=source, skeleton=skeleton)
-        return replace(made, data=training_batches, held_out=held_out)
+        return replace(made, data=partial(digits_for, "images"), held_out=held_out)
     if is_library_name(source):
         return from_library(source, inputs, skeleton=skeleton)
     if is_factory(source):

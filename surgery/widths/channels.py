@@ -99,7 +99,7 @@ def frozen(groups: tuple[Group, ...]) -> Found:
     )
 
 
-def thawed(patient: Patient, found: Found) -> tuple[Group, ...]:
+def thawed(patient: Patient, found: Found, verb: str) -> tuple[Group, ...]:
     """The groups that a step keeps; SurgeryError if this model has no such tensors."""
     try:
         groups = tuple(
@@ -113,14 +113,14 @@ def thawed(patient: Patient, found: Found) -> tuple[Group, ...]:
             for item in found.data
         )
     except (KeyError, TypeError, ValueError):
-        raise SurgeryError("narrow.found is not what narrow writes there") from None
+        raise SurgeryError(f"{verb}.found is not what {verb} writes there") from None
     for group in groups:
         for place in group.places:
-            _check(patient, group, place)
+            _check(patient, group, place, verb)
     return groups
 
 
-def _check(patient: Patient, group: Group, place: Place) -> None:
+def _check(patient: Patient, group: Group, place: Place, verb: str) -> None:
     shape = (patient.buffer(place.path) or patient.tensor(place.path)).shape
     inside = 0 <= place.dim < len(shape) and all(
         start >= 0 and size > 0 and start + group.count * size <= shape[place.dim]
@@ -128,7 +128,7 @@ def _check(patient: Patient, group: Group, place: Place) -> None:
     )
     if not inside:
         raise SurgeryError(
-            "narrow was recorded on a tensor of another shape",
+            f"{verb} was recorded on a tensor of another shape",
             path=place.path,
             got=list(shape),
             hint="the model the script was made on, or making the step anew",

@@ -31,10 +31,11 @@ def test_text_is_of_topics_that_are_not_held_out() -> None:
 
 
 def test_digits_are_those_to_train_on() -> None:
-    """Of both classifiers, as each takes them."""
-    for name in ("demo-cnn", "demo-vit"):
+    """Of both classifiers, under the name that each has for images, with a label each."""
+    for name, called in (("demo-cnn", "images"), ("demo-vit", "pixel_values")):
         batch = surgery.open(name).data[0]
-        images = batch if isinstance(batch, torch.Tensor) else batch["pixel_values"]
+        images, labels = batch[called], batch["labels"]
+        assert labels.shape == (len(images),) and len(set(labels.tolist())) == 10
         pixels = (images * 16).round().to(torch.uint8)
         assert not any(is_held_out(image.numpy().tobytes()) for image in pixels)
 

@@ -54,6 +54,7 @@ EDITS: list[tuple[str, Edit]] = [
     ("llama", lambda s: s.low_rank("model.layers[*].**:Linear", size=0.5)),
     ("gpt2", lambda s: s.low_rank("transformer.h[0].mlp.*:Conv1D", rank=5)),
     ("gpt2", lambda s: s.narrow("transformer.h.0", "neurons", ratio=0.5)),
+    ("llama", lambda s: s.prune("model.layers", to="-10 %", by="magnitude")),
     ("mixtral", lambda s: s.remove("model.layers.0")),
     ("mixtral", lambda s: s.narrow("model.layers", "experts", count=2)),
     ("bert", lambda s: s.duplicate("bert.encoder.layer.1")),

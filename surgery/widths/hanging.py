@@ -1,0 +1,77 @@
+"""What hangs together, as steps on units find it when they are resolved and keep it for their plans."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from surgery.edits import Edit
+from surgery.errors import SurgeryError
+from surgery.fields import Found, Targets
+from surgery.model import Patient
+from surgery.widths.channels import channels, frozen, group_of, parts_of, refuse_counted, thawed
+from surgery.widths.part import Part
+from surgery.widths.refusals import refuse_sealed
+from surgery.widths.registry import KINDS
+from surgery.widths.selecting import parts_among
+
+
+class _Step(Protocol):
+    """An operation that takes units out of what lies among its targets."""
+
+    name: ClassVar[str]
+
+    @property
+    def targets(self) -> Targets: ...
+    @property
+    def units(self) -> str: ...
+    @property
+    def found(self) -> Found | None: ...
+
+
+Step = TypeVar("Step", bound=_Step)
+
+
+def with_found(
+    step: Step, patient: Patient, fewer: Callable[[Step], Callable[[Patient], Iterable[Edit]]]
+) -> Step:
+    """The step, resolved, with the channels that hang together: found with example inputs, else kept.
+
+    `fewer(step)` plans edits after which there are fewer of them: where the forward then computes something
+    else, that is refused.
+    """
+    if step.units != "channels":
+        if step.found is not None:
+            raise SurgeryError(f"{step.name}.found belongs to channels", got=f"units={step.units}")
+        return step
+    if patient.inputs is None and step.found is not None:
+        return step
+    mine = parts_among(channels(patient), step.targets, step.units, _known(step))
+    found = frozen(tuple(group_of(part) for part in mine))
+    if step.found not in (None, found):
+        raise SurgeryError(
+            f"{step.name} was recorded on channels that hang together in another way than here",
+            path=step.targets.select,
+            hint="the model the script was made on, or making the step anew",
+        )
+    changes: dict[str, Any] = {"found": found}
+    made: Step = replace(step, **changes)  # type: ignore[type-var]
+    refuse_counted(patient, fewer(made))
+    return made
+
+
+def parts_of_step(step: _Step, patient: Patient) -> tuple[list[Part], list[Part]]:
+    """All parts of the model with such units, and those among the targets, which may be cut."""
+    if step.units == "channels" and step.found is not None:
+        parts = parts_of(patient, thawed(patient, step.found, step.name))
+    else:
+        parts = KINDS[step.units](patient)
+    mine = parts_among(parts, step.targets, step.units, _known(step))
+    if step.units != "channels":  # whose groups are cut with the adapters that read them
+        refuse_sealed(patient, mine)
+    return parts, mine
+
+
+def _known(step: _Step) -> str:
+    return f"{step.name} knows how to take apart"
