@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from surgery.calibration.batches import shown
+from surgery.calibration.hearing import heard
 from surgery.charts import Bars, Chart
 from surgery.edits import Edit, SetAttribute, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Found, Targets, option
-from surgery.heard import heard
 from surgery.lazy import Lazy, recipe
 from surgery.measures import Measured
 from surgery.model import Patient

@@ -15,15 +15,15 @@ from surgery.adapters.lora import LoraLinear, is_linear, is_transposed, widths
 from surgery.charts import Chart, Curves
 from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
+from surgery.factors.truncation import Spectrum, error_curve, spectrum_of
 from surgery.fields import Targets, option
 from surgery.functions.residuals import residual
 from surgery.lazy import Held, Lazy, recipe
-from surgery.looping import Loop, Members, is_the_same
 from surgery.model import Patient, refuse_reused
 from surgery.norms import in_norm
 from surgery.operation import Operation, operation
 from surgery.recipes import compute
-from surgery.spectra import Spectrum, error_curve, spectrum_of
+from surgery.tying.loops import Loop, Members, is_the_same
 
 _LINES = 4  # in a chart
 _LOOKED_AT = 1 << 28  # elements, for a chart

@@ -13,6 +13,7 @@ from surgery.adapters.lora import is_linear, weight_of
 from surgery.charts import Chart, Curves
 from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
+from surgery.factors.truncation import Spectrum, error_curve
 from surgery.fields import Targets, option
 from surgery.functions.atoms import left_vectors
 from surgery.lazy import Held, Reduction, recipe
@@ -20,7 +21,6 @@ from surgery.model import Patient, refuse_reused
 from surgery.modules.atoms import AtomLinear
 from surgery.operation import Operation, operation
 from surgery.recipes import compute
-from surgery.spectra import Spectrum, error_curve
 from surgery.unseen import refuse_unseen
 
 _LINES = 4  # in a chart

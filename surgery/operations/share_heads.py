@@ -10,7 +10,15 @@ from typing import Any
 
 from torch import nn
 
-from surgery.attention_heads import (
+from surgery.charts import Chart, Curves
+from surgery.edits import Edit, SetModule, SetTensor
+from surgery.errors import SurgeryError
+from surgery.fields import Found, Targets, option
+from surgery.lazy import Recipe, recipe
+from surgery.model import Patient
+from surgery.modules.heads import HeadsLinear
+from surgery.operation import Operation, operation
+from surgery.tying.heads import (
     Head,
     Projection,
     apart,
@@ -20,14 +28,6 @@ from surgery.attention_heads import (
     matched,
     refuse_tied_outside,
 )
-from surgery.charts import Chart, Curves
-from surgery.edits import Edit, SetModule, SetTensor
-from surgery.errors import SurgeryError
-from surgery.fields import Found, Targets, option
-from surgery.lazy import Recipe, recipe
-from surgery.model import Patient
-from surgery.modules.heads import HeadsLinear
-from surgery.operation import Operation, operation
 
 
 @operation(title="Share heads", group="tie", source="DirectShare: Cao et al. 2024, arXiv:2402.11819")

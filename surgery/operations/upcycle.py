@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from surgery.adapters.lora import LoraLinear, is_linear
 from surgery.calibration.batches import shown
+from surgery.calibration.hearing import heard
 from surgery.charts import Chart, Curves
 from surgery.edits import Edit, SetAttribute, SetModule, SetTensor
 from surgery.errors import SurgeryError
 from surgery.fields import Targets, option
-from surgery.heard import heard
 from surgery.lazy import Lazy, Recipe, recipe
 from surgery.model import Patient, refuse_reused, sharing_shell
 from surgery.modules.mixture import Mixture, Router

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from graph.tree import module_at
 from surgery.calibration.batches import Shown
+from surgery.calibration.hearing import heard
 from surgery.checkpoint.load import load
 from surgery.checkpoint.manifest import is_saved, read_manifest
 from surgery.checkpoint.pretrained import pretrained
@@ -21,7 +22,6 @@ from surgery.checkpoint.tokens import tokens_in, tokens_of
 from surgery.devices import device_of
 from surgery.errors import SurgeryError
 from surgery.fields import Parent
-from surgery.heard import heard
 from surgery.lazy import Held, Lazy
 from surgery.model import Patient
 from surgery.sources.config import described, read_config

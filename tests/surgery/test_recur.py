@@ -12,9 +12,9 @@ from torch import nn
 import surgery
 from surgery import SurgeryError
 from surgery.charts import Curves
+from surgery.factors.truncation import spectrum_of
 from surgery.functions.residuals import residual_down, residual_up
-from surgery.looping import Loop
-from surgery.spectra import spectrum_of
+from surgery.tying.loops import Loop
 from tests.surgery.by_hand import CACHED, TWO_LISTS, block_lists, heard, small
 from tests.surgery.contract import cached_equals_uncached, loaded_alone, loads_again, run
 from tests.zoo import ZOO
@@ -284,7 +284,7 @@ def test_the_chart_says_what_applying_loses() -> None:
 def test_the_chart_of_a_large_model_looks_at_some_depths(monkeypatch: pytest.MonkeyPatch) -> None:
     """It says at how many, and of large matrices it finds the first terms alone."""
     monkeypatch.setattr("surgery.operations.recur._LOOKED_AT", 10_000)
-    monkeypatch.setattr("surgery.spectra.EXACT_SIDE", 16)
+    monkeypatch.setattr("surgery.factors.truncation.EXACT_SIDE", 16)
     session = surgery.open(*DECODERS["llama"]())
     chart = session.chart("recur", "model.layers[*]", loop=1, start="average")
     assert chart is not None and "of 4 depths" in chart.title
@@ -296,7 +296,7 @@ def test_first_terms_of_a_large_matrix_are_nearly_those_of_all(monkeypatch: pyte
     falling = torch.exp(-torch.arange(400) / 40.0)
     matrix = torch.randn(500, 400, generator=drawn) * falling
     exact = spectrum_of(matrix, 1.0)
-    monkeypatch.setattr("surgery.spectra.EXACT_SIDE", 100)
+    monkeypatch.setattr("surgery.factors.truncation.EXACT_SIDE", 100)
     first = spectrum_of(matrix, 1.0)
     assert len(first.squares) == 256 < len(exact.squares)
     for rank in (0, 10, 100, 200):

@@ -11,8 +11,8 @@ from torch import nn
 
 import surgery
 from surgery import SurgeryError
-from surgery.attention_heads import matched
 from surgery.charts import Curves
+from surgery.tying.heads import matched
 from tests.surgery.by_hand import CACHED, block_lists, heard, small
 from tests.surgery.contract import cached_equals_uncached, loads_again, run
 from tests.zoo import ZOO

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from surgery.factors.spectra import energies_of
 from surgery.recipes import one_thread
 
 EXACT_SIDE = 1024
@@ -44,15 +45,9 @@ def spectrum_of(matrix: torch.Tensor, whole: float) -> Spectrum:
             for _ in range(2):
                 found = wide @ (wide.T @ torch.linalg.qr(found)[0])
             wide = (wide.T @ torch.linalg.qr(found)[0]).double()
-            return Spectrum(_squares(wide), total, whole)
-        squares = _squares(wide)
+            return Spectrum(energies_of(wide), total, whole)
+        squares = energies_of(wide)
         return Spectrum(squares, float(squares.sum()), whole)
-
-
-def _squares(tall: torch.Tensor) -> torch.Tensor:
-    """The squares of the singular values, as exact as rounding beside the largest leaves them."""
-    squares: torch.Tensor = torch.linalg.eigvalsh(tall.T @ tall)
-    return squares.flip(0).clamp_min(0)
 
 
 def error_curve(spectra: Sequence[Spectrum], most: int | None = None) -> tuple[tuple[float, float], ...]:
