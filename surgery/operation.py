@@ -34,6 +34,8 @@ class Operation(Typed, ABC):
     group: ClassVar[Group]
     exact: ClassVar[bool] = False
     """Whether it claims to keep what the model computes: the session proves that before it keeps the step."""
+    one_of: ClassVar[tuple[str, ...]] = ()
+    """Fields of which exactly one is given, the one that a form begins with first."""
 
     @abstractmethod
     def plan(self, patient: Patient) -> Iterator[Edit]:

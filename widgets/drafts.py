@@ -16,7 +16,17 @@ from widgets.desk import Draft
 from widgets.fitting import beside, linears
 
 # First values of fields that a selection says nothing about.
-_FIRST = {("insert", "module"): "linear", ("replace", "module"): "identity"}
+_FIRST: dict[tuple[str, str], Any] = {
+    ("insert", "module"): "linear",
+    ("replace", "module"): "identity",
+    ("low_rank", "size"): 0.5,
+    ("narrow", "ratio"): 0.5,
+    ("prune", "to"): "-20 %",
+    ("recur", "loop"): 2,
+    ("share_atoms", "atoms"): 2,
+    ("shorten", "count"): 1,
+    ("tucker", "energy"): 0.9,
+}
 BESIDE = "second"
 """What an adapter is called at first that goes beside another."""
 
@@ -32,6 +42,8 @@ def start(name: str, graph: ModuleGraph, selection: list[str], before: Draft | N
             values[spec.name] = _target(name, spec.name, selection)
             if not spec.required and not values[spec.name]:
                 del values[spec.name]
+        elif spec.name in cls.one_of and any(other in values for other in cls.one_of):
+            continue
         elif (name, spec.name) in _FIRST or spec.required:
             values.setdefault(spec.name, _FIRST.get((name, spec.name), ""))
     if (
@@ -47,7 +59,8 @@ def start(name: str, graph: ModuleGraph, selection: list[str], before: Draft | N
 
 def change(draft: Draft, name: str, value: Any) -> None:
     """A field's new value as the form sends it; empty text of an optional field means its default."""
-    spec = next(spec for spec in operation_named(draft.operation).specs if spec.name == name)
+    cls = operation_named(draft.operation)
+    spec = next(spec for spec in cls.specs if spec.name == name)
     if value in ("", None) and not spec.required:
         draft.values.pop(name, None)
         return
@@ -59,8 +72,10 @@ def change(draft: Draft, name: str, value: Any) -> None:
         value = float(value)
     if spec.kind == "integer" and isinstance(value, float) and value.is_integer():
         value = int(value)
+    if name in cls.one_of:  # it takes the place of the others
+        draft.values = {key: item for key, item in draft.values.items() if key not in cls.one_of}
     draft.values[name] = value
-    asked = operation_named(draft.operation).asked(draft.values)
+    asked = cls.asked(draft.values)
     draft.values = {key: item for key, item in draft.values.items() if key in asked}
 
 
@@ -100,7 +115,7 @@ def _targets(name: str, graph: ModuleGraph, selection: list[str]) -> str:
         around = [adapter_around(graph, path) for path in selection]
         outer = [path if place is None else place for path, place in zip(selection, around, strict=True)]
         return selector_of(list(dict.fromkeys(outer)), graph)
-    if name == "attach":
+    if name in ("attach", "low_rank"):
         return ", ".join(linears(graph, selection))
     return selector_of(selection, graph)
 

@@ -33,6 +33,9 @@ def reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
         "swap": (blocks and len(selection) == 2) or "select two blocks",
         "merge": (blocks and len(selection) > 1) or "select two blocks or more",
         **dict.fromkeys(("tie", "recur"), len(selection) > 1 or "select two modules or more"),
+        **dict.fromkeys(
+            ("share_atoms", "share_heads"), len(selection) > 1 or not blocks or "select two modules or more"
+        ),
         "shorten": (blocks and len(selection) > 1) or "select two blocks or more",
         "untie": any(shares[path].shared for path in selection)
         or "nothing selected is tied to something else",

@@ -52,6 +52,8 @@ class LowRank(Operation):
     size and energy, no data for distortions, and what would leave every target whole.
     """
 
+    one_of = ("size", "rank", "energy")
+
     targets: Targets = option(help="the linear modules that become two thin ones")
     rank: int | None = option(None, help="one rank for all", minimum=1, maximum=65536)
     size: float | None = option(None, help="part of their weights that is left", minimum=0.01, maximum=0.99)

@@ -55,6 +55,8 @@ class Narrow(Operation):
     their number.
     """
 
+    one_of = ("ratio", "count", "kept")
+
     targets: Targets = option(help="modules with such units, or what contains them")
     units: Literal["neurons", "heads", "channels", "experts", "vocabulary"] = option(
         "neurons", help="what there are fewer of"

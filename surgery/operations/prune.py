@@ -55,6 +55,8 @@ class Prune(Operation):
     anything but magnitude, since no layer reads them; a target that cannot be met, with the nearest.
     """
 
+    one_of = ("to", "ratio")
+
     targets: Targets = option(help="modules with such units, or what contains them")
     units: Literal["neurons", "heads", "channels", "experts"] = option("neurons", help="what goes")
     to: str = option(

@@ -56,6 +56,8 @@ class Shorten(Operation):
     pass, `loss` and `distortion` one per target, `greedy` about `count` times as many.
     """
 
+    one_of = ("count", "size")
+
     targets: Targets = option(help="the blocks among which to choose")
     count: int | None = option(None, help="how many go", minimum=1)
     size: float | None = option(

@@ -43,6 +43,8 @@ class Tucker(Operation):
     as it is.
     """
 
+    one_of = ("energy", "ranks")
+
     targets: Targets = option(help="the convolutions that become three")
     ranks: tuple[int, ...] = option((), help="of outputs, of inputs", minimum=1, maximum=65536)
     energy: float | None = option(None, help="part of Σσ² that both keep", minimum=0.01, maximum=0.9999)

@@ -139,6 +139,22 @@ def test_a_form_has_the_chart_of_its_values(studio: Studio) -> None:
     assert studio.right.state["chart"] is None
 
 
+def test_one_field_takes_the_place_of_another(studio: Studio) -> None:
+    """A form begins with one of them, which fits; another that is filled in empties it."""
+    select(studio, "model.layers.0", "model.layers.1", "model.layers.2")
+    send(studio.right, type="operation", name="shorten")
+    studio.background.settle(60)
+    assert studio.right.state["form"]["can_apply"]
+    send(studio.right, type="field", name="size", value=0.5)
+    studio.background.settle(60)
+    values = {item["name"]: item["value"] for item in studio.right.state["form"]["fields"]}
+    assert values["count"] is None and values["size"] == 0.5
+    assert studio.right.state["dry_run"]["error"] is None
+    select(studio, "model.layers.0", "model.layers.1")
+    studio.background.settle(60)
+    assert "size=0.5" in studio.right.state["dry_run"]["python"]
+
+
 def test_field_that_does_not_fit_is_marked(studio: Studio) -> None:
     """The error sits at the field, Apply is off, and a value that fits brings it back."""
     select(studio, "model.layers.1")
