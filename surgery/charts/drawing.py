@@ -66,12 +66,12 @@ def curves_svg(chart: Curves, width: float, theme: Theme) -> str:
         dots = [(across.at(x), up.at(y)) for x, y in line]
         colour = TIES[place % len(TIES)]
         path = "M" + "L".join(f"{said(x)} {said(y)}" for x, y in dots)
-        pen.path(path, colour, 1.6, dash="" if place < len(TIES) else "5 3")
+        pen.path(path, colour, 1.6, dash=_dash(place))
         for dot in dots if len(dots) <= 24 else ():
             pen.circle(dot, 2.4, colour)
     for place, (name, (x, row)) in enumerate(zip(names, keys, strict=False)):  # one line has no key
         y = height - rows * KEY_ROW + row * KEY_ROW + 9
-        pen.box(Box(x, y - 5, 12, 3), 1.5, TIES[place % len(TIES)])
+        pen.path(f"M{said(x)} {said(y - 3.5)}h12", TIES[place % len(TIES)], 2.4, dash=_dash(place))
         pen.text(name, (x + KEY_MARK, y), SMALL, inks.soft, anchor="start", room=width - x - 24)
     words = "; ".join(f"{name}: {_ends(line)}" for name, line in chart.lines.items())
     return svg(chart.title, words, width, height, pen, own=theme == "auto")
@@ -139,6 +139,11 @@ def _placed_keys(names: list[str], width: float) -> tuple[list[tuple[float, int]
         found.append((x, row))
         x += wide
     return found, row + 1
+
+
+def _dash(place: int) -> str:
+    """Colours repeat; who has one for the second time is dashed."""
+    return "" if place < len(TIES) else "4 3"
 
 
 def _ends(line: tuple[tuple[float, float], ...]) -> str:
