@@ -77,6 +77,11 @@ def reduced(lazy: Reduction, tiles: Tiles) -> torch.Tensor:
     return run.finish()
 
 
+def passes_of(lazy: Reduction) -> int:
+    """How often all that it is made from is gone through."""
+    return REDUCTIONS[lazy.function].make(len(lazy.inputs), **lazy.arguments).passes
+
+
 def tiles_of(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
     """A tensor in tiles."""
     yield from tensor.detach().contiguous().reshape(-1).split(TILE)

@@ -9,7 +9,8 @@ from torch import nn
 
 from surgery.checkpoint.names import held
 from surgery.fingerprint import stored_tensors
-from surgery.lazy import Alias, Held, Known, Lazy, Recipe, Reduction, Stored, nodes
+from surgery.lazy import Alias, Held, Known, Lazy, Recipe, Reduction, Stored
+from surgery.reductions import passes_of
 from surgery.stream.layout import Shard, size_of
 from surgery.stream.lineage import Lineage
 from surgery.stream.tiles import room
@@ -64,6 +65,7 @@ class Outlook:
 
 def outlook(shards: Sequence[Shard], lineage: Lineage, models: Sequence[nn.Module]) -> Outlook:
     """What these files come to; `models` are those a save makes fingerprints of."""
+    made: set[Lazy] = set()
     tensors = tuple(
         Written(
             span.name,
@@ -71,7 +73,7 @@ def outlook(shards: Sequence[Shard], lineage: Lineage, models: Sequence[nn.Modul
             span.lazy.shape,
             str(span.lazy.dtype).removeprefix("torch."),
             described(span.lazy),
-            _read(span.lazy),
+            _read(span.lazy, made),
             size_of(span.lazy),
             room(span.lazy),
         )
@@ -85,7 +87,7 @@ def outlook(shards: Sequence[Shard], lineage: Lineage, models: Sequence[nn.Modul
             lazy = lineage.resolved(held(tensor))
             if lazy not in hashed:
                 hashed.add(lazy)
-                further += _read(lazy)
+                further += _read(lazy, made)
     return Outlook(tensors, {shard.file: shard.size_bytes for shard in shards}, further)
 
 
@@ -108,5 +110,19 @@ def described(lazy: Lazy, deep: int = _DEEP) -> str:
     return f"{lazy.function}({', '.join(named)})"
 
 
-def _read(lazy: Lazy) -> int:
-    return sum(size_of(leaf) for leaf in nodes([lazy]) if isinstance(leaf, Stored))
+def _read(lazy: Lazy, made: set[Lazy]) -> int:
+    """Bytes read for a tensor; what a reduction needs counts for the first that it is `made` for."""
+    seen, waiting, size = set[Lazy](), [lazy], 0
+    while waiting:
+        node = waiting.pop()
+        if node in seen or node in made:
+            continue
+        seen.add(node)
+        if isinstance(node, Stored):
+            size += size_of(node)
+        elif isinstance(node, Reduction):  # of its own inputs nothing is left for others
+            made.add(node)
+            size += passes_of(node) * sum(_read(item, made) for item in node.inputs)
+        else:
+            waiting += node.inputs
+    return size

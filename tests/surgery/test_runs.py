@@ -21,8 +21,8 @@ from surgery.lazy import Held
 from surgery.preview import Sketch, sketch
 from surgery.registry import operation_named
 from surgery.runs import carry_out
+from tests.surgery.cases import DECODERS, OTHERS
 from tests.surgery.contract import MODELS, Case
-from tests.surgery.test_contract import DECODERS, PLAIN
 
 
 def step(name: str, *values: Any, **fields: Any) -> Any:
@@ -42,7 +42,7 @@ def knows_it_as_it_is(drawn: Sketch) -> bool:
     return run.places is not None
 
 
-@pytest.mark.parametrize("case", DECODERS + PLAIN, ids=str)
+@pytest.mark.parametrize("case", DECODERS + OTHERS, ids=str)
 def test_after_every_operation(case: Case) -> None:
     """Sites, layouts and what leads past the tree are known rightly, or not at all."""
     session = case.session()

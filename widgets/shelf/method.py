@@ -116,11 +116,11 @@ class Method:
 
 
 def offered(adapters: bool) -> list[type[Operation]]:
-    """The operations that merge with parents, and `adopt` where there are adapters to adopt."""
+    """The operations that merge targets with parents, and `adopt` where there are adapters to adopt."""
     found = [
         cls
         for cls in operations().values()
-        if cls.group == "merge" and any(spec.kind == "parents" for spec in cls.specs)
+        if cls.group == "merge" and {"targets", "parents"} <= {spec.name for spec in cls.specs}
     ]
     return [*found, operation_named(ADOPT)] if adapters else found
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from itertools import combinations
 
-import networkx as nx
 import torch
 from torch import Tensor
 
@@ -59,6 +58,8 @@ def agreement(gradients: tuple[Tensor, ...]) -> Tensor:
 def cut(table: Tensor) -> list[int]:
     """The side without the first end of the minimum cut between the two ends that agree least."""
     count = len(table)
+    import networkx as nx  # a fifth of a second, which replays need not wait
+
     flow = nx.Graph()
     flow.add_nodes_from(range(count))
     for one, other in combinations(range(count), 2):
