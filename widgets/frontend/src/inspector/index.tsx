@@ -49,8 +49,8 @@ function Inspector({ state, send }: PanelProps<InspectorState, InspectorMessage>
                 send={(value) => send({ type: "field", name: field.name, value })}
               />
             ))}
-            {state.chart && <Chart {...state.chart} />}
             {state.dry_run && <DryRunCard run={state.dry_run} />}
+            {state.chart && <Chart {...state.chart} />}
             <div class="ms-buttons">
               <button type="submit" class="ms-primary" disabled={!form.can_apply}>
                 {form.apply_label || "Apply"} <span aria-hidden="true">↵</span>
