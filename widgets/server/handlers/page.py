@@ -15,6 +15,7 @@ from widgets.server.handlers.card import CardHandler
 from widgets.server.rooms import Full, Rooms
 
 HEARTBEAT_S = 10.0
+RESTART_S, POLL_S = 30.0, 0.1
 _HEARTBEAT = "<script>window.voila_heartbeat()</script>\n"
 
 
@@ -68,6 +69,7 @@ class PageHandler(CardHandler):
         try:
             page = await self._page()
             kernel = self.kernel_manager.get_kernel(kernel_id)
+            await _started_again(kernel)
             async for part, _ in page.generate_content_generator(kernel_id, _there(kernel)):
                 parts.put_nowait(part)
         except Exception:
@@ -100,3 +102,11 @@ class PageHandler(CardHandler):
 
 async def _there(kernel: Any) -> Any:
     return kernel
+
+
+async def _started_again(kernel: Any) -> None:
+    """Waits for a kernel that was killed: it is started again soon, and before that no page could be made."""
+    for _ in range(round(RESTART_S / POLL_S)):
+        if await kernel.is_alive():
+            return
+        await asyncio.sleep(POLL_S)
