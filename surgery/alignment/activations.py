@@ -6,16 +6,16 @@ place; the units are matched by the correlations of these values (Li et al. 2015
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
-from torch.utils._pytree import tree_map_only
 
 from surgery.adapters.lora import is_linear, is_transposed
 from surgery.alignment.units import Units
+from surgery.calibration.batches import Shown, run
 from surgery.devices import device_of
 from surgery.errors import SurgeryError
 from surgery.recipes import one_thread
@@ -131,7 +131,7 @@ def _seen(model: nn.Module, paths: Sequence[str], batch: Any) -> Inputs:
         for path in paths
     ]
     try:
-        _run(model, batch)
+        run(model, Shown(batch, 1), device_of(model), "rebasin")
     finally:
         for handle in handles:
             handle.remove()
@@ -143,20 +143,3 @@ def _values(states: Tensor, cut: Cut, count: int) -> Tensor:
     flat = states.reshape(-1, states.shape[-1])
     pieces = [flat[:, start : start + count * size].reshape(-1, count, size) for start, size in cut.sections]
     return torch.cat(pieces, 2)
-
-
-def _run(model: nn.Module, batch: Any) -> None:
-    device = device_of(model)
-    batch = dict(batch) if isinstance(batch, Mapping) else batch
-    batch = tree_map_only(Tensor, lambda tensor: tensor.to(device), batch)
-    try:
-        if isinstance(batch, dict):
-            model(**batch)
-        elif isinstance(batch, list | tuple):
-            model(*batch)
-        else:
-            model(batch)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise SurgeryError(
-            f"the model cannot run a batch of `s.data`: {error}", hint="batches as the model takes them"
-        ) from error

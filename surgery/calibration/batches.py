@@ -98,7 +98,8 @@ def without_labels(model: nn.Module, given: Any) -> Any:
 
 def run(model: nn.Module, batch: Shown, device: torch.device, verb: str) -> Any:
     """What one forward gives, without a KV cache; SurgeryError where the model does not take the batch."""
-    given = without_labels(model, tree_map_only(Tensor, lambda tensor: tensor.to(device), batch.given))
+    given = dict(batch.given) if isinstance(batch.given, Mapping) else batch.given
+    given = without_labels(model, tree_map_only(Tensor, lambda tensor: tensor.to(device), given))
     cached = isinstance(given, dict) and "use_cache" in inspect.signature(model.forward).parameters
     try:
         if isinstance(given, dict):

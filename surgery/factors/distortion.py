@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from graph.tree import module_at
+from surgery.calibration.batches import Shown, run
 from surgery.devices import device_of
 from surgery.errors import SurgeryError
 from surgery.factors.layers import Layer
@@ -113,17 +113,7 @@ def _cut(data: Sequence[Any], samples: int) -> list[Any]:
 
 def _output(model: nn.Module, batch: Any) -> Tensor:
     """What the model gives: the first tensor of numbers; without positions that the batch calls padding."""
-    batch = tree_map_only(Tensor, lambda tensor: tensor.to(device_of(model)), batch)
-    cached = isinstance(batch, dict) and "use_cache" in inspect.signature(model.forward).parameters
-    try:
-        if isinstance(batch, dict):
-            given = model(**({"use_cache": False} if cached else {}) | batch)
-        else:
-            given = model(*batch) if isinstance(batch, list | tuple) else model(batch)
-    except (TypeError, ValueError, RuntimeError, IndexError) as error:
-        raise SurgeryError(
-            f"the model cannot run a batch of `s.data`: {error}", hint="batches as the model takes them"
-        ) from error
+    given = run(model, Shown(batch, 1), device_of(model), "low_rank")
     named = [given.get("logits")] if isinstance(given, Mapping) else []
     found = (item for item in [*named, *tree_leaves(given)] if isinstance(item, Tensor))
     output = next((item for item in found if item.is_floating_point()), None)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils._pytree import tree_map_only
 
 from graph.paths import is_among
-from surgery.calibration.batches import without_labels
+from surgery.calibration.batches import Shown, run
 from surgery.devices import device_of
 from surgery.edits import Edit, SetBuffer
 from surgery.errors import SurgeryError
@@ -62,7 +61,7 @@ class Recalibrate(Operation):
             norm.momentum = None  # the average over all batches, each counting the same
         with torch.no_grad(), torch.random.fork_rng():
             for batch in data:
-                _run(shell, batch)
+                run(shell, Shown(batch, 1), device_of(shell), self.name)
         found = {f"{path}.{name}": norm.get_buffer(name) for path, norm in norms.items() for name in _BUFFERS}
         for path, tensor in found.items():
             if not torch.isfinite(tensor).all():
@@ -99,20 +98,3 @@ class Recalibrate(Operation):
                 "is and contains no batch norm with running statistics", path=self.targets.select
             )
         return list(found.values())
-
-
-def _run(model: nn.Module, batch: Any) -> None:
-    device = device_of(model)
-    batch = without_labels(model, dict(batch)) if isinstance(batch, Mapping) else batch
-    batch = tree_map_only(torch.Tensor, lambda tensor: tensor.to(device), batch)
-    try:
-        if isinstance(batch, dict):
-            model(**batch)
-        elif isinstance(batch, list | tuple):
-            model(*batch)
-        else:
-            model(batch)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise SurgeryError(
-            f"the model cannot run a batch of `s.data`: {error}", hint="batches as the model takes them"
-        ) from error

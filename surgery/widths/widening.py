@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 
 from surgery.lazy import Lazy, recipe
 from surgery.model import Patient
+from surgery.widths.cutting import held_by
 from surgery.widths.part import Cut, Part
 from surgery.widths.resizing import Resizing, flat, node_of
 
@@ -42,7 +41,7 @@ class Widening(Resizing):
 
     def _index(self, part: Part) -> Lazy:
         """Which unit each of the units is a copy of, the same for parts that share all their tensors."""
-        key = tuple((id(self.tensor(cut.path).parameter), replace(cut, path="")) for cut in part.cuts)
+        key = held_by(part, [self.tensor(cut.path) for cut in part.cuts])
         if key not in self.drawn:
             self.drawn[key] = recipe(
                 "drawn_copies",

@@ -136,3 +136,11 @@ def test_refused(name: str) -> None:
     session.data = data
     with pytest.raises(SurgeryError, match=sentence):
         session.low_rank("**:Linear", spread="distortion", **fields)
+
+
+def test_labels_beside_the_inputs_are_left_out() -> None:
+    """The classifiers' data have them, and their forward takes none."""
+    session = surgery.open("demo-cnn")
+    assert "labels" in session.data[0]
+    session.low_rank("head", size=0.5, spread="distortion", samples=4)
+    assert len(session.steps) == 1
