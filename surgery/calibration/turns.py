@@ -7,7 +7,6 @@ it runs again, for what follows. So each batch runs once, whatever lies between 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from surgery.calibration.telling import told
 from surgery.devices import device_of
 from surgery.evaluate.bench import random_state_kept
 from surgery.evaluate.blocks import block_paths
+from surgery.evaluate.stepped import Stepped, stepped_here
 from surgery.model import Patient, private_shell
 
 Edited = Callable[[Layer, Inputs, Tensor], Tensor]
@@ -77,68 +77,13 @@ class _Again(Exception):
         self.units = units
 
 
-class _Left(BaseException):
-    """A forward that nobody waits for any more ends here."""
-
-
-class _Forward:
-    """The forward of one batch in a thread of its own; `at` is the block it waits before, or in."""
+class _Forward(Stepped[str]):
+    """The forward of one batch; `at` is the block it waits before, or in, `been` where it was."""
 
     def __init__(self, work: Callable[[], None], batch: Shown) -> None:
-        self.work, self.batch = work, batch
-        self.at: str | None = None
+        super().__init__(work)
+        self.batch = batch
         self.been: set[str] = set()
-        self.error: BaseException | None = None
-        self._go, self._came = threading.Semaphore(0), threading.Semaphore(0)
-        self._gone = self._over = self._away = False
-        self._thread = threading.Thread(target=self._run, daemon=True, name="surgery-calibration")
-
-    def advance(self) -> bool:
-        """Runs it until it waits; whether it does, and has not ended."""
-        if self._thread.ident is None:
-            self._thread.start()
-        else:
-            self._go.release()
-        self._away = True
-        self._came.acquire()
-        self._away = False
-        return not self._over
-
-    def leave(self) -> None:
-        """Ends it where it is."""
-        self._gone = True
-        if self._away:  # whoever waited for it was interrupted
-            self._came.acquire()
-            self._away = False
-        if self._thread.ident is not None and not self._over:
-            self.advance()
-
-    def wait(self, at: str) -> None:
-        """In its own thread: waits at a block until it may go on."""
-        self.at = at
-        self._came.release()
-        self._go.acquire()
-        if self._gone:
-            raise _Left
-
-    def _run(self) -> None:
-        _here.forward = self
-        try:
-            with torch.no_grad():
-                self.work()
-        except BaseException as error:  # it is the one who waits that is to know
-            self.error = error
-        finally:
-            self._over = True
-            _here.forward = None
-            self._came.release()
-
-
-class _Here(threading.local):
-    forward: _Forward | None = None
-
-
-_here = _Here()
 
 
 class _Walk:
@@ -202,10 +147,10 @@ class _Walk:
 
     def _advance(self, forward: _Forward) -> bool:
         self.heard.check()
-        going = forward.advance()
+        forward.advance()
         if forward.error is not None:
             raise forward.error
-        return going
+        return forward.at is not None
 
     def _gate(self, unit: str) -> None:
         """Lets forwards wait at the block at `unit`, run it twice, and go on with what it gives then."""
@@ -213,17 +158,19 @@ class _Walk:
         called = module.forward
 
         def forward(*args: Any, **kwargs: Any) -> Any:
-            here = _here.forward
-            if here is None or unit in here.been or unit in self.done:
-                if here is not None and unit in here.been and unit not in self.again:
+            here = stepped_here()
+            if not isinstance(here, _Forward):
+                return called(*args, **kwargs)
+            if unit in here.been or unit in self.done:
+                if unit in here.been and unit not in self.again:
                     self.again.append(unit)
                 return called(*args, **kwargs)
             here.been.add(unit)
-            here.wait(unit)
+            here.stop_at(unit)
             copied, named = tree_map_only(Tensor, torch.clone, (args, kwargs))  # it may write into them
             if not self.observer.look(module, copied, named):
                 called(*copied, **named)
-            here.wait(unit)
+            here.stop_at(unit)
             return called(*args, **kwargs)
 
         module.forward = forward

@@ -5,14 +5,12 @@ Each forward runs in a thread of its own, as it is written, and waits at every g
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from surgery.errors import SurgeryError
+from surgery.evaluate.stepped import Stepped, stepped_here
 from surgery.evaluate.stopping import Stopped
 from surgery.evaluate.streamed.gates import Gate
 from surgery.evaluate.streamed.weights import Weights
@@ -20,86 +18,30 @@ from surgery.evaluate.tape import Place
 from surgery.lazy import Lazy
 
 
-class _Left(BaseException):
-    """A forward that nobody waits for any more ends here."""
+class Forward(Stepped[Gate]):
+    """One forward: `work` passes `gates`, each once as a rule, and waits `at` each.
 
-
-class Forward:
-    """One forward: `work` runs in a thread of its own and passes `gates`, each once as a rule.
-
-    `at` is where it waits; None before it began and once it ended, with a `result` or an `error`. Those of
-    one `place` are of the same batch. `same` as long as it went the way of the model they were made from.
+    Those of one `place` are of the same batch. `same` as long as it went the way of the model they were made
+    from.
     """
 
     def __init__(self, work: Callable[[], Any], gates: Sequence[Gate], place: Place) -> None:
-        self.work, self.place = work, place
+        super().__init__(work)
+        self.place = place
         self.left = dict.fromkeys(gates)
-        self.at: Gate | None = None
         self.same = True
-        self.result: Any = None
-        self.error: BaseException | None = None
         self.tensors: dict[Lazy, Tensor] = {}
-        self._go, self._came = threading.Semaphore(0), threading.Semaphore(0)
-        self._thread = threading.Thread(target=self._run, daemon=True, name="surgery-forward")
-        self._gone = self._away = self._over = False
-
-    def advance(self) -> None:
-        """Runs it to the next gate, or to its end. SurgeryError where there is no room for its thread."""
-        if self._thread.ident is None:
-            try:
-                self._thread.start()
-            except RuntimeError as error:
-                raise SurgeryError(
-                    "there are more batches and candidates than threads can be had for",
-                    hint="a smaller budget",
-                ) from error
-        else:
-            self._go.release()
-        self._away = True
-        self._came.acquire()
-        self._away = False
-
-    def leave(self) -> None:
-        """Ends it where it is."""
-        self._gone = True
-        if self._away:  # whoever waited for it was interrupted
-            self._came.acquire()
-            self._away = False
-        if self._thread.ident is not None and not self._over:
-            self.advance()
 
     def wait(self, gate: Gate) -> dict[Lazy, Tensor]:
         """In its own thread: waits until it may pass a gate; gives the weights."""
-        self.at = gate
-        self._came.release()
-        self._go.acquire()
-        if self._gone:
-            raise _Left
+        self.stop_at(gate)
         return self.tensors
-
-    def _run(self) -> None:
-        _here.forward = self
-        try:
-            with torch.no_grad():
-                self.result = self.work()
-        except BaseException as error:  # it is the one who waits that is to know
-            self.error = error
-        finally:
-            self.at, self._over = None, True
-            _here.forward = None
-            self._came.release()
-
-
-class _Here(threading.local):
-    forward: Forward | None = None
-
-
-_here = _Here()
 
 
 def forward_here() -> Forward | None:
     """The forward whose thread this is."""
-    return _here.forward
+    here = stepped_here()
+    return here if isinstance(here, Forward) else None
 
 
 class Lockstep:

@@ -26,7 +26,7 @@ def halved(layer: Layer, inputs: Inputs, weight: Tensor) -> Tensor:
 
 def threads() -> list[str]:
     """Those of forwards that wait."""
-    return [thread.name for thread in threading.enumerate() if thread.name == "surgery-calibration"]
+    return [thread.name for thread in threading.enumerate() if thread.name == "surgery-forward"]
 
 
 @pytest.mark.parametrize("name, blocks, inner", [
