@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules import activation
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from surgery.advise.passing import sites
+from surgery.evaluate.passing import sites
 
 aten = torch.ops.aten
 FUNCTIONS = (

@@ -20,10 +20,10 @@ from surgery.evaluate.device import free_memory, is_out_of_memory
 from surgery.evaluate.evaluator import Progress
 from surgery.evaluate.placing import placer
 from surgery.evaluate.running import Runner
-from surgery.evaluate.stopping import checker
 from surgery.evaluate.subject import Subject, looked_at
 from surgery.model import Patient
 from surgery.selecting import resolve
+from surgery.stopping import checker
 from surgery.typed import plain_fields
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from surgery.advise.passing import first_given, sites
 from surgery.advise.units import Outlet
 from surgery.errors import SurgeryError
+from surgery.evaluate.passing import first_given, sites
 from surgery.evaluate.pooling import first_tensor
 
 Gates = dict[str, list[Tensor]]

@@ -16,7 +16,7 @@ from surgery.budget.scale import Scale
 from surgery.budget.trials import Scales, Trial, drawn
 from surgery.errors import SurgeryError
 from surgery.evaluate.figure import Figure
-from surgery.evaluate.stopping import Stopped
+from surgery.stopping import Stopped
 from surgery.together import in_turn
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from surgery.errors import SurgeryError
 from surgery.evaluate.data.examples import IDS, MASK
-from surgery.evaluate.stopping import Stopped
+from surgery.stopping import Stopped
 
 LABELS = "labels"
 """What batches call the classes of their examples, beside the inputs."""

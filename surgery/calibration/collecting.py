@@ -16,9 +16,9 @@ from surgery.calibration.telling import told
 from surgery.devices import device_of
 from surgery.errors import SurgeryError
 from surgery.evaluate.bench import random_state_kept
-from surgery.evaluate.stopping import checked
 from surgery.fields import Targets
 from surgery.model import Patient, private_shell
+from surgery.stopping import checked
 
 
 def collect(

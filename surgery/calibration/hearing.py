@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from surgery.advise.passing import passes
 from surgery.calibration.batches import Shown, run
 from surgery.calibration.telling import told
 from surgery.devices import device_of
+from surgery.evaluate.passing import passes
 from surgery.model import private_shell
 
 Hear = Callable[[str, Tensor, Tensor], None]

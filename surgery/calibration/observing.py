@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from surgery.advise.precision import wide
 from surgery.calibration.batches import Shown
 from surgery.calibration.layers import Layer, inputs_of
 from surgery.errors import SurgeryError
+from surgery.precision import wide
 
 
 @dataclass(frozen=True, eq=False)

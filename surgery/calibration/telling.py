@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from surgery.calibration.kept import Kept
-from surgery.evaluate.stopping import checker
+from surgery.stopping import checker
 
 Progress = Callable[[float, str], None]
 

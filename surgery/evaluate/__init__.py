@@ -19,7 +19,6 @@ from surgery.evaluate.evaluator import Evaluator
 from surgery.evaluate.figure import Figure, Quantity
 from surgery.evaluate.report import Report
 from surgery.evaluate.statistics import Interval
-from surgery.evaluate.stopping import Stopped
 from surgery.evaluate.tasks import (
     Accuracy,
     AnswerTask,
@@ -35,6 +34,7 @@ from surgery.evaluate.tasks import (
     task_data,
     task_from,
 )
+from surgery.stopping import Stopped
 
 __all__ = [
     "Accuracy",

@@ -22,7 +22,6 @@ from surgery.evaluate.placing import placer
 from surgery.evaluate.running import Runner
 from surgery.evaluate.state import state
 from surgery.evaluate.statistics import LEAST_DOCUMENTS
-from surgery.evaluate.stopping import checker
 from surgery.evaluate.subject import Subject, looked_at
 from surgery.evaluate.summary import summarised
 from surgery.evaluate.tape import Place, Tape
@@ -32,6 +31,7 @@ from surgery.evaluate.tape.values import Unsayable
 from surgery.evaluate.tasks.contract import Task
 from surgery.evaluate.tasks.register import tasks_of
 from surgery.evaluate.tasks.usual import usual_tasks
+from surgery.stopping import checker
 
 BATCH = 8
 """Examples per batch, unless the logits of so many would be too large; of small images more."""

@@ -18,8 +18,8 @@ from surgery.evaluate.data.examples import MASK, Batch
 from surgery.evaluate.device import autocast, is_mixed, is_out_of_memory
 from surgery.evaluate.pooling import embedding_in, first_tensor
 from surgery.evaluate.prompts import continued
-from surgery.evaluate.stopping import Stopped, checked
 from surgery.evaluate.tape import Block, Place, Tape
+from surgery.stopping import Stopped, checked
 
 KEEP = "logits_to_keep"
 

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from graph.paths import is_among
-from surgery.calibration import Inputs, Layer, collect, in_turn, layers_of
+from surgery.calibration.collecting import collect
 from surgery.calibration.freezing import frozen_grams, known_gram
-from surgery.calibration.layers import as_rows
+from surgery.calibration.layers import Layer, as_rows, layers_of
+from surgery.calibration.observing import Inputs
 from surgery.calibration.patterns import Pattern, dropped, refuse_none
+from surgery.calibration.turns import in_turn
 from surgery.charts import Bars, Chart
 from surgery.edits import Edit, SetTensor
 from surgery.errors import SurgeryError

@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from surgery.calibration import Inputs, Layer, collect, in_turn, layers_of
+from surgery.calibration.collecting import collect
 from surgery.calibration.freezing import known
-from surgery.calibration.layers import as_rows
+from surgery.calibration.layers import Layer, as_rows, layers_of
+from surgery.calibration.observing import Inputs
 from surgery.calibration.patterns import Pattern, dropped, refuse_none
+from surgery.calibration.turns import in_turn
 from surgery.charts import Chart, Curves
 from surgery.edits import Edit, SetTensor
 from surgery.fields import Targets, option

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from surgery.evaluate.stopping import Stopped
 from surgery.prompting.answers import Side, Token
 from surgery.prompting.lettering import Lettering
 from surgery.prompting.reading import Reader, divergence_nats
+from surgery.stopping import Stopped
 
 OnToken = Callable[[Side, int, Token], None]
 """Hears whose token it is, its position from 0, and the token."""

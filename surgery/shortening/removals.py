@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from surgery.advise.precision import wide
 from surgery.calibration.batches import Shown, run
 from surgery.calibration.telling import told
 from surgery.devices import device_of
@@ -19,12 +18,13 @@ from surgery.errors import SurgeryError
 from surgery.evaluate.bench import random_state_kept
 from surgery.evaluate.data.examples import IDS
 from surgery.evaluate.pooling import first_tensor
-from surgery.evaluate.stopping import checked
 from surgery.fields import Targets
 from surgery.journal import Journal
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation
+from surgery.precision import wide
 from surgery.registry import operation_named
+from surgery.stopping import checked
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from surgery.advise.cosines import cosines
-from surgery.advise.passing import passes
-from surgery.advise.precision import wide
 from surgery.calibration.batches import Shown, run
 from surgery.calibration.telling import told
+from surgery.cosines import cosines
 from surgery.devices import device_of
 from surgery.evaluate.bench import random_state_kept
-from surgery.evaluate.stopping import checked
+from surgery.evaluate.passing import passes
 from surgery.model import Patient, private_shell
+from surgery.precision import wide
+from surgery.stopping import checked
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from surgery.calibration import collect, layers_of
 from surgery.calibration.batches import LABELS, first_argument, shown
+from surgery.calibration.collecting import collect
+from surgery.calibration.layers import layers_of
 from surgery.calibration.telling import told
 from surgery.devices import device_of
 from surgery.errors import SurgeryError

@@ -10,12 +10,12 @@ from torch import Tensor
 from surgery.advise.advice import Advice
 from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
-from surgery.advise.cosines import cosines
-from surgery.advise.passing import last_rows, passes
-from surgery.advise.precision import on_cpu
+from surgery.cosines import cosines
 from surgery.errors import SurgeryError
 from surgery.evaluate.data.examples import Batch
+from surgery.evaluate.passing import last_rows, passes
 from surgery.fields import option
+from surgery.precision import on_cpu
 
 
 @adviser(

@@ -8,10 +8,10 @@ from torch import Tensor
 from surgery.advise.advice import Advice
 from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
-from surgery.advise.cosines import cosines
-from surgery.advise.passing import passes, rows
-from surgery.advise.precision import on_cpu
+from surgery.cosines import cosines
 from surgery.evaluate.data.examples import Batch
+from surgery.evaluate.passing import passes, rows
+from surgery.precision import on_cpu
 
 
 @adviser(

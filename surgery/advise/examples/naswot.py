@@ -9,9 +9,9 @@ from surgery.advise.activations import activations
 from surgery.advise.advice import Advice
 from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
-from surgery.advise.precision import on_cpu
 from surgery.errors import SurgeryError
 from surgery.evaluate.data.examples import Batch
+from surgery.precision import on_cpu
 
 JITTER = 1e-6
 """Added to the diagonal, so that examples which cannot be told apart give a number."""

@@ -10,8 +10,8 @@ from torch import Tensor
 from surgery.advise.advice import Advice
 from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
-from surgery.advise.passing import passes, rows
 from surgery.evaluate.data.examples import Batch
+from surgery.evaluate.passing import passes, rows
 from surgery.fields import option
 
 

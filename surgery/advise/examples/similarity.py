@@ -10,13 +10,13 @@ from torch import Tensor
 from surgery.advise.advice import Advice, Item
 from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
-from surgery.advise.cosines import cosines, gram_cosines
-from surgery.advise.passing import passes, rows
-from surgery.advise.precision import wide
 from surgery.advise.units import items_of, outlets, some_shared
+from surgery.cosines import cosines, gram_cosines
 from surgery.errors import SurgeryError
 from surgery.evaluate.data.examples import Batch
+from surgery.evaluate.passing import passes, rows
 from surgery.fields import option
+from surgery.precision import wide
 
 MOST = 512
 """Items that are compared with one another; more would be a matrix that nobody reads."""

@@ -10,9 +10,9 @@ from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
 from surgery.advise.gates import gated_units, slopes
 from surgery.advise.loss import Loss
-from surgery.advise.precision import on_cpu
 from surgery.advise.units import items_of, outlets, some_shared
 from surgery.evaluate.data.examples import Batch
+from surgery.precision import on_cpu
 
 
 @adviser(

@@ -12,10 +12,10 @@ from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
 from surgery.advise.gates import gated, passed_by, slopes
 from surgery.advise.loss import Loss
-from surgery.advise.precision import on_cpu
 from surgery.evaluate.blocks import block_paths
 from surgery.evaluate.data.examples import Batch
 from surgery.fields import option
+from surgery.precision import on_cpu
 
 
 @adviser(

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from surgery.advise.case import Case
 from surgery.advise.loss import Loss
-from surgery.advise.precision import wide
 from surgery.errors import SurgeryError
 from surgery.evaluate.data.examples import Batch
+from surgery.precision import wide
 
 
 def trained(case: Case) -> dict[str, nn.Parameter]:

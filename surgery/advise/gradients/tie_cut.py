@@ -10,10 +10,10 @@ from torch import Tensor
 from surgery.advise.advice import Advice, Item
 from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
-from surgery.advise.cosines import cosines
 from surgery.advise.gradients.gradient_agreement import chosen_ties
 from surgery.advise.gradients.tied import site_gradients
-from surgery.advise.precision import wide
+from surgery.cosines import cosines
+from surgery.precision import wide
 
 
 @adviser(

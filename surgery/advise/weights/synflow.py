@@ -12,10 +12,10 @@ from surgery.advise.advice import Advice
 from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
 from surgery.advise.gradients.saliency import in_per_cent, per_path, trained
-from surgery.advise.precision import wide
 from surgery.errors import SurgeryError
 from surgery.evaluate.data.examples import Batch
 from surgery.norms import is_norm
+from surgery.precision import wide
 
 
 @adviser(

@@ -10,9 +10,9 @@ from torch import Tensor
 from surgery.advise.advice import Advice
 from surgery.advise.case import Case
 from surgery.advise.contract import Adviser, adviser
-from surgery.advise.cosines import gram_cosines
-from surgery.advise.precision import on_cpu, wide
+from surgery.cosines import gram_cosines
 from surgery.errors import SurgeryError
+from surgery.precision import on_cpu, wide
 
 PIECE = 1 << 20
 """Numbers of each place that are looked at at a time."""

@@ -22,7 +22,7 @@ from surgery.evaluate.device import autocast, is_mixed
 from surgery.evaluate.placing import placer
 from surgery.evaluate.speed.memory import peak_bytes, stored_bytes
 from surgery.evaluate.speed.report import Pace, SpeedReport
-from surgery.evaluate.stopping import Stopped, checked, checker
+from surgery.stopping import Stopped, checked, checker
 
 Check = Callable[[], None]
 LEAST_ROUNDS = 7

@@ -11,11 +11,11 @@ from typing import Any
 from torch import Tensor
 
 from surgery.evaluate.stepped import Stepped, stepped_here
-from surgery.evaluate.stopping import Stopped
 from surgery.evaluate.streamed.gates import Gate
 from surgery.evaluate.streamed.weights import Weights
 from surgery.evaluate.tape import Place
 from surgery.lazy import Lazy
+from surgery.stopping import Stopped
 
 
 class Forward(Stepped[Gate]):

@@ -14,7 +14,6 @@ from surgery.evaluate.answer import Wants
 from surgery.evaluate.bench import Bench, usual_tape_bytes
 from surgery.evaluate.data.examples import Examples
 from surgery.evaluate.measure import Meter
-from surgery.evaluate.stopping import checker
 from surgery.evaluate.sweep.parcel import Parcel, unpacked
 from surgery.evaluate.sweep.report import TOLD_APART, Row
 from surgery.evaluate.sweep.sweeper import Make, Sweeper
@@ -22,6 +21,7 @@ from surgery.evaluate.tape import Place
 from surgery.evaluate.tape.tape import setting_now
 from surgery.evaluate.tasks.contract import Task
 from surgery.operation import Operation
+from surgery.stopping import checker
 
 _EXAMPLES, _PLACES = 2, 4
 """What a probe looks at: so many examples, and of each so many of the last places."""

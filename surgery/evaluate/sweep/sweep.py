@@ -18,7 +18,6 @@ from surgery.evaluate.bench import Asked, Bench
 from surgery.evaluate.device import is_out_of_memory
 from surgery.evaluate.evaluator import Progress
 from surgery.evaluate.measure import Meter
-from surgery.evaluate.stopping import Stopped
 from surgery.evaluate.sweep.report import Row, SweepReport, ranked, row_data, row_from
 from surgery.evaluate.sweep.spread import Spread
 from surgery.evaluate.sweep.sweeper import Make, Sweeper
@@ -26,6 +25,7 @@ from surgery.evaluate.tape import Place
 from surgery.evaluate.tasks.register import tasks_of
 from surgery.operation import Operation
 from surgery.script import step_data
+from surgery.stopping import Stopped
 
 LEAST_BATCHES = 2
 SHARE = 0.6

@@ -18,13 +18,13 @@ from surgery.evaluate.device import free_memory, is_out_of_memory
 from surgery.evaluate.measure import Meter, Sums
 from surgery.evaluate.running import Runner
 from surgery.evaluate.state import state
-from surgery.evaluate.stopping import Stopped
 from surgery.evaluate.sweep.answers import SHARED_BYTES, Same
 from surgery.evaluate.sweep.lanes import Lane, items_in, kinship, lane, tensors_beside
 from surgery.evaluate.sweep.report import TOLD_APART, Row
 from surgery.evaluate.sweep.wave import NoWave, Wave, ending_with
 from surgery.evaluate.tape import Place
 from surgery.operation import Operation
+from surgery.stopping import Stopped
 
 GROUP = 32
 """Candidates that are there at a time, each with module objects of its own."""

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from surgery.calibration import Layer, collect
+from surgery.calibration.collecting import collect
 from surgery.calibration.freezing import known
-from surgery.calibration.layers import as_rows, layers_that_can
+from surgery.calibration.layers import Layer, as_rows, layers_that_can
 from surgery.charts import Chart, Curves
 from surgery.errors import SurgeryError
 from surgery.fields import option

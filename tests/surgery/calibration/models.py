@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import surgery
-from surgery.calibration import Layer, layers_of
+from surgery.calibration.layers import Layer, layers_of
 from surgery.fields import Targets
 from surgery.selecting import resolved
 from tests.zoo import ATLAS

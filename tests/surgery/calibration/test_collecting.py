@@ -12,10 +12,11 @@ from torch.nn import functional as F
 
 import surgery
 from surgery import SurgeryError
-from surgery.calibration import collect, listening
 from surgery.calibration import collecting as module
+from surgery.calibration.collecting import collect
 from surgery.calibration.kept import Kept
 from surgery.calibration.layers import as_rows
+from surgery.calibration.telling import listening
 from surgery.evaluate import Stopped, token_windows
 from tests.surgery.calibration.models import given_to, layers_at, session_of, text
 from tests.surgery.contract import untouched

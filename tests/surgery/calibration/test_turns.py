@@ -11,7 +11,11 @@ from torch import Tensor, nn
 
 import surgery
 from surgery import SurgeryError
-from surgery.calibration import Inputs, Layer, collect, in_turn, listening
+from surgery.calibration.collecting import collect
+from surgery.calibration.layers import Layer
+from surgery.calibration.observing import Inputs
+from surgery.calibration.telling import listening
+from surgery.calibration.turns import in_turn
 from surgery.evaluate import Stopped
 from tests.surgery.calibration.models import given_to, layers_at, session_of, text
 from tests.surgery.contract import untouched

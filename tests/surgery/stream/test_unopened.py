@@ -150,8 +150,8 @@ def test_the_rest_is_left_to_a_model(tmp_path: Path) -> None:
         assert unopened(script(base, slerp), None) is None
 
 
-def test_no_model_library_is_loaded(tmp_path: Path) -> None:
-    """That is what it is for."""
+def test_nothing_is_loaded_that_it_has_no_use_for(tmp_path: Path) -> None:
+    """That is what it is for: no library of models, and nothing that measures them."""
     base, parents = family(tmp_path, 1)
     script(base, step("slerp", parents=parents)).write(tmp_path / "edits.json")
     code = (
@@ -161,7 +161,8 @@ def test_no_model_library_is_loaded(tmp_path: Path) -> None:
         "from surgery.stream.unopened import carried_out, unopened\n"
         f"base = unopened(Script.read({str(tmp_path / 'edits.json')!r}), None)\n"
         f"carried_out(base, Path({str(tmp_path / 'out')!r}), limit=10**9)\n"
-        "print(sorted({'transformers', 'networkx', 'peft', 'accelerate'} & sys.modules.keys()))\n"
+        "idle = {'transformers', 'networkx', 'peft', 'accelerate', 'surgery.evaluate', 'surgery.advise'}\n"
+        "print(sorted(idle & sys.modules.keys()))\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from surgery.advise.precision import wide
 from surgery.evaluate.data.examples import Batch
 from surgery.evaluate.pooling import first_tensor
+from surgery.precision import wide
 
 Look = Callable[[str, Tensor, Tensor], None]
 """Is called with a path, what the module there was given, and what it gave."""
