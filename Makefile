@@ -31,7 +31,8 @@ endif
 check: install lint types frontend test  ## what CI runs
 
 check-long: install  ## random sequences of edits, 2,000 of them, and the whole support table: about an hour
-	SURGERY_EXAMPLES=2000 $(PY) -m pytest tests/surgery/test_sequences.py tests/surgery/test_support.py $(ARGS)
+	SURGERY_EXAMPLES=2000 $(PY) -m pytest --override-ini faulthandler_timeout=0 \
+	  tests/surgery/test_sequences.py tests/surgery/test_support.py $(ARGS)
 
 lint: install
 	$(PY) -m ruff check .

@@ -270,7 +270,7 @@ class Session(Showing):
         graph = self.tracing.on_fakes(self._model, self._origins)
         shown = self.tracing(self._model, self._origins) if self.tracing.real else graph
         refuse_failed(step, before, on_fakes, shown, graph)
-        witness.testify(step, self.model)
+        witness.testify(step, self._model)
         return shown
 
     @property

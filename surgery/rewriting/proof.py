@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils._pytree import tree_map_only
 
 from graph.units import short
+from surgery.copies import settled
 from surgery.edits import SetBuffer, SetTensor
 from surgery.errors import SurgeryError
 from surgery.journal import Journal
@@ -82,6 +83,7 @@ class Witness:
             self.proof = self._compared(step, self._before, after)
 
     def _compared(self, step: Operation, before: nn.Module, after: nn.Module) -> Proof:
+        settled()
         read = read_by(step, before)
         if (size := sum(tensor.numel() * 8 for tensor in read.values())) > quarter_of_memory():
             return Proof(None, reason=f"in float64 what it reads would take {short(size, 'B')} of memory")
