@@ -115,7 +115,7 @@ _PARENT = {"source", "fingerprint", "alias"}
 
 def _parents(value: Any) -> tuple[Parent, ...] | None:
     if isinstance(value, str):
-        value = [value]
+        value = [value] if value.strip() else []
     if not isinstance(value, list | tuple):
         return None
     parents: list[Parent] = []
@@ -133,6 +133,8 @@ def _parents(value: Any) -> tuple[Parent, ...] | None:
             parents.append(Parent(item["source"], fingerprint, alias))
         else:
             return None
+    if not all(parent.source.strip() for parent in parents):  # it would be the folder that one is in
+        return None
     return tuple(parents)
 
 

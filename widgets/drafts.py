@@ -21,12 +21,12 @@ _FIRST: dict[tuple[str, str], Any] = {
     ("replace", "module"): "identity",
     ("low_rank", "size"): 0.5,
     ("narrow", "ratio"): 0.5,
-    ("prune", "to"): "-20 %",
-    ("recur", "loop"): 2,
+    ("prune", "ratio"): 0.2,
     ("share_atoms", "atoms"): 2,
     ("shorten", "count"): 1,
     ("tucker", "energy"): 0.9,
 }
+_ON_LINEARS = frozenset({"attach", "low_rank", "share_atoms"})
 BESIDE = "second"
 """What an adapter is called at first that goes beside another."""
 
@@ -44,6 +44,8 @@ def start(name: str, graph: ModuleGraph, selection: list[str], before: Draft | N
                 del values[spec.name]
         elif spec.name in cls.one_of and any(other in values for other in cls.one_of):
             continue
+        elif (name, spec.name) == ("recur", "loop"):
+            values.setdefault(spec.name, max(1, len(selection) // 2))
         elif (name, spec.name) in _FIRST or spec.required:
             values.setdefault(spec.name, _FIRST.get((name, spec.name), ""))
     if (
@@ -115,7 +117,7 @@ def _targets(name: str, graph: ModuleGraph, selection: list[str]) -> str:
         around = [adapter_around(graph, path) for path in selection]
         outer = [path if place is None else place for path, place in zip(selection, around, strict=True)]
         return selector_of(list(dict.fromkeys(outer)), graph)
-    if name in ("attach", "low_rank"):
+    if name in _ON_LINEARS:
         return ", ".join(linears(graph, selection))
     return selector_of(selection, graph)
 

@@ -50,6 +50,8 @@ def reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
         ),
         "tucker": _has(graph, selection, "Conv2d") or "nothing selected is a convolution",
         "fold_norm": _has_statistics(graph, selection) or "nothing selected has running statistics",
+        "to_rms_norm": _has(graph, selection, "LayerNorm") or "nothing selected is a LayerNorm",
+        "reparameterize": _has(graph, selection, "Conv2d") or "nothing selected is a convolution",
         "insert": (blocks and len(selection) == 1) or "select one block",
         **dict.fromkeys(("replace", "wrap", "skip"), parts),
         **dict.fromkeys(

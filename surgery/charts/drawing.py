@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 from graph.units import short
@@ -13,19 +14,22 @@ from surgery.picture.boxes import Box
 from surgery.picture.draw import labelled
 from surgery.picture.inks import DARK, LIGHT, PAGE, TIES, Inks, is_dark, score_colour
 from surgery.picture.pen import Pen, said
-from surgery.picture.text import width_of
+from surgery.picture.text import BOLD, width_of
 
 TITLE, TOP, FOOT = 12.0, 32.0, 38.0
+ROW = 15.0
 THEMES: dict[Theme, Inks] = {"light": LIGHT, "dark": DARK, "auto": PAGE, "page": PAGE}
 KEY_ROW, KEY_MARK = 16.0, 18.0
 
 
 def bars_svg(chart: Bars, width: float, theme: Theme) -> str:
     """Bars from zero, the marked ones in the accent colour."""
-    inks, pen, height = THEMES[theme], Pen(), _height(width)
+    heading = _heading(chart.title, chart.unit, width)
+    top = heading.foot
+    inks, pen, height = THEMES[theme], Pen(), top + _tall(width) + FOOT
     right, foot = width - RIGHT, height - FOOT
-    _heading(chart.title, chart.unit, width, height, inks, pen)
-    up = Axis(min(0.0, *chart.values), max(0.0, *chart.values), foot, TOP)
+    _head(heading, width, height, inks, pen)
+    up = Axis(min(0.0, *chart.values), max(0.0, *chart.values), foot, top)
     grid(up, right, pen, inks, about=4)
     pitch = min(104.0, (right - LEFT) / len(chart.values))
     wide, marked = max(1.0, pitch - min(6.0, pitch * 0.25)), set(chart.marked)
@@ -49,11 +53,13 @@ def curves_svg(chart: Curves, width: float, theme: Theme) -> str:
     ys = [y for line in chart.lines.values() for _, y in line]
     names = told_apart(list(chart.lines))
     keys, rows = _placed_keys(names, width)
-    inks, pen, height = THEMES[theme], Pen(), _height(width) + rows * KEY_ROW
+    heading = _heading(chart.title, chart.y, width)
+    top = heading.foot
+    inks, pen, height = THEMES[theme], Pen(), top + _tall(width) + FOOT + rows * KEY_ROW
     right, foot = width - RIGHT, height - FOOT - rows * KEY_ROW
-    _heading(chart.title, chart.y, width, height, inks, pen)
+    _head(heading, width, height, inks, pen)
     room = (max(ys) - min(ys)) * 0.04
-    across, up = Axis(min(xs), max(xs), LEFT + 6, right - 6), Axis(min(ys) - room, max(ys) + room, foot, TOP)
+    across, up = Axis(min(xs), max(xs), LEFT + 6, right - 6), Axis(min(ys) - room, max(ys) + room, foot, top)
     grid(up, right, pen, inks, about=4)
     ticks = across.ticks(6 if width > 400 else 4)
     for tick in ticks:
@@ -61,7 +67,7 @@ def curves_svg(chart: Curves, width: float, theme: Theme) -> str:
         pen.text(said_tick, (across.at(tick), foot + 16), SMALL, inks.faint)
     pen.text(chart.x, (right, foot + 32), SMALL, inks.soft, anchor="end", room=right - LEFT)
     if chart.mark is not None:
-        pen.path(f"M{said(across.at(chart.mark))} {said(TOP)}V{said(foot)}", inks.accent, 1.2, dash="4 3")
+        pen.path(f"M{said(across.at(chart.mark))} {said(top)}V{said(foot)}", inks.accent, 1.2, dash="4 3")
     for place, line in enumerate(chart.lines.values()):
         dots = [(across.at(x), up.at(y)) for x, y in line]
         colour = TIES[place % len(TIES)]
@@ -85,10 +91,14 @@ def heat_svg(chart: Heat, width: float, theme: Theme) -> str:
     left = min(width * 0.35, widest + 18)
     wide = (width - RIGHT - left) / len(chart.columns)
     tall = min(26.0, max(6.0, wide))
-    inks, pen, height = THEMES[theme], Pen(), TOP + tall * len(chart.rows) + FOOT
-    _heading(chart.title, f"{chart.unit} {low:.3g} to {high:.3g}".strip(), width, height, inks, pen)
+    span = f"{chart.unit} {low:.3g} to {high:.3g}".strip()
+    heading = _heading(chart.title, span, width)
+    top = heading.foot
+    foot = top + tall * len(chart.rows)
+    inks, pen, height = THEMES[theme], Pen(), foot + FOOT
+    _head(heading, width, height, inks, pen)
     for row, (label, values) in enumerate(zip(chart.rows, chart.values, strict=True)):
-        y = TOP + row * tall
+        y = top + row * tall
         if tall >= SMALL or row % 2 == 0:
             pen.text(label, (left - 8, y + tall / 2 + 3.5), SMALL, inks.soft, anchor="end", room=left - 12)
         for column, value in enumerate(values):
@@ -100,7 +110,6 @@ def heat_svg(chart: Heat, width: float, theme: Theme) -> str:
             if wide >= 34 and tall >= 14:
                 ink = "#ffffff" if is_dark(colour) else "#1c2430"
                 pen.text(f"{value:.2g}", (cell.middle[0], cell.middle[1] + 3.5), SMALL - 1, ink)
-    foot = TOP + tall * len(chart.rows)
     for column in labelled(len(chart.columns), wide):
         spot = (left + (column + 0.5) * wide, foot + 14)
         pen.text(chart.columns[column], spot, SMALL, inks.soft, room=max(wide, 30))
@@ -113,17 +122,47 @@ def _said(value: float | None) -> str:
     return "none" if value is None else f"{value:.3g}"
 
 
-def _height(width: float) -> float:
-    return min(270.0, max(124.0, width * 0.42))
+def _tall(width: float) -> float:
+    """How high the part between heading and foot is."""
+    return min(270.0, max(124.0, width * 0.42)) - TOP - FOOT
 
 
-def _heading(title: str, detail: str, width: float, height: float, inks: Inks, pen: Pen) -> None:
+@dataclass(frozen=True)
+class _Heading:
+    """A title, on two rows where it is long, and what is told of the values: beside it, or below it."""
+
+    title: tuple[str, ...]
+    detail: str
+    beside: bool
+
+    @property
+    def foot(self) -> float:
+        """Where the heading ends and what is drawn begins."""
+        rows = len(self.title) + bool(self.detail and not self.beside)
+        return TOP + ROW * (rows - 1)
+
+
+def _heading(title: str, detail: str, width: float) -> _Heading:
+    room, size = width - 2 * RIGHT, TITLE * BOLD
+    if width_of(title, size) + (width_of(detail, SMALL) + 12 if detail else 0) <= room:
+        return _Heading((title,), detail, True)
+    words, first = title.split(), ""
+    while words and width_of(f"{first} {words[0]}", size) <= room:
+        first = f"{first} {words.pop(0)}".strip()
+    rows = tuple(row for row in (first, " ".join(words)) if row)
+    return _Heading(rows, detail, False)
+
+
+def _head(heading: _Heading, width: float, height: float, inks: Inks, pen: Pen) -> None:
     pen.box(Box(0, 0, width, height), 0, inks.surface)
-    taken = min(width_of(detail, SMALL), width * 0.4)
-    room = width - 2 * RIGHT - taken - (12 if detail else 0)
-    pen.text(title, (RIGHT, 17), TITLE, inks.ink, anchor="start", weight=600, room=room)
-    if detail:
-        pen.text(detail, (width - RIGHT, 17), SMALL, inks.faint, anchor="end", room=width * 0.4)
+    room = width - 2 * RIGHT
+    for place, row in enumerate(heading.title):
+        pen.text(row, (RIGHT, 17 + ROW * place), TITLE, inks.ink, anchor="start", weight=600, room=room)
+    if heading.detail and heading.beside:
+        pen.text(heading.detail, (width - RIGHT, 17), SMALL, inks.faint, anchor="end")
+    elif heading.detail:
+        spot = (RIGHT, 17 + ROW * len(heading.title))
+        pen.text(heading.detail, spot, SMALL, inks.faint, anchor="start", room=room)
 
 
 def _placed_keys(names: list[str], width: float) -> tuple[list[tuple[float, int]], int]:

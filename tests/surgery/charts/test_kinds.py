@@ -110,3 +110,15 @@ def test_without_weights_there_is_no_chart() -> None:
     assert session.chart("remove", "model.layers[1]") is None
     with pytest.raises(SurgeryError, match="without them"):
         session.chart("sparsify", "model.layers[1]")
+
+
+def test_a_heading_without_room_takes_rows() -> None:
+    """In a form nothing of it is cut off: not the title, nor what is told of the values."""
+    long = Bars(title="Largest scale of a norm over its mean", labels=("a",), values=(1.0,), unit="1 to 1.12")
+    for width, rows in (
+        (600, ["Largest scale of a norm over its mean", "1 to 1.12"]),
+        (302, ["Largest scale of a norm over its", "mean", "1 to 1.12"]),
+    ):
+        root = ElementTree.fromstring(long.svg(width))
+        drawn = [text.text for text in root.iter(f"{SVG}text")]
+        assert drawn[: len(rows)] == rows

@@ -94,8 +94,11 @@ def test_parents_that_do_not_fit_are_refused(models: tuple[Path, list[str]], tmp
     session = surgery.open(models[0])
     with pytest.raises(SurgeryError, match=r"there is no such folder|holds no safetensors"):
         session.kinship(str(tmp_path))
-    with pytest.raises(SurgeryError, match="names no models"):
-        session.kinship([])
+    for none in ([], "", [" "]):  # blank is no folder, not the one that one is in
+        with pytest.raises(SurgeryError, match="names no models"):
+            session.kinship(none)
+    with pytest.raises(SurgeryError, match="one parent or more"):
+        session.preview("soup", "**", parents="")
     with pytest.raises(SurgeryError, match="matches nothing"):
         session.kinship(models[1], "nowhere")
 

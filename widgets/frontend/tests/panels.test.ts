@@ -6,7 +6,7 @@ import outline from "../src/outline";
 import report from "../src/report";
 import type { Panel } from "../src/shared/panel";
 import topbar from "../src/topbar";
-import { find, mount, settle } from "./stub";
+import { button, find, labelled, mount, settle } from "./stub";
 
 const demo: Record<string, object> = { ...scenes.demo };
 beforeEach(() => document.body.replaceChildren());
@@ -47,6 +47,33 @@ describe("names are text", () => {
       expect(el.textContent).toContain(name);
       expect(el.querySelector("img")).toBeNull();
     }
+  });
+});
+
+describe("the ways of a verb", () => {
+  const shown = (count: number) => {
+    const operations = [...Array(count).keys()].map((n) => ({
+      name: `way${n}`,
+      title: `Way ${n}`,
+      active: n === 1,
+    }));
+    const group = { name: "merge", title: "Merge", active: true, enabled: true, reason: null, operations };
+    return mount(inspector, { title: "x", groups: [group] });
+  };
+
+  it("stand beside each other where they are few", () => {
+    const { el } = shown(9);
+    expect(button(el, "Way 1").getAttribute("aria-pressed")).toBe("true");
+    expect(labelled(el, "Ways to merge").querySelectorAll("button")).toHaveLength(9);
+  });
+
+  it("are a list that opens where they are many", () => {
+    const { el, model } = shown(18);
+    const list = labelled<HTMLSelectElement>(el, "Ways to merge");
+    expect(list.value).toBe("way1");
+    list.value = "way7";
+    list.dispatchEvent(new Event("change", { bubbles: true }));
+    expect(model.sent).toContainEqual({ type: "operation", name: "way7" });
   });
 });
 

@@ -5,6 +5,8 @@ interface Props {
   send: (message: InspectorMessage) => void;
 }
 
+const MOST_BESIDE = 12;
+
 /** The verbs as segments; under them the operations of the chosen verb where it has several. */
 export function Verbs({ groups, send }: Props) {
   const active = groups.find((group) => group.active);
@@ -28,21 +30,48 @@ export function Verbs({ groups, send }: Props) {
           </button>
         ))}
       </div>
-      {active && active.operations.length > 1 && (
-        <div class="ms-choices" role="toolbar" aria-label={`Ways to ${active.title.toLowerCase()}`}>
-          {active.operations.map((operation) => (
-            <button
-              key={operation.name}
-              type="button"
-              aria-pressed={operation.active}
-              onClick={() => send({ type: "operation", name: operation.name })}
-            >
-              {operation.title}
-            </button>
-          ))}
-        </div>
-      )}
+      {active && active.operations.length > 1 && <Ways group={active} send={send} />}
       {active?.reason && <p class="ms-faint">{active.reason}</p>}
+    </div>
+  );
+}
+
+/** The operations of a verb, beside each other; more than three rows of them as a list that opens. */
+function Ways({ group, send }: { group: VerbGroup; send: Props["send"] }) {
+  const label = `Ways to ${group.title.toLowerCase()}`;
+  const chosen = group.operations.find((operation) => operation.active);
+  if (group.operations.length > MOST_BESIDE) {
+    return (
+      <label class="ms-way">
+        <span>Method</span>
+        <select
+          class="ms-input"
+          aria-label={label}
+          value={chosen?.name ?? ""}
+          onChange={(event) => send({ type: "operation", name: event.currentTarget.value })}
+        >
+          {!chosen && <option value="" disabled />}
+          {group.operations.map((operation) => (
+            <option key={operation.name} value={operation.name}>
+              {operation.title}
+            </option>
+          ))}
+        </select>
+      </label>
+    );
+  }
+  return (
+    <div class="ms-choices" role="toolbar" aria-label={label}>
+      {group.operations.map((operation) => (
+        <button
+          key={operation.name}
+          type="button"
+          aria-pressed={operation.active}
+          onClick={() => send({ type: "operation", name: operation.name })}
+        >
+          {operation.title}
+        </button>
+      ))}
     </div>
   );
 }
