@@ -88,7 +88,7 @@ def test_ranks_come_from_the_outputs_spectra() -> None:
         session.undo()
         worth = {
             path: square / (square.sum() if spread == "relative" else 1.0) for path, square in squares.items()
-        }  # all have the same outputs + inputs: what is kept, but for a first rank, is worth more than the rest
+        }  # all have the same outputs + inputs, so what is kept, but for a first rank, is worth most
         least = min(float(worth[path][rank - 1]) for path, rank in chosen.items() if rank > 1)
         most = max(float(worth[path][rank]) for path, rank in chosen.items())
         assert len(chosen) == 3 and least >= most
