@@ -1,6 +1,7 @@
 """Ways to choose ranks, on the demonstration decoder: parameters against perplexity.
 
-Promises: at every size, ranks by distortion cost no more than by relative energies, these than by absolute.
+Promises: at every size, ranks by distortion cost no more than by relative energies, these than by absolute,
+and each way by inputs no more than by weights.
 """
 
 from __future__ import annotations
@@ -26,17 +27,21 @@ WAYS: dict[str, list[dict[str, Any]]] = {
     "absolute": [{"size": size, "spread": "absolute"} for size in SIZES],
     "relative": [{"size": size} for size in SIZES],
     "distortion": [{"size": size, "spread": "distortion", "samples": 2} for size in SIZES],
+    "relative, by inputs": [{"size": size, "by": "inputs"} for size in SIZES],
+    "distortion, by inputs": [{"size": size, "by": "inputs", "spread": "distortion"} for size in (0.3, 0.5)],
 }
 
 
 def tables() -> list[Table]:
     """Perplexity on the held-out text after each way, and the parameters that are left."""
-    session = prepared()
+    session, many = prepared(), surgery.open("demo").data
+    few = session.data
     rows: list[tuple[str, ...]] = []
     for way, all_fields in WAYS.items():
         for fields in all_fields:
+            session.data = many if "by" in fields else few
             left, found = cut(session, "low_rank", TARGETS, **fields)
-            value = next(value for value in fields.values())
+            value = next(iter(fields.values()))
             rows.append((way, f"{value:g}", f"{left:,}", f"{found.after:.3f}"))
             print(*rows[-1], flush=True)
     rows.append(("before", "", f"{parameters(session):,}", f"{found.before:.3f}"))

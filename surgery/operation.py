@@ -90,6 +90,10 @@ class Operation(Typed, ABC):
         """Whether only values change: modules, shapes and ties stay, so that a rebuild may skip the step."""
         return False
 
+    def structural(self) -> Operation:
+        """A step that makes the same structure, by which a folder is loaded: without the script's sidecar."""
+        return self
+
     def resolved(self, patient: Patient) -> Self:
         """The same operation with every selector resolved in this state, and parents' fingerprints taken.
 

@@ -55,7 +55,7 @@ def with_steps(structure: Structure | None, steps: tuple[Operation, ...]) -> Str
     """The structure after further steps; those that change values only are left out."""
     if structure is None:
         return None
-    further = [step_data(step) for step in steps if not step.keeps_structure()]
+    further = [step_data(step.structural()) for step in steps if not step.keeps_structure()]
     return structure | {"steps": [*structure["steps"], *further]}
 
 

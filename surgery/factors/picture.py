@@ -14,15 +14,17 @@ LARGEST = 4096
 """The shorter side of a matrix that is drawn: the spectrum of a larger one takes minutes."""
 
 
-def kept_energy(energies: Mapping[str, torch.Tensor], count: int, mark: float | None) -> Curves:
+def kept_energy(
+    energies: Mapping[str, torch.Tensor], count: int, mark: int | None, what: str = "Energy"
+) -> Curves:
     """The part of Σσ² that the first ranks keep, for each of these of `count` layers; a `mark` at a rank."""
     more = f", {len(energies)} of {count}" if len(energies) < count else ""
     return Curves(
-        title=f"Energy kept by rank{more}",
+        title=f"{what} kept by rank{more}",
         lines={path: _line(energy) for path, energy in energies.items()},
         x="rank",
         y="part of Σσ²",
-        mark=mark,
+        mark=None if mark is None else float(mark),
     )
 
 

@@ -21,23 +21,20 @@ def residual(own: torch.Tensor, shared: torch.Tensor, *, transposed: bool) -> to
     return beyond.T if transposed else beyond
 
 
-def factors(beyond: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """U, the singular values and Vᵀ, of each direction the sign in which the largest of v is positive."""
-    left, values, right = torch.linalg.svd(beyond, full_matrices=False)
-    largest = right.gather(1, right.abs().argmax(1, keepdim=True))
-    signs = torch.where(largest < 0, -1.0, 1.0).to(right.dtype)  # else it is another build's to choose
-    return left * signs.T, values, right * signs
-
-
 @function(tiling="whole", workspace=48)
 def residual_down(own: torch.Tensor, shared: torch.Tensor, *, rank: int, transposed: bool) -> torch.Tensor:
     """A = Vᵀ, (rank, inputs), of the truncated SVD W − W′ ≈ U Σ Vᵀ."""
-    _, _, right = factors(residual(own, shared, transposed=transposed))
-    return right[:rank].to(own.dtype)
+    beyond = residual(own, shared, transposed=transposed)
+    right: torch.Tensor = torch.linalg.svd(beyond, full_matrices=False)[2][:rank]
+    largest = right.gather(1, right.abs().argmax(1, keepdim=True))
+    signs = torch.where(largest < 0, -1.0, 1.0).to(right.dtype)  # else it is another build's to choose
+    return (right * signs).to(own.dtype)
 
 
-@function(tiling="whole", workspace=48)
-def residual_up(own: torch.Tensor, shared: torch.Tensor, *, rank: int, transposed: bool) -> torch.Tensor:
-    """B = U Σ, (outputs, rank), of the truncated SVD W − W′ ≈ U Σ Vᵀ."""
-    left, values, _ = factors(residual(own, shared, transposed=transposed))
-    return (left[:, :rank] * values[:rank]).to(own.dtype)
+@function(tiling="whole", workspace=24)
+def residual_up(
+    own: torch.Tensor, shared: torch.Tensor, down: torch.Tensor, *, transposed: bool
+) -> torch.Tensor:
+    """B = U Σ = (W − W′) Aᵀ, (outputs, rank), for the A of `residual_down` as it is stored."""
+    beyond = residual(own, shared, transposed=transposed)
+    return (beyond @ down.to(beyond.dtype).T).to(own.dtype)

@@ -157,12 +157,10 @@ class Recur(Operation):
 
         yield SetModule(owner, adapt)
         yield SetTensor(f"{owner}.base.weight", shared)
-        for half, function, shape in (
-            ("lora_A", "residual_down", (rank, inputs)),
-            ("lora_B", "residual_up", (outputs, rank)),
-        ):
-            made = recipe(function, own, shared, shape=shape, rank=rank, transposed=transposed)
-            yield SetTensor(f"{owner}.{half}", made)
+        down = recipe("residual_down", own, shared, shape=(rank, inputs), rank=rank, transposed=transposed)
+        yield SetTensor(f"{owner}.lora_A", down)
+        up = recipe("residual_up", own, shared, down, shape=(outputs, rank), transposed=transposed)
+        yield SetTensor(f"{owner}.lora_B", up)
 
 
 def refuse_unlooped(patient: Patient, paths: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from graph.paths import is_among
 from surgery.calibration.collecting import collect
+from surgery.calibration.enough import refuse_few
 from surgery.calibration.freezing import frozen_grams, known_gram
 from surgery.calibration.layers import Layer, as_rows, layers_of
 from surgery.calibration.observing import Inputs
@@ -175,14 +176,7 @@ class SparseGpt(Operation):
     def _refuse_unsolvable(self, layer: Layer, inputs: Inputs) -> None:
         """SurgeryError for a Gram, as it is kept, that has no inverse with this ridge."""
         assert inputs.gram is not None
-        if not self.ridge and inputs.tokens < layer.width:
-            raise SurgeryError(
-                "without a ridge the Gram of its inputs needs a token for each of them",
-                path=layer.path,
-                got=f"{inputs.tokens:,} tokens",
-                expected=f"at least {layer.width:,}",
-                hint="more `samples`, or `ridge=0.01`",
-            )
+        refuse_few(layer, inputs, self.ridge)
         gram = inputs.gram.float().double()
         if _has_factor(gram, self.ridge):
             return

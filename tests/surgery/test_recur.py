@@ -70,7 +70,7 @@ def test_the_difference_is_the_best_of_its_rank() -> None:
     values = torch.linalg.svdvals(own - shared)
     for rank in (1, 3, 6):
         down = residual_down(own, shared, rank=rank, transposed=False)
-        up = residual_up(own, shared, rank=rank, transposed=False)
+        up = residual_up(own, shared, down, transposed=False)
         left = (own - shared - up @ down).square().sum()
         assert torch.allclose(left, values[rank:].square().sum(), atol=1e-13)
         assert torch.allclose(down @ down.T, torch.eye(rank, dtype=torch.float64))

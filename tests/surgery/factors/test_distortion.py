@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import product
 from typing import Any
 
@@ -11,9 +12,11 @@ from torch import nn
 
 import surgery
 from surgery import SurgeryError
+from surgery.calibration.telling import listening
 from surgery.factors.distortion import distortions, tried_ranks
 from surgery.factors.layers import Layer, layers
 from surgery.operations.low_rank import LowRank
+from surgery.stopping import Stopped
 from tests.surgery.contract import run, snapshot
 from tests.zoo import ZOO
 
@@ -59,6 +62,19 @@ def test_no_more_examples_are_run_than_asked_for() -> None:
     mine = found_in(session, "0")
     few = distortions(session.patient, mine, [x[:8], x[8:]], samples=12)
     assert few[0] == pytest.approx(distortions(session.patient, mine, [x[:12]], samples=99)[0])
+
+
+def test_it_says_how_far_it_is_and_stops() -> None:
+    """After each layer, and at once when asked."""
+    module, x = network()
+    session = surgery.open(module, (x[:2],))
+    mine, parts, stop = found_in(session, "**:Linear"), list[float](), threading.Event()
+    with listening(lambda part, _: parts.append(part)):
+        distortions(session.patient, mine, [x], samples=9)
+    assert parts == pytest.approx([1 / 3, 2 / 3, 1])
+    stop.set()
+    with listening(stop=stop), pytest.raises(Stopped):
+        distortions(session.patient, mine, [x], samples=9)
 
 
 def test_the_ranks_are_those_of_least_distortion_in_sum() -> None:
