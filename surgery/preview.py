@@ -49,7 +49,9 @@ class Preview:
         rows: list[tuple[str, float | None, float | None, bool]] = [
             (*row, bounds is not None) for name, row in counted.items() if bounds is None or name in bounds
         ]
-        rows.append(("KV cache per token", before.kv_bytes_per_token, after.kv_bytes_per_token, False))
+        cached = before.kv_bytes_per_token, after.kv_bytes_per_token
+        if bounds is None or cached[0] == cached[1]:  # what goes may keep more of it, or less
+            rows.append(("KV cache per token", *cached, False))
         if self.nonzero:
             rows.append(("Non-zeros", *self.nonzero, True))
         return [row for row in rows if row[1] is not None or row[2] is not None]

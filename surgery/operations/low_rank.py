@@ -269,10 +269,15 @@ class LowRank(Operation):
 
 
 def _rates(graph: ModuleGraph, paths: Sequence[str]) -> set[float]:
-    """How often, over the example inputs, each weight of these modules is multiplied with."""
+    """How often, over the example inputs, each weight is multiplied with; a tied one has several modules."""
     called: dict[str, int] = dict.fromkeys(paths, 0)
     for call in graph.calls:
         if call.module in called:
             called[call.module] += call.macs
-    counts = {path: graph[path].tensors[0].count for path in paths if path in graph}
-    return {called[path] / count for path, count in counts.items()}
+    macs: dict[tuple[str, int], int] = {}
+    for path in paths:
+        if path in graph:
+            weight = graph[path].tensors[0]
+            known = (path if weight.tie is None else f"tie {weight.tie}", weight.count)
+            macs[known] = macs.get(known, 0) + called[path]
+    return {spent / count for (_, count), spent in macs.items()}

@@ -116,6 +116,10 @@ class Recur(Operation):
         refuse_unlooped(patient, paths)
         loop = Loop(len(paths), self.loop)
         members = [dict(patient.own_tensors(path)) for path in paths]
+        if self.start == "average":  # which is of what has the same names
+            for depth, (path, own) in enumerate(zip(paths, members, strict=True)):
+                place = depth % self.loop
+                _refuse_unlike(path, own, paths[place], members[place])
         shared = loop.shared(members, self.start)
         for depth, (path, own) in enumerate(zip(paths, members, strict=True)):
             place = depth % self.loop
@@ -181,7 +185,7 @@ def refuse_unlooped(patient: Patient, paths: tuple[str, ...]) -> None:
                 )
 
 
-def _refuse_unlike(path: str, own: Mapping[str, Held], source: str, shared: dict[str, Lazy]) -> None:
+def _refuse_unlike(path: str, own: Mapping[str, Held], source: str, shared: Mapping[str, Lazy]) -> None:
     odd = sorted(own.keys() ^ shared.keys())
     if odd:
         raise SurgeryError(

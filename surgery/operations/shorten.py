@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from math import ceil, isfinite
+from math import ceil, floor, isfinite
 from typing import Any, Literal
 
 import torch
@@ -20,7 +20,7 @@ from surgery.fields import Targets, option
 from surgery.measures import Measured
 from surgery.model import Patient
 from surgery.operation import Operation, operation
-from surgery.shortening import Removals, Turns, cheapest, turned
+from surgery.shortening import Freed, Removals, Turns, cheapest, share_parameters, turned
 
 Criterion = Literal["influence", "angle", "loss", "greedy", "distortion"]
 GLANCE = 4
@@ -44,16 +44,17 @@ class Shorten(Operation):
     """The blocks that the model can best do without are gone; those behind move up, cache and config follow.
 
     Fields: `targets`: the blocks among which to choose; `count`: how many go; or `size` in (0, 1): the part
-    of the targets' parameters that goes, at the least. `by`: `influence`: those that turn the states least,
+    of the targets' parameters that goes, at the least; what blocks share goes with the last of them, and is
+    counted by `greedy` alone. `by`: `influence`: those that turn the states least,
     1 − E cos(x, f(x)) over tokens; `angle`: the run of `count` neighbours over which the state at the last
     token turns least; `loss`: those whose removal alone leaves the least next-token loss; `greedy`: block by
     block, each time the one whose removal leaves the least loss now; `distortion`: those for which the sum of
     E‖f − f′‖² / E‖f‖² of their removals alone is least, a 0-1 knapsack where blocks are unlike. Where no text
     is predicted `greedy` goes by the distortion. It runs at most `samples` examples of the session's `data`,
     batches in an order drawn with `seed`. `measured` holds the places of the blocks that go among the
-    targets, so no replay needs the data. Refused: what `remove` refuses, a count of all targets, `loss`
-    without text, `angle` with a size or with targets that are no neighbours. `influence` and `angle` take one
-    pass, `loss` and `distortion` one per target, `greedy` about `count` times as many.
+    targets, so no replay needs the data. Refused: what `remove` refuses, a count or size of all targets,
+    `loss` without text, `angle` with a size or with targets that are no neighbours. `influence` and `angle`
+    take one pass, `loss` and `distortion` one per target, `greedy` about `count` times as many.
     """
 
     one_of = ("count", "size")
@@ -80,17 +81,19 @@ class Shorten(Operation):
             return None
         paths = self.targets.paths
         alike = before is not None and len({before[path].structure for path in paths if path in before}) == 1
-        return None if alike and self.size is None else frozenset(("parameters",))
+        if before is None or not alike or share_parameters(before, paths) or self.size is not None:
+            return frozenset(("parameters",))
+        return None
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
         self._refuse_unclear(patient)
         if self.measured is None:
-            sizes = self._sizes(patient)
-            lightest = cheapest([float(size) for size in sizes], sizes, self._least(sizes))
+            freed = Freed.of(patient, self.targets.paths)
             if self.count is not None:
-                lightest = tuple(sorted(range(len(sizes)), key=lambda place: sizes[place])[: self.count])
-            assert lightest is not None
-            gone = list(lightest)
+                gone = freed.lightest(self.count)
+            else:
+                sizes = freed.alone
+                gone = list(cheapest([float(size) for size in sizes], sizes, self._least(freed)) or ())
         else:
             gone = self.measured.lazy("gone").tensor.tolist()
             if not gone or gone[-1] >= len(self.targets.paths):
@@ -165,44 +168,40 @@ class Shorten(Operation):
             if first is None:
                 raise self._unscored()
             return list(range(first, first + self.count))
-        sizes = self._sizes(patient)
         if self.count is not None:
             if len(known) < self.count:
                 raise self._unscored()
             return sorted(known, key=lambda place: scores[place])[: self.count]
+        freed = Freed.of(patient, self.targets.paths)
+        sizes = freed.alone
         costs, weights = [scores[place] for place in known], [sizes[place] for place in known]
-        found = cheapest(costs, weights, self._least(sizes))
+        found = cheapest(costs, weights, self._least(freed))
         if found is None or len(found) == len(sizes):
             raise self._unscored()
         return [known[place] for place in found]
 
     def _greedy(self, removals: Removals, patient: Patient) -> list[int]:
-        sizes, heard, gone = self._sizes(patient), told(), list[int]()
+        freed, heard, gone = Freed.of(patient, self.targets.paths), told(), list[int]()
         worse = removals.loss if removals.predicts_text else removals.distortion
-        while len(gone) < len(sizes) - 1 and not self._enough(gone, sizes):
-            left = [place for place in range(len(sizes)) if place not in gone]
-            gone.append(min(left, key=lambda place: worse([*gone, place])))
+        last = freed.survivors(self._least(freed))
+        while not self._enough(gone, freed):
+            left = [place for place in range(freed.blocks) if place not in gone]
+            stays = [place for place in last if place in left]  # one of them is to be left in the end
+            may = [place for place in left if stays != [place]]
+            gone.append(min(may, key=lambda place: worse([*gone, place])))
             label = f"{len(gone)} blocks chosen"
-            heard.progress(min(1.0, len(gone) / (self.count or len(sizes) - 1)), label)
+            heard.progress(min(1.0, len(gone) / (self.count or freed.blocks - 1)), label)
         return gone
 
-    def _enough(self, gone: Sequence[int], sizes: Sequence[int]) -> bool:
+    def _enough(self, gone: Sequence[int], freed: Freed) -> bool:
         if self.count is not None:
             return len(gone) == self.count
-        return sum(sizes[place] for place in gone) >= self._least(sizes)
+        return freed.by(gone) >= self._least(freed)
 
     # What there is --------------------------------------------------------------------------------
 
-    def _sizes(self, patient: Patient) -> list[int]:
-        """Parameters that go with each target: its own, each once."""
-        found = []
-        for path in self.targets.paths:
-            own = {id(lazy.parameter): lazy.count for _, lazy in patient.own_tensors(path)}
-            found.append(sum(own.values()))
-        return found
-
-    def _least(self, sizes: Sequence[int]) -> int:
-        return ceil(Fraction(repr(self.size or 0.0)) * sum(sizes))
+    def _least(self, freed: Freed) -> int:
+        return ceil(Fraction(repr(self.size or 0.0)) * freed.whole)
 
     def _unscored(self) -> SurgeryError:
         return SurgeryError(
@@ -224,6 +223,8 @@ class Shorten(Operation):
                 got=f"count {self.count}",
                 expected=f"at most {len(paths) - 1}",
             )
+        if self.size is not None:
+            self._refuse_unmet(Freed.of(patient, paths))
         if self.by != "angle":
             return
         if self.count is None:
@@ -237,3 +238,21 @@ class Shorten(Operation):
                 path=self.targets.select,
                 hint="blocks of one list without a gap",
             )
+
+    def _refuse_unmet(self, freed: Freed) -> None:
+        """SurgeryError for a size of which too little goes, even if one block alone is left."""
+        together = self.by == "greedy"  # the others count what goes with each by itself
+        sizes = freed.alone
+        most = freed.most if together else sum(sizes) - min(sizes)
+        if most >= self._least(freed):
+            return
+        shared = freed.whole > sum(sizes)
+        raise SurgeryError(
+            "the blocks share parameters, so less goes with them"
+            if shared
+            else "so much would leave none of the targets",
+            path=self.targets.select,
+            got=f"size {self.size:g}",
+            expected=f"at most {floor(1000 * most / freed.whole) / 1000:g}",
+            hint="`count=1`" + (', or `by="greedy"`' if freed.most >= self._least(freed) else ""),
+        )

@@ -13,6 +13,7 @@ from surgery.errors import SurgeryError
 from surgery.fields import Targets
 from surgery.lazy import Held
 from surgery.model import Patient, refuse_reused
+from surgery.modules.low_rank import LowRankLinear
 from surgery.recipes import one_thread
 from surgery.unseen import refuse_unseen
 from surgery.widths.heads import heads
@@ -89,6 +90,12 @@ def _attention(patient: Patient, part: Part, verb: str) -> Attention:
         if isinstance(patient.module(around), Adapter):
             raise SurgeryError(
                 "carries an adapter", path=around, hint=f'`fold("{around}")` or `detach` first'
+            )
+        if isinstance(patient.module(around), LowRankLinear):
+            raise SurgeryError(
+                "is of low rank: what its outer half does to a head hangs on its inner half, left here",
+                path=around,
+                hint="`share_heads` first, or other targets",
             )
         refuse_reused(patient, path)
         refuse_unseen(patient, path, verb)

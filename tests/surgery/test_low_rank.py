@@ -195,6 +195,13 @@ def test_a_preview_promises_no_macs_where_layers_are_not_called_equally_often() 
     assert [row[0] for row in preview.rows()] == ["Parameters"]
 
 
+def test_a_preview_promises_no_macs_where_some_of_the_layers_are_tied() -> None:
+    """A tied weight is multiplied with at two places: a rank there costs twice what it costs elsewhere."""
+    session = surgery.open(*ZOO["llama"]())
+    session.tie("model.layers[1]", to="model.layers[0]")
+    assert session.preview("low_rank", LAYERS, size=0.5).bounds == {"parameters"}
+
+
 def test_many_ranks_are_in_the_script_and_the_folder_itself(tmp_path: Path) -> None:
     """More than what a sidecar is for otherwise: `surgery.load` has none at hand."""
     torch.manual_seed(0)

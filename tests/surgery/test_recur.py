@@ -47,6 +47,18 @@ def test_full_rank_loses_nothing(name: str, start: str) -> None:
     assert (run(session.model, inputs) - run(model, inputs)).abs().max() < 1e-11
 
 
+@pytest.mark.parametrize("place", [1, 3])
+def test_blocks_of_unlike_parts_have_no_average(place: int) -> None:
+    """Whether the one with a mixture stands in the loop first or later, the sentence names a block."""
+    model, inputs = ZOO["llama"]()
+    session = surgery.open(model, inputs)
+    session.upcycle(f"model.layers[{place}]")
+    fields = {"loop": 2, "start": "average"}
+    for made in (session.recur, lambda *paths, **more: session.chart("recur", *paths, **more)):
+        with pytest.raises(SurgeryError, match=r"model.layers.3: (has|lacks) 'mlp.*unlike.*model.layers.1"):
+            made("model.layers[*]", **fields)
+
+
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
 def test_rank_0_is_a_plain_tie(name: str) -> None:
     """Of the first blocks, without rank and with tied norms, the loop is what ties make."""

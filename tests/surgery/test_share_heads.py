@@ -174,3 +174,13 @@ def test_pairs_of_other_heads_and_adapters_are_refused() -> None:
         session.share_heads("**")
     with pytest.raises(SurgeryError, match="no heads that"):
         surgery.open(*ZOO["tied_head"]()).share_heads("**")
+
+
+@pytest.mark.parametrize("name", ["q_proj", "v_proj"])
+def test_heads_of_low_rank_are_refused(name: str) -> None:
+    """What the outer half does to a head hangs on an inner half that another layer has not."""
+    session = surgery.open(*DECODERS["llama"]())
+    session.low_rank(f"**.{name}", rank=4)
+    for attempt in (session.share_heads, lambda *paths: session.chart("share_heads", *paths)):
+        with pytest.raises(SurgeryError, match=rf"{name}: is of low rank.*`share_heads` first"):
+            attempt("**")

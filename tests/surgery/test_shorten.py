@@ -223,6 +223,45 @@ def test_a_preview_runs_nothing_and_is_exact_for_equal_blocks() -> None:
     assert sum(item.numel() for item in unlike.model.parameters()) <= shown.after.parameters
 
 
+def shared() -> Session:
+    """Five blocks of which the second and third have one weight, the fourth and fifth too."""
+    session = five()
+    for target, source in ((2, 1), (4, 3)):
+        session.tie(f"blocks.{target}", to=f"blocks.{source}")
+    return session
+
+
+@pytest.mark.parametrize("by", ["distortion", "greedy", "influence"])
+def test_a_size_counts_shared_parameters_once(by: str) -> None:
+    """They go with the last block that has them: so much is gone as was asked, at the least."""
+    session = shared()
+    blocks = 3 * (WIDTH * WIDTH + WIDTH)
+    before = sum(item.numel() for item in session.model.parameters())
+    session.shorten("blocks[*]", size=0.3, by=by)
+    after = sum(item.numel() for item in session.model.parameters())
+    assert before - after >= 0.3 * blocks
+
+
+def test_a_preview_of_blocks_that_share_is_a_bound() -> None:
+    """What goes with them is not known before it is measured, and is no less than nothing."""
+    session = shared()
+    shown = session.preview("shorten", "blocks[*]", count=2)
+    assert shown.bounds == {"parameters"} and shown.after.parameters == shown.before.parameters
+    sized = text().preview("shorten", "model.layers[*]", size=0.4)
+    assert [row[0] for row in sized.rows()] == ["Parameters"]  # how many keys and values go hangs on which
+
+
+def test_greedy_takes_as_much_as_was_asked_or_refuses() -> None:
+    """Of five equal blocks four fifths can go and no more; the sentence says so."""
+    session = five()
+    session.shorten("blocks[*]", size=0.75, by="greedy")
+    assert len(gone(session)) == 4
+    with pytest.raises(SurgeryError, match=r"blocks\[\*\]: so much would leave none.*at most 0.8"):
+        five().shorten("blocks[*]", size=0.81, by="greedy")
+    with pytest.raises(SurgeryError, match=r"share parameters.*at most 0.333.*by=\"greedy\""):
+        shared().shorten("blocks[*]", size=0.5, by="distortion")
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({}, "one of count and size"),
     ({"count": 1, "size": 0.5}, "one of count and size"),

@@ -19,6 +19,7 @@ from surgery.rewriting.absorbing import readers_of
 from surgery.rewriting.norms import is_norm, norm_of
 from surgery.rewriting.rewrite import Rewrite, gathered
 from surgery.rewriting.spread import by_block, spread
+from surgery.unseen import reads_weights_directly
 
 
 @operation(title="Absorb norms", group="adjust", source="Ashkboos et al. 2024, arXiv:2401.15024, section 3.2")
@@ -45,7 +46,7 @@ class AbsorbNorm(Rewrite):
     def find(self, patient: Patient) -> Any:
         def place(path: str) -> list[Any]:
             readers = readers_of(patient, path, "absorb_norm")
-            self._refuse_kept(patient.module(path), path)
+            self._refuse_kept(patient, path)
             return [path, readers]
 
         return gathered(patient, self.targets, is_norm, "norm over the last dimension with a weight", place)
@@ -95,13 +96,22 @@ class AbsorbNorm(Rewrite):
                 shape, dtype = shift.shape, shift.dtype
                 yield SetTensor(f"{path}.bias", recipe("zeros", shape=shape, dtype=dtype))
 
-    def _refuse_kept(self, norm: nn.Module, path: str) -> None:
-        if self.affine == "none" and type(norm) not in (nn.LayerNorm, nn.RMSNorm):
+    def _refuse_kept(self, patient: Patient, path: str) -> None:
+        norm = patient.module(path)
+        if self.affine != "none":
+            return
+        if type(norm) not in (nn.LayerNorm, nn.RMSNorm):
             raise SurgeryError(
                 "cannot be without a weight",
                 path=path,
                 got=type(norm).__name__,
                 expected="LayerNorm or RMSNorm of torch",
+                hint='`affine="ones"`',
+            )
+        if around := reads_weights_directly(patient, path):
+            raise SurgeryError(
+                f"cannot be without a weight, since {around} reads it without calling the norm",
+                path=path,
                 hint='`affine="ones"`',
             )
 

@@ -13,6 +13,7 @@ import surgery
 from surgery.adapters.lora import is_transposed
 from surgery.checkpoint.manifest import read_manifest
 from surgery.rewriting.norms import Norm, norm_of
+from tests.surgery.contract import run
 from tests.surgery.rewriting.models import (
     computes_the_same,
     lived,
@@ -77,6 +78,20 @@ def test_a_norm_of_torch_may_have_nothing_left() -> None:
     s.absorb_norm("norm", affine="none")
     assert not list(s.model.norm.parameters()) and s.model.norm.eps == 1e-5
     computes_the_same(s)
+
+
+def test_a_norm_that_torch_reads_past_its_call_keeps_its_weight() -> None:
+    """An encoder layer's fast path takes the weights of its norms; `simplify` leaves them."""
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True)
+    encoder = nn.TransformerEncoder(layer, 2, norm=nn.LayerNorm(8), enable_nested_tensor=False)
+    s = surgery.open(nn.Sequential(encoder, nn.Linear(8, 3)).eval(), (torch.randn(2, 5, 8),))
+    sentence = r"0.layers.1.norm2: cannot be without a weight, since TransformerEncoderLayer reads it"
+    refused(s, sentence, "absorb_norm", targets="0.layers.1.norm2", affine="none")
+    before = run(s.model, s.opened.inputs)
+    s.simplify()
+    assert s.model.get_submodule("0.norm").weight is None
+    assert torch.allclose(run(s.model, s.opened.inputs), before, atol=1e-6)
 
 
 @pytest.mark.parametrize(
