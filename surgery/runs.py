@@ -18,7 +18,9 @@ from graph.tree import Site as Place
 from graph.tree import is_lazy
 from surgery.aliases import refuse_aliases
 from surgery.copies import copy_of, settled
+from surgery.devices import is_out_of_memory
 from surgery.edits import KNOWN, Run, Site, places_after
+from surgery.errors import SurgeryError
 from surgery.journal import Journal
 from surgery.lazy import Alias, Held, Known, Lazy, Recipe
 from surgery.model import Patient
@@ -79,7 +81,16 @@ class Live:
         memo = dict(self.small) | {
             id(item): self.made[id(item)] for item in lazy.inputs if id(item) in self.made
         }
-        made = compute(lazy, memo)
+        try:
+            made = compute(lazy, memo)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise SurgeryError(
+                "there is too little memory for one of its tensors",
+                got=f"{lazy.dtype} of shape {list(lazy.shape)}",
+                hint="`surgery replay` with `--memory`, which makes it in pieces",
+            ) from error
         self.small = {key: tensor for key, tensor in memo.items() if tensor.numel() <= _SMALL}
         return made
 

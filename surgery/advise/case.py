@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from surgery.advise.advice import Advice, Item, Matrix
+from surgery.devices import is_out_of_memory
 from surgery.errors import SurgeryError
 from surgery.evaluate.bench import LOGITS_BYTES, usual_batch_size
 from surgery.evaluate.blocks import block_paths
 from surgery.evaluate.data.examples import Batch, Examples
-from surgery.evaluate.device import free_memory, is_out_of_memory
+from surgery.evaluate.device import free_memory
 from surgery.evaluate.evaluator import Progress
 from surgery.evaluate.placing import placer
 from surgery.evaluate.running import Runner

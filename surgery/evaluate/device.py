@@ -46,14 +46,6 @@ def is_mixed(device: torch.device, model: nn.Module, *, exact: bool) -> bool:
     return device.type == "cuda" and single and not exact
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` is an allocation that failed; MPS and the CPU say it as a plain RuntimeError."""
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)
-    )
-
-
 def free_memory(device: torch.device) -> None:
     """Gives back what the allocator of `device` holds unused."""
     if device.type == "cuda":

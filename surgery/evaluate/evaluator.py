@@ -9,9 +9,10 @@ from contextlib import ExitStack
 
 from torch import nn
 
+from surgery.devices import is_out_of_memory
 from surgery.errors import SurgeryError
 from surgery.evaluate.bench import Asked, Bench
-from surgery.evaluate.device import free_memory, is_out_of_memory
+from surgery.evaluate.device import free_memory
 from surgery.evaluate.measure import Meter, Sums
 from surgery.evaluate.report import Report
 from surgery.evaluate.subject import real_tokens

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from graph.shell import NotShellable, shell
+from surgery.devices import is_out_of_memory
 from surgery.errors import SurgeryError
-from surgery.evaluate.device import is_out_of_memory, resolve
+from surgery.evaluate.device import resolve
 
 
 class Placer:

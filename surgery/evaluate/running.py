@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from graph.paths import is_among
+from surgery.devices import is_out_of_memory
 from surgery.errors import SurgeryError
 from surgery.evaluate.answer import Answer, Wants
 from surgery.evaluate.data.examples import MASK, Batch
-from surgery.evaluate.device import autocast, is_mixed, is_out_of_memory
+from surgery.evaluate.device import autocast, is_mixed
 from surgery.evaluate.pooling import embedding_in, first_tensor
 from surgery.evaluate.prompts import continued
 from surgery.evaluate.tape import Block, Place, Tape

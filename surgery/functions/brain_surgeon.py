@@ -29,9 +29,10 @@ def prune_and_compensate(
 ) -> torch.Tensor:
     """`weight` with part of it zero, and the rest changed so that its outputs on the inputs stay near.
 
-    `gram` (inputs, inputs) is Σ x xᵀ of the inputs, to which `ridge` times the mean of its diagonal is added.
-    Of each `block` of inputs the ⌊ratio · n⌋ weights go that cost least, over all outputs; or, where `run` is
-    not 0, `drop` of each `run` of inputs of each output. Layout as in `zero_lightest`. Raises LinAlgError for
+    `gram` (inputs, inputs) is Σ x xᵀ of the inputs, to which `ridge` times the mean of its diagonal is added,
+    the mean over inputs that are not always zero. Of each `block` of inputs the ⌊ratio · n⌋ weights go that
+    cost least, over all outputs; or, where `run` is not 0, `drop` of each `run` of inputs of each output.
+    Layout as in `zero_lightest`. Raises LinAlgError for
     a Gram that has no inverse.
     """
     rows = (weight.t() if transposed else weight.flatten(1)).double()

@@ -19,6 +19,7 @@ from surgery.lazy import Known
 from surgery.measures import Measured
 from surgery.model import Patient, private_shell
 from surgery.operation import Operation, operation
+from surgery.rewriting.rewrite import none_of_kind
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -94,7 +95,5 @@ class Recalibrate(Operation):
             if inside and isinstance(module, _BatchNorm) and module.running_mean is not None:
                 found.setdefault(module, path)
         if not found:
-            raise SurgeryError(
-                "is and contains no batch norm with running statistics", path=self.targets.select
-            )
+            raise none_of_kind("batch norm with running statistics", patient, self.targets)
         return list(found.values())

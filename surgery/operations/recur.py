@@ -152,7 +152,11 @@ class Recur(Operation):
         if not (self.rank and name == "weight" and is_linear(module)):
             yield SetTensor(path, shared)
             return
-        refuse_unfit(patient, owner)
+        try:
+            refuse_unfit(patient, owner)
+        except SurgeryError as error:  # which speaks of attaching
+            hint = "`rank=0`, a loop without differences"
+            raise SurgeryError(error.problem, path=error.path, got=error.got, hint=hint) from error
         inputs, outputs = widths(module)
         rank, transposed = min(self.rank, inputs, outputs), is_transposed(module)
 

@@ -88,5 +88,16 @@ def gathered(
                 raise
             refused = refused or error
     if not found:
-        raise refused or SurgeryError(f"is and contains no {kind}", path=targets.select)
+        raise refused or none_of_kind(kind, patient, targets)
     return found
+
+
+def none_of_kind(kind: str, patient: Patient, targets: Targets) -> SurgeryError:
+    """What to say where no module at or below the targets is of this kind."""
+    classes = dict.fromkeys(type(patient.module(path)).__name__ for path in targets.paths)
+    return SurgeryError(
+        f"is and contains no {kind}",
+        path=targets.select or "the model",
+        got=", ".join(classes) if len(classes) < 4 else f"{len(targets.paths)} modules",
+        hint=None if targets.select in ("", "**") else '`"**"`, the whole model',
+    )

@@ -262,3 +262,17 @@ def test_lineage_says_what_a_sketch_was_drawn_from() -> None:
         assert isinstance(said, Held) and said.parameter is old and drawn.run.lineage[id(new)] is said
     assert drawn.run.lineage.of(torch.zeros(1)) is None
     assert [held.parameter for held in drawn.real] == list(model.parameters())
+
+
+def test_what_there_is_no_memory_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As any step: with its size, and with the way that needs less; the model stays as it is."""
+    session = surgery.open(*MODELS["llama"]())
+    before = session.model.model.layers[0].mlp.up_proj.weight
+
+    def full(*_: Any) -> torch.Tensor:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 64 bytes.")
+
+    monkeypatch.setattr("surgery.runs.compute", full)
+    with pytest.raises(surgery.SurgeryError, match=r"too little memory.*shape \[.*--memory"):
+        session.sparsify("model.layers[0]", 0.5)
+    assert session.model.model.layers[0].mlp.up_proj.weight is before

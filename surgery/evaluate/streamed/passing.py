@@ -11,10 +11,10 @@ from typing import Any, cast
 from torch import Tensor
 
 from graph.holders import map_tensors
+from surgery.devices import is_out_of_memory
 from surgery.errors import SurgeryError
 from surgery.evaluate.answer import Answer
 from surgery.evaluate.bench import Bench
-from surgery.evaluate.device import is_out_of_memory
 from surgery.evaluate.figure import Figure
 from surgery.evaluate.measure import Kept, Meter, Sums
 from surgery.evaluate.running import Runner

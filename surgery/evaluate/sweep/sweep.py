@@ -13,9 +13,9 @@ from contextlib import closing
 from pathlib import Path
 
 from surgery import fence
+from surgery.devices import is_out_of_memory
 from surgery.errors import SurgeryError
 from surgery.evaluate.bench import Asked, Bench
-from surgery.evaluate.device import is_out_of_memory
 from surgery.evaluate.evaluator import Progress
 from surgery.evaluate.measure import Meter
 from surgery.evaluate.sweep.report import Row, SweepReport, ranked, row_data, row_from

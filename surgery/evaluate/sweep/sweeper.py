@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from surgery.devices import is_out_of_memory
 from surgery.errors import SurgeryError
 from surgery.evaluate.answer import Wants
 from surgery.evaluate.bench import Bench
 from surgery.evaluate.data.examples import IDS, Batch
-from surgery.evaluate.device import free_memory, is_out_of_memory
+from surgery.evaluate.device import free_memory
 from surgery.evaluate.measure import Meter, Sums
 from surgery.evaluate.running import Runner
 from surgery.evaluate.state import state

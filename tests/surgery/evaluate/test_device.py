@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from surgery.devices import is_out_of_memory
 from surgery.errors import SurgeryError
-from surgery.evaluate.device import autocast, is_mixed, is_out_of_memory, resolve
+from surgery.evaluate.device import autocast, is_mixed, resolve
 from surgery.evaluate.placing import Placer
 
 CUDA = torch.device("cuda", 0)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import surgery
+from surgery import SurgeryError
 from tests.surgery.rewriting.models import (
     computes_the_same,
     lived,
@@ -142,7 +143,10 @@ def test_norms_that_go_by_the_batch_stay() -> None:
 
 def test_nothing_to_fold_and_nothing_to_run() -> None:
     """A model without batch norms, and one without example inputs, are refused with the way out."""
-    refused(opened(nn.Sequential(nn.Conv2d(4, 6, 3))), "is and contains no batch norm", "fold_norm")
+    s = opened(nn.Sequential(nn.Conv2d(4, 6, 3)))
+    refused(s, r"\*\*: is and contains no batch norm; got Sequential, Conv2d.$", "fold_norm")
+    with pytest.raises(SurgeryError, match=r'0: is and .*; got Conv2d. Try: `"\*\*"`'):
+        s.fold_norm(targets="0")
     s = surgery.open(nn.Sequential(nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6)).eval())
     refused(s, r"no example inputs.*Try: `surgery.open\(model, inputs\)`", "fold_norm")
 
