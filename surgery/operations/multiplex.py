@@ -18,8 +18,8 @@ from surgery.modules.multiplexed import MultiplexedLinear, Transformation
 from surgery.operation import Operation, operation
 from surgery.recipes import compute
 from surgery.tying.loops import average, is_the_same
-from surgery.tying.members import refuse_nested
-from surgery.tying.multiplexing import Kinds, Start, Weight, weights
+from surgery.tying.members import refuse_nested, role_of
+from surgery.tying.multiplexing import Kinds, Weight, weights
 
 _LOOKED_AT = 1 << 28  # elements, for a chart
 
@@ -34,15 +34,15 @@ class Multiplex(Operation):
     mixes the heads' attention maps before and after the softmax instead, and transforms MLPs by a
     convolution: that needs attention that shows its maps, and nothing of a trained layer says what it should
     start from. This is linear in the weights, so it leaves any attention and the KV cache as they are, and is
-    fitted to the weights there were by least squares. Fields: `targets`: modules that fit each other, in the
-    order of the model: blocks, attentions, MLPs or linear modules; `span`: how many in a row share, all by
-    default; one left over keeps its own; `heads`: mixed, or with `gains` as other modules, or `tied` as they
-    are; `others`: factors at `outputs` or `inputs`, or `tied`; `start`: the shared weight is that to which
-    all are `nearest`, each as transformed best, or the `average`, or that of the `first`; `fit`: the
-    transformations are fitted, or the identity, which is a plain tie. Parameters of two or more dimensions
-    that are no linear module's are shared as they are; those of one dimension are not shared. Refused:
-    modules that do not fit, under adapters, or used at several paths, weights tied to other places, made of
-    others already, or that torch reads without calling the module.
+    fitted to the weights there were by least squares. Fields: `targets`: blocks, attentions, MLPs or linear
+    modules, in the order of the model; those share whose paths differ by numbers alone; `span`: how many of
+    them in a row share, all by default; one left over keeps its own; `heads`: mixed, or with `gains` as
+    other modules, or `tied` as they are; `others`: factors at `outputs` or `inputs`, or `tied`; `start`: the
+    shared weight is that to which all are `nearest`, each as transformed best, or the `average`, or that of
+    the `first`; `fit`: the transformations are fitted, or the identity, which is a plain tie. Parameters of
+    two or more dimensions that are no linear module's are shared as they are; those of one dimension are not
+    shared. Refused: modules that do not fit, under adapters, or used at several paths, weights tied to other
+    places, made of others already, or that torch reads without calling the module.
     """
 
     targets: Targets = option(help="the modules that share weights, in the order of the model")
@@ -89,26 +89,30 @@ class Multiplex(Operation):
             if seen and elements > _LOOKED_AT:
                 break
             seen.add(name)
-        errors: dict[str, dict[str, list[float]]] = {}
+        errors: dict[str, dict[int, list[float]]] = {}
+        places = {path: place for paths in self._roles() for place, path in enumerate(paths)}
         for weight in found:
             if weight.name in seen:
-                self._add_errors(weight, errors)
+                self._add_errors(weight, places, errors)
         if not errors:
             return None
-        places = {path: place for place, path in enumerate(self.targets.paths)}
         return Curves(
             title="What sharing loses of the weights"
             + (f", {len(seen)} of {len(names)} modules of each" if len(seen) < len(names) else ""),
             lines={
-                line: tuple((float(places[path]), (far / whole) ** 0.5) for path, (far, whole) in by.items())
+                line: tuple(
+                    (float(place), (far / whole) ** 0.5) for place, (far, whole) in sorted(by.items())
+                )
                 for line, by in sorted(errors.items())
             },
-            x="target, from 0",
+            x="place over depth, from 0",
             y="relative error ‖W − W_ℓ‖ / ‖W‖",
         )
 
-    def _add_errors(self, weight: Weight, errors: dict[str, dict[str, list[float]]]) -> None:
-        """Adds squared errors and squared lengths, by line of the chart and target."""
+    def _add_errors(
+        self, weight: Weight, places: dict[str, int], errors: dict[str, dict[int, list[float]]]
+    ) -> None:
+        """Adds squared errors and squared lengths, by line of the chart and place over depth."""
         assert weight.transformation is not None
         part = "heads" if weight.transformation.heads else "other"
         memo: dict[int, torch.Tensor] = {}
@@ -117,24 +121,31 @@ class Multiplex(Operation):
             before = own.parameter.detach().double()
             for kind, lazy in (("tied", tie), ("transformed", weight.transformed(place, self.fit))):
                 far = compute(lazy, memo).to(before.device, torch.float64) - before
-                sums = errors.setdefault(f"{part}, {kind}", {}).setdefault(path, [0.0, 0.0])
+                sums = errors.setdefault(f"{part}, {kind}", {}).setdefault(places[path], [0.0, 0.0])
                 sums[0] += float(far.square().sum())
                 sums[1] += max(float(before.square().sum()), torch.finfo(torch.float64).tiny)
 
+    def _roles(self) -> list[list[str]]:
+        """The targets whose paths differ by numbers alone, in the order of the model."""
+        found: dict[str, list[str]] = {}
+        for path in self.targets.paths:
+            found.setdefault(role_of(path), []).append(path)
+        return list(found.values())
+
     def _weights(self, patient: Patient) -> Iterator[Weight]:
-        paths = self.targets.paths
-        if len(paths) < 2:
-            lists = len(paths) == 1 and isinstance(patient.module(paths[0]), nn.ModuleList | nn.Sequential)
-            raise SurgeryError(
-                "a module shares with another one",
-                path=self.targets.select,
-                got=f"{len(paths)} module",
-                hint=f"`{paths[0]}[*]`" if lists else "more modules that fit each other",
-            )
-        refuse_nested(patient, paths, "what shares weights", "")
-        start: Start = self.start
-        span = min(self.span or len(paths), len(paths))
-        yield from weights(patient, paths, span, start, Kinds(self.heads, self.others), self.fit)
+        refuse_nested(patient, self.targets.paths, "what shares weights", "")
+        kinds = Kinds(self.heads, self.others)
+        for paths in self._roles():
+            if len(paths) < 2:
+                module = patient.module(paths[0])
+                lists = isinstance(module, nn.ModuleList | nn.Sequential)
+                raise SurgeryError(
+                    "is the only one of its role, and shares with nobody",
+                    path=paths[0] or "(root)",
+                    hint=f"`{paths[0]}[*]`" if lists else f"`{role_of(paths[0])}`",
+                )
+            span = self.span or len(paths)
+            yield from weights(patient, paths, span, self.start, kinds, self.fit)
 
 
 def _multiplexed(kind: Transformation) -> Any:

@@ -11,6 +11,11 @@ from surgery.lazy import Held, Lazy
 from surgery.model import Patient, refuse_reused
 
 
+def role_of(path: str) -> str:
+    """The path with a star for each number of an item."""
+    return ".".join("*" if part.isdigit() else part for part in path.split("."))
+
+
 def refuse_nested(patient: Patient, paths: tuple[str, ...], what: str, adapters: str) -> None:
     """SurgeryError for targets inside each other, used at several paths, or under adapters.
 
