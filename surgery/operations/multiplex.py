@@ -38,11 +38,12 @@ class Multiplex(Operation):
     modules, in the order of the model; those share whose paths differ by numbers alone; `span`: how many of
     them in a row share, all by default; one left over keeps its own; `heads`: mixed, or with `gains` as
     other modules, or `tied` as they are; `others`: factors at `outputs` or `inputs`, or `tied`; `start`: the
-    shared weight is that to which all are `nearest`, each as transformed best, or the `average`, or that of
-    the `first`; `fit`: the transformations are fitted, or the identity, which is a plain tie. Parameters of
-    two or more dimensions that are no linear module's are shared as they are; those of one dimension are not
-    shared. Refused: modules that do not fit, under adapters, or used at several paths, weights tied to other
-    places, made of others already, or that torch reads without calling the module.
+    shared weight is that of the `first`, which loses nothing then, or the `average`, or the one to which all
+    are `nearest`, each as transformed best, which has the least error in all; `fit`: the transformations are
+    fitted, or the identity, which is a plain tie. Parameters of two or more dimensions that are no linear
+    module's are shared as they are; those of one dimension are not shared. Refused: modules that do not fit,
+    under adapters, or used at several paths, weights tied to other places, made of others already, or that
+    torch reads without calling the module.
     """
 
     targets: Targets = option(help="the modules that share weights, in the order of the model")
@@ -53,8 +54,8 @@ class Multiplex(Operation):
     others: Literal["outputs", "inputs", "tied"] = option(
         "outputs", help="each layer's own elsewhere: a factor for each output, for each input, or nothing"
     )
-    start: Literal["nearest", "average", "first"] = option(
-        "nearest", help="what is shared: the nearest to all as transformed, the average, or the first's"
+    start: Literal["first", "average", "nearest"] = option(
+        "first", help="what is shared: the first's, the average, or the nearest to all as transformed"
     )
     fit: bool = option(True, help="transformations are fitted to the weights; if not they start as identity")
 

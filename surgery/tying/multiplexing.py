@@ -21,7 +21,7 @@ from surgery.tying.members import refuse_unlike
 from surgery.unseen import refuse_unseen
 from surgery.widths.heads import heads
 
-Start = Literal["nearest", "average", "first"]
+Start = Literal["first", "average", "nearest"]
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def test_the_identity_is_a_plain_tie(name: str) -> None:
     model, inputs = DECODERS[name]()
     blocks = block_lists(model)[0]
     made, tied = surgery.open(model, inputs), surgery.open(model, inputs)
-    made.multiplex(f"{blocks}[*]", start="first", fit=False)
+    made.multiplex(f"{blocks}[*]", fit=False)
     tied.tie(f"{blocks}[1:4]", to=f"{blocks}[0]", but="vectors")
     found, expected = run(made.model, inputs), run(tied.model, inputs)
     if name == "llama":
@@ -63,7 +63,7 @@ def test_without_a_fit_the_nearest_is_the_average() -> None:
     """What is least far from all as it stands is their mean."""
     model, inputs = doubled("llama")
     session = surgery.open(model, inputs)
-    session.multiplex("model.layers[*]", fit=False)
+    session.multiplex("model.layers[*]", start="nearest", fit=False)
     mean = sum(at(model, QUERIES, place).weight for place in range(4)) / 4
     for place in range(4):
         assert torch.allclose(at(session.model, QUERIES, place).weight, mean, atol=1e-15)
@@ -100,7 +100,7 @@ def test_the_error_is_the_tail_of_the_spectrum() -> None:
     """Heads: of all heads as rows, beyond as many as a layer has. Units: of each row over the layers."""
     model, inputs = doubled("llama")
     session = surgery.open(model, inputs)
-    session.multiplex("model.layers[*]")
+    session.multiplex("model.layers[*]", start="nearest")
     heads = torch.cat([heads_of(at(model, QUERIES, place).weight, 4) for place in range(4)])
     tail = torch.linalg.svdvals(heads)[4:].square().sum()
     assert error(session.model, model, QUERIES, range(4)) == pytest.approx(float(tail), rel=1e-10)
@@ -143,7 +143,7 @@ def test_layers_that_are_alike_have_the_identity() -> None:
     """Of all bases the one that is nearest to it; the mean square of mixes and factors is 1."""
     model, inputs = doubled("llama")
     session = surgery.open(model, inputs)
-    session.multiplex("model.layers[*]")
+    session.multiplex("model.layers[*]", start="nearest")
     made = [at(session.model, QUERIES, place).mix_0 for place in range(4)]
     assert torch.allclose(sum(mix.T @ mix for mix in made) / 4, torch.eye(4, dtype=torch.float64))
     mean = sum(made) / 4
@@ -154,7 +154,7 @@ def test_layers_that_are_alike_have_the_identity() -> None:
             for role in (QUERIES, UPS):
                 at(model, role, place).weight.copy_(at(model, role, 0).weight)
     session = surgery.open(model, inputs)
-    session.multiplex("model.layers[*]")
+    session.multiplex("model.layers[*]", start="nearest")
     eye = torch.eye(4, dtype=torch.float64)
     assert all(torch.allclose(at(session.model, QUERIES, place).mix_0, eye) for place in range(4))
     assert torch.allclose(at(session.model, UPS, 2).gain, torch.ones(1, dtype=torch.float64))
@@ -182,7 +182,7 @@ def test_fused_queries_keys_and_values_have_a_mix_each() -> None:
     """A layer computes with its sections mixed one by one, as the module does with what it gives out."""
     model, inputs = doubled("gpt2")
     session = surgery.open(model, inputs)
-    session.multiplex("transformer.h[*]", span=2)
+    session.multiplex("transformer.h[*]", span=2, start="nearest")
     made: Any = session.model.get_submodule("transformer.h.1.attn.c_attn")
     assert [made.get_parameter(name).shape for name in ("mix_0", "mix_1", "mix_2")] == [(4, 4)] * 3
     x = torch.randn(2, 3, 32, dtype=torch.float64)
@@ -217,8 +217,8 @@ def test_on_families(name: str, tmp_path: Path) -> None:
     model, inputs = small(name, which)
     session = surgery.open(model, inputs)
     blocks = block_lists(model)[which]
-    expected = session.preview("multiplex", targets=f"{blocks}[*]", span=2).after
-    session.multiplex(f"{blocks}[*]", span=2)
+    expected = session.preview("multiplex", targets=f"{blocks}[*]", span=2, start="nearest").after
+    session.multiplex(f"{blocks}[*]", span=2, start="nearest")
     assert expected.parameters == sum(parameter.numel() for parameter in session.model.parameters())
     assert torch.isfinite(run(session.model, inputs)).all()
     if name in CACHED:
@@ -264,17 +264,17 @@ def test_adapters_ties_and_fast_paths_are_refused() -> None:
     model, inputs = DECODERS["llama"]()
     at(model, UPS, 1).weight.data[0, 0] = float("inf")
     with pytest.raises(SurgeryError, match="not finite"):
-        surgery.open(model, inputs).multiplex("model.layers[*]")
+        surgery.open(model, inputs).multiplex("model.layers[*]", start="nearest")
 
 
 def test_the_chart_says_what_applying_loses() -> None:
     """A line's point is the relative error of a target, over its modules with heads or over the others."""
     model, inputs = doubled("llama")
     session = surgery.open(model, inputs)
-    chart = session.chart("multiplex", "model.layers[*]", span=2)
+    chart = session.chart("multiplex", "model.layers[*]", span=2, start="nearest")
     assert isinstance(chart, Curves)
     assert set(chart.lines) == {"heads, tied", "heads, transformed", "other, tied", "other, transformed"}
-    session.multiplex("model.layers[*]", span=2)
+    session.multiplex("model.layers[*]", span=2, start="nearest")
     ups = [f"model.layers.*.mlp.{name}_proj" for name in ("gate", "up", "down")]
     for place in range(4):
         lost = sum(error(session.model, model, role, range(place, place + 1)) for role in ups)

@@ -16,7 +16,7 @@ from tests.surgery.contract import loaded_alone, run
 from tests.zoo.families import DECODERS
 
 MADE: list[tuple[str, str, dict[str, Any]]] = [
-    ("llama", "multiplex", {"targets": "model.layers[*]"}),
+    ("llama", "multiplex", {"targets": "model.layers[*]", "start": "nearest"}),
     ("gpt2", "multiplex", {"targets": "transformer.h[*]", "others": "inputs"}),
     ("gpt2", "share_atoms", {"targets": "transformer.h[*].mlp.c_fc", "atoms": 2}),
     ("llama", "share_heads", {"targets": "**", "ratio": 0.5}),

@@ -38,10 +38,10 @@ OTHERS = [
     Case("half", "share_heads", {"targets": "**", "ratio": 0.3}),
     Case("half", "share_atoms", {"targets": "**.{q,k}_proj", "atoms": 1}),
     Case("tied_head", "share_atoms", {"targets": "blocks[*].down", "atoms": 2}),
-    Case("half", "multiplex", {"targets": "model.layers[*]"}),
+    Case("half", "multiplex", {"targets": "model.layers[*]", "start": "nearest"}),
     Case("half", "multiplex", {"targets": "model.layers[*].self_attn", "heads": "gains", "span": 2}),
     Case("tied_head", "multiplex", {"targets": "blocks[*].down", "start": "average"}),
-    Case("tied_head", "multiplex", {"targets": "blocks[*]", "fit": False}),
+    Case("tied_head", "multiplex", {"targets": "blocks[*]", "start": "nearest", "fit": False}),
     Case(
         "tied_head",
         "multiply_out",

@@ -47,7 +47,7 @@ EDITS: list[tuple[str, Edit]] = [
     ("llama", lambda s: s.recur("model.layers[*]", loop=2, start="average", rank=3)),
     ("llama", lambda s: s.share_atoms("**.self_attn.{q,k,v,o}_proj", 2)),
     ("llama", lambda s: s.share_heads("**", ratio=0.5)),
-    ("llama", lambda s: s.multiplex("model.layers[*]", span=2)),
+    ("llama", lambda s: s.multiplex("model.layers[*]", span=2, start="nearest")),
     ("gpt2", lambda s: s.multiplex("transformer.h[*]", others="inputs")),
     ("llama", lambda s: (s.multiplex("model.layers[*]"), s.multiply_out("model.layers[1]"))),
     ("llama", lambda s: s.sparsify("**:Linear", ratio=0.3, scope="global")),
