@@ -12,6 +12,7 @@ from surgery.registry import operations
 from widgets.desk import is_numbered
 
 _LINEAR = ("Linear", "Conv1D")
+_MADE = ("AtomLinear", "HeadsLinear", "MultiplexedLinear")
 _CONVOLUTIONS = ("Conv1d", "Conv2d")
 _WEIGHED = (*_CONVOLUTIONS, "Embedding")
 _LISTS = ("ModuleList", "ModuleDict")
@@ -32,13 +33,14 @@ def reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
         **dict.fromkeys(("remove", "keep", "move", "duplicate"), blocks or "select blocks"),
         "swap": (blocks and len(selection) == 2) or "select two blocks",
         "merge": (blocks and len(selection) > 1) or "select two blocks or more",
-        **dict.fromkeys(("tie", "recur"), len(selection) > 1 or "select two modules or more"),
+        **dict.fromkeys(("tie", "recur", "multiplex"), len(selection) > 1 or "select two modules or more"),
         **dict.fromkeys(
             ("share_atoms", "share_heads"), len(selection) > 1 or not blocks or "select two modules or more"
         ),
         "shorten": (blocks and len(selection) > 1) or "select two blocks or more",
         "untie": any(shares[path].shared for path in selection)
         or "nothing selected is tied to something else",
+        "multiply_out": _has(graph, selection, *_MADE) or "nothing selected is made of shared weights",
         "detach": adapted or "nothing selected carries an adapter",
         **dict.fromkeys(("fold", "activate"), adapted or "nothing selected carries an adapter"),
         "combine": any(f"{path}.base" in found and _near(path, selection) for path in found)

@@ -22,9 +22,11 @@ from surgery.errors import SurgeryError
 from surgery.families import model_type
 from surgery.journal import Journal
 from surgery.model import Patient, private_shell
+from surgery.modules.made import MadeLinear
 from surgery.operation import Operation
 from surgery.operations.detach import Detach
 from surgery.operations.fold import Fold
+from surgery.operations.multiply_out import MultiplyOut
 from surgery.operations.pad import Pad
 from surgery.operations.untie import Untie
 from surgery.runs import Live, Skeleton, carry_out
@@ -52,9 +54,10 @@ class Plain:
 def made_plain(session: Session) -> Plain:
     """The session's model as transformers can load it; the session keeps its own.
 
-    Ties that are not the class's own are copied out, adapters folded in, and uneven widths padded with zeros,
-    in shells. Raises SurgeryError, with the nearest plan that can be made plain, if more than that is in the
-    way, or if the outputs on the example inputs do not agree: half of the digits of the dtype are asked for.
+    Weights made of shared parameters are multiplied out, ties that are not the class's own copied out,
+    adapters folded in, and uneven widths padded with zeros, in shells. Raises SurgeryError, with the nearest
+    plan that can be made plain, if more than that is in the way, or if the outputs on the example inputs do
+    not agree: half of the digits of the dtype are asked for.
     """
     model = private_shell(session.model)
     try:
@@ -82,6 +85,13 @@ def made_plain(session: Session) -> Plain:
 
 
 # The rules ------------------------------------------------------------------------------------
+
+
+def _weights_multiplied_out(patient: Patient) -> Operation | None:
+    """Every weight that is made of shared parameters is a plain one."""
+    return (
+        MultiplyOut.of() if any(isinstance(module, MadeLinear) for module in patient.root.modules()) else None
+    )
 
 
 def _ties_copied_out(patient: Patient) -> Operation | None:
@@ -135,12 +145,14 @@ def _widths_padded(patient: Patient) -> Operation | None:
 
 
 RULES: tuple[Callable[[Patient], Operation | None], ...] = (
+    _weights_multiplied_out,
     _ties_copied_out,
     _adapters_off_gone,
     _adapters_folded_in,
     _widths_padded,
 )
-"""In this order: a weight that is tied cannot be folded into, and one under an adapter not padded."""
+"""In this order: what weights are made of need not be copied for each of them, a weight that is tied cannot
+be folded into, and one under an adapter not padded."""
 
 
 def _smoothed(model: nn.Module, run: Run) -> Iterator[Operation]:

@@ -38,3 +38,12 @@ def atom_coefficients(products: torch.Tensor, *, place: int, count: int, to: str
     """The factors of the first `count` matrices in the weight `place`, (count,), in the dtype called `to`."""
     dtype: torch.dtype = getattr(torch, to)
     return left_vectors(products)[0][place, :count].to(dtype)
+
+
+@function(tiling="whole", workspace=8)
+def combined_atoms(coefficients: torch.Tensor, *atoms: torch.Tensor) -> torch.Tensor:
+    """Σ cₛ Dₛ as a module makes it at each call, in the dtype of the matrices."""
+    total = coefficients[0] * atoms[0]
+    for factor, atom in zip(coefficients[1:], atoms[1:], strict=True):
+        total = torch.addcmul(total, factor, atom)
+    return total

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from surgery.adapters.lora import is_transposed, weight_of, widths
+from surgery.adapters.lora import weight_of
+from surgery.functions.atoms import combined_atoms
+from surgery.lazy import Lazy, recipe_like
+from surgery.modules.made import MadeLinear
 
-_META = torch.device("meta")
 
-
-class AtomLinear(nn.Module):
+class AtomLinear(MadeLinear):
     """`x Wᵀ + b` with W = Σ cₛ Dₛ, made at each call: `count` products of the weight's size, whatever x is.
 
     `atom_0` … are the matrices Dₛ, stored as the weight of the module in whose place this stands is;
@@ -19,30 +22,25 @@ class AtomLinear(nn.Module):
     """
 
     count: int
-    transposed: bool
-    in_features: int
-    out_features: int
 
     def __init__(self, replaced: nn.Module, count: int) -> None:
-        super().__init__()
-        like = weight_of(replaced)
-        self.count, self.transposed = count, is_transposed(replaced)
-        self.in_features, self.out_features = widths(replaced)
-        self.training = replaced.training
-        names = [f"atom_{number}" for number in range(count)]
-        for name, shape in (("coefficients", (count,)), *((name, like.shape) for name in names)):
-            empty = torch.empty(shape, dtype=like.dtype, device=_META)
-            self.register_parameter(name, nn.Parameter(empty, requires_grad=like.requires_grad))
+        super().__init__(replaced)
+        self.count = count
+        self._own("coefficients", (count,), replaced)
+        for number in range(count):
+            self._own(f"atom_{number}", tuple(weight_of(replaced).shape), replaced)
         self.register_parameter("bias", replaced._parameters.get("bias"))
 
     @property
     def weight(self) -> torch.Tensor:
-        """W, as the module in whose place this stands had it; made anew each time."""
-        factors = self.get_parameter("coefficients")
-        total = factors[0] * self.get_parameter("atom_0")
-        for number in range(1, self.count):
-            total = torch.addcmul(total, factors[number], self.get_parameter(f"atom_{number}"))
-        return total
+        return combined_atoms(*(self.get_parameter(name) for name in self._names))
+
+    @property
+    def _names(self) -> list[str]:
+        return ["coefficients", *(f"atom_{number}" for number in range(self.count))]
+
+    def multiplied_out(self, own: Mapping[str, Lazy]) -> Lazy:
+        return recipe_like(own["atom_0"], "combined_atoms", *(own[name] for name in self._names))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Any number of dimensions, the last of them `in_features`."""

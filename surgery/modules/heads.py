@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from surgery.adapters.lora import weight_of, widths
+from surgery.lazy import Lazy, recipe
+from surgery.modules.made import MadeLinear
 
-_META = torch.device("meta")
 
-
-class HeadsLinear(nn.Module):
+class HeadsLinear(MadeLinear):
     """`x Wᵀ + b`, W the weights of `count` heads one under another; they are put together at each call.
 
     `head_0` … are (outputs / count, inputs), on meta until their values are set. The bias is as it was, that
@@ -19,24 +20,25 @@ class HeadsLinear(nn.Module):
     """
 
     count: int
-    in_features: int
-    out_features: int
 
     def __init__(self, replaced: nn.Module, count: int) -> None:
-        super().__init__()
-        like = weight_of(replaced)
+        super().__init__(replaced)
         self.count = count
-        self.in_features, self.out_features = widths(replaced)
-        self.training = replaced.training
         for number in range(count):
-            empty = torch.empty(self.out_features // count, self.in_features, dtype=like.dtype, device=_META)
-            self.register_parameter(f"head_{number}", nn.Parameter(empty, requires_grad=like.requires_grad))
+            self._own(f"head_{number}", (self.out_features // count, self.in_features), replaced)
         self.register_parameter("bias", replaced._parameters.get("bias"))
 
     @property
     def weight(self) -> torch.Tensor:
-        """W, (outputs, inputs), put together anew each time."""
-        return torch.cat([self.get_parameter(f"head_{number}") for number in range(self.count)])
+        return torch.cat([self.get_parameter(name) for name in self._names])
+
+    @property
+    def _names(self) -> list[str]:
+        return [f"head_{number}" for number in range(self.count)]
+
+    def multiplied_out(self, own: Mapping[str, Lazy]) -> Lazy:
+        heads = [own[name] for name in self._names]
+        return recipe("concatenated", *heads, shape=(self.out_features, self.in_features), dim=0)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Any number of dimensions, the last of them `in_features`."""

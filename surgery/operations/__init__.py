@@ -15,7 +15,7 @@ PLACES = {
     place.rpartition(".")[2]: place
     for place in (
         *("remove", "keep", "shorten", "move", "swap", "duplicate"),
-        *("tie", "untie", "recur", "share_atoms", "share_heads", "merge"),
+        *("tie", "untie", "recur", "multiplex", "share_atoms", "share_heads", "multiply_out", "merge"),
         *("sparsify", "wanda", "sparse_gpt", "narrow", "prune", "low_rank", "tucker", "pad"),
         *("attach", "adopt", "detach", "fold", "activate", "combine"),
         *("merging.soup", "merging.task_arithmetic", "merging.ties", "merging.dare", "merging.della"),

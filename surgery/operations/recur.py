@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
-from graph.paths import is_among, is_below
-from surgery.adapters.adapter import Adapter
 from surgery.adapters.fitting import refuse_unfit
 from surgery.adapters.lora import LoraLinear, is_linear, is_transposed, widths
 from surgery.charts import Chart, Curves
@@ -19,12 +17,15 @@ from surgery.factors.truncation import Spectrum, error_curve, spectrum_of
 from surgery.fields import Targets, option
 from surgery.functions.residuals import residual
 from surgery.lazy import Held, Lazy, recipe
-from surgery.model import Patient, refuse_reused
+from surgery.model import Patient
 from surgery.norms import in_norm
 from surgery.operation import Operation, operation
 from surgery.recipes import compute
 from surgery.tying.loops import Loop, Members, is_the_same
+from surgery.tying.members import refuse_left_behind, refuse_nested, refuse_unlike
 
+_ADAPTERS = ", and what a depth has beyond the shared block is one itself"
+_UNLIKE = "`loop` as many as it takes until blocks are alike again, with start='lower'"
 _LINES = 4  # in a chart
 _LOOKED_AT = 1 << 28  # elements, for a chart
 
@@ -75,7 +76,7 @@ class Recur(Operation):
                 edits += self._set(patient, at, own[name], lazy)
         if not edits:
             raise SurgeryError("shares these parameters already", path=self.targets.select)
-        _refuse_left_behind(patient, paths, given_up)
+        refuse_left_behind(patient, paths, given_up)
         yield from edits
 
     def chart(self, patient: Patient, data: Sequence[Any]) -> Chart | None:
@@ -113,18 +114,18 @@ class Recur(Operation):
         paths = self.targets.paths
         if len(paths) <= self.loop:
             raise self._too_few(patient)
-        refuse_unlooped(patient, paths)
+        refuse_nested(patient, paths, "a loop", _ADAPTERS)
         loop = Loop(len(paths), self.loop)
         members = [dict(patient.own_tensors(path)) for path in paths]
         if self.start == "average":  # which is of what has the same names
             for depth, (path, own) in enumerate(zip(paths, members, strict=True)):
                 place = depth % self.loop
-                _refuse_unlike(path, own, paths[place], members[place])
+                refuse_unlike(path, own, paths[place], members[place], _UNLIKE)
         shared = loop.shared(members, self.start)
         for depth, (path, own) in enumerate(zip(paths, members, strict=True)):
             place = depth % self.loop
             source = paths[loop.source(place, self.start) if self.start != "average" else place]
-            _refuse_unlike(path, own, source, shared[place])
+            refuse_unlike(path, own, source, shared[place], _UNLIKE)
         return members, shared
 
     def _too_few(self, patient: Patient) -> SurgeryError:
@@ -169,55 +170,3 @@ class Recur(Operation):
         yield SetTensor(f"{owner}.lora_A", down)
         up = recipe("residual_up", own, shared, down, shape=(outputs, rank), transposed=transposed)
         yield SetTensor(f"{owner}.lora_B", up)
-
-
-def refuse_unlooped(patient: Patient, paths: tuple[str, ...]) -> None:
-    """SurgeryError for targets inside each other, used at several paths, or under adapters."""
-    for path in paths:
-        inside = next((other for other in paths if other != path and is_below(other, path)), None)
-        if inside is not None:
-            raise SurgeryError(
-                "a loop cannot hold a module and a part of it", path=inside, got=path or "(root)"
-            )
-        refuse_reused(patient, path)
-        for name, module in patient.module(path).named_modules():
-            if isinstance(module, Adapter):
-                raise SurgeryError(
-                    "carries an adapter, and what a depth has beyond the shared block is one itself",
-                    path=f"{path}.{name}".rstrip("."),
-                    hint=f'`fold("{path}")` or `detach("{path}")` first',
-                )
-
-
-def _refuse_unlike(path: str, own: Mapping[str, Held], source: str, shared: Mapping[str, Lazy]) -> None:
-    odd = sorted(own.keys() ^ shared.keys())
-    if odd:
-        raise SurgeryError(
-            f"{'has' if odd[0] in own else 'lacks'} {odd[0]!r}, unlike the block that it would share",
-            path=path,
-            got=source,
-            hint="`loop` as many as it takes until blocks are alike again, with start='lower'",
-        )
-    for name, lazy in shared.items():
-        if (own[name].shape, own[name].dtype) != (lazy.shape, lazy.dtype):
-            raise SurgeryError(
-                "the parameters do not fit each other",
-                path=f"{path}.{name}",
-                got=f"{list(own[name].shape)} {own[name].dtype}",
-                expected=f"{list(lazy.shape)} {lazy.dtype} as {source}.{name} has",
-                hint="`loop` as many as it takes until blocks are alike again, with start='lower'",
-            )
-
-
-def _refuse_left_behind(patient: Patient, paths: tuple[str, ...], given_up: dict[str, Held]) -> None:
-    """SurgeryError if a parameter that is given up here stays at a place outside that it was tied to."""
-    sites = patient.sites()
-    for path, lazy in given_up.items():
-        behind = [place for place in sites[id(lazy.parameter)] if not is_among(place, paths)]
-        if behind:
-            raise SurgeryError(
-                "is tied to a place that would be left behind",
-                path=path,
-                got=behind[0],
-                hint=f'`untie("{path.rpartition(".")[0]}")` first',
-            )

@@ -21,6 +21,7 @@ from surgery.model import Patient, refuse_reused
 from surgery.modules.atoms import AtomLinear
 from surgery.operation import Operation, operation
 from surgery.recipes import compute
+from surgery.tying.members import role_of
 from surgery.unseen import refuse_unseen
 
 _LINES = 4  # in a chart
@@ -122,11 +123,6 @@ def _products(weights: Sequence[Held]) -> Reduction:
     """The inner products of weights of one shape, (weights, weights) float64."""
     count = len(weights)
     return Reduction(function="gram", inputs=tuple(weights), shape=(count, count), dtype=torch.float64)
-
-
-def role_of(path: str) -> str:
-    """The path with a star for each number of an item."""
-    return ".".join("*" if part.isdigit() else part for part in path.split("."))
 
 
 def roles(patient: Patient, paths: Sequence[str]) -> list[list[str]]:

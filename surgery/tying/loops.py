@@ -51,12 +51,13 @@ class Loop:
             for name in members[place]:
                 same = [member[name] for member in turns]
                 key = tuple(id(lazy.parameter) for lazy in same)
-                made[name] = averages.setdefault(key, _average(same))
+                made[name] = averages.setdefault(key, average(same))
             found.append(made)
         return found
 
 
-def _average(same: Sequence[Held]) -> Lazy:
+def average(same: Sequence[Held]) -> Lazy:
+    """The mean of tensors, or the very one that all of them are."""
     if all(lazy.parameter is same[0].parameter for lazy in same):
         return same[0]
     return recipe("weighted_sum", *same, weights=(1 / len(same),) * len(same))
