@@ -16,7 +16,7 @@ TURNS = 10_000_000
 SWEEPS = 20_000
 """Of Sinkhorn's scalings."""
 EXPONENT = 400.0
-"""Beyond this a difference of costs is scaled in logarithms, which takes longer: its exponential has no bits."""
+"""What has no exponential in float64, with room for scalings; beyond it logarithms are scaled, slowly."""
 LOOSE = 1e-4
 """How far the marginals of a plan may be from uniform."""
 

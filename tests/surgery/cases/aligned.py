@@ -26,6 +26,8 @@ OTHERS = [
     Case("cnn", "rebasin", {"targets": "", "parents": PARENT, "statistics": "keep", "by": "activations"}),
     Case("tied_head", "rebasin", {"targets": "", "parents": PARENT, "only": "!embed"}),
     Case("cnn", "otfusion", {"targets": "", "parents": NARROWER, "statistics": "average"}),
-    Case("cnn", "otfusion", {"targets": "", "parents": PARENT, "statistics": "keep", "ground": "activations"}),
+    Case(
+        "cnn", "otfusion", {"targets": "", "parents": PARENT, "ground": "activations", "statistics": "keep"}
+    ),
     Case("half", "otfusion", {"targets": "", "parents": NARROWER, "regularization": 1.0}),
 ]
