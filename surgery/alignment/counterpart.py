@@ -64,6 +64,7 @@ class Counterpart:
         made = cls(patient, groups, _counts(patient, cls.alike(patient, groups), shapes))
         for path in shapes:
             made.meet([path])  # refuses what nobody knows how to share
+            made._refuse_scaled(path)
         return made
 
     @cached_property
@@ -83,6 +84,20 @@ class Counterpart:
                 if (group, cut.sections) not in [(other, known.sections) for other, known in here]:
                     here.append((group, cut))  # the same at every path of a tie
         return {dim: self._along(here, places) for dim, here in sorted(found.items())}
+
+    def _refuse_scaled(self, path: str) -> None:
+        """SurgeryError for an embedding that goes by its width in a number, as Gemma's does by its root."""
+        module = self.patient.module(path.rpartition(".")[0])
+        scale = getattr(module, "embed_scale", 1.0)
+        for group, _ in self._cuts.get(path, ()):
+            if self.counts[group.name] != group.count and float(scale) != 1.0:
+                raise SurgeryError(
+                    "multiplies what it embeds by a number that goes by the width, and the parent has another",
+                    path=path.rpartition(".")[0],
+                    got=f"{self.counts[group.name]} {_noun(group)} in the parent",
+                    expected=group.count,
+                    hint="a parent of the same width here",
+                )
 
     def _along(self, here: list[tuple[Units, Cut]], places: Sequence[str]) -> tuple[Meeting, ...]:
         wider = [
@@ -107,7 +122,7 @@ class Counterpart:
         unknown = next((place for place, known in said.items() if known is None), None)
         if unknown is not None:
             raise SurgeryError(
-                f"holds {group.kind} of {group.path}, and whether it sums over them is not known",
+                f"holds {_noun(group)} of {group.path}, and whether it sums over them is not known",
                 path=unknown,
                 got=f"{self.counts[group.name]} of them in the parent",
                 expected=group.count,
@@ -116,8 +131,8 @@ class Counterpart:
         if len(set(said.values())) > 1:
             reader = next(place for place, known in said.items() if known)
             raise SurgeryError(
-                f"is tied, reads {group.kind} at one place and writes them at another: with another number "
-                "of them in the parent these would have to be carried in two ways",
+                f"is tied, reads {_noun(group)} at one place and writes them at another: with another number "
+                "of them in the parent it would have to be carried in two ways",
                 path=reader,
                 got=f"{self.counts[group.name]} of them in the parent",
                 expected=group.count,
@@ -202,10 +217,14 @@ def _counts(patient: Patient, mine: Counterpart, shapes: Mapping[str, Shape]) ->
     return {group.name: counts.get(group.name, group.count) for group in mine.groups}
 
 
+def _noun(group: Units) -> str:
+    return "entries of the width" if group.kind == "width" else group.kind
+
+
 def _disagree(
     path: str, shape: Shape, own: Shape, groups: Sequence[Units], counts: Mapping[str, int]
 ) -> SurgeryError:
-    held = ", ".join(f"{counts[group.name]} {group.kind} of {group.path}" for group in groups)
+    held = ", ".join(f"{counts[group.name]} {_noun(group)} of {group.path}" for group in groups)
     return SurgeryError(
         "the parent's shape is not that of a model that differs in widths alone: by its other tensors it has "
         f"{held}, each with as many entries as here",

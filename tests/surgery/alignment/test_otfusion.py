@@ -257,6 +257,17 @@ REFUSED = {
 }
 
 
+def test_a_scale_that_goes_by_the_width_is_refused(tmp_path: Path) -> None:
+    """Gemma multiplies its embeddings by the root of their width: the parent's would come out too small."""
+    model, inputs = ZOO["gemma3"]()
+    with quiet():
+        of_config(model, hidden_size=64).save_pretrained(tmp_path)
+    with pytest.raises(
+        SurgeryError, match=r"^model\.embed_tokens: multiplies .* got 64 entries of the width"
+    ):
+        surgery.open(model, inputs).otfusion("", parents=[str(tmp_path)])
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(case: str, tmp_path: Path) -> None:
     """What differs in more than what can be carried, with the path at which it does."""
