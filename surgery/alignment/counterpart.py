@@ -92,7 +92,7 @@ class Counterpart:
         for group, _ in self._cuts.get(path, ()):
             if self.counts[group.name] != group.count and float(scale) != 1.0:
                 raise SurgeryError(
-                    "multiplies what it embeds by a number that goes by the width, and the parent has another",
+                    "multiplies what it embeds by a number that goes by the width, and the parent's differs",
                     path=path.rpartition(".")[0],
                     got=f"{self.counts[group.name]} {_noun(group)} in the parent",
                     expected=group.count,
