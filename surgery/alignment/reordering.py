@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 
 from surgery.alignment.units import Units
 from surgery.lazy import Lazy, recipe
@@ -33,26 +33,3 @@ class Reordering(Resizing):
 def taken(tensor: Lazy, index: Lazy, count: int, cut: Cut) -> Lazy:
     """The tensor with `count` units at `cut` in the order of `index`."""
     return recipe("take_units", tensor, index, count=count, dim=cut.dim, sections=flat(cut.sections))
-
-
-Ordered = Sequence[tuple[int, Cut, Lazy]]
-"""What happens to a tensor: (how many units, where they lie, their order) one after another."""
-
-
-def ordered_at(indices: Mapping[Units, Lazy], paths: Iterable[str]) -> Ordered:
-    """What happens to the tensor at these paths."""
-    wanted = set(paths)
-    found = {
-        (cut.dim, cut.sections): (group.count, cut, index)  # the same at every path of a tie
-        for group, index in indices.items()
-        for cut in group.cuts
-        if cut.path in wanted
-    }
-    return list(found.values())
-
-
-def in_order(tensor: Lazy, ordered: Ordered) -> Lazy:
-    """The tensor after all that happens to it."""
-    for count, cut, index in ordered:
-        tensor = taken(tensor, index, count, cut)
-    return tensor

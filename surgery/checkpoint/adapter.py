@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,12 +108,12 @@ class Adapter:
         """The names of the weights it changes, and those its base has."""
         return sorted({*self.factors, *self.whole, *(() if self.base is None else self.base.names())})
 
-    def tensor(self, names: list[str], like: Held, *, any_rows: bool = False) -> Lazy:
+    def tensor(self, names: list[str], like: Held, *, free: Collection[int] = ()) -> Lazy:
         """What it makes of the tensor that the model has at these paths.
 
-        With `any_rows` that of its own base may have another number of rows.
+        Along the dimensions that are `free` that of its own base may have another size.
         """
-        start: Lazy = like if self.base is None else self.base.tensor(names, like, any_rows=any_rows)
+        start: Lazy = like if self.base is None else self.base.tensor(names, like, free=free)
         said = [name for name in names if name in self.whole or name in self.factors]
         if said and len(names) > 1:
             raise SurgeryError(

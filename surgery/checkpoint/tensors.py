@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -127,10 +127,10 @@ class Checkpoint:
         """The tensor called `name`, also where it was dropped as the other end of a tie."""
         return self.entries.get(name) or self.entries.get(self.same.get(name, ""))
 
-    def tensor(self, names: list[str], like: Held, *, any_rows: bool = False) -> Lazy:
+    def tensor(self, names: list[str], like: Held, *, free: Collection[int] = ()) -> Lazy:
         """The tensor of the first of `names` that is there, or what is made of several; shaped as `like`.
 
-        With `any_rows` it may have another number of rows.
+        Along the dimensions that are `free` it may have another size.
         """
         found = {name: lazy for name in names if (lazy := self._lazy(name))}
         if len({lazy.name if isinstance(lazy, Stored) else id(lazy) for lazy in found.values()}) > 1:
@@ -150,8 +150,7 @@ class Checkpoint:
                     expected=like.dtype,
                     hint="a parent that is not quantised",
                 )
-            rows = lazy.shape[:1] if any_rows else like.shape[:1]
-            if lazy.shape != (*rows, *like.shape[1:]):
+            if not _is_shaped(lazy, like, free):
                 raise SurgeryError(
                     "the shapes differ",
                     path=name,
@@ -183,6 +182,13 @@ class Checkpoint:
             )
             reader.refuse_changed()
         return found
+
+
+def _is_shaped(lazy: Lazy, like: Lazy, free: Collection[int]) -> bool:
+    """Whether a tensor has the other's shape but for what is free."""
+    return len(lazy.shape) == len(like.shape) and all(
+        dim in free or size == own for dim, (size, own) in enumerate(zip(lazy.shape, like.shape, strict=True))
+    )
 
 
 def read_tensor(file: Path, name: str) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -23,7 +23,16 @@ from surgery.widths.vocabulary import BUFFERS
 Statistics = Literal["refuse", "keep", "average", "parents"]
 
 
-Put = Callable[[Sequence[str], Lazy], Lazy]
+class Put:
+    """What a parent's tensors become before they are merged: themselves, unless a subclass says more."""
+
+    def free(self, places: Sequence[str]) -> tuple[int, ...]:
+        """The dimensions along which a parent's tensor at these paths may be wider or narrower."""
+        return ()
+
+    def __call__(self, places: Sequence[str], tensor: Lazy) -> Lazy:
+        """What a parent's tensor at these paths becomes; it has the shape of this model's then."""
+        return tensor
 
 
 @dataclass(frozen=True)
@@ -90,8 +99,8 @@ class Merging(WithParents):
         """The tensor in this one's place; shape and dtype are those of `here.base`."""
 
     def put(self, patient: Patient) -> Put:
-        """What a parent's tensor at these paths becomes before it is merged: itself, unless overridden."""
-        return _as_it_is
+        """What the parents' tensors become before they are merged: themselves, unless overridden."""
+        return Put()
 
     def keeps_structure(self) -> bool:
         return True
@@ -104,12 +113,16 @@ class Merging(WithParents):
             raise SurgeryError(f"{self.name} merges with {expected}{more}", got=count)
         self._one_each(count)
         depths, put = Depths(patient), self.put(patient)
-        for places, lazy, others in matched(patient, self.targets, self.parents, self.only, self.vocabulary):
+        for places, lazy, others in self.pairs(patient, put):
             put_there = tuple(put(places, other) for other in others)
             tensor = self.merged(Here(places[0], lazy, put_there, depths.of(places[0])))
             for place in places:
                 yield SetTensor(place, tensor)
         yield from averaged(patient, self.targets, self.parents, self.statistics, self.vocabulary, put)
+
+    def pairs(self, patient: Patient, put: Put | None = None) -> Iterator[Matched]:
+        """What `matched` gives for the fields of this step."""
+        return matched(patient, self.targets, self.parents, self.only, self.vocabulary, put or Put())
 
     def _one_each(self, count: int) -> None:
         """SurgeryError for a list of values that is neither one per parent nor one for all."""
@@ -127,10 +140,7 @@ class Merging(WithParents):
         return count
 
 
-def _as_it_is(places: Sequence[str], tensor: Lazy) -> Lazy:
-    return tensor
-
-
+_PUT = Put()
 Matched = tuple[list[str], Held, tuple[Lazy, ...]]
 
 
@@ -140,11 +150,12 @@ def matched(
     parents: Sequence[Parent],
     only: str = "",
     vocabulary: Vocabulary = "same",
+    put: Put = _PUT,
 ) -> Iterator[Matched]:
     """Each floating-point tensor of the targets once, with its paths and the parents' tensors.
 
-    SurgeryError for a parent that lacks one of them or has more under the targets, and where shapes differ.
-    Rows of tokens are the same or matched: see `Merging`.
+    SurgeryError for a parent that lacks one of them or has more under the targets, and where shapes differ
+    that may not by `put`. Rows of tokens are the same or matched: see `Merging`.
     """
     checkpoints, rows = that_fit(patient, parents, targets), Vocabularies(patient, vocabulary)
     sites, seen, found = patient.sites(), set[int](), False
@@ -155,7 +166,8 @@ def matched(
                 continue
             seen.add(key)
             found = True
-            yield sites[key], lazy, tuple(rows.tensor(item, sites[key], lazy) for item in checkpoints)
+            places, free = sites[key], put.free(sites[key])
+            yield places, lazy, tuple(rows.tensor(item, places, lazy, free) for item in checkpoints)
     if not found:
         raise SurgeryError(
             "holds no tensor to merge", path=targets.select, got=f"only {only!r}" if only else None
@@ -180,7 +192,7 @@ def averaged(
     parents: Sequence[Parent],
     statistics: Statistics,
     vocabulary: Vocabulary = "same",
-    put: Put = _as_it_is,
+    put: Put = _PUT,
 ) -> Iterator[Edit]:
     """Running statistics under the targets: the mean over all models, or none, as it was said.
 
@@ -206,7 +218,9 @@ def averaged(
             if path.rpartition(".")[2] in BUFFERS:
                 for item in checkpoints:
                     rows.refuse_buffer(item, path)
-            tensors = (own, *(put(sites[key], item.tensor(sites[key], own)) for item in checkpoints))
+            places = sites[key]
+            others = (item.tensor(places, own, free=put.free(places)) for item in checkpoints)
+            tensors = (own, *(put(places, other) for other in others))
             first = int(statistics == "parents")  # from there on they count
             weights = (0.0,) * first + (1 / (len(tensors) - first),) * (len(tensors) - first)
             mean = recipe("weighted_sum", *tensors, weights=weights)

@@ -6,6 +6,7 @@ Vocabularies are read beside the weights: a fingerprint does not cover them, so 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -59,18 +60,21 @@ class Vocabularies:
         """Of the tokenizer that came with this model."""
         return tokens_of(self._patient.tokenizer)
 
-    def tensor(self, parent: Checkpoint | Adapter, names: list[str], own: Held) -> Lazy:
+    def tensor(
+        self, parent: Checkpoint | Adapter, names: list[str], own: Held, free: Collection[int] = ()
+    ) -> Lazy:
         """A parent's tensor in place of `own`, the rows of tokens in this model's order.
 
-        SurgeryError where they cannot be matched, or would have to be and are not to.
+        Along the dimensions that are `free` it may have another size. SurgeryError where rows cannot be
+        matched, or would have to be and are not to.
         """
         place = _folder(parent)
         if id(own.parameter) not in self.rows or place is None:
-            return parent.tensor(names, own)
-        found = parent.tensor(names, own, any_rows=True)
+            return parent.tensor(names, own, free=free)
+        found = parent.tensor(names, own, free={0, *(free if self.rule == "same" else ())})
         if self.rule == "matched":
             return self._matched(found, own, place)
-        if found.shape != own.shape:
+        if found.shape[0] != own.shape[0]:
             raise SurgeryError(
                 "the shapes differ",
                 path=names[0],

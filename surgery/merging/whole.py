@@ -6,7 +6,7 @@ from torch import nn
 
 from surgery.checkpoint.parents import running_statistics, that_fit
 from surgery.fields import Targets
-from surgery.merging.merging import matched
+from surgery.merging.merging import Put, matched
 from surgery.merging.with_parents import WithParents
 from surgery.model import Patient, private_shell
 from surgery.recipes import compute
@@ -14,13 +14,16 @@ from surgery.recipes import compute
 _WHOLE = Targets("", ("",))
 
 
-def parent_model(patient: Patient, step: WithParents) -> nn.Module:
+def parent_model(
+    patient: Patient, step: WithParents, put: Put | None = None, into: nn.Module | None = None
+) -> nn.Module:
     """A shell of the model with all tensors of the step's first parent, in this model's dtypes and places.
 
-    SurgeryError as in a merge of whole models.
+    They may have other shapes where `put` says so; `into` is a module that takes them then, instead of the
+    shell. SurgeryError as in a merge of whole models.
     """
-    made = private_shell(patient.root)
-    for paths, base, (other, *_) in matched(patient, _WHOLE, step.parents, "", step.vocabulary):
+    made, put = into or private_shell(patient.root), put or Put()
+    for paths, base, (other, *_) in matched(patient, _WHOLE, step.parents, "", step.vocabulary, put):
         tensor = compute(other, {}).to(base.parameter)
         parameter = nn.Parameter(tensor, requires_grad=False)
         for path in paths:
@@ -31,6 +34,6 @@ def parent_model(patient: Patient, step: WithParents) -> nn.Module:
         own = patient.buffer(path)
         assert own is not None
         owner, _, name = path.rpartition(".")
-        buffer = compute(parent.tensor([path], own), {}).to(own.parameter)
+        buffer = compute(parent.tensor([path], own, free=put.free([path])), {}).to(own.parameter)
         made.get_submodule(owner)._buffers[name] = buffer
     return made

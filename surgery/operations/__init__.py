@@ -22,6 +22,7 @@ PLACES = {
         *("merging.breadcrumbs", "merging.sce", "merging.ram", "merging.model_stock", "merging.slerp"),
         *("merging.nuslerp", "merging.multislerp", "merging.karcher", "merging.nearswap"),
         *("merging.arcee_fusion", "merging.regmean", "merging.fisher", "merging.rebasin"),
+        "merging.otfusion",
         *("scale", "cast", "freeze", "skip", "insert", "replace", "wrap", "recalibrate"),
         *("rewrites.fold_norm", "rewrites.absorb_norm", "rewrites.to_rms_norm", "permute"),
         *("rewrites.reparameterize", "rewrites.grow", "rewrites.widen"),

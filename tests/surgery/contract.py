@@ -76,7 +76,7 @@ MODELS: dict[str, Callable[[], tuple[nn.Module, Any]]] = {
     **{"half": half, "many_tokens": many_tokens, "repeated": repeated, "branched": branched},
 }
 
-PARENT, PARENTS, ADAPTER = "<parent>", "<parents>", "<adapter>"
+PARENT, PARENTS, ADAPTER, NARROWER = "<parent>", "<parents>", "<adapter>", "<narrower>"
 
 
 @cache
@@ -86,6 +86,15 @@ def parent_of(model: str, ratio: float = 0.3) -> str:
     session = surgery.open(made, inputs)
     session.sparsify("**", ratio)
     return str(session.save(Path(tempfile.mkdtemp(prefix="surgery-parent-")) / "parent"))
+
+
+@cache
+def narrower(model: str) -> str:
+    """A folder with a model that lacks a quarter of the neurons, or of the channels."""
+    made, inputs = MODELS[model]()
+    session = surgery.open(made, inputs)
+    session.narrow("**", units="channels" if model == "cnn" else "neurons", ratio=0.25)
+    return str(session.save(Path(tempfile.mkdtemp(prefix="surgery-parent-")) / "narrower"))
 
 
 @cache
@@ -134,6 +143,8 @@ class Case:
             fields["parents"] = [parent_of(self.model)]
         elif fields.get("parents") == ADAPTER:
             fields["parents"] = [adapter_of(self.model)]
+        elif fields.get("parents") == NARROWER:
+            fields["parents"] = [narrower(self.model)]
         elif fields.get("parents") == PARENTS:
             fields["parents"] = [parent_of(self.model), parent_of(self.model, 0.5)]
         return operation_named(self.operation).from_fields(fields)

@@ -121,6 +121,7 @@ COLUMNS = (
     Column("widen", "widen", {"targets": "**", "factor": 1.5}),
     Column("permute", "permute", {"targets": "**", "seed": 1}),
     Column("rebasin", "rebasin", {"targets": "", "parents": PARENT} | _KEPT),
+    Column("otfusion", "otfusion", {"targets": "", "parents": PARENT, "regularization": 1.0} | _KEPT),
     Column("upcycle", "upcycle", {"targets": "{0}[1]"}),
     Column("merge experts", "merge_experts", {"count": 2}),
     Column("stitch", "stitch", {"parents": PARENT, "at": 2}),

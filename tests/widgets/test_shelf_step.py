@@ -65,8 +65,8 @@ def test_every_method_is_offered_and_makes_its_step(bench: Bench) -> None:
             made.append(name)
         else:
             refused[name] = state["problem"]["text"]
-    assert set(refused) == {"slerp", "nearswap", "arcee_fusion", "rebasin"}
-    assert refused["slerp"] == "slerp merges with one parent; got 2." and len(made) == len(names) - 4
+    assert set(refused) == {"slerp", "nearswap", "arcee_fusion", "rebasin", "otfusion"}
+    assert refused["slerp"] == "slerp merges with one parent; got 2." and len(made) == len(names) - 5
 
 
 def test_of_one_parent_the_place_between_is_the_weight(bench: Bench) -> None:

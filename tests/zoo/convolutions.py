@@ -56,9 +56,9 @@ def resnet18() -> tuple[nn.Module, Inputs]:
     return _ResNet18(4, 10).eval(), {"x": torch.randn(2, 3, 32, 32)}
 
 
-def whole_resnet18() -> nn.Module:
-    """The same network as it was published: 11.7 million parameters, a thousand classes."""
-    return _ResNet18(64, 1000).eval()
+def whole_resnet18(width: int = 64, classes: int = 1000) -> nn.Module:
+    """The same network as it was published, 11.7 million parameters and a thousand classes, or smaller."""
+    return _ResNet18(width, classes).eval()
 
 
 class _Double(nn.Sequential):

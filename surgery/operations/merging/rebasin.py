@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 
 from surgery.alignment.activations import correlations
-from surgery.alignment.groups import groups
-from surgery.alignment.matching import Pair, as_they_are, likeness, match, pair
-from surgery.alignment.reordering import in_order, ordered_at
-from surgery.alignment.units import Units, frozen, labels, thawed
-from surgery.charts.kinds import Chart, Heat
+from surgery.alignment.counterpart import Counterpart
+from surgery.alignment.matching import Pair, Plans, match
+from surgery.alignment.merging import Aligning
+from surgery.alignment.units import Units
 from surgery.errors import SurgeryError
 from surgery.fields import Found, Schedule, option
-from surgery.lazy import Known, Lazy, recipe
+from surgery.lazy import Known, Lazy
 from surgery.measures import Measured
-from surgery.merging import Here, Merging
-from surgery.merging.merging import Put, matched, merged_paths
 from surgery.merging.whole import parent_model
 from surgery.model import Patient, private_shell
 from surgery.operation import operation
-from surgery.recipes import compute
 
 
 @operation(title="Re-Basin", group="merge", source="Ainsworth et al. 2023, arXiv:2209.04836")
-class Rebasin(Merging):
+class Rebasin(Aligning):
     """Each tensor is (1 − t) θ₀ + t P(θ₁): P brings the parent's units into this model's order.
 
     Units are neurons, heads by what shares their keys, channels and the width of residual streams, as in
@@ -39,11 +34,11 @@ class Rebasin(Merging):
     is moved if all its tensors are merged. `t` may go over depth.
 
     Running statistics are averaged in the same order; `recalibrate` afterwards. Refused: what other merges
-    refuse, such as a parent of another architecture with the path at which they part; a model without units
-    that may change places.
+    refuse, such as a parent of another architecture with the path at which they part, or of other widths (for
+    those there is `otfusion`); a model without units that may change places.
     """
 
-    most = 1
+    rows = ("as it is", "aligned")
 
     t: Schedule = option(0.5, help="0 is this model, 1 the parent in its order; a list goes over depth")
     by: Literal["weights", "activations"] = option("weights", help="what shows that units are alike")
@@ -51,92 +46,24 @@ class Rebasin(Merging):
     found: Found | None = option(None, help="the units that hang together, as the first run showed")
     measured: Measured | None = option(None, help="the orders, once they were found")
 
-    def resolved(self, patient: Patient) -> Rebasin:
-        """Also what hangs together: it is found with example inputs, and without them kept."""
-        step = super().resolved(patient)
-        if step.found is not None and patient.inputs is None:
-            return step
-        merged = merged_paths(patient, step.targets, step.only)
-        mine = [group for group in groups(patient) if not group.refused and _lies_in(patient, group, merged)]
-        if not mine:
-            raise SurgeryError(
-                "holds no group of units as a whole, and a part of one cannot be aligned",
-                path=step.targets.select,
-                hint="the whole model as target, or `soup`",
-            )
-        changes: dict[str, Any] = {"found": frozen(mine)}
-        if step.found not in (None, changes["found"]):
-            raise SurgeryError(
-                "rebasin was recorded on units that hang together in another way than here",
-                path=step.targets.select,
-                hint="the model the script was made on, or making the step anew",
-            )
-        return replace(step, **changes)
-
-    def measure(self, patient: Patient, data: Sequence[Any]) -> dict[str, torch.Tensor]:
-        mine = self._groups(patient)
-        return self._match(patient, data, mine, self._pairs(patient, mine))
-
-    def put(self, patient: Patient) -> Put:
-        indices = {group: self._index(group) for group in self._groups(patient)}
-        return lambda places, tensor: in_order(tensor, ordered_at(indices, places))
-
-    def merged(self, here: Here) -> Lazy:
-        t = here.value(self.t)
-        return recipe("weighted_sum", here.base, *here.others, weights=(1 - t, t))
-
-    def chart(self, patient: Patient, data: Sequence[Any]) -> Chart | None:
-        mine = self._groups(patient)
-        pairs = self._pairs(patient, mine)
-        orders = as_they_are(mine), self._match(patient, data, mine, pairs)
-        return Heat(
-            title="How like this model's units the parent's are",
-            rows=("as it is", "aligned"),
-            columns=labels(mine),
-            values=tuple(
-                tuple(float(likeness(group, pairs, order).mean()) for group in mine) for order in orders
-            ),
-            unit="mean cosine",
-        )
-
-    def _match(
-        self, patient: Patient, data: Sequence[Any], mine: list[Units], pairs: list[Pair]
-    ) -> dict[str, torch.Tensor]:
+    def plans(
+        self, patient: Patient, data: Sequence[Any], other: Counterpart, pairs: Sequence[Pair]
+    ) -> Plans:
         given = None
         if self.by == "activations":
             shell = private_shell(patient.root).eval()
-            given = correlations(mine, shell, parent_model(patient, self).eval(), data)
-        return match(mine, pairs, self.seed, given).orders
+            given = correlations(other, shell, parent_model(patient, self).eval(), data, self.name)
+        return match(other, pairs, self.seed, given).plans
 
-    def _groups(self, patient: Patient) -> list[Units]:
-        found = self.found or self.resolved(patient).found
-        assert found is not None
-        return thawed(patient, found, self.name)
-
-    def _index(self, group: Units) -> Lazy:
+    def plan_of(self, group: Units, count: int) -> Lazy:
         if self.measured is None:  # a preview: where a value comes from is not known, and nothing hangs on it
-            return Known(shape=(group.count,), dtype=torch.int64, tensor=torch.arange(group.count))
+            return Known(shape=(count,), dtype=torch.int64, tensor=torch.arange(count))
         index = self.measured.lazy(group.name)
-        if index.shape != (group.count,):
+        if index.shape != (count,):
             raise SurgeryError(
                 "the order was found for another number of units",
                 path=group.path,
                 got=index.shape[0],
-                expected=group.count,
+                expected=count,
             )
         return index
-
-    def _pairs(self, patient: Patient, mine: Sequence[Units]) -> list[Pair]:
-        """This model's tensors with the parent's, where they lie on the CPU."""
-        if len(self.parents) != 1:
-            raise SurgeryError("rebasin merges with one parent", got=len(self.parents))
-        found = []
-        for paths, base, (other,) in matched(patient, self.targets, self.parents, self.only, self.vocabulary):
-            made = pair(compute(base, {}).cpu(), compute(other, {}).cpu(), mine, paths)
-            found += [made] if made.axes else []
-        return found
-
-
-def _lies_in(patient: Patient, group: Units, merged: set[str]) -> bool:
-    """Whether all parameters of a group are among those."""
-    return all(cut.path in merged or patient.buffer(cut.path) is not None for cut in group.cuts)

@@ -13,6 +13,7 @@ from torch import nn
 import surgery
 from surgery import SurgeryError
 from surgery.alignment.activations import correlations
+from surgery.alignment.counterpart import Counterpart
 from surgery.alignment.groups import groups
 from surgery.model import Patient
 from tests.surgery.alignment.test_rebasin import BOTH, ZOO, permuted
@@ -28,6 +29,12 @@ def more(inputs: Any) -> Any:
     if inputs.is_floating_point():
         return torch.randn(shape, generator=drawn)
     return torch.randint(int(inputs.max()) + 1, shape, generator=drawn)
+
+
+def alike(model: nn.Module, data: torch.Tensor) -> Counterpart:
+    """The units of a model beside those of one that is as wide."""
+    patient = Patient(model, (data,))
+    return Counterpart.alike(patient, groups(patient))
 
 
 @pytest.mark.parametrize("name", ["gpt2", "resnet18", "vit", "unet", "encoder"])
@@ -47,7 +54,7 @@ def test_correlations_against_numpy() -> None:
     torch.manual_seed(0)
     mine, theirs = (nn.Sequential(nn.Linear(3, 6), nn.Tanh(), nn.Linear(6, 2)).eval() for _ in range(2))
     data = torch.randn(40, 3)
-    found = correlations(groups(Patient(mine, (data,))), mine, theirs, [data[:25], data[25:]])
+    found = correlations(alike(mine, data), mine, theirs, [data[:25], data[25:]], "rebasin")
     with torch.no_grad():
         values = np.concatenate([mine[:2](data).T.numpy(), theirs[:2](data).T.numpy()])
     assert np.allclose(found["0"].numpy(), np.corrcoef(values)[:6, 6:], atol=1e-5)
@@ -60,7 +67,7 @@ def test_a_unit_that_never_changes_is_no_trouble() -> None:
         mine[0].weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]))
         mine[0].bias.copy_(torch.tensor([0.1, -1.0, 0.2]))
     data = [torch.randn(30, 2, generator=torch.Generator().manual_seed(0))]
-    found = correlations(groups(Patient(mine, (data[0],))), mine, mine, data)["0"]
+    found = correlations(alike(mine, data[0]), mine, mine, data, "rebasin")["0"]
     assert torch.allclose(found.diagonal(), torch.tensor([1.0, 0.0, 1.0]).double())
     assert not found[1].any() and not found[:, 1].any()
 

@@ -8,23 +8,28 @@ import pytest
 import torch
 from torch import nn
 
+from surgery.alignment.counterpart import Counterpart, Meeting
 from surgery.alignment.groups import groups
-from surgery.alignment.matching import Pair, as_they_are, likeness, match, objective, pair
+from surgery.alignment.matching import Pair, as_they_are, likeness, match, objective
 from surgery.model import Patient
 from tests.surgery.contract import MODELS
 from tests.zoo.channels import CHANNELS
 
 
-def pairs_of(name: str, seed: int) -> tuple[list[object], list[Pair]]:
+def pairs_of(name: str, seed: int) -> tuple[Counterpart, list[Pair]]:
     """The groups of a model, and its tensors beside others that were drawn."""
     model, inputs = (MODELS | CHANNELS)[name]()
     patient = Patient(model, inputs)
-    found, drawn = groups(patient), torch.Generator().manual_seed(seed)
+    found, drawn = Counterpart.alike(patient, groups(patient)), torch.Generator().manual_seed(seed)
     pairs = [
-        pair(tensor.detach(), torch.randn(tensor.shape, generator=drawn), found, patient.sites()[id(tensor)])
+        Pair(
+            tensor.detach(),
+            torch.randn(tensor.shape, generator=drawn),
+            found.meet(patient.sites()[id(tensor)]),
+        )
         for tensor in model.parameters()
     ]
-    return list(found), pairs
+    return found, pairs
 
 
 def test_one_group_gets_the_best_of_all_orders() -> None:
@@ -32,10 +37,10 @@ def test_one_group_gets_the_best_of_all_orders() -> None:
     torch.manual_seed(0)
     mine, theirs = (nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2)) for _ in range(2))
     patient = Patient(mine, (torch.randn(1, 3),))
-    found = groups(patient)
+    found = Counterpart.alike(patient, groups(patient))
     tensors = [each.detach() for each in mine.parameters()], [each.detach() for each in theirs.parameters()]
     names = [name for name, _ in mine.named_parameters()]
-    pairs = [pair(a, b, found, [name]) for a, b, name in zip(*tensors, names, strict=True)]
+    pairs = [Pair(a, b, found.meet([name])) for a, b, name in zip(*tensors, names, strict=True)]
     result = match(found, pairs, 0)
     (into, bias, out, last), (into_b, bias_b, out_b, last_b) = tensors
 
@@ -48,7 +53,7 @@ def test_one_group_gets_the_best_of_all_orders() -> None:
         )
 
     best = max((list(order) for order in permutations(range(5))), key=by_hand)
-    assert result.orders["0"].tolist() == best
+    assert result.plans["0"].tolist() == best
     assert result.climb[-1] == pytest.approx(by_hand(best), rel=1e-5)
 
 
@@ -56,18 +61,18 @@ def test_one_group_gets_the_best_of_all_orders() -> None:
 def test_the_sum_never_falls(name: str) -> None:
     """Each turn gains; where it ends is what the orders give, and no worse than where nothing moved."""
     found, pairs = pairs_of(name, 1)
-    result = match(found, pairs, 0)  # type: ignore[arg-type]
+    result = match(found, pairs, 0)
     assert list(result.climb) == sorted(result.climb)
-    assert result.climb[-1] == pytest.approx(objective(pairs, result.orders), rel=1e-9)
-    assert result.climb[-1] > objective(pairs, as_they_are(found))  # type: ignore[arg-type]
-    assert match(found, pairs, 0).orders.keys() == result.orders.keys()  # type: ignore[arg-type]
+    assert result.climb[-1] == pytest.approx(objective(pairs, result.plans), rel=1e-9)
+    assert result.climb[-1] > objective(pairs, as_they_are(found))
+    assert match(found, pairs, 0).plans.keys() == result.plans.keys()
 
 
 def test_likeness_is_a_cosine() -> None:
     """Against torch's own, of rows that are written out."""
     a, b = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0)).double()
     group = groups(Patient(nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 1)), (torch.randn(1, 3),)))[0]
-    item = Pair(a, b, ((group, group.cuts[0]),))
+    item = Pair(a, b, {0: (Meeting(group, group.cuts[0], group.cuts[0], 4, False),)})
     order = torch.tensor([2, 0, 3, 1])
     expected = torch.cosine_similarity(a, b[order], dim=1)
     assert torch.allclose(likeness(group, [item], {group.name: order}), expected)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.surgery.contract import PARENT, Case
+from tests.surgery.contract import NARROWER, PARENT, Case
 
 DECODERS = [
     Case("llama", "permute", {"targets": "**", "seed": 1}),
@@ -13,6 +13,7 @@ DECODERS = [
         {"targets": "**", "seed": 2},
         first=(("tie", {"targets": "model.layers[2]", "to": "model.layers[1]"}),),
     ),
+    Case("llama", "otfusion", {"targets": "", "parents": NARROWER, "t": [0.2, 0.7]}),
 ]
 
 OTHERS = [
@@ -24,4 +25,9 @@ OTHERS = [
     Case("cnn", "rebasin", {"targets": "", "parents": PARENT, "statistics": "average", "seed": 1}),
     Case("cnn", "rebasin", {"targets": "", "parents": PARENT, "statistics": "keep", "by": "activations"}),
     Case("tied_head", "rebasin", {"targets": "", "parents": PARENT, "only": "!embed"}),
+    Case("cnn", "otfusion", {"targets": "", "parents": NARROWER, "statistics": "average"}),
+    Case(
+        "cnn", "otfusion", {"targets": "", "parents": PARENT, "ground": "activations", "statistics": "keep"}
+    ),
+    Case("half", "otfusion", {"targets": "", "parents": NARROWER, "regularization": 1.0}),
 ]
