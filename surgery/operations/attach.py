@@ -8,13 +8,13 @@ from typing import Any
 
 from torch import nn
 
-from surgery.adapters.adapter import Adapter, Spot
+from surgery.adapters.adapter import Adapter, Spot, root_of
 from surgery.adapters.figures import sizes
 from surgery.adapters.fitting import Ties, free, places
 from surgery.adapters.kinds import KINDS, Kind, Settings
 from surgery.adapters.kinds.kind import Activation, Share, Side, Squeeze
 from surgery.adapters.peft import offered
-from surgery.adapters.peft.kinds import peft_kind
+from surgery.adapters.peft.kinds import peft_kind, types_for
 from surgery.adapters.stacks import root_path
 from surgery.charts import Chart
 from surgery.edits import Edit, SetModule, SetTensor
@@ -111,6 +111,16 @@ class Attach(Operation):
                 if key is not None:
                     tensor = one_for_all.setdefault((key, name, tensor.shape, tensor.dtype), tensor)
                 yield SetTensor(f"{path}.{name}", tensor)
+
+    def suiting(self, patient: Patient) -> Mapping[str, Mapping[str, str]]:
+        modules = [patient.module(path) for path in self.targets.paths]
+        roots = [root_of(module) for module in modules]
+        ours = {
+            name: ""
+            for name, kind in KINDS.items()
+            if all(kind.misfit(item) is None for item in (roots if kind.reads_weight else modules))
+        }
+        return {"adapter": ours | types_for(roots)}
 
     def chart(self, patient: Patient, data: Sequence[Any]) -> Chart | None:
         """How much each adapter that is there already changes the weight it adapts; None without any."""

@@ -94,7 +94,8 @@ REFUSED: dict[str, list[Any]] = {
     "schedules": [None, 1.0, "1", ["1"], [None], [[]], [[1.0, [2.0]]], [3.0], [1.0, [0.0, 3.0]], {}],
     "parents": [None, 7, [7], [None], [{"fingerprint": "sha256:0"}], [{"source": "a", "name": "b"}], {}],
     "found": [None, 7, "a", True],
-    "options": [None, 7, "r", "r=", "r=1, r=2", {"r": None}, {"r": [1]}, {"a b": 1}, {1: 1}, {"r": float("nan")}],
+    "options": [None, 7, "r", "r=", "r=1, r=2", {"r": None}, {"r": [1]}, {"a b": 1}, {1: 1},
+                {"r": float("nan")}],
     "way": [None, "up", 0],
     "perhaps": ["none", float("nan"), False, LARGE],
 }  # fmt: skip

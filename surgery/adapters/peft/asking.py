@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache, lru_cache
@@ -95,7 +96,8 @@ def traits(spec: str, module: nn.Module) -> Traits:
 @lru_cache(maxsize=4096)
 def _asked(spec: str, described: str) -> Traits:
     try:
-        with one_thread():
+        with one_thread(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of small modules, which nobody has
             return _found(spec, described)
     except Exception as error:  # whatever PEFT raises is its answer
         return Traits(why_not=said(error), raised=True)

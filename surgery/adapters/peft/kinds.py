@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Sequence
 from functools import cache
 
 from torch import nn
@@ -17,6 +18,7 @@ from surgery.adapters.peft.described import description
 from surgery.adapters.peft.layers import template
 from surgery.adapters.peft.names import offered, type_of
 from surgery.adapters.peft.settings import alpha_field, rank_field, spec_of
+from surgery.adapters.peft.tiny import tiny
 from surgery.errors import SurgeryError, SurgeryWarning
 from surgery.model import Patient
 
@@ -90,13 +92,28 @@ def why_not(spec: str, module: nn.Module) -> str | None:
 
 
 def fitting(module: nn.Module) -> dict[str, Traits]:
-    """The types of the installed PEFT that go around such a module, as they are by default."""
-    found: dict[str, Traits] = {}
-    for name in offered():
-        spec = _by_default(name)
-        if spec is not None and why_not(spec, module) is None:
-            found[name] = traits(spec, module)
-    return found
+    """The types of the installed PEFT that go around modules of this class, as they are by default.
+
+    A size that a type's defaults do not divide is refused when it is attached there.
+    """
+    if description(module) is None:
+        return {}
+    asked = {name: traits(spec, module) for name in offered() if (spec := _by_default(name)) is not None}
+    return {name: found for name, found in asked.items() if found.why_not is None}
+
+
+def types_for(modules: Sequence[nn.Module]) -> dict[str, str]:
+    """The types that go around all of these modules, each with a word where it is not the identity."""
+    alike = {tuple(tiny(module)) if description(module) else (): module for module in modules}
+    found: dict[str, list[Traits]] = {}
+    for module in alike.values():
+        for name, item in fitting(module).items():
+            found.setdefault(name, []).append(item)
+    return {
+        name: "" if all(item.identity for item in told) else "not the identity at first"
+        for name, told in found.items()
+        if len(told) == len(alike)
+    }
 
 
 @cache

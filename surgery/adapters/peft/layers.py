@@ -77,7 +77,7 @@ def built(spec: str, module: nn.Module, seed: int) -> nn.Module:
     return injected(spec, {"layer": module}, seed)["layer"]
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def template(spec: str, described: str, seed: int) -> nn.Module:
     """A layer around a module without values, to read shapes and fixed tensors from; nobody changes it."""
     with torch.no_grad():

@@ -42,6 +42,21 @@ def options_of(kind: str) -> dict[str, tuple[Any, Any]]:
     }
 
 
+@cache
+def defaults_of(kind: str) -> dict[str, Any]:
+    """All fields of a type's configuration but those that every one has, with their defaults."""
+    from peft import PeftConfig
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    common = {item.name for item in fields(PeftConfig)}
+    found: dict[str, Any] = {}
+    for item in fields(PEFT_TYPE_TO_CONFIG_MAPPING[kind]):
+        if item.name not in common:
+            made = item.default_factory() if item.default_factory is not MISSING else item.default
+            found[item.name] = None if made is MISSING else made
+    return found
+
+
 def rank_field(kind: str) -> str | None:
     """The field that a rank is given in: `r` where PEFT has one that is a number by default."""
     default = options_of(kind).get("r", (None, None))[1]

@@ -42,10 +42,12 @@ def types_on(layer: str) -> list[str]:
     return list(fitting(LAYERS[layer][0]()))
 
 
-def attached(layer: str, kind: str, **fields: Any) -> tuple[Session, torch.Tensor]:
-    """A session with adapters of a kind on both layers, and an input."""
+def attached(layer: str, kind: str | None, **fields: Any) -> tuple[Session, torch.Tensor]:
+    """A session with adapters of a kind on both layers, or none, and an input."""
     make, x = LAYERS[layer]
     session = surgery.open(Pair(make).eval(), (x,))
+    if kind is None:
+        return session, x
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of those that are not the identity: that is a test of its own
         session.attach("net.*", kind, **fields)
