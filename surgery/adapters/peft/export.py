@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from surgery import fence
 from surgery.adapters.adapter import Adapter, root_of
 from surgery.adapters.peft.adapter import PeftAdapter
 from surgery.adapters.peft.described import standing_in
@@ -27,6 +28,7 @@ def export_peft(found: Mapping[str, Adapter], source: str | None, place: Path) -
     """
     from peft import PeftModel
 
+    place = fence.writing(place)
     adapters = {path: _plain(path, item) for path, item in found.items()}
     specs: dict[str, str] = {}
     for path, item in adapters.items():
