@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from surgery.aliased import every_parent
-from surgery.checkpoint.adapter import parent_at
+from surgery.checkpoint.adapter import adapter_at
 from surgery.checkpoint.manifest import SCRIPT, read_manifest
 from surgery.checkpoint.tensors import Checkpoint
 from surgery.errors import SurgeryError
@@ -98,7 +98,7 @@ def _base(
 
 
 def _of_parent(parent: Parent) -> Callable[[], tuple[bool, str]]:
-    return lambda: _compared(parent_at(parent.source).fingerprint(), parent.fingerprint)
+    return lambda: _compared(adapter_at(parent.source).fingerprint(), parent.fingerprint)
 
 
 def _content(folder: Path) -> tuple[bool, str]:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from surgery.errors import SurgeryError
-from surgery.fields import FieldSpec, Found, Kind, Parent, Schedule, Target, Targets, is_count
+from surgery.fields import (
+    FieldSpec,
+    Found,
+    Kind,
+    Options,
+    Parent,
+    Scalar,
+    Schedule,
+    Target,
+    Targets,
+    is_count,
+)
 from surgery.measures import Measured
 
 
@@ -146,6 +158,40 @@ def _found(value: Any) -> Found | None:
     return value if isinstance(value, Found) else Found(value) if isinstance(value, list | dict) else None
 
 
+def _options(value: Any) -> Options | None:
+    if isinstance(value, Options):
+        return value
+    if isinstance(value, str):
+        value = _named_values(value)
+    if not isinstance(value, dict):
+        return None
+    fits = all(
+        isinstance(name, str) and name.isidentifier() and _is_scalar(item) for name, item in value.items()
+    )
+    return Options(tuple(value.items())) if fits else None
+
+
+def _named_values(text: str) -> dict[str, Scalar] | None:
+    """`r=4, init_weights=false`: values as JSON says them, any other word as text."""
+    found: dict[str, Scalar] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, word = (piece.strip() for piece in part.partition("="))
+        if not equals or not word or name in found:
+            return None
+        try:
+            value = json.loads(word.lower() if word in ("True", "False") else word)
+        except (ValueError, RecursionError):
+            value = word.strip("'")
+        found[name] = value
+    return found
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, bool | str):
+        return True
+    return isinstance(value, int | float) and _number(value) is not None
+
+
 _CONVERTERS: dict[Kind, Any] = {
     "paths": _targets,
     "path": _target,
@@ -161,6 +207,7 @@ _CONVERTERS: dict[Kind, Any] = {
     "parents": _parents,
     "measured": _measured,
     "found": _found,
+    "options": _options,
 }
 
 EXPECTED: dict[Kind, str] = {
@@ -178,4 +225,5 @@ EXPECTED: dict[Kind, str] = {
     "parents": "a list of checkpoint folders",
     "measured": "what a measure found, as a script says it",
     "found": "what a script says was found",
+    "options": "values by name, as {name: value} or `name=value, …`",
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import operator
 import os
 import types
@@ -33,6 +34,7 @@ Kind = Literal[
     "parents",
     "measured",
     "found",
+    "options",
 ]
 
 Schedule = float | tuple[float, ...]
@@ -104,6 +106,27 @@ class Found:
     data: Any
 
 
+Scalar = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Options:
+    """Values by name that another package defines, as plain data of JSON; what they may be is checked there.
+
+    As text they are `name=value` divided by commas.
+    """
+
+    items: tuple[tuple[str, Scalar], ...] = ()
+
+    @property
+    def data(self) -> dict[str, Scalar]:
+        """By name."""
+        return dict(self.items)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name}={json.dumps(value)}" for name, value in self.items)
+
+
 @dataclass(frozen=True)
 class FieldSpec:
     """One field as forms, schemas and listings need it; bounds are inclusive."""
@@ -132,12 +155,14 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     later: bool = False,
+    choices: tuple[str, ...] = (),
 ) -> Any:
     """A dataclass field of an operation or a task with its help line and inclusive bounds.
 
     One that came `later` than the operation is left out of scripts at its default: they stay what they were.
+    A text with `choices` is a choice of which these are found out while the program runs.
     """
-    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "later": later}
+    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "later": later, "choices": choices}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -155,6 +180,7 @@ _KINDS: dict[Any, Kind] = {
     tuple[Parent, ...]: "parents",
     Measured: "measured",
     Found: "found",
+    Options: "options",
 }
 
 
@@ -177,6 +203,8 @@ def _spec(item: dataclasses.Field[Any], annotation: Any) -> FieldSpec:
         kind = _KINDS[annotation]
     required = item.default is dataclasses.MISSING
     meta = item.metadata
+    if meta.get("choices"):
+        kind, choices = "choice", meta["choices"]
     return FieldSpec(
         name=item.name,
         kind=kind,

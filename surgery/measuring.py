@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -138,6 +138,13 @@ class Measuring(Grounds):
         patient = self._apart()
         with listening(kept=self.calibrations):  # another value of a field needs no other inputs
             return step.resolved(patient).chart(patient, self.data)
+
+    def suiting(self, step: Operation) -> Mapping[str, Mapping[str, str]]:
+        """Of the step's fields with choices those that suit its targets, with a word on each or none."""
+        if type(step).suiting is Operation.suiting:
+            return {}
+        patient = self._apart()
+        return step.resolved(patient).suiting(patient)
 
     def _apart(self) -> Patient:
         """The current state on a shell of its own: the session is held only as long as that takes."""

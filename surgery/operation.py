@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import torch
@@ -71,6 +71,14 @@ class Operation(Typed, ABC):
         Four lines are as many as a form has room for.
         """
         return None
+
+    def suiting(self, patient: Patient) -> Mapping[str, Mapping[str, str]]:
+        """Of fields with choices those that suit the targets, with a word on each or none.
+
+        A field that is not in it has all of its choices. The fields of `self` are resolved. It may take
+        seconds when it is first asked.
+        """
+        return {}
 
     @property
     def awaits_measure(self) -> bool:

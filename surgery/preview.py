@@ -14,6 +14,7 @@ from graph.known import Known
 from graph.nodes import ModuleGraph
 from graph.shell import Shell, shell
 from graph.tree import Site, sites
+from surgery.adapters.drawn import adapter_around
 from surgery.aliases import holding_nothing
 from surgery.errors import SurgeryError
 from surgery.lazy import Held, Lazy, Recipe, Reduction
@@ -211,7 +212,8 @@ def refuse_unread(graph: ModuleGraph, before: ModuleGraph, verb: str) -> None:
     for node in graph.modules:
         for tensor in node.tensors:
             added = tensor.kind == "parameter" and tensor.path in unread
-            if added and _in_any_block(tensor.path) not in idle:
+            # An adapter may compute without its base, if it is read itself: that is checked as well.
+            if added and adapter_around(graph, node.path) is None and _in_any_block(tensor.path) not in idle:
                 raise SurgeryError(
                     f"{verb} here would have no effect: the forward never reads what it adds",
                     path=node.path,

@@ -14,7 +14,7 @@ import torch
 from surgery import fence
 from surgery.aliased import by_alias, elsewhere, models_of, read_models, with_models
 from surgery.errors import SurgeryError
-from surgery.fields import Target, Targets
+from surgery.fields import Options, Target, Targets
 from surgery.likeness import Likeness
 from surgery.measures import Measured, read_sidecar, write_sidecar
 from surgery.operation import Operation
@@ -234,6 +234,8 @@ def python_of(step: Operation) -> str:
             value = value.select
         elif spec.kind == "parents":
             value = [str(parent) for parent in value]
+        elif isinstance(value, Options):
+            value = value.data
         text = json.dumps(value) if isinstance(value, str | list) else repr(value)
         if count is not None:
             text = f"surgery.select({text}).expect({count})"

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 from graph.paths import nearest
 from surgery.coercion import coerce
 from surgery.errors import SurgeryError
-from surgery.fields import FieldSpec, Found, Parent, Target, Targets, field_specs
+from surgery.fields import FieldSpec, Found, Options, Parent, Target, Targets, field_specs
 from surgery.measures import Measured
 
 
@@ -100,4 +100,4 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Parent):
         called = {} if value.alias is None else {"alias": value.alias}
         return {"source": value.source, "fingerprint": value.fingerprint} | called
-    return value.data if isinstance(value, Found) else value
+    return value.data if isinstance(value, Found | Options) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +30,9 @@ class Draft:
     asked: int = 0
     chart: Chart | None = None
     """What helps to choose the values; of other ones until the newest is drawn."""
+
+    suiting: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Of fields with choices those that suit the targets; of other ones until it is known."""
 
     @property
     def can_apply(self) -> bool:

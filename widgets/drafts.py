@@ -9,7 +9,7 @@ from graph.naming import selector_of
 from graph.nodes import ModuleGraph
 from graph.paths import escape
 from surgery.adapters.drawn import adapter_around
-from surgery.fields import Parent, Target, Targets
+from surgery.fields import Options, Parent, Target, Targets
 from surgery.operation import Operation
 from surgery.registry import operation_named
 from widgets.desk import Draft
@@ -126,6 +126,8 @@ def _as_typed(value: Any) -> Any:
     """A field's value as a form holds it."""
     if isinstance(value, Targets | Target):
         return value.select
+    if isinstance(value, Options):
+        return str(value)
     if isinstance(value, tuple):
         return [str(item) if isinstance(item, Parent) else _as_typed(item) for item in value]
     return value

@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 from surgery.adapters.kinds import KINDS
-from surgery.fields import FieldSpec
+from surgery.fields import FieldSpec, Options
 from surgery.registry import operation_named
 from widgets.desk import Draft
 
 _SHOWN_KINDS = {
     **{"paths": "text", "parents": "text", "integers": "numbers"},
-    **{"schedule": "text", "schedules": "text"},
+    **{"schedule": "text", "schedules": "text", "options": "text"},
 }
 # What a choice means, where its value alone does not say it.
 _CHOICES = {
@@ -44,6 +44,8 @@ def _field(spec: FieldSpec, draft: Draft) -> dict[str, Any]:
     value = draft.values.get(spec.name, spec.default)
     if spec.kind == "parents":
         value = ", ".join(value) if isinstance(value, list | tuple) else value
+    elif spec.kind == "options":
+        value = _options_as_text(value)
     elif isinstance(value, tuple):
         value = json.loads(json.dumps(value))
     elif spec.kind == "paths" and not isinstance(value, str):
@@ -51,6 +53,8 @@ def _field(spec: FieldSpec, draft: Draft) -> dict[str, Any]:
     if spec.kind in ("schedule", "schedules") and isinstance(value, list | int | float):
         value = _as_text(value)
     labels = _CHOICES.get((draft.operation, spec.name), {})
+    suiting = draft.suiting.get(spec.name)
+    choices = [choice for choice in spec.choices if suiting is None or choice in suiting or choice == value]
     bounded = spec.minimum is not None and spec.maximum is not None and spec.maximum <= 64
     return {
         "name": spec.name,
@@ -58,7 +62,10 @@ def _field(spec: FieldSpec, draft: Draft) -> dict[str, Any]:
         "label": spec.name.replace("_", " ").capitalize(),
         "help": spec.help.replace("`", ""),
         "value": value,
-        "choices": [{"value": choice, "label": labels.get(choice, choice)} for choice in spec.choices],
+        "choices": [
+            {"value": choice, "label": _label(labels.get(choice, choice), (suiting or {}).get(choice))}
+            for choice in choices
+        ],
         "minimum": spec.minimum,
         "maximum": spec.maximum if bounded else None,
         "step": 0.01 if spec.kind == "number" and bounded else 1 if spec.kind == "integer" else None,
@@ -66,11 +73,22 @@ def _field(spec: FieldSpec, draft: Draft) -> dict[str, Any]:
     }
 
 
+def _label(text: str, said: str | None) -> str:
+    return f"{text} ({said})" if said else text
+
+
 def _field_error(spec: FieldSpec, draft: Draft) -> str | None:
     error = draft.error
     if error is None or draft.waiting or not error.problem.startswith(f"{draft.operation}.{spec.name} "):
         return None
     return f"{error.expected}" if error.expected is not None else error.problem
+
+
+def _options_as_text(value: Any) -> str:
+    """Values by name as `coerce` reads them; what a person is typing stays as it is."""
+    if isinstance(value, dict):
+        value = Options(tuple(value.items()))
+    return str(value)
 
 
 def _as_text(value: Any) -> str:

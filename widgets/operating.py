@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event
 
 from surgery.charts import Chart
@@ -122,6 +122,7 @@ class Operating:
             self._answered(draft, asked, None, error)
             return
         self.theatre.shown()
+        self._narrow(draft, step)
         self.theatre.background.latest(
             "preview",
             lambda: self.session.preview(step),
@@ -137,6 +138,20 @@ class Operating:
                 draft.settle(preview, error)
                 self._draw(draft)
                 self.theatre.shown()
+
+    def _narrow(self, draft: Draft, step: Operation) -> None:
+        """Finds which choices suit the targets, beside the kernel's thread; until then all are offered."""
+
+        def found(suiting: Mapping[str, Mapping[str, str]]) -> None:
+            with self.theatre.drawing:
+                if suiting != draft.suiting:
+                    draft.suiting = suiting
+                    self.theatre.shown()
+
+        if type(step).suiting is not Operation.suiting:
+            self.theatre.background.latest(
+                "suiting", lambda: self.session.suiting(step), found, lambda _: None
+            )
 
     def _draw(self, draft: Draft) -> None:
         """The chart that helps to choose, beside the kernel's thread; what is refused keeps the last one."""
@@ -231,5 +246,5 @@ class Operating:
 
     def _forget(self) -> None:
         """What was asked for the draft counts no longer."""
-        for kind in ("preview", "chart"):
+        for kind in ("preview", "chart", "suiting"):
             self.theatre.background.forget(kind)

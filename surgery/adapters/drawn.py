@@ -13,7 +13,7 @@ from graph.units import short
 CLASSES = frozenset(
     (
         *("LoraLinear", "LoraConv", "LoraEmbedding", "DoraLinear", "Ia3Linear", "ShareLoraLinear"),
-        *("S2LoraLinear", "MoleLinear", "Bottleneck", "SqueezeExcite"),
+        *("S2LoraLinear", "MoleLinear", "Bottleneck", "SqueezeExcite", "PeftAdapter"),
     )
 )
 """Class names of adapters, as a graph knows them."""

@@ -17,6 +17,8 @@ from surgery.adapters.kinds.ia3 import Ia3Linear
 from surgery.adapters.kinds.sharelora import ShareLoraLinear
 from surgery.adapters.lora import LoraLinear, LowRank, is_transposed
 from surgery.adapters.lora_layers import LoraConv, LoraEmbedding
+from surgery.adapters.peft.adapter import PeftAdapter
+from surgery.adapters.peft.export import export_peft
 from surgery.checkpoint.adapter import CONFIG, WEIGHTS
 from surgery.checkpoint.replacing import written_whole
 from surgery.errors import SurgeryError
@@ -39,7 +41,8 @@ _KEYS = {
 def export(session: Session, folder: str | Path, called: str | None = None) -> Path:
     """Writes the adapters of one name as one adapter that PEFT loads; returns the folder.
 
-    LoRA, rsLoRA, ShareLoRA (each module gets its own copy), DoRA and (IA)³, at the strengths they have.
+    LoRA, rsLoRA, ShareLoRA (each module gets its own copy), DoRA and (IA)³, at the strengths they have, and
+    PEFT's own types at strength 1.
     `called` may be left out where all have one name. The base is the model without them as it is now: where
     other steps changed it, PEFT needs that one, which `detach` and `save` give. SurgeryError for a model
     without adapters or weights, for what PEFT's format cannot say, and for a folder that holds something.
@@ -52,6 +55,8 @@ def export(session: Session, folder: str | Path, called: str | None = None) -> P
             "a model opened without weights has no adapters to write", path=session.opened.name
         )
     found = _found(session, called)
+    if any(isinstance(item, PeftAdapter) for item in found.values()):
+        return export_peft(found, session.opened.source, place)
     kind = _kind(found)
     tensors: dict[str, torch.Tensor] = {}
     for path, module in found.items():

@@ -136,6 +136,39 @@ class Adapter:
         return combined([self.checkpoint.fingerprint(), settings, base])
 
 
+@dataclass(frozen=True)
+class OtherAdapter:
+    """An adapter of one of PEFT's other types: `adopt` reads it, and no merge does."""
+
+    folder: Path
+    checkpoint: Checkpoint
+    config: dict[str, Any]
+
+    @property
+    def source(self) -> str:
+        """As a script says it."""
+        return str(self.folder)
+
+    def fingerprint(self) -> str:
+        """Of the tensors and the settings."""
+        return combined([self.checkpoint.fingerprint(), json.dumps(self.config, sort_keys=True)])
+
+
+def adapter_at(source: str) -> Checkpoint | Adapter | OtherAdapter:
+    """What `parent_at` gives, and an adapter of another type than LoRA as that."""
+    fence.reading("" if is_on_hub(source) else source)
+    place = Path(source).expanduser()
+    try:
+        alone = (place / CONFIG).is_file() and not (place / "config.json").is_file()
+        told = json.loads((place / CONFIG).read_text(encoding="utf-8")) if alone else None
+    except (OSError, ValueError, RuntimeError, RecursionError):
+        told = None
+    if not isinstance(told, dict) or told.get("peft_type") in (None, "LORA"):
+        return parent_at(source)
+    found = place.resolve()
+    return OtherAdapter(found, Checkpoint.at(found / WEIGHTS), told)
+
+
 def parent_at(source: str) -> Checkpoint | Adapter:
     """A checkpoint, an adapter on the model it is merged with, or `BASE+ADAPTER`."""
     base, plus, adapter = source.rpartition("+")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from graph.paths import is_among
-from surgery.checkpoint.adapter import Adapter, parent_at
+from surgery.checkpoint.adapter import Adapter, adapter_at, parent_at
 from surgery.checkpoint.tensors import Checkpoint
 from surgery.errors import SurgeryError
 from surgery.fields import Parent, Targets
@@ -23,7 +23,7 @@ def fingerprinted(parents: Sequence[Parent], *, all_of_them: bool = True) -> tup
         if parent.fingerprint is None and not all_of_them:
             found.append(parent)
             continue
-        checkpoint = parent_at(parent.source)
+        checkpoint = adapter_at(parent.source)
         fingerprint = checkpoint.fingerprint()
         if parent.fingerprint not in (None, fingerprint):
             raise SurgeryError(

@@ -13,6 +13,7 @@ from graph.paths import is_among
 from surgery.adapters.fitting import free, refuse_unfit
 from surgery.adapters.lora import LoraLinear, widths
 from surgery.adapters.origins import MadeFor, places_of, read, refuse_moved
+from surgery.adapters.peft.adopting import adopted, other_type, paths_in
 from surgery.adapters.stacks import root_path
 from surgery.checkpoint.adapter import Adapter, Factors, parent_at
 from surgery.edits import Edit, SetModule, SetTensor
@@ -32,7 +33,8 @@ class Adopt(Operation):
     by side, each times its weight and its own scale, rank-stabilised or not. So adapters of different ranks
     and scales are merged without loss; `fold` makes it part of the weights. Refused: DoRA, whose magnitudes
     do not add up (merge it into the model instead), tensors beside LoRA's factors, modules that are not
-    linear, that carry one of the name `called` already, or reused at several paths. `made_for`: whether paths
+    linear, that carry one of the name `called` already, or reused at several paths. A folder of another of
+    PEFT's types is adopted by itself, as the kind `peft:` of that name. `made_for`: whether paths
     in the files are those of the model as it was `opened`, so that they follow blocks which were moved (what
     is cut out gets nothing), or those of `now`; where both differ it must be said. `moved`: what that found.
     """
@@ -48,11 +50,7 @@ class Adopt(Operation):
         made = super().resolved(patient)
         if not patient.origins or self.made_for == "now":
             return made
-        paths = [
-            name.removesuffix(".weight")
-            for parent in self.parents
-            for name in _lora_alone(parent.source).factors
-        ]
+        paths = [path for parent in self.parents for path in _paths(parent.source)]
         if self.made_for == "opened":
             return replace(made, **{"moved": Found(places_of(patient, dict.fromkeys(paths)))})
         if not self.targets.paths:  # one that was resolved before was asked then
@@ -60,6 +58,17 @@ class Adopt(Operation):
         return made
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
+        if len(self.parents) == 1 and (other := other_type(self.parents[0].source)) is not None:
+            if self.weights not in ((), (1.0,)):
+                raise SurgeryError(
+                    "is an adapter of a type that has no weight", path=other.source, got=list(self.weights)
+                )
+            chosen_paths = {
+                theirs: [path for path in places if is_among(path, self.targets.paths)]
+                for theirs, places in ((path, read(self.moved).get(path, [path])) for path in paths_in(other))
+            }
+            yield from adopted(patient, other, chosen_paths, self.called)
+            return
         weights = self.weights or (1.0,) * len(self.parents)
         if not self.parents or len(weights) != len(self.parents):
             raise SurgeryError(
@@ -131,6 +140,13 @@ def _cast(lazy: Lazy, dtype: torch.dtype) -> Lazy:
     if lazy.dtype == dtype:
         return lazy
     return recipe("cast", lazy, dtype=dtype, to=str(dtype).removeprefix("torch."))
+
+
+def _paths(source: str) -> list[str]:
+    """The modules that an adapter's file is about."""
+    if (other := other_type(source)) is not None:
+        return paths_in(other)
+    return [name.removesuffix(".weight") for name in _lora_alone(source).factors]
 
 
 def _lora_alone(source: str) -> Adapter:

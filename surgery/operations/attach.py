@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
-from surgery.adapters.adapter import Adapter, Spot
+from surgery.adapters.adapter import Adapter, Spot, root_of
 from surgery.adapters.figures import sizes
 from surgery.adapters.fitting import Ties, free, places
 from surgery.adapters.kinds import KINDS, Kind, Settings
 from surgery.adapters.kinds.kind import Activation, Share, Side, Squeeze
+from surgery.adapters.peft import offered
+from surgery.adapters.peft.kinds import peft_kind, types_for
 from surgery.adapters.stacks import root_path
 from surgery.charts import Chart
 from surgery.edits import Edit, SetModule, SetTensor
 from surgery.errors import SurgeryError
-from surgery.fields import Targets, option
+from surgery.fields import Options, Targets, option
 from surgery.lazy import Lazy
 from surgery.model import Patient
 from surgery.operation import Operation, operation
@@ -42,9 +44,7 @@ class Attach(Operation):
     """
 
     targets: Targets = option(help="the modules that get an adapter")
-    adapter: Literal["lora", "rslora", "dora", "ia3", "sharelora", "s2lora", "mole", "bottleneck", "scse"] = (
-        option("lora", help="kind of adapter")
-    )
+    adapter: str = option("lora", help="kind of adapter", choices=(*KINDS, *offered()))
     rank: int = option(8, help="rank of the addition, or width of the bottleneck", minimum=1, maximum=65536)
     alpha: float | None = option(None, help="scale × rank; twice the rank if not given", minimum=0.0)
     seed: int = option(0, help="seed of the random half", minimum=0)
@@ -62,21 +62,19 @@ class Attach(Operation):
     experts: int = option(4, help="how many experts there are", later=True, minimum=2, maximum=256)
     squeeze: Squeeze = option("both", help="gates for channels, for places, or both", later=True)
 
+    options: Options = option(
+        Options(),
+        help="of a type of PEFT: values of its configuration, as r=4, init_weights=false",
+        later=True,
+    )
+
     @classmethod
     def asked(cls, values: Mapping[str, Any]) -> Collection[str]:
-        kind = KINDS.get(str(values.get("adapter", "lora")))
+        name = str(values.get("adapter", "lora"))
+        kind = KINDS.get(name) or (peft_kind(name) if name in offered() else None)
         return (*_ALWAYS, *kind.fields) if kind else [spec.name for spec in cls.specs]
 
     def plan(self, patient: Patient) -> Iterator[Edit]:
-        kind = self._kind()
-        paths = free(patient, self.targets.paths, self.called)
-        beside = self.called != "default"
-        if not paths:
-            raise SurgeryError(
-                "carries an adapter already" + (f" called {self.called!r}" if beside else ""),
-                path=self.targets.select,
-                hint="detach it, or fold it in, first; or another `called`, which goes beside it",
-            )
         settings = Settings(
             rank=self.rank,
             alpha=self.alpha,
@@ -85,7 +83,18 @@ class Attach(Operation):
             activation=self.activation,
             experts=self.experts,
             squeeze=self.squeeze,
+            seed=self.seed,
+            options=self.options,
         )
+        kind = self._kind(settings)
+        paths = free(patient, self.targets.paths, self.called)
+        beside = self.called != "default"
+        if not paths:
+            raise SurgeryError(
+                "carries an adapter already" + (f" called {self.called!r}" if beside else ""),
+                path=self.targets.select,
+                hint="detach it, or fold it in, first; or another `called`, which goes beside it",
+            )
         one_for_all: dict[Hashable, Lazy] = {}
         found = places(patient, paths, kind, self.ties)
         for place in found if kind.reads_weight else found[::-1]:  # what is in another target comes first
@@ -103,13 +112,24 @@ class Attach(Operation):
                     tensor = one_for_all.setdefault((key, name, tensor.shape, tensor.dtype), tensor)
                 yield SetTensor(f"{path}.{name}", tensor)
 
+    def suiting(self, patient: Patient) -> Mapping[str, Mapping[str, str]]:
+        modules = [patient.module(path) for path in self.targets.paths]
+        roots = [root_of(module) for module in modules]
+        ours = {
+            name: ""
+            for name, kind in KINDS.items()
+            if all(kind.misfit(item) is None for item in (roots if kind.reads_weight else modules))
+        }
+        return {"adapter": ours | types_for(roots)}
+
     def chart(self, patient: Patient, data: Sequence[Any]) -> Chart | None:
         """How much each adapter that is there already changes the weight it adapts; None without any."""
         found = [(path, item) for path, item in patient.walk() if isinstance(item, Adapter)]
         return sizes(patient, found)
 
-    def _kind(self) -> Kind:
-        kind = KINDS[self.adapter]
+    def _kind(self, settings: Settings) -> Kind:
+        kind = KINDS.get(self.adapter) or peft_kind(self.adapter, settings)
+        assert kind is not None, "what is no kind was refused when the step was made"
         given = [
             spec.name
             for spec in self.specs

@@ -7,7 +7,7 @@ import pytest
 
 from surgery.coercion import coerce
 from surgery.errors import SurgeryError
-from surgery.fields import Found, Parent, Schedule, Target, Targets, field_specs, option
+from surgery.fields import Found, Options, Parent, Schedule, Target, Targets, field_specs, option
 
 
 @dataclasses.dataclass
@@ -26,6 +26,8 @@ class Every:
     schedules: tuple[Schedule, ...] = option((), help="values over depth", maximum=2.0)
     parents: tuple[Parent, ...] = option((), help="folders")
     found: Found = option(Found([]), help="what a run showed")
+    options: Options = option(Options(), help="values by name")
+    way: str = option("left", help="one of these", choices=("left", "right"))
     perhaps: float | None = option(None, help="a scale, or none", minimum=0.0)
 
 
@@ -64,6 +66,11 @@ FITS: list[tuple[str, Any, Any]] = [
     ("parents", ["one", Parent("two")], (Parent("one"), Parent("two"))),
     ("parents", [{"source": "one", "fingerprint": "sha256:0"}], (Parent("one", "sha256:0"),)),
     ("found", [1, {"a": None}], Found([1, {"a": None}])),
+    ("options", {}, Options()),
+    ("options", "", Options()),
+    ("options", {"r": 4, "on": True}, Options((("r", 4), ("on", True)))),
+    ("options", "r=4, on=True, how=lycoris", Options((("r", 4), ("on", True), ("how", "lycoris")))),
+    ("way", "right", "right"),
     ("perhaps", None, None),
     ("perhaps", 3, 3.0),
 ]
@@ -87,6 +94,9 @@ REFUSED: dict[str, list[Any]] = {
     "schedules": [None, 1.0, "1", ["1"], [None], [[]], [[1.0, [2.0]]], [3.0], [1.0, [0.0, 3.0]], {}],
     "parents": [None, 7, [7], [None], [{"fingerprint": "sha256:0"}], [{"source": "a", "name": "b"}], {}],
     "found": [None, 7, "a", True],
+    "options": [None, 7, "r", "r=", "r=1, r=2", {"r": None}, {"r": [1]}, {"a b": 1}, {1: 1},
+                {"r": float("nan")}],
+    "way": [None, "up", 0],
     "perhaps": ["none", float("nan"), False, LARGE],
 }  # fmt: skip
 
@@ -97,7 +107,7 @@ def test_every_kind_is_read_from_its_annotation() -> None:
         "paths": "paths", "path": "path", "number": "number", "integer": "integer", "choice": "choice",
         "flag": "flag", "text": "text", "numbers": "numbers",
         "schedule": "schedule", "schedules": "schedules", "parents": "parents", "found": "found",
-        "perhaps": "number",
+        "options": "options", "way": "choice", "perhaps": "number",
     }  # fmt: skip
     assert [name for name, spec in SPECS.items() if spec.required] == ["paths", "path"]
     assert [name for name, spec in SPECS.items() if spec.optional] == ["perhaps"]

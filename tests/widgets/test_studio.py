@@ -365,6 +365,40 @@ def test_a_form_asks_what_the_kind_of_adapter_has(studio: Studio) -> None:
     assert {"value": "ia3", "label": "(IA)³"} in fields["adapter"]["choices"]
 
 
+def test_a_form_offers_what_suits_the_targets(studio: Studio) -> None:
+    """Of PEFT's types those that go around a linear layer, with a word on what is not the identity."""
+    select(studio, "model.layers.0.mlp.up_proj")
+    send(studio.right, type="operation", name="attach")
+    studio.background.settle(120)
+    fields = {field["name"]: field for field in studio.right.state["form"]["fields"]}
+    choices = {choice["value"]: choice["label"] for choice in fields["adapter"]["choices"]}
+    assert {"lora", "bottleneck", "peft:loha", "peft:oft"} <= choices.keys()
+    assert not {"scse", "peft:ia3", "peft:prefix_tuning", "peft:vera"} & choices.keys()
+    assert choices["peft:c3a"] == "peft:c3a (not the identity at first)"
+    send(studio.right, type="field", name="adapter", value="peft:lokr")
+    send(studio.right, type="field", name="options", value="decompose_both=true, alpha=3")
+    studio.background.settle(60)
+    fields = {field["name"]: field for field in studio.right.state["form"]["fields"]}
+    assert list(fields) == ["targets", "adapter", "rank", "alpha", "seed", "called", "ties", "options"]
+    assert (fields["options"]["kind"], fields["options"]["value"]) == ("text", "decompose_both=true, alpha=3")
+    assert studio.right.state["dry_run"]["error"] is None
+    send(studio.right, type="apply")
+    studio.background.settle(60)
+    assert studio.session.steps[0].options.data == {"decompose_both": True, "alpha": 3}
+
+
+def test_a_form_offers_what_suits_a_convolution() -> None:
+    """Other types than for a linear layer, and gates for its channels."""
+    studio = Studio(surgery.open(*ZOO["cnn"]()))
+    select(studio, "stem.0")
+    send(studio.right, type="operation", name="attach")
+    studio.background.settle(120)
+    fields = {field["name"]: field for field in studio.right.state["form"]["fields"]}
+    offered = [choice["value"] for choice in fields["adapter"]["choices"]]
+    assert {"lora", "scse", "peft:loha", "peft:lokr"} <= set(offered)
+    assert not {"dora", "peft:road", "peft:c3a"} & set(offered)
+
+
 def test_choices_say_what_they_mean(studio: Studio) -> None:
     """The label is for people; the value that is stored is the script's."""
     select(studio, "model.layers.1", "model.layers.2")

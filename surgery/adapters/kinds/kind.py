@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from torch import nn
 
 from surgery.adapters.adapter import Adapter
 from surgery.errors import SurgeryError
+from surgery.fields import Options
 from surgery.model import Patient
 
 Share = Literal["a", "b", "both"]
@@ -29,6 +30,8 @@ class Settings:
     activation: Activation = "relu"
     experts: int = 4
     squeeze: Squeeze = "both"
+    seed: int = 0
+    options: Options = field(default_factory=Options)
 
     @property
     def scaled(self) -> float:
@@ -57,6 +60,8 @@ class Kind:
     make: Callable[[Patient, str, Settings], Adapter]
     reads_weight: bool = True
     """Whether it is about the weight of the innermost module; otherwise about what the outermost gives."""
+    hint: str = "`**:Linear`"
+    """What to select where a module does not suit."""
     innermost: bool = False
     """Whether it must be next to the module itself, with other adapters around it only."""
 
@@ -64,5 +69,5 @@ class Kind:
         """SurgeryError for a module that this kind does not suit."""
         if why := self.misfit(module):
             raise SurgeryError(
-                why, path=path, got=type(module).__name__, expected=self.suits, hint="`**:Linear`"
+                why, path=path, got=type(module).__name__, expected=self.suits or None, hint=self.hint
             )

@@ -13,6 +13,7 @@ from surgery import SurgeryError
 from surgery.adapters.adapter import Adapter
 from surgery.adapters.drawn import CLASSES
 from surgery.adapters.kinds import KINDS
+from surgery.adapters.peft import offered
 from surgery.operations import Attach
 from surgery.selecting import resolve
 from tests.surgery.adapters.trained import adapters_of, opened, rank, train
@@ -22,9 +23,9 @@ FOLDED = ("lora", "rslora", "dora", "ia3", "sharelora", "s2lora")
 
 
 def test_attach_offers_every_kind() -> None:
-    """The kinds of the operation's field are those there are, each reads fields that it has."""
+    """The kinds of the operation's field are those there are and PEFT's, each reads fields that it has."""
     fields = {spec.name: spec for spec in Attach.specs}
-    assert fields["adapter"].choices == tuple(KINDS)
+    assert fields["adapter"].choices == (*KINDS, *offered())
     assert all(set(kind.fields) <= set(fields) for kind in KINDS.values())
 
 
