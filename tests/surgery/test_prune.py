@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import surgery
+from graph.costs import costs
 from surgery import Session, SurgeryError
 from surgery.charts import Bars, Curves
 from surgery.edits import Edit

@@ -199,6 +199,23 @@ def test_prune_meets_its_target(by: str) -> None:
     )
 
 
+@pytest.mark.parametrize("by", ["activation", "fisher"])
+def test_a_tied_head_is_read_too(by: str) -> None:
+    """It weighs the stream by columns of the embedding: what nobody else looks at stays for it."""
+    model, inputs = narrow_stream()
+    plain: Any = model
+    with torch.no_grad():
+        plain.embed.weight[:, [3, 4]] = 0
+        plain.embed.weight[:, 3] = 5.0
+        for norm in (plain.norm, *(block.norm for block in plain.blocks)):
+            norm.weight[[4]] = 0
+    session = surgery.open(model, inputs)
+    session.data = [{**inputs, "labels": inputs["ids"]}] if by == "fisher" else [inputs]
+    session.prune("**", units="width", ratio=0.0625, by=by)
+    kept = [place for place in range(16) if place != 4]
+    assert torch.equal(session.model.get_parameter("embed.weight"), plain.embed.weight[:, kept])
+
+
 def bare() -> tuple[nn.Module, Any]:
     """A Llama without a head: its stream is what it returns."""
     model, inputs = MODELS["llama"]()
