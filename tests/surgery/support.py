@@ -93,7 +93,7 @@ COLUMNS = (
     Column("channels", "narrow", {"targets": "**", "units": "channels", "ratio": 0.5}),
     Column("experts", "narrow", {"targets": "**", "units": "experts", "ratio": 0.5}),
     Column("vocabulary", "narrow", {"targets": "**", "units": "vocabulary", "count": 60, "by": "first"}),
-    Column("width", "narrow", {"targets": "**", "units": "width", "count": 24}),
+    Column("width", "narrow", {"targets": "**", "units": "width", "ratio": 0.25}),
     Column("pruned", "prune", {"targets": "**", "ratio": 0.5, "by": "activation"}),
     Column("padded neurons", "pad", {"targets": "**", "units": "neurons", "count": 256}),
     Column("padded heads", "pad", {"targets": "**", "units": "heads", "count": 8}),
