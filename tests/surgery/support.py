@@ -229,7 +229,7 @@ def page(rows: dict[str, list[str]]) -> str:
             "Written by `make support` from what small models of each family do, and checked by a test. ✓: "
             "the operation works, keeps the KV cache right where there is one, and is undone to the very "
             "objects. A number: it is refused, with the reason below; nothing runs and is wrong. `neurons` "
-            "to `vocabulary` are the units of `narrow`, padded ones those of `pad`. What each ✓ was proved "
+            "to `width` are the units of `narrow`, padded ones those of `pad`. What each ✓ was proved "
             "by is in `tests/surgery`.",
             "",
             f"| model | {' | '.join(titles)} |",
