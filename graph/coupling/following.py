@@ -16,8 +16,11 @@ from graph.tracing.fakes import fake_mode, fake_shell, given_fake, tensors_in
 from graph.tracing.outcomes import shortly
 from graph.tracing.shared import uncollected
 from graph.tracing.trace import Inputs, arguments, as_before, uncompiled
+from graph.tracing.watch import in_bfloat16
 from graph.tree import join, own_tensors, walk
 
+_GROUPED = getattr(torch.ops.aten, "_grouped_mm", None)
+"""Its fake kernel knows bfloat16 alone, though the real one takes float32 too."""
 Numbers = tuple[str, tuple[float, ...]]
 """An elementwise operator, and the plain numbers it was given."""
 
@@ -77,7 +80,10 @@ class Counted(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        out, _ = shortly(func, self.mode, args, kwargs)
+        if func.overloadpacket is _GROUPED:
+            out = in_bfloat16(func)(*args, **kwargs)
+        else:
+            out, _ = shortly(func, self.mode, args, kwargs)
         if torch.Tag.pointwise in func.tags:
             plain = (*args, *kwargs.values())
             self.numbers.append((str(func), tuple(each for each in plain if type(each) in (int, float))))

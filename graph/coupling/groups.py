@@ -1,12 +1,13 @@
 """The groups of a model: units side by side that can go alone, with their place in every tensor."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from torch import nn
 
 from graph.coupling.following import Counted, Flow, Numbers, Reordered, followed
+from graph.coupling.streamed import Streamed
 from graph.tracing.trace import Inputs
 
 Sections = tuple[tuple[int, int], ...]
@@ -67,6 +68,15 @@ def reorderable(model: nn.Module, inputs: Inputs) -> Coupling:
     embedding's columns are units too. What goes in or comes out keeps its order. Raises NotCoupled as there.
     """
     return Coupling(followed(model, inputs, Reordered))
+
+
+def streams(model: nn.Module, inputs: Inputs, norms: Sequence[str]) -> tuple[Group, ...]:
+    """The groups of `model` that can go where the norms at the paths `norms` are cut with what they read.
+
+    More than `couple` finds: columns of embeddings, and what a norm over all units looks at. Without a unit
+    these norms compute something else, unless their gains make up for it. Raises NotCoupled as there.
+    """
+    return tuple(_groups(followed(model, inputs, partial(Streamed, norms=norms))))
 
 
 def numbers(model: nn.Module, inputs: Inputs) -> tuple[Numbers, ...]:

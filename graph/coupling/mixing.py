@@ -59,6 +59,14 @@ def _matmul(joined: Joined, left: Labelled, right: Labelled) -> Dims:
     return [met(joined, left.shape[0], [(left.shape[0], item.dims[0]) for item in (left, right)]), *ends]
 
 
+@rule("_grouped_mm")
+def _grouped_matmul(joined: Joined, left: Labelled, right: Labelled, *_: Any, **__: Any) -> Dims:
+    """Rows sorted by expert times a matrix of each, (experts, inputs, outputs)."""
+    joined.fix(left.dims[0], right.dims[0])
+    _contract(joined, left.dims[-1], right.dims[-2])
+    return [None, right.dims[-1]]
+
+
 @rule("addmm")
 def _addmm(joined: Joined, bias: Labelled, left: Labelled, right: Labelled, **_: Any) -> Dims:
     product = Labelled((left.shape[0], right.shape[1]), _matmul(joined, left, right))

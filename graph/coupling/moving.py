@@ -90,6 +90,13 @@ def _alike(_: Joined, x: Labelled, *__: Any, **___: Any) -> Dims:
     return list(x.dims)
 
 
+@rule("roll")
+def _roll(joined: Joined, x: Labelled, _: Any, dims: Sequence[int] = (), **__: Any) -> Dims:
+    moved = {dim % len(x.shape) for dim in dims} or set(range(len(x.shape)))
+    joined.fix(*(x.dims[place] for place in moved))
+    return [None if place in moved else labels for place, labels in enumerate(x.dims)]
+
+
 @rule("permute")
 def _permute(_: Joined, x: Labelled, order: Sequence[int]) -> Dims:
     return [x.dims[place] for place in order]

@@ -66,11 +66,12 @@ def _index_select(joined: Joined, x: Labelled, dim: int, places: Labelled) -> Di
 
 @_known("index")
 def _index(joined: Joined, x: Labelled, places: Sequence[Labelled | None]) -> Dims:
-    """Of one dimension, by numbers; of several at once nothing is known."""
-    at = [dim for dim, item in enumerate(places) if isinstance(item, Labelled)]
-    if len(at) != 1:
-        raise ValueError(f"indices of {len(at)} dimensions")
-    index = places[at[0]]
-    assert isinstance(index, Labelled)
-    joined.fix(x.dims[at[0]], *index.dims)
-    return [*x.dims[: at[0]], *[None] * len(index.shape), *x.dims[at[0] + 1 :]]
+    """By numbers that come in, of one dimension or of several side by side; of others nothing is known."""
+    by = {dim: item for dim, item in enumerate(places) if isinstance(item, Labelled)}
+    first, last = min(by), max(by)
+    if len(by) != last - first + 1:
+        raise ValueError(f"indices of {len(by)} dimensions that lie apart")
+    for dim, index in by.items():
+        joined.fix(x.dims[dim], *index.dims)
+    made = max(len(index.shape) for index in by.values())
+    return [*x.dims[:first], *[None] * made, *x.dims[last + 1 :]]

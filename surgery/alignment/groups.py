@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from graph.coupling import Group, NotCoupled, Place, reorderable
-from surgery.adapters.lora import is_linear, is_transposed
 from surgery.alignment.named import moving_heads, named_neurons
 from surgery.alignment.units import Kind, Units
 from surgery.errors import SurgeryError
 from surgery.model import Patient
 from surgery.tracing import values_unchecked
-from surgery.widths.channels import writes
 from surgery.widths.part import Cut
+from surgery.widths.streams import is_stream, key_of, written_at
 
 
 def groups(patient: Patient) -> list[Units]:
@@ -37,9 +35,9 @@ def groups(patient: Patient) -> list[Units]:
         except NotCoupled as error:
             problem = f"which units hang together cannot be followed: {error}"
     for further in (moving_heads(patient), named_neurons(patient)):
-        taken = {(_key(patient, cut.path), cut.dim) for group in made for cut in group.cuts}
+        taken = {(key_of(patient, cut.path), cut.dim) for group in made for cut in group.cuts}
         for group in further:
-            ends = {(_key(patient, cut.path), cut.dim) for cut in group.cuts}
+            ends = {(key_of(patient, cut.path), cut.dim) for cut in group.cuts}
             if group.count > 1 and not ends & taken:  # a layer of one head may have been followed through
                 made.append(group)
     if not made:
@@ -54,7 +52,7 @@ def _followed(patient: Patient, found: tuple[Group, ...]) -> Iterator[Units]:
     tied = [*patient.sites().values(), *patient.buffer_sites().values()]
     sites = {path: paths for paths in tied for path in paths}
     group_at = {
-        (_key(patient, place.path), place.dim): number
+        (key_of(patient, place.path), place.dim): number
         for number, group in enumerate(found)
         for place in group.places
     }
@@ -64,7 +62,7 @@ def _followed(patient: Patient, found: tuple[Group, ...]) -> Iterator[Units]:
         places = [Place(path, item.dim, item.sections) for item in group.places for path in sites[item.path]]
         if any(_unkept(patient, place) for place in places):
             continue
-        writers = [place for place in places if _writes(patient, place)]
+        writers = [place for place in places if written_at(patient, place)]
         first = (writers or places)[0].path.rpartition(".")[0]
         members = dict.fromkeys(place.path.rpartition(".")[0] for place in writers)
         yield Units(
@@ -77,38 +75,17 @@ def _followed(patient: Patient, found: tuple[Group, ...]) -> Iterator[Units]:
         )
 
 
-def _key(patient: Patient, path: str) -> int:
-    return id((patient.buffer(path) or patient.tensor(path)).parameter)
-
-
 def _unkept(patient: Patient, place: Place) -> bool:
     """Whether no checkpoint stores the tensor: a load would find it in the old order."""
     where, _, name = place.path.rpartition(".")
     return name in patient.module(where)._non_persistent_buffers_set
 
 
-def _writes(patient: Patient, place: Place) -> bool:
-    """Whether the units are what a module puts out, by its weight."""
-    where, _, name = place.path.rpartition(".")
-    module = patient.module(where)
-    if name != "weight":
-        return False
-    if isinstance(module, nn.Embedding):
-        return place.dim == 1
-    return (place.dim == 1) if is_linear(module) and is_transposed(module) else writes(module, place.dim)
-
-
 def _kind(patient: Patient, writers: list[Place], group_at: dict[tuple[int, int], int]) -> Kind:
-    """`width` if what is written into it comes from several places, and most of it not by convolutions."""
-    convolutions, others, sources = 0, 0, set[object]()
-    for place in writers:
-        convolution = isinstance(patient.module(place.path.rpartition(".")[0]), _ConvNd)
-        convolutions, others = convolutions + convolution, others + (not convolution)
-        key = _key(patient, place.path)
-        sources.add(group_at.get((key, 1 - place.dim), key) if place.dim < 2 else key)
-    if len(sources) > 1 and others >= convolutions:
+    if is_stream(patient, writers, group_at):
         return "width"
-    return "channels" if convolutions else "neurons"
+    convolved = any(isinstance(patient.module(place.path.rpartition(".")[0]), _ConvNd) for place in writers)
+    return "channels" if convolved else "neurons"
 
 
 def _told_apart(found: list[Units]) -> list[Units]:

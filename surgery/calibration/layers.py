@@ -56,13 +56,14 @@ def layers_that_can(patient: Patient, targets: Targets, verb: str) -> list[Layer
     return list(found.values())
 
 
-def layers_of(patient: Patient, targets: Targets, verb: str) -> list[Layer]:
+def layers_of(patient: Patient, targets: Targets, verb: str, *, read_alone: bool = False) -> list[Layer]:
     """The layers at and below the targets, each weight once, in the order of the tree.
 
     Linear layers, GPT-2's Conv1D, and convolutions of one or two dimensions without groups; of a layer with
     an adapter the layer alone. Other parameters are left out, so is the output of torch's MultiheadAttention,
     which reads it past its module. Refused: targets with no layer; experts stacked in one tensor; grouped
-    convolutions; a weight that something else than such layers reads too, such as an embedding.
+    convolutions; a weight that something else than such layers reads too, such as an embedding, unless it is
+    only looked at what layers read (`read_alone`).
     """
     found: dict[int, list[str]] = {}
     modules: dict[int, nn.Module] = {}
@@ -74,7 +75,7 @@ def layers_of(patient: Patient, targets: Targets, verb: str) -> list[Layer]:
         raise SurgeryError(
             f"{verb} finds no linear layer or convolution here", path=targets.select, hint="`**:Linear`"
         )
-    return [_layer(patient, paths[0], modules[key], verb) for key, paths in found.items()]
+    return [_layer(patient, paths[0], modules[key], verb, read_alone) for key, paths in found.items()]
 
 
 def _inside(patient: Patient, targets: Targets, verb: str) -> Iterator[tuple[str, nn.Module]]:
@@ -114,7 +115,7 @@ def _stacks_experts(module: nn.Module) -> bool:
     return "Experts" in type(module).__name__ and any(item is not None and item.dim() > 2 for item in held)
 
 
-def _layer(patient: Patient, path: str, module: nn.Module, verb: str) -> Layer:
+def _layer(patient: Patient, path: str, module: nn.Module, verb: str, read_alone: bool = False) -> Layer:
     kind, weight = kind_of(module), module._parameters["weight"]
     assert kind is not None and weight is not None
     if isinstance(module, nn.Conv1d | nn.Conv2d) and module.groups > 1:
@@ -127,6 +128,8 @@ def _layer(patient: Patient, path: str, module: nn.Module, verb: str) -> Layer:
         )
     sites = tuple(patient.sites()[id(weight)])
     places = tuple(site.removesuffix(".weight") for site in sites)
+    if read_alone:
+        places = tuple(place for place in places if kind_of(patient.module(place)) == kind)
     for place in places:
         if f"{place}.weight" not in sites or kind_of(patient.module(place)) != kind:
             raise SurgeryError(

@@ -128,6 +128,13 @@ def _taken(tensor: torch.Tensor, dim: int, places: torch.Tensor) -> torch.Tensor
     return torch.from_numpy(taken).view(tensor.dtype)
 
 
+@function(tiling="rows")
+def grown(tensor: torch.Tensor, *, factor: float, offset: float) -> torch.Tensor:
+    """(θ + offset) · factor − offset, in float32 or wider."""
+    wide = torch.promote_types(tensor.dtype, torch.float32)
+    return ((tensor.to(wide) + offset) * factor - offset).to(tensor.dtype)
+
+
 @function(tiling="whole")
 def pad_units(
     tensor: torch.Tensor, *, count: int, more: int, dim: int, sections: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""Narrow: fewer neurons, channels, experts, tokens."""
+"""Narrow: fewer neurons, channels, experts, tokens, a narrower stream."""
 
 from __future__ import annotations
 
@@ -50,25 +50,32 @@ class Narrow(Operation):
     The `vocabulary` loses its last tokens alone, with `by="first"`: others would change their ids. It is
     found at the input embedding. No id may go that the config, the generation config or the tokenizer names.
 
+    The `width` of a residual stream goes everywhere at once: columns of embeddings and of all that reads the
+    stream, rows of all that writes it, gains of its norms, an encoder's and a decoder's alike if they share a
+    tensor. Heads stay as wide as they were. RMSNorms take their mean over fewer entries, so with m of n left
+    gains grow by √(n/m) and ε by n/m, and the result is as if the others had been zeros (ε stays where a
+    config has one for norms of heads as well). LayerNorms also take a mean away: those are sliced, and the
+    result is as if they had looked at the entries that stay alone; `to_rms_norm` before it makes that exact.
+
     Refused: no such units there, a count that is no whole number of units, a tie that leads out of the
-    targets, modules under adapters, channels without example inputs, or where the forward computes with
-    their number.
+    targets, modules under adapters, channels or width without example inputs, or where the forward computes
+    with their number; the width of what comes out of a model without a head.
     """
 
     one_of = ("ratio", "count", "kept")
 
     targets: Targets = option(help="modules with such units, or what contains them")
-    units: Literal["neurons", "heads", "channels", "experts", "vocabulary"] = option(
+    units: Literal["neurons", "heads", "channels", "experts", "vocabulary", "width"] = option(
         "neurons", help="what there are fewer of"
     )
     ratio: float | None = option(None, help="part of the units that goes", minimum=0.01, maximum=0.99)
     count: int | None = option(None, help="how many stay in each target", minimum=1)
     kept: tuple[int, ...] = option((), help="places of the units that stay, from 0, instead of a number")
     by: Literal["magnitude", "first"] = option("magnitude", help="which units stay")
-    found: Found | None = option(None, help="the channels that hang together, as the first run showed")
+    found: Found | None = option(None, help="channels or width that hang together, as the first run showed")
 
     def resolved(self, patient: Patient) -> Narrow:
-        """Of channels also what hangs together: it is found with example inputs, and without them kept."""
+        """Of channels and width also what hangs together: found with example inputs, else kept."""
         return with_found(super().resolved(patient), patient, lambda step: step.plan)
 
     def plan(self, patient: Patient) -> Iterator[Edit]:

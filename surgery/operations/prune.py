@@ -1,4 +1,4 @@
-"""Prune: the least important neurons, heads, channels or experts go, by data, until a target is met."""
+"""Prune: the least important neurons, heads, channels, experts or width goes, until a target is met."""
 
 from __future__ import annotations
 
@@ -48,8 +48,9 @@ class Prune(Operation):
     the next token. `activation`: the root of the mean square of what is read of it. `magnitude`: Σ w² over
     its weights, without data. For `to` units of all layers are in one order, `activation` and `magnitude`
     over their layer's mean, the others as they are, since they are of one loss. `floor`: the part of each
-    layer's units that stays at the least. `measured` holds the places that stay, (left,) int64 by path,
-    `found` the channels that hang together.
+    layer's units that stays at the least. `multiple`: what stays of a layer that loses any is a multiple of
+    this. `measured` holds the places that stay, (left,) int64 by path, `found` the channels or the width that
+    hang together.
 
     Refused: what `narrow` refuses; batches without labels of a model that predicts no next token; experts by
     anything but magnitude, since no layer reads them; a target that cannot be met, with the nearest.
@@ -58,7 +59,7 @@ class Prune(Operation):
     one_of = ("to", "ratio")
 
     targets: Targets = option(help="modules with such units, or what contains them")
-    units: Literal["neurons", "heads", "channels", "experts"] = option("neurons", help="what goes")
+    units: Literal["neurons", "heads", "channels", "experts", "width"] = option("neurons", help="what goes")
     to: str = option(
         "", help='what is to be left of the figure: "-30 %", "1.2 M", "5 ms"; instead of a ratio'
     )
@@ -70,13 +71,14 @@ class Prune(Operation):
     floor: float = option(
         0.1, help="part of each layer's units that stays at the least", minimum=0.0, maximum=1.0
     )
+    multiple: int = option(1, help="what stays of a layer is a multiple of this", minimum=1)
     samples: int = option(128, help="examples to run at most: windows of text, images", minimum=1)
     seed: int = option(0, help="which batches come first", minimum=0)
-    found: Found | None = option(None, help="the channels that hang together, as the first run showed")
+    found: Found | None = option(None, help="channels or width that hang together, as the first run showed")
     measured: Measured | None = option(None, help="the units that stay, once they were measured")
 
     def resolved(self, patient: Patient) -> Prune:
-        """Of channels also what hangs together: it is found with example inputs, and without them kept."""
+        """Of channels and width also what hangs together: found with example inputs, else kept."""
         return with_found(super().resolved(patient), patient, lambda step: step._halved)
 
     def bounds(self, before: ModuleGraph | None) -> frozenset[str] | None:
@@ -147,7 +149,7 @@ class Prune(Operation):
         together = those_together(patient, mine)
         on = Shown(data, samples, self.seed, self.name)
         scores = importance(patient, together, self.by, on)
-        return Ranking.of(together, [comparable(item, self.by) for item in scores], self.floor)
+        return Ranking.of(together, [comparable(item, self.by) for item in scores], self.floor, self.multiple)
 
     def _left(
         self, patient: Patient, parts: list[Part], mine: list[Part], ranking: Ranking
@@ -164,14 +166,14 @@ class Prune(Operation):
         return ranking.left(rungs_until(figure, fewer, most, limit))
 
     def _of_ratio(self, mine: list[Part], ratio: float) -> dict[Part, int]:
-        left = alike(mine, ratio, self.floor)
+        left = alike(mine, ratio, self.floor, self.multiple)
         if not left:
             most = max(mine, key=lambda part: part.count)
             raise SurgeryError(
                 "no unit would go",
                 path=self.targets.select,
                 got=f"ratio {ratio:g}",
-                expected=f"{1 / most.count:.2g} or more, since {most.path} has {most.count}",
+                expected=f"{self.multiple / most.count:.2g} or more, since {most.path} has {most.count}",
             )
         return left
 
@@ -185,14 +187,14 @@ class Prune(Operation):
         if self.figure == "latency":
             return {}
         figure = Figure(patient, self.figure)
-        smallest = alike(mine, 1.0, self.floor)
+        smallest = alike(mine, 1.0, self.floor, self.multiple)
         limit = aim(figure, partial(_edits, parts, smallest, {}), self.to, self.targets.select)
         low, high = 0, SHARES
         while high - low > 1:
             middle = (low + high) // 2
-            left = alike(mine, middle / SHARES, self.floor)
+            left = alike(mine, middle / SHARES, self.floor, self.multiple)
             low, high = (middle, high) if figure(partial(_edits, parts, left, {})) >= limit else (low, middle)
-        return alike(mine, low / SHARES, self.floor) if low else {}
+        return alike(mine, low / SHARES, self.floor, self.multiple) if low else {}
 
     def _kept(self, mine: list[Part]) -> dict[Part, tuple[int, ...]]:
         """The places that were measured, by part."""
@@ -221,7 +223,7 @@ class Prune(Operation):
         return kept
 
     def _halved(self, patient: Patient) -> list[Edit]:
-        """Edits after which there are fewer channels everywhere."""
+        """Edits after which there are fewer units everywhere."""
         parts, mine = parts_of_step(self, patient)
         left = {part: max(part.least, part.count // 2) for part in mine}
         return _edits(parts, {part: count for part, count in left.items() if count < part.count}, {}, patient)

@@ -13,13 +13,17 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from graph.coupling import Coupling, Group, NotCoupled, Place, couple, numbers
 from surgery.adapters.adapter import Adapter
 from surgery.adapters.lora import LoraLinear
-from surgery.edits import Edit, Site
+from surgery.edits import Edit, SetAttribute, Site
 from surgery.errors import SurgeryError
 from surgery.fields import Found
 from surgery.journal import Journal
 from surgery.model import Patient
 from surgery.tracing import values_unchecked
 from surgery.widths.part import Cut, Follow, Part
+
+_MEANT = ("model_dim",)
+"""What T5 calls the width by whose root it divides; see `surgery.widths.streams`."""
+_COUNTED = {"channels": "number of channels", "width": "width of its stream"}
 
 
 def channels(patient: Patient) -> list[Part]:
@@ -49,10 +53,13 @@ def _coupling(patient: Patient) -> Coupling:
         raise SurgeryError(f"which channels hang together cannot be followed: {error}") from None
 
 
-def refuse_counted(patient: Patient, narrow: Callable[[Patient], Iterable[Edit]]) -> None:
-    """SurgeryError if the forward computes with the number of channels, which `narrow` changes.
+def refuse_counted(
+    patient: Patient, narrow: Callable[[Patient], Iterable[Edit]], units: str = "channels"
+) -> None:
+    """SurgeryError if the forward computes with the number of units, which `narrow` changes.
 
-    The edits that `narrow` plans are tried on a skeleton. One whose forward fails is left to the trace.
+    The edits that `narrow` plans are tried on a skeleton, but those of numbers that are meant to be others:
+    the ε of norms, a root of the width. One whose forward fails is left to the trace.
     """
     from surgery.preview import sketch  # which knows of operations
 
@@ -60,7 +67,8 @@ def refuse_counted(patient: Patient, narrow: Callable[[Patient], Iterable[Edit]]
     tried = Patient(drawn.model, patient.inputs)
     site = Site(drawn.model, Journal(), drawn.run)
     for edit in list(narrow(tried)):
-        edit.apply(site)
+        if not (isinstance(edit, SetAttribute) and (isinstance(edit.value, float) or edit.name in _MEANT)):
+            edit.apply(site)
     before = _coupling(patient).numbers
     try:
         with values_unchecked():
@@ -70,7 +78,7 @@ def refuse_counted(patient: Patient, narrow: Callable[[Patient], Iterable[Edit]]
     for (name, given), (other, others) in zip_longest(before, after, fillvalue=("nothing", ())):
         if (name, given) != (other, others):
             raise SurgeryError(
-                "the forward computes with the number of channels, and with fewer it computes something else",
+                f"the forward computes with the {_COUNTED[units]}, and with fewer it computes something else",
                 got=f"{other} with {others}",
                 expected=f"{name} with {given}",
             )
@@ -162,10 +170,10 @@ def _part(patient: Patient, group: Group, sites: dict[str, list[str]]) -> Part |
             is_buffer = name in module._buffers
             cuts.append(Cut(path, place.dim, place.sections, scored=not is_buffer))
             if name == "weight":
-                follows += [Follow(where, *entry) for entry in _attributes(module, place.dim, size)]
+                follows += [Follow(where, *entry) for entry in attributes(module, place.dim, size)]
                 around = where.rpartition(".")[0]
                 if isinstance(patient.module(around), LoraLinear):  # it says how wide its base is
-                    follows += [Follow(around, *entry) for entry in _attributes(module, place.dim, size)]
+                    follows += [Follow(around, *entry) for entry in attributes(module, place.dim, size)]
                 if writes(module, place.dim):
                     members.append(where)
                     led = led or isinstance(module, _ConvNd)
@@ -200,7 +208,7 @@ def writes(module: nn.Module, dim: int) -> bool:
     return isinstance(module, _ConvNd | nn.Linear) and dim == 0
 
 
-def _attributes(module: Any, dim: int, size: int) -> Iterator[tuple[str, int]]:
+def attributes(module: Any, dim: int, size: int) -> Iterator[tuple[str, int]]:
     """(name, how much it falls with a unit) when a unit has `size` entries along `dim` of the weight."""
     if isinstance(module, _ConvNd) and module.groups > 1:
         weight = module.weight.shape[0]

@@ -9,6 +9,7 @@ from surgery.edits import Edit, SetAttribute, SetConfig
 from surgery.errors import SurgeryError
 from surgery.model import Patient
 from surgery.widths.part import Follow, Part
+from surgery.widths.saying import said_anew
 
 
 def config_edits(patient: Patient, parts: list[Part], left: dict[Part, int]) -> Iterator[Edit]:
@@ -21,6 +22,7 @@ def config_edits(patient: Patient, parts: list[Part], left: dict[Part, int]) -> 
         if len(found) == 1:
             yield SetAttribute(follow.path, follow.name, found.pop() * follow.size)
     yield from _in_config(patient, parts, left)
+    yield from said_anew(patient, left)
 
 
 def _in_config(patient: Patient, parts: list[Part], left: dict[Part, int]) -> Iterator[Edit]:

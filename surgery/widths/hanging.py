@@ -10,7 +10,8 @@ from surgery.edits import Edit
 from surgery.errors import SurgeryError
 from surgery.fields import Found, Targets
 from surgery.model import Patient
-from surgery.widths.channels import channels, frozen, group_of, parts_of, refuse_counted, thawed
+from surgery.widths import channels, streams
+from surgery.widths.channels import frozen, group_of, refuse_counted, thawed
 from surgery.widths.part import Part
 from surgery.widths.refusals import refuse_sealed
 from surgery.widths.registry import KINDS
@@ -30,41 +31,44 @@ class _Step(Protocol):
     def found(self) -> Found | None: ...
 
 
+FOLLOWED = {"channels": channels.parts_of, "width": streams.parts_of}
+"""Units that are found by following the forward: how their parts are made of the groups that a step keeps."""
+
 Step = TypeVar("Step", bound=_Step)
 
 
 def with_found(
     step: Step, patient: Patient, fewer: Callable[[Step], Callable[[Patient], Iterable[Edit]]]
 ) -> Step:
-    """The step, resolved, with the channels that hang together: found with example inputs, else kept.
+    """The step, resolved, with the units that hang together: found with example inputs, else kept.
 
     `fewer(step)` plans edits after which there are fewer of them: where the forward then computes something
     else, that is refused.
     """
-    if step.units != "channels":
+    if step.units not in FOLLOWED:
         if step.found is not None:
-            raise SurgeryError(f"{step.name}.found belongs to channels", got=f"units={step.units}")
+            raise SurgeryError(f"{step.name}.found belongs to channels and width", got=f"units={step.units}")
         return step
     if patient.inputs is None and step.found is not None:
         return step
-    mine = parts_among(channels(patient), step.targets, step.units, _known(step))
+    mine = parts_among(KINDS[step.units](patient), step.targets, step.units, _known(step))
     found = frozen(tuple(group_of(part) for part in mine))
     if step.found not in (None, found):
         raise SurgeryError(
-            f"{step.name} was recorded on channels that hang together in another way than here",
+            f"{step.name} was recorded on {step.units} that hang together in another way than here",
             path=step.targets.select,
             hint="the model the script was made on, or making the step anew",
         )
     changes: dict[str, Any] = {"found": found}
     made: Step = replace(step, **changes)  # type: ignore[type-var]
-    refuse_counted(patient, fewer(made))
+    refuse_counted(patient, fewer(made), step.units)
     return made
 
 
 def parts_of_step(step: _Step, patient: Patient) -> tuple[list[Part], list[Part]]:
     """All parts of the model with such units, and those among the targets, which may be cut."""
-    if step.units == "channels" and step.found is not None:
-        parts = parts_of(patient, thawed(patient, step.found, step.name))
+    if step.units in FOLLOWED and step.found is not None:
+        parts = FOLLOWED[step.units](patient, thawed(patient, step.found, step.name))
     else:
         parts = KINDS[step.units](patient)
     mine = parts_among(parts, step.targets, step.units, _known(step))

@@ -66,7 +66,7 @@ def importance(patient: Patient, together: Sequence[Together], by: By, on: Shown
 def _activations(patient: Patient, read: Sequence[Read], on: Shown) -> list[Tensor]:
     """√(Σ x² / tokens) over what is read of each unit."""
     paths = tuple(dict.fromkeys(reader.path for _, those in read for reader in those))
-    layers = layers_of(patient, Targets(", ".join(paths), paths), on.verb)
+    layers = layers_of(patient, Targets(", ".join(paths), paths), on.verb, read_alone=True)
     inputs = collect(patient, layers, on.data, samples=on.samples, seed=on.seed, grams=False, verb=on.verb)
     of = {place: (layer, inputs[layer.path]) for layer in layers for place in layer.places}
     found = []

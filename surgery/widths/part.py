@@ -33,6 +33,15 @@ class Follow:
     size: int = 1
 
 
+@quickly_made
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """The tensor at `path`, with `offset` added, is multiplied by √(count / left) when units go."""
+
+    path: str
+    offset: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Part:
     """`count` units at `path`, with their tensors, and what has to say how many there are.
@@ -50,6 +59,14 @@ class Part:
     follows: tuple[Follow, ...] = ()
     agreed: tuple[Follow, ...] = ()
     """Attributes that become `size` times the units once all parts of the model agree."""
+    gains: tuple[Gain, ...] = ()
+    """What makes up for means over all units, when there are fewer."""
+    rates: tuple[Follow, ...] = ()
+    """Attributes that are multiplied by count / left."""
+    roots: tuple[str, ...] = ()
+    """Embeddings that multiply by the root of the number of units."""
+    made_anew: tuple[str, ...] = ()
+    """Config values that are the number of units, if transformers makes this very model of them."""
     config: tuple[tuple[str, int], ...] = ()
     fixed: tuple[tuple[str, int], ...] = ()
     least: int = 1

@@ -50,16 +50,21 @@ def over_mean(scores: Tensor) -> Tensor:
 class Ranking:
     """`orders` are the units of each of `together`, the least important first by `scores` (count,).
 
-    `rungs` are the places in `together` that lose one more unit each, in turn.
+    `rungs` are the places in `together` that lose one more unit each, in turn. What is left of a part that
+    loses any is a multiple of `multiple`, if that is no less than may be.
     """
 
     together: tuple[tuple[Part, ...], ...]
     orders: tuple[Tensor, ...]
     scores: tuple[Tensor, ...]
     rungs: tuple[tuple[int, ...], ...]
+    floor_share: float
+    multiple: int = 1
 
     @classmethod
-    def of(cls, together: Sequence[Together], scores: Sequence[Tensor], floor_share: float) -> Ranking:
+    def of(
+        cls, together: Sequence[Together], scores: Sequence[Tensor], floor_share: float, multiple: int = 1
+    ) -> Ranking:
         """All units in the order of their scores, which are comparable.
 
         Parts that must be left with equally many lose one each on a rung, whose score is the sum of theirs;
@@ -79,7 +84,7 @@ class Ranking:
                 highest = max(highest, score)  # of one part in their own order
                 waiting.append((highest, number, step))
         rungs = tuple(groups[number] for _, number, _ in sorted(waiting))
-        return cls(tuple(map(tuple, together)), orders, tuple(scores), rungs)
+        return cls(tuple(map(tuple, together)), orders, tuple(scores), rungs, floor_share, multiple)
 
     def left(self, gone: int) -> dict[Part, int]:
         """How many units stay in each part that loses any when `gone` rungs are."""
@@ -87,12 +92,13 @@ class Ranking:
         for rung in self.rungs[:gone]:
             for place in rung:
                 less[place] += 1
-        return {
-            part: part.count - count
+        left = {
+            part: whole(part, part.count - count, self.floor_share, self.multiple)
             for count, parts in zip(less, self.together, strict=True)
             for part in parts
             if count
         }
+        return {part: count for part, count in left.items() if count < part.count}
 
     def kept(self, left: dict[Part, int]) -> dict[Part, Tensor]:
         """The places that stay, (left,) int64 ascending, of each part in `left`."""
@@ -104,7 +110,14 @@ class Ranking:
         }
 
 
-def alike(parts: Sequence[Part], ratio: float, floor_share: float) -> dict[Part, int]:
+def whole(part: Part, left: int, floor_share: float, multiple: int) -> int:
+    """The multiple at or below `left`, or that above where less may not stay; at the most all units."""
+    down = left - left % multiple
+    return min(down if down >= least_of(part, floor_share) else down + multiple, part.count)
+
+
+def alike(parts: Sequence[Part], ratio: float, floor_share: float, multiple: int = 1) -> dict[Part, int]:
     """How many units stay in each part that loses `ratio` of them, and no more than it may."""
-    left = {part: max(left_of(part, ratio), least_of(part, floor_share)) for part in parts}
+    least = {part: max(left_of(part, ratio), least_of(part, floor_share)) for part in parts}
+    left = {part: whole(part, count, floor_share, multiple) for part, count in least.items()}
     return {part: count for part, count in left.items() if count < part.count}

@@ -10,6 +10,7 @@ from surgery.widths.experts import experts
 from surgery.widths.heads import heads
 from surgery.widths.neurons import neurons
 from surgery.widths.part import Part
+from surgery.widths.streams import width
 from surgery.widths.vocabulary import vocabulary
 
 Units = Callable[[Patient], list[Part]]
@@ -21,4 +22,5 @@ KINDS: dict[str, Units] = {
     "channels": channels,
     "experts": experts,
     "vocabulary": vocabulary,
+    "width": width,
 }

@@ -5,12 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
 
 from graph.tree import join
-from surgery.edits import Edit, SetAttribute, SetBuffer, SetTensor
+from surgery.edits import Edit, SetAttribute, SetBuffer, SetModule, SetTensor
 from surgery.errors import SurgeryError
-from surgery.lazy import Held, Lazy
-from surgery.model import Patient
+from surgery.lazy import Held, Lazy, recipe
+from surgery.model import Patient, private_shell
 from surgery.widths.part import Cut, Part
 
 
@@ -24,6 +29,7 @@ class Resizing(ABC):
 
     def __init__(self, patient: Patient, left: dict[Part, int]) -> None:
         self.patient, self.left = patient, left
+        self.grown: dict[tuple[int, float, float], Lazy] = {}
 
     def edits(self) -> Iterator[Edit]:
         """Tensors and buffers, then the attributes that say how wide they are."""
@@ -36,15 +42,34 @@ class Resizing(ABC):
                 key = (follow.path, follow.name)
                 falls[key] = falls.get(key, 0) + (part.count - left) * follow.size
         made = {path: self._after_all(path, here) for path, here in cuts.items()}
+        for part, left in self.left.items():
+            for gain in part.gains:
+                made[gain.path] = self._grown(made[gain.path], (part.count / left) ** 0.5, gain.offset)
         self._refuse_ties_outwards(made)
         for path, tensor in made.items():
             yield SetTensor(path, tensor) if self.patient.buffer(path) is None else SetBuffer(path, tensor)
         for (path, name), gone in falls.items():
-            yield SetAttribute(path, name, getattr(self.patient.module(path), name) - gone)
+            before = getattr(self.patient.module(path), name)
+            fewer = (*before[:-1], before[-1] - gone) if isinstance(before, tuple) else before - gone
+            yield SetAttribute(path, name, fewer)
+        for part, left in self.left.items():
+            for rate in part.rates:
+                value = getattr(self.patient.module(rate.path), rate.name)
+                yield SetAttribute(rate.path, rate.name, rated(value, part.count, left))
+            yield from (SetModule(path, partial(_scaled_by, root=left**0.5)) for path in part.roots)
 
     @abstractmethod
     def resized(self, tensor: Lazy, part: Part, cut: Cut, shape: tuple[int, ...]) -> Lazy:
         """`tensor` with as many of the part's units as are left, of this shape; of a tie one node."""
+
+    def _grown(self, tensor: Lazy, factor: float, offset: float) -> Lazy:
+        """`tensor`, with `offset` added, times `factor`; of a tie one node."""
+        key = (node_of(tensor), factor, offset)
+        if key not in self.grown:
+            self.grown[key] = recipe(
+                "grown", tensor, shape=tensor.shape, dtype=tensor.dtype, factor=factor, offset=offset
+            )
+        return self.grown[key]
 
     def tensor(self, path: str) -> Held:
         """The parameter or buffer at `path`."""
@@ -89,6 +114,19 @@ class Resizing(ABC):
                     if id(tensor) in wanted:
                         found.setdefault((kind, id(tensor)), []).append(join(around, name))
         return list(found.values())
+
+
+def rated(value: float, count: int, left: int) -> float:
+    """What a rate over `count` units is over those that are left."""
+    return value * count / left
+
+
+def _scaled_by(embedding: nn.Module, root: float) -> nn.Module:
+    """The embedding with another number that it multiplies by."""
+    made: Any = private_shell(embedding, parameter=lambda shared: shared)
+    made.scalar_embed_scale = root
+    made.embed_scale = torch.full_like(made.embed_scale, root)
+    return made  # type: ignore[no-any-return]
 
 
 def node_of(tensor: Lazy) -> int:

@@ -39,6 +39,12 @@ def _nothing(parts: list[Part], targets: Targets, units: str, known: str) -> Sur
                 path=targets.select,
                 hint=f"`{part.path}`",
             )
+    if units == "width" and not parts:
+        return SurgeryError(
+            "has no residual stream that can be cut: what comes out of the model stays, and what torch's own "
+            "attention reads, or an operator that nobody knows",
+            path=targets.select,
+        )
     return SurgeryError(
         f"has no {units} that {known}",
         path=targets.select,

@@ -95,6 +95,7 @@ COLUMNS = (
     Column("channels", "narrow", {"targets": "**", "units": "channels", "ratio": 0.5}),
     Column("experts", "narrow", {"targets": "**", "units": "experts", "ratio": 0.5}),
     Column("vocabulary", "narrow", {"targets": "**", "units": "vocabulary", "count": 60, "by": "first"}),
+    Column("width", "narrow", {"targets": "**", "units": "width", "ratio": 0.25}),
     Column("pruned", "prune", {"targets": "**", "ratio": 0.5, "by": "activation"}),
     Column("padded neurons", "pad", {"targets": "**", "units": "neurons", "count": 256}),
     Column("padded heads", "pad", {"targets": "**", "units": "heads", "count": 8}),
@@ -231,7 +232,7 @@ def page(rows: dict[str, list[str]]) -> str:
             "Written by `make support` from what small models of each family do, and checked by a test. ✓: "
             "the operation works, keeps the KV cache right where there is one, and is undone to the very "
             "objects. A number: it is refused, with the reason below; nothing runs and is wrong. `neurons` "
-            "to `vocabulary` are the units of `narrow`, padded ones those of `pad`. What each ✓ was proved "
+            "to `width` are the units of `narrow`, padded ones those of `pad`. What each ✓ was proved "
             "by is in `tests/surgery`.",
             "",
             f"| model | {' | '.join(titles)} |",

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import surgery
+from graph.costs import costs
 from surgery import Session, SurgeryError
 from surgery.charts import Bars, Curves
 from surgery.edits import Edit
@@ -245,3 +246,20 @@ def test_its_charts() -> None:
     assert all(list(line) == sorted(line, key=lambda point: point[1]) for line in curves.lines.values())
     bars = session.chart("prune", "**", to="-30 %")
     assert isinstance(bars, Bars) and len(bars.values) == 2 and min(bars.values) < 100
+
+
+@pytest.mark.parametrize("units", ["neurons", "width"])
+def test_what_stays_is_a_multiple(units: str) -> None:
+    """Of eight, in every layer that loses any, with the target met; of a ratio too, as previewed."""
+    session = surgery.open(*DECODERS["llama"]())
+    most = costs(session.graph).parameters * 85 // 100
+    session.prune("**", units=units, to="-15 %", by="magnitude", multiple=8)
+    assert costs(session.graph).parameters <= most
+    widths = {parameter.shape[-1] for parameter in session.model.parameters()}
+    assert all(width % 8 == 0 for width in widths)
+    session.undo()
+    preview = session.preview("prune", "**", units=units, ratio=0.4, by="magnitude", multiple=8)
+    session.prune("**", units=units, ratio=0.4, by="magnitude", multiple=8)
+    assert preview.after.parameters == costs(session.graph).parameters
+    name = "model.layers.0.mlp.down_proj.weight"
+    assert 8 * (30 // 8 if units == "neurons" else 20 // 8) in session.model.get_parameter(name).shape

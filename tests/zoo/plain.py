@@ -138,3 +138,39 @@ def nested_lists() -> tuple[nn.Module, Inputs]:
     """Lists in lists, a dictionary of heads, a parameter and a buffer on the root."""
     torch.manual_seed(0)
     return _Nested().eval(), {"x": torch.randn(4, 8)}
+
+
+class _Gated(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.RMSNorm(width, eps=0.5)
+        self.up = nn.Linear(width, 2 * width)
+        self.down = nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.down(F.silu(self.up(self.norm(x))))
+
+
+class _NarrowStream(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(VOCABULARY, 16)
+        self.blocks = nn.ModuleList(_Gated(16) for _ in range(2))
+        self.norm = nn.RMSNorm(16, eps=0.5)
+        self.head = nn.Linear(16, VOCABULARY, bias=False)
+        self.head.weight = self.embed.weight
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.embed(ids)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x))
+
+
+def narrow_stream() -> tuple[nn.Module, Inputs]:
+    """A stream under RMSNorms whose ε counts, and a tied head."""
+    torch.manual_seed(0)
+    model = _NarrowStream().eval()
+    for norm in (model.norm, *(block.norm for block in model.blocks)):
+        nn.init.uniform_(norm.weight, 0.5, 1.5)
+    return model, {"ids": ids()}

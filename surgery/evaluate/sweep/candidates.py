@@ -59,7 +59,7 @@ def _runs(paths: tuple[str, ...], length: int) -> Iterator[tuple[str, ...]]:
 def _units(patient: Patient, name: str, select: str, fields: dict[str, Any]) -> Iterator[Operation]:
     """Each unit of each part within the selection gone, all others kept."""
     cls, units = operation_named(name), fields.get("units", "neurons")
-    if name != "narrow" or units not in KINDS or units in ("channels", "vocabulary"):
+    if name != "narrow" or units not in KINDS or units in ("channels", "vocabulary", "width"):
         raise SurgeryError(
             "only heads, neurons and experts can be left out one by one",
             got=f"{name}, units={units}",

@@ -30,6 +30,7 @@ OTHERS = [
         {"targets": "**", "units": "channels", "to": "-30 %", "figure": "macs", "by": "activation"},
     ),
     Case("half", "prune", {"targets": "**", "ratio": 0.3, "by": "activation"}),
+    Case("half", "prune", {"targets": "**", "units": "width", "to": "-20 %", "by": "taylor"}),
     Case("tied_head", "shorten", {"targets": "blocks[*]", "size": 0.3, "by": "distortion"}),
     Case("half", "sparse_gpt", {"targets": "model.layers", "sequential": False}),
     Case("half", "wanda", {"targets": "**.mlp"}),

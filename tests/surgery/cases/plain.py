@@ -74,4 +74,6 @@ OTHERS = [
     Case("repeated", "untie", {"targets": "blocks[1]"}, lossless=True),
     Case("repeated", "untie", {"targets": "blocks[1]", "together": True}, lossless=True),
     Case("cnn", "narrow", {"targets": "**", "units": "channels", "ratio": 0.5}),
+    Case("tied_head", "narrow", {"targets": "**", "units": "width", "ratio": 0.25}),
+    Case("half", "narrow", {"targets": "**", "units": "width", "count": 24}),
 ]
