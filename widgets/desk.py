@@ -34,6 +34,9 @@ class Draft:
     suiting: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Of fields with choices those that suit the targets; of other ones until it is known."""
 
+    reach: Mapping[str, int] = field(default_factory=dict)
+    """How far sliders go on this model, where the operation's own bounds are none for a slider."""
+
     @property
     def can_apply(self) -> bool:
         """Whether the dry run of just these values was made and nothing was refused."""

@@ -14,6 +14,7 @@ from surgery.operation import Operation
 from surgery.registry import operation_named
 from widgets.desk import Draft
 from widgets.fitting import beside, linears
+from widgets.reaching import reach
 
 # First values of fields that a selection says nothing about.
 _FIRST: dict[tuple[str, str], Any] = {
@@ -35,6 +36,7 @@ def start(name: str, graph: ModuleGraph, selection: list[str], before: Draft | N
     """A draft of the operation on the selection; a draft `before` of the same operation lends its values."""
     cls = operation_named(name)
     values = dict(before.values) if before is not None and before.operation == name else {}
+    far = reach(name, graph, selection)
     for spec in cls.specs:
         if spec.kind == "paths":
             values[spec.name] = _targets(name, graph, selection)
@@ -44,8 +46,8 @@ def start(name: str, graph: ModuleGraph, selection: list[str], before: Draft | N
                 del values[spec.name]
         elif spec.name in cls.one_of and any(other in values for other in cls.one_of):
             continue
-        elif (name, spec.name) == ("recur", "loop"):
-            values.setdefault(spec.name, max(1, len(selection) // 2))
+        elif (name, spec.name) in (("recur", "loop"), ("stitch", "at")):  # half of what there is
+            values.setdefault(spec.name, max(1, (far.get(spec.name, 1) + 1) // 2))
         elif (name, spec.name) in _FIRST or spec.required:
             values.setdefault(spec.name, _FIRST.get((name, spec.name), ""))
     if (
@@ -56,7 +58,7 @@ def start(name: str, graph: ModuleGraph, selection: list[str], before: Draft | N
         values.setdefault("called", BESIDE)
     if name == "replace" and "by" in values:  # a copy of the last one selected, and no new module
         values.pop("module", None)
-    return Draft(name, values)
+    return Draft(name, values, reach=far)
 
 
 def change(draft: Draft, name: str, value: Any) -> None:

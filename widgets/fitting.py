@@ -11,7 +11,7 @@ from surgery.merging import Merging
 from surgery.registry import operations
 from widgets.desk import is_numbered
 
-_LINEAR = ("Linear", "Conv1D")
+LINEAR = ("Linear", "Conv1D")
 _MADE = ("AtomLinear", "HeadsLinear", "MultiplexedLinear")
 _CONVOLUTIONS = ("Conv1d", "Conv2d")
 _WEIGHED = (*_CONVOLUTIONS, "Embedding")
@@ -48,7 +48,7 @@ def reasons(graph: ModuleGraph, selection: list[str]) -> dict[str, str | None]:
         **dict.fromkeys(("attach", "adopt"), bool(linears(graph, selection)) or "nothing selected is linear"),
         **dict.fromkeys(
             ("wanda", "sparse_gpt", "low_rank"),
-            _has(graph, selection, *_LINEAR, *_CONVOLUTIONS) or "nothing selected is linear",
+            _has(graph, selection, *LINEAR, *_CONVOLUTIONS) or "nothing selected is linear",
         ),
         "tucker": _has(graph, selection, "Conv2d") or "nothing selected is a convolution",
         "fold_norm": _has_statistics(graph, selection) or "nothing selected has running statistics",
@@ -104,7 +104,7 @@ def linears(graph: ModuleGraph, selection: list[str]) -> list[str]:
         if is_adapter(graph[around]) or graph[path].class_name in _WEIGHED:
             found.append(selector_of([around], graph))
             continue
-        linear = [node for node in graph.modules if node.class_name in _LINEAR and is_below(node.path, path)]
+        linear = [node for node in graph.modules if node.class_name in LINEAR and is_below(node.path, path)]
         free = [node for node in linear if adapter_around(graph, node.path) is None]
         if len(free) < len(linear) or [node.path for node in free] == [path]:
             found += [selector_of([node.path for node in free], graph)] if free else []

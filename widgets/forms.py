@@ -67,7 +67,7 @@ def _field(spec: FieldSpec, draft: Draft) -> dict[str, Any]:
             for choice in choices
         ],
         "minimum": spec.minimum,
-        "maximum": spec.maximum if bounded else None,
+        "maximum": spec.maximum if bounded else draft.reach.get(spec.name),
         "step": 0.01 if spec.kind == "number" and bounded else 1 if spec.kind == "integer" else None,
         "error": _field_error(spec, draft),
     }

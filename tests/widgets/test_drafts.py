@@ -9,6 +9,7 @@ from surgery.registry import operations
 from tests.zoo import llama
 from widgets.drafts import start
 from widgets.fitting import reasons
+from widgets.forms import form
 
 ASKING = {
     "adopt": "which adapter",
@@ -46,3 +47,14 @@ def test_a_form_begins_with_what_fits(session: surgery.Session) -> None:
         except surgery.SurgeryError as error:
             refused[name] = str(error)
     assert not {name: why for name, why in refused.items() if name not in ASKING}
+
+
+def test_sliders_go_as_far_as_the_model(session: surgery.Session) -> None:
+    """A rank as far as the smallest matrix, a count of blocks as far as there are some."""
+    smallest = min(min(p.shape) for n, p in session.model.named_parameters() if n.endswith("proj.weight"))
+    recur = {item["name"]: item for item in form(start("recur", session.graph, BLOCKS))["fields"]}
+    assert (recur["rank"]["minimum"], recur["rank"]["maximum"]) == (0, smallest)
+    assert (recur["loop"]["value"], recur["loop"]["maximum"]) == (1, 1)
+    stitch = {item["name"]: item for item in form(start("stitch", session.graph, BLOCKS))["fields"]}
+    depth = len(session.model.model.layers)
+    assert (stitch["at"]["value"], stitch["at"]["maximum"]) == ((depth + 1) // 2, depth)
