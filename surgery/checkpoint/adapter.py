@@ -157,8 +157,8 @@ class OtherAdapter:
 def adapter_at(source: str) -> Checkpoint | Adapter | OtherAdapter:
     """What `parent_at` gives, and an adapter of another type than LoRA as that."""
     fence.reading("" if is_on_hub(source) else source)
-    place = Path(source).expanduser()
     try:
+        place = Path(source).expanduser()
         alone = (place / CONFIG).is_file() and not (place / "config.json").is_file()
         told = json.loads((place / CONFIG).read_text(encoding="utf-8")) if alone else None
     except (OSError, ValueError, RuntimeError, RecursionError):

@@ -128,11 +128,11 @@ def _taken(tensor: torch.Tensor, dim: int, places: torch.Tensor) -> torch.Tensor
     return torch.from_numpy(taken).view(tensor.dtype)
 
 
-@function(tiling="rows")
+@function(tiling="rows", workspace=4)
 def grown(tensor: torch.Tensor, *, factor: float, offset: float) -> torch.Tensor:
     """(θ + offset) · factor − offset, in float32 or wider."""
-    wide = torch.promote_types(tensor.dtype, torch.float32)
-    return ((tensor.to(wide) + offset) * factor - offset).to(tensor.dtype)
+    wide = tensor.to(torch.promote_types(tensor.dtype, torch.float32), copy=True)
+    return wide.add_(offset).mul_(factor).sub_(offset).to(tensor.dtype)
 
 
 @function(tiling="whole")

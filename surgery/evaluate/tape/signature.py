@@ -21,7 +21,7 @@ from surgery.evaluate.tape.values import Unsayable, digest, said
 
 _TORCHS_OWN = frozenset(nn.Module().__dict__)
 _CALLED_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
-_HARMLESS = ("transformers.utils.output_capturing", "surgery.evaluate.")
+_HARMLESS = ("transformers.utils.output_capturing", "surgery.evaluate.running", "surgery.stopping")
 """Whose hooks do nothing to what a forward gives: some left from an earlier call, and our own."""
 
 

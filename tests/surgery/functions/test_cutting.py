@@ -58,6 +58,7 @@ CUT: list[tuple[str, list[Tensor], int, Arguments]] = [
     ("matched_rows", [], 1, {}),
     ("fisher_mean", [], 4, {"weights": (0.3, 0.7)}),
     ("centred_rows", [], 1, {}),
+    ("grown", [], 1, {"factor": 1.25, "offset": 1.0}),
     ("columns_scaled", [torch.tensor([0.7])], 1, {"offset": 1.0}),
 ]  # fmt: skip
 
@@ -140,6 +141,8 @@ REDUCED: list[tuple[str, int, Arguments]] = [
     ("variance_at", 3, {"density": 0.3, "bits": 32}),
     ("overlaps", 3, {"epsilon": 0.5}),
     ("agreement", 3, {}),
+    ("unit_products", 3, {"rows": 300, "width": 500, "dim": 0}),
+    ("unit_products", 3, {"rows": 300, "width": 500, "dim": 1}),
 ]
 
 
@@ -174,6 +177,8 @@ def test_a_reduction_holds_no_more_than_it_declares(name: str, count: int, argum
     lazies: dict[Lazy, Tensor] = {
         Known(shape=(TILE,), dtype=torch.float32, tensor=item): item for item in inputs
     }
+    if isinstance(width := arguments.get("width"), int):
+        arguments = arguments | {"rows": -(-TILE // width)}
     lazy = Reduction(
         function=name, inputs=tuple(lazies), shape=(1,), dtype=torch.float64, arguments=arguments
     )
