@@ -35,6 +35,8 @@ _INCIDENTAL = {
 
 
 # Attributes that say how a module is run or where it came from, not what it computes.
+_ALONE_BYTES = 1 << 20
+"""So much is read before threads have started."""
 _INCIDENTAL_ATTRIBUTES = {"training", "name_or_path", "loss_type", "gradient_checkpointing"}
 
 
@@ -149,6 +151,8 @@ class Fingerprinter:
 
 
 def _of_each(find: Callable[[torch.Tensor], Any], tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    if sum(tensor.nbytes for tensor in tensors.values()) <= _ALONE_BYTES:
+        return {name: find(tensor) for name, tensor in tensors.items()}
     with ThreadPoolExecutor() as pool:
         return dict(zip(tensors, pool.map(find, tensors.values()), strict=True))
 
