@@ -15,7 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 import surgery
 from benchmarks.tables import Table, ms, ratio, side_by_side
 
-ROUNDS = 9
+ROUNDS = 31
 TARGETS = "**.{q,v}_proj"
 
 
