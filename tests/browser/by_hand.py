@@ -85,10 +85,12 @@ def save(page: Page, action: str, *, replace: bool = False) -> None:
     popover.get_by_role("button", name=action).click()
 
 
-def selected(page: Page) -> list[str]:
-    """Paths of the selected rows that are drawn."""
+def expect_selected(page: Page, *paths: str) -> None:
+    """Waits until of the rows that are drawn just these are selected; the kernel says which."""
     rows = page.locator('[role="treeitem"][aria-selected="true"]')
-    return [rows.nth(place).get_attribute("data-path") or "" for place in range(rows.count())]
+    expect(rows).to_have_count(len(paths), timeout=SLOW)
+    for place, path in enumerate(paths):
+        expect(rows.nth(place)).to_have_attribute("data-path", path, timeout=SLOW)
 
 
 def plan(page: Page, operation: str) -> None:

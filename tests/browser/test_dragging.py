@@ -5,7 +5,15 @@ from pathlib import Path
 import psutil
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.by_hand import SLOW, block, loose_end, on_canvas, parent_on_shelf, plan_two, selected
+from tests.browser.by_hand import (
+    SLOW,
+    block,
+    expect_selected,
+    loose_end,
+    on_canvas,
+    parent_on_shelf,
+    plan_two,
+)
 from tools.serve import Studio
 
 ROWS = range(120, 260, 30)
@@ -85,7 +93,7 @@ def test_selections_are_kept_by_a_name(studio_page: Page) -> None:
     expect(page.locator(".ms-figures")).to_contain_text("1.36 M", timeout=SLOW)
     recall.click()
     expect(page.locator(".ms-inspector h2")).to_have_text("2 blocks", timeout=SLOW)
-    assert selected(page) == ["model.layers.4", "model.layers.6"]
+    expect_selected(page, "model.layers.4", "model.layers.6")
     kept.get_by_role("button", name="Forget late").click()
     expect(recall).to_have_count(0, timeout=SLOW)
 
@@ -101,7 +109,7 @@ def test_a_frame_selects_and_keys_turn_it_round(studio_page: Page) -> None:
     page.mouse.up()
     page.keyboard.up("Shift")
     expect(page.locator(".ms-inspector h2")).to_have_text("3 blocks", timeout=SLOW)
-    assert selected(page) == [f"model.layers.{number}" for number in (2, 3, 4)]
+    expect_selected(page, *(f"model.layers.{number}" for number in (2, 3, 4)))
     page.keyboard.press("Control+k")
     page.keyboard.type("invert")
     page.keyboard.press("Enter")

@@ -8,7 +8,16 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.by_hand import SLOW, apply, block, on_canvas, parent_on_shelf, plan, plan_two, selected
+from tests.browser.by_hand import (
+    SLOW,
+    apply,
+    block,
+    expect_selected,
+    on_canvas,
+    parent_on_shelf,
+    plan,
+    plan_two,
+)
 from tests.browser.processes import kernels
 from tests.tested import child_path
 from tools.chromium import DRAWN, DRAWN_MS
@@ -58,7 +67,7 @@ def test_the_menu_at_a_node_offers_what_fits(studio_page: Page) -> None:
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Escape")
     expect(menu).to_have_count(0)
-    assert selected(page) == ["model.layers.2"]
+    expect_selected(page, "model.layers.2")
 
 
 def test_pending_edits_are_ghosts_until_they_are_applied(studio_page: Page) -> None:
