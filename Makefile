@@ -22,7 +22,7 @@ ON_WHEEL = cd $(WHEEL)/installed && SURGERY_WHEEL=$(WHEEL) PYTHONPATH=$(WHEEL)/i
 test: install  ## every test, on the wheel, those of the page where there is a Chromium; or some, as you edit: ARGS="-k tie"
 ifeq ($(ARGS),)
 	$(PY) -m tools.wheel $(WHEEL)
-	$(ON_WHEEL) --numprocesses auto --ignore $(CURDIR)/tests/browser $(CURDIR)/tests
+	$(ON_WHEEL) --numprocesses auto --dist worksteal --ignore $(CURDIR)/tests/browser $(CURDIR)/tests
 	$(ON_WHEEL) --numprocesses 2 --dist loadfile $(CURDIR)/tests/browser
 else
 	$(PY) -m pytest $(ARGS)

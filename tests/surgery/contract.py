@@ -23,7 +23,7 @@ from surgery.journal import Journal
 from surgery.lazy import Held, Lazy
 from surgery.model import Patient
 from surgery.operation import Operation
-from surgery.preview import sketch
+from surgery.preview import Preview, sketch
 from surgery.quiet import quiet
 from surgery.recipes import compute
 from surgery.registry import operation_named
@@ -194,17 +194,38 @@ def untouched(model: nn.Module) -> list[Any]:
     return state
 
 
-def round_trips(case: Case) -> None:
+def holds(case: Case, folder: Path, *, decodes: bool = False) -> None:
+    """The whole contract on one session: before the step, after it, and when it is undone.
+
+    `folder` is empty, for what is written; of what `decodes`, cached generation is compared too.
+    """
+    model, inputs = MODELS[case.model]()
+    opened = untouched(model)
+    session = case.session_on(model, inputs)
+    round_trips(case, session)
+    plan_is_pure(case, session)
+    shown = session.preview(case.step())
+    step = undo_restores(case, session)
+    preview_equals_live(shown, step, session)
+    lineage_equals_live(step, session)
+    replay_equals_live(case, session, folder)
+    survives_saving(case, session, folder)
+    if decodes:
+        cached_equals_uncached(session.model)
+    session.undo()
+    assert untouched(model) == opened  # tensors, buffers, flags, hooks and config of what was opened
+
+
+def round_trips(case: Case, session: Session) -> None:
     """A step is the same after JSON, resolved or not."""
-    session, step = case.session(), case.step()
+    step = case.step()
     assert step_from(step_data(step), "step") == step
     resolved = step.resolved(session.patient)
     assert step_from(step_data(resolved), "step") == resolved
 
 
-def plan_is_pure(case: Case) -> None:
+def plan_is_pure(case: Case, session: Session) -> None:
     """Planning and previewing change neither the model nor the random state."""
-    session = case.session()
     before, random = snapshot(session.model), torch.get_rng_state()
     step = case.step().resolved(session.patient)
     list(step.plan(session.patient))
@@ -214,28 +235,15 @@ def plan_is_pure(case: Case) -> None:
     assert torch.equal(torch.get_rng_state(), random)
 
 
-def preview_equals_live(case: Case) -> None:
-    """The previewed figures are those of the edited model; bounds hold until it is measured."""
-    session = case.session()
-    preview = session.preview(case.step())
-    step = session.apply(case.step()).step
-    figures = costs(session.graph, kv_bytes_per_token=kv_cache_bytes_per_token(session.graph))
-    for name in preview.bounds or ():
-        assert getattr(figures, name) <= getattr(preview.after, name), name
-    if preview.bounds is not None:
-        preview = case.session().preview(step)
-    assert preview.bounds is None and preview.after == figures
-    if preview.nonzero:
-        actual = sum(int(torch.count_nonzero(parameter)) for parameter in session.model.parameters())
-        assert actual <= preview.nonzero[1]
+def undo_restores(case: Case, session: Session) -> Operation:
+    """Undo gives back every object, key order, alias and output; redo the very edited objects.
 
-
-def undo_restores(case: Case) -> None:
-    """Undo gives back every object, key order, alias and output; redo the very edited objects."""
-    session = case.session()
+    Gives the step as it was applied, with what it measured; the session is left with it.
+    """
     inputs = session.opened.inputs
     before, output = snapshot(session.model), run(session.model, inputs)
-    session.apply(case.step())
+    step = session.apply(case.step()).step
+    assert step is not None
     after, edited = snapshot(session.model), run(session.model, inputs)
     assert after != before
     session.undo()
@@ -246,38 +254,38 @@ def undo_restores(case: Case) -> None:
     assert torch.equal(run(session.model, inputs), edited)
     if case.lossless:
         assert torch.equal(edited, output)
+    return step
 
 
-def opened_model_is_untouched(case: Case) -> None:
-    """Tensors, buffers, flags, hooks and config of the opened model stay, whatever happens."""
-    model, inputs = MODELS[case.model]()
-    before = untouched(model)
-    session = case.session_on(model, inputs)
-    session.preview(case.step())
-    session.apply(case.step())
-    run(session.model, inputs)
-    session.undo()
-    assert untouched(model) == before
+def preview_equals_live(shown: Preview, step: Operation, session: Session) -> None:
+    """The figures `shown` before are those of the edited model; bounds hold until it is measured."""
+    figures = costs(session.graph, kv_bytes_per_token=kv_cache_bytes_per_token(session.graph))
+    for name in shown.bounds or ():
+        assert getattr(figures, name) <= getattr(shown.after, name), name
+    if shown.bounds is not None:
+        session.undo()
+        shown = session.preview(step)
+        session.redo()
+    assert shown.bounds is None and shown.after == figures
+    if shown.nonzero:
+        actual = sum(int(torch.count_nonzero(parameter)) for parameter in session.model.parameters())
+        assert actual <= shown.nonzero[1]
 
 
-def replay_equals_live(case: Case) -> None:
+def replay_equals_live(case: Case, session: Session, folder: Path) -> None:
     """The script replays to the same bits on the same base."""
-    session = case.session()
-    session.apply(case.step())
     model, inputs = MODELS[case.model]()
-    with tempfile.TemporaryDirectory() as folder:
-        script = session.script.write(Path(folder) / "edits.surgery.json")
-        again = surgery.replay(script, model, inputs=inputs)
+    script = session.script.write(folder / "edits.surgery.json")
+    again = surgery.replay(script, model, inputs=inputs)
     assert again.fingerprint() == session.fingerprint()
 
 
-def lineage_equals_live(case: Case) -> None:
+def lineage_equals_live(step: Operation, session: Session) -> None:
     """What the skeleton remembers of each tensor computes to the bits of the live run: ready to stream."""
-    session = case.session()
+    session.undo()
     drawn = sketch(session.model)
     buffers = set(map(id, session.model.buffers()))  # by object: what is wrapped has another name then
-    step = session.apply(case.step()).step  # with what it measured
-    assert step is not None
+    session.redo()
     for edit in list(step.plan(Patient(drawn.model, session.tracing.inputs))):
         edit.apply(Site(drawn.model, Journal(), drawn.run))
     live = dict(session.model.named_parameters(remove_duplicate=False))
@@ -306,10 +314,8 @@ def _grounded(node: Lazy, lineage: dict[int, Lazy], done: dict[int, Lazy]) -> La
     return done[id(node)]
 
 
-def survives_saving(case: Case, folder: Path) -> None:
+def survives_saving(case: Case, session: Session, folder: Path) -> None:
     """Saved and loaded, the model has the same fingerprint, outputs and ties."""
-    session = case.session()
-    session.apply(case.step())
     loads_again(session, folder / "out", into=None if session.patient.model_type else MODELS[case.model]()[0])
 
 
@@ -329,13 +335,6 @@ def loaded_alone(model: nn.Module, folder: Path) -> Any:
         loaded, report = cls.from_pretrained(folder, output_loading_info=True)
     assert not any(report.values()), report
     return loaded.eval()
-
-
-def generates_with_its_cache(case: Case) -> None:
-    """After the operation the KV cache changes nothing."""
-    session = case.session()
-    session.apply(case.step())
-    cached_equals_uncached(session.model)
 
 
 PROMPTS = {
@@ -370,14 +369,3 @@ def generated(model: Any, heard: dict[str, torch.Tensor] | None, **settings: Any
     fixed = {"max_new_tokens": 8, "do_sample": False, "pad_token_id": 0}
     tokens: torch.Tensor = model.generate(**heard or PROMPTS, **fixed, **settings)
     return tokens
-
-
-CHECKS: tuple[Callable[[Case], None], ...] = (
-    round_trips,
-    plan_is_pure,
-    preview_equals_live,
-    undo_restores,
-    opened_model_is_untouched,
-    replay_equals_live,
-    lineage_equals_live,
-)
