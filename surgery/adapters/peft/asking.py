@@ -30,7 +30,8 @@ class Traits:
 
     `exact`: at first the output is bit-equal at any size, `near`: to rounding. `reads_weight`: what a
     parameter starts from is computed of the module's. `seeded`: fixed tensors beside the parameters hang on
-    the seed. `additive`: what it adds hangs on the input alone. `folds`: the module's parameters that are
+    the seed. `additive`: what it adds hangs on the input alone, not on what the module gives, nor on its
+    weight. `folds`: the module's parameters that are
     others once it is merged; None with `why_no_fold` where PEFT's merge is no change of them, or another one.
     """
 
@@ -78,6 +79,14 @@ def _adds(layer: nn.Module, base: nn.Module, own: Mapping[str, torch.Tensor], x:
     except Exception:  # it knows its base by the class
         return False
     return _close(moved, bound(layer, base, own)(x) - base(x))
+
+
+def _adds_the_same(
+    layer: nn.Module, base: nn.Module, other: nn.Module, own: Mapping[str, torch.Tensor], x: torch.Tensor
+) -> bool:
+    """Whether it adds the same to a module of another weight: HiRA's is a multiple of each entry."""
+    added, else_added = (bound(layer, around, own)(x) - around(x) for around in (base, other))
+    return _close(added, else_added)
 
 
 def traits(spec: str, module: nn.Module) -> Traits:
@@ -162,10 +171,11 @@ def _found(spec: str, described: str) -> Traits:
         after = bound(one, base, moved)(x)
         if after.shape != before.shape or not torch.isfinite(after).all():
             return Traits(why_not="gives outputs of another shape, or none that are numbers")
-        additive = _adds(one, base, moved, x)
+        adds = _adds(one, base, moved, x)
+        additive = adds and _adds_the_same(one, base, standing_in(described, weights[1]), moved, x)
         folds, why = _folds(one, described, weights[0], moved, x, after)
     return Traits(
-        exact=additive and torch.equal(before, first),
+        exact=adds and torch.equal(before, first),
         near=_close(before, first, 1e-5),
         reads_weight=not _same(values(one), values(other)),
         seeded=seeded,

@@ -176,6 +176,24 @@ def test_what_is_about_the_weight_must_be_first() -> None:
         assert torch.allclose(session.model(x), half, atol=1e-4) and not torch.allclose(half, before)
 
 
+@pytest.mark.parametrize("kind", ["peft:hira", "peft:peanut"])
+def test_what_adds_by_the_weight_must_be_first(kind: str) -> None:
+    """What HiRA and PEANuT add is made of the weight: another, folded in under them, would change it."""
+    session, x = attached("Linear", "lora", rank=2)
+    with pytest.raises(SurgeryError, match="must be the first adapter"):
+        session.attach("net.a", kind, called="second")
+    session.undo()
+    session.attach("net.*", kind)
+    session.attach("net.*", "lora", rank=2, called="second")
+    train(session.model)
+    with torch.no_grad():
+        before = session.model(x)
+        with pytest.raises(SurgeryError, match="stays and would change"):
+            session.fold(called="second")
+        session.fold()
+        assert torch.allclose(session.model(x), before, atol=1e-4)
+
+
 @pytest.mark.parametrize("kind", ["peft:lokr", "peft:deft", "peft:ln_tuning"])
 def test_trained_it_saves_and_loads(kind: str, tmp_path: Path) -> None:
     """Values of its own are the same after saving and loading, drawn ones or those of the weight."""
