@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache, lru_cache
+from itertools import chain
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import nn
 
 from surgery.adapters.peft.described import standing_in
 from surgery.adapters.peft.layers import bound, built, injected, owned, state, values
-from surgery.adapters.peft.tiny import example, filled, tiny
+from surgery.adapters.peft.tiny import example, filled, halved, tiny
 from surgery.recipes import one_thread
 
 _MOVED = 0.1
@@ -89,10 +90,13 @@ def _adds_the_same(
     return _close(added, else_added)
 
 
-def traits(spec: str, module: nn.Module) -> Traits:
-    """The traits of a spec on a module's class; on the smallest of its kind that PEFT takes."""
+def traits(spec: str, module: nn.Module, *, sides: bool = True) -> Traits:
+    """The traits of a spec on a module's class; on the smallest of its kind that PEFT takes.
+
+    With `sides` also on one whose sides can be divided as this module's can.
+    """
     refused = None
-    for described in tiny(module):
+    for described in chain(tiny(module), halved(module) if sides else ()):
         found = _asked(spec, described)
         if found.why_not is None:
             return found
