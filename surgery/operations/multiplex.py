@@ -138,15 +138,21 @@ class Multiplex(Operation):
         kinds = Kinds(self.heads, self.others)
         for paths in self._roles():
             if len(paths) < 2:
-                module = patient.module(paths[0])
-                lists = isinstance(module, nn.ModuleList | nn.Sequential)
-                raise SurgeryError(
-                    "is the only one of its role, and shares with nobody",
-                    path=paths[0] or "(root)",
-                    hint=f"`{paths[0]}[*]`" if lists else f"`{role_of(paths[0])}`",
-                )
+                raise _alone(patient, paths[0])
             span = self.span or len(paths)
             yield from weights(patient, paths, span, self.start, kinds, self.fit)
+
+
+def _alone(patient: Patient, path: str) -> SurgeryError:
+    lists = isinstance(patient.module(path), nn.ModuleList | nn.Sequential)
+    wider = (f"{path}[*]" if path else "*") if lists else role_of(path)
+    return SurgeryError(
+        "is the only one of its role, and shares with nobody",
+        path=path or "(root)",
+        hint="modules whose paths differ by numbers alone, such as the items of a list"
+        if wider == path
+        else f"`{wider}`",
+    )
 
 
 def _multiplexed(kind: Transformation) -> Any:

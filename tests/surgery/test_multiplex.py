@@ -229,6 +229,8 @@ def test_on_families(name: str, tmp_path: Path) -> None:
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("model.layers[1]", {}, r"model\.layers\.1: is the only one of its role.*Try: `model\.layers\.\*`"),
     ("model.layers", {}, r"Try: `model\.layers\[\*\]`"),
+    ("", {}, r"^\(root\): is the only one of its role.*Try: modules whose paths differ by numbers alone"),
+    ("lm_head", {}, r"^lm_head: is the only one of its role.*Try: modules whose paths differ"),
     ("model.layers[0:2], model.layers[2].mlp", {}, r"model\.layers\.2\.mlp: is the only one of its role"),
     ("model.layers[0], model.layers[0].mlp", {}, r"layers\.0\.mlp: .*cannot hold a module and a part of it"),
     ("model.layers[*]", {"heads": "tied", "others": "tied"}, r"no linear module.*Try: `tie\("),
@@ -241,6 +243,16 @@ def test_refused(targets: str, fields: dict[str, Any], sentence: str) -> None:
     """With the path and the way out."""
     with pytest.raises(SurgeryError, match=sentence):
         surgery.open(*DECODERS["llama"]()).multiplex(targets, **fields)
+
+
+def test_the_items_of_a_plain_list_are_named() -> None:
+    """What the refusal of the whole names is a way out."""
+    module = nn.Sequential(*(nn.Linear(6, 6) for _ in range(3)))
+    session = surgery.open(module, (torch.randn(2, 6),))
+    with pytest.raises(SurgeryError) as refused:
+        session.multiplex("")
+    assert refused.value.hint == "`*`"
+    session.multiplex("*", start="nearest")
 
 
 def test_adapters_ties_and_fast_paths_are_refused() -> None:
