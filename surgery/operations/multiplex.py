@@ -118,9 +118,11 @@ class Multiplex(Operation):
         part = "heads" if weight.transformation.heads else "other"
         memo: dict[int, torch.Tensor] = {}
         tie: Lazy = weight.own[0] if self.start == "first" else average(weight.own)
-        for place, (path, own) in enumerate(zip(weight.paths, weight.own, strict=True)):
+        # All are kept to the end: `memo` goes by their ids, and that of one let go of may be another's.
+        made = [weight.transformed(place, self.fit) for place in range(len(weight.paths))]
+        for path, own, transformed in zip(weight.paths, weight.own, made, strict=True):
             before = own.parameter.detach().double()
-            for kind, lazy in (("tied", tie), ("transformed", weight.transformed(place, self.fit))):
+            for kind, lazy in (("tied", tie), ("transformed", transformed)):
                 far = compute(lazy, memo).to(before.device, torch.float64) - before
                 sums = errors.setdefault(f"{part}, {kind}", {}).setdefault(places[path], [0.0, 0.0])
                 sums[0] += float(far.square().sum())

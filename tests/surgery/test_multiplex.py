@@ -293,3 +293,19 @@ def test_the_chart_says_what_applying_loses() -> None:
         whole = sum(float(at(model, role, place).weight.detach().square().sum()) for role in ups)
         point = dict(chart.lines["other, transformed"])[place]
         assert point == pytest.approx((lost / whole) ** 0.5, abs=1e-9)
+
+
+@pytest.mark.parametrize("start", ["first", "average", "nearest"])
+def test_the_chart_takes_each_weight_for_itself(start: str) -> None:
+    """More than two layers, fewer keys than queries: each point is that of its own layer's heads."""
+    model, inputs = DECODERS["llama"]()
+    session = surgery.open(model, inputs)
+    chart = session.chart("multiplex", "model.layers[*]", start=start)
+    assert isinstance(chart, Curves)
+    session.multiplex("model.layers[*]", start=start)
+    roles = [f"model.layers.*.self_attn.{name}_proj" for name in "qkvo"]
+    for place in range(4):
+        lost = sum(error(session.model, model, role, range(place, place + 1)) for role in roles)
+        whole = sum(float(at(model, role, place).weight.detach().square().sum()) for role in roles)
+        point = dict(chart.lines["heads, transformed"])[place]
+        assert point == pytest.approx((lost / whole) ** 0.5, abs=1e-6)
