@@ -120,8 +120,18 @@ class Aligning(Merging):
         for paths, base, (theirs,) in self.pairs(patient, Carrying(other, {}, sizes=self.sizes)):
             along = other.meet(paths)
             if along:
-                found.append(Pair(compute(base, {}).cpu(), compute(theirs, {}).cpu(), along))
+                pair = Pair(compute(base, {}).cpu(), compute(theirs, {}).cpu(), along)
+                _refuse_no_numbers(paths[0], pair, self.parents[0].source)
+                found.append(pair)
         return found
+
+
+def _refuse_no_numbers(path: str, pair: Pair, source: str) -> None:
+    for tensor, owner in ((pair.mine, "this model"), (pair.theirs, source)):
+        if not bool(tensor.isfinite().all()):
+            raise SurgeryError(
+                "holds numbers that are not finite, so that no unit is like another", path=path, got=owner
+            )
 
 
 def _lies_in(patient: Patient, group: Units, merged: set[str]) -> bool:

@@ -13,8 +13,9 @@ from surgery.alignment.carrying import Carrying
 from surgery.alignment.counterpart import Counterpart, Shape
 from surgery.alignment.units import Units
 from surgery.checkpoint.adapter import parent_at
+from surgery.checkpoint.manifest import is_saved, read_manifest
 from surgery.checkpoint.parents import running_statistics, that_fit
-from surgery.checkpoint.structure import from_config
+from surgery.checkpoint.structure import Structure, from_config, rebuilt
 from surgery.errors import SurgeryError
 from surgery.merging import Merging
 from surgery.merging.whole import parent_model
@@ -63,11 +64,7 @@ def wide_parent(patient: Patient, step: Merging, groups: list[Units]) -> nn.Modu
 
     SurgeryError as in a merge of whole models.
     """
-    config = _config(patient, step)
-    try:
-        made = None if config is None else from_config(type(patient.root).__name__, config.to_dict())
-    except SurgeryError:  # a class of somebody's own
-        made = None
+    made = _made(patient, step)
     put = Carrying(Counterpart.alike(patient, groups), {}, sizes=True)
     parent = parent_model(patient, step, put, made)
     for module in parent.modules() if made is None else ():
@@ -75,11 +72,34 @@ def wide_parent(patient: Patient, step: Merging, groups: list[Units]) -> nn.Modu
     return parent.eval()
 
 
+def _made(patient: Patient, step: Merging) -> nn.Module | None:
+    """The parent without its values, where config or script say how it is made."""
+    config, structure = _config(patient, step), _structure(step)
+    if config is None:
+        return None
+    try:
+        if structure is not None and structure["class"] == type(patient.root).__name__:
+            return rebuilt(structure, step.parents[0].source)
+        return from_config(type(patient.root).__name__, config.to_dict())
+    except SurgeryError:  # a class of somebody's own
+        return None
+
+
+def _structure(step: Merging) -> Structure | None:
+    """How a parent is made that needs `surgery.load`: what its config.json says is no config."""
+    folder = parent_at(step.parents[0].source).folder
+    manifest = read_manifest(folder) if is_saved(folder) else {}
+    found: Structure | None = manifest.get("structure")
+    return None if manifest.get("loads_with") == "transformers" else found
+
+
 def _config(patient: Patient, step: Merging) -> Any:
     """The parent's config, as this model's class reads it; None where there is none."""
     cls: Any = type(getattr(patient.root, "config", None))
     if patient.model_type is None:
         return None
+    if (structure := _structure(step)) is not None:  # its steps leave heads as wide as its config says
+        return None if structure["config"] is None else cls.from_dict(structure["config"])
     try:
         text = (parent_at(step.parents[0].source).folder / "config.json").read_text(encoding="utf-8")
         return cls.from_dict(json.loads(text))

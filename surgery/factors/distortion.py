@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import isfinite
 from typing import Any
 
 import torch
@@ -46,8 +47,8 @@ def distortions(
 
     f(x) is what the model gives, its logits if it names them, without positions that are padding. Factors are
     those of the weights, or of the outputs on what the layers were `seen` to be given. The model stays as it
-    is: a shell of it runs in evaluation mode. SurgeryError for no data, for data that it does not take, and
-    Stopped.
+    is: a shell of it runs in evaluation mode. SurgeryError for no data, for data that it does not take or
+    answers with no numbers, and Stopped.
     """
     shell, heard = private_shell(patient.root).eval(), told()
     batches = shown(data, samples, seed, "low_rank")
@@ -55,6 +56,8 @@ def distortions(
     with torch.no_grad(), torch.random.fork_rng():
         base = [_output(shell, batch) for batch in batches]
         whole = sum(float(output.double().square().sum()) for output in base)
+        if not isfinite(whole):
+            raise SurgeryError("what the model gives on these data are not numbers, so that none is near it")
         for number, layer in enumerate(layers):
             found.append([])
             gram = None if seen is None else seen[number].gram

@@ -118,9 +118,11 @@ class Multiplex(Operation):
         part = "heads" if weight.transformation.heads else "other"
         memo: dict[int, torch.Tensor] = {}
         tie: Lazy = weight.own[0] if self.start == "first" else average(weight.own)
-        for place, (path, own) in enumerate(zip(weight.paths, weight.own, strict=True)):
+        # All are kept to the end: `memo` goes by their ids, and that of one let go of may be another's.
+        made = [weight.transformed(place, self.fit) for place in range(len(weight.paths))]
+        for path, own, transformed in zip(weight.paths, weight.own, made, strict=True):
             before = own.parameter.detach().double()
-            for kind, lazy in (("tied", tie), ("transformed", weight.transformed(place, self.fit))):
+            for kind, lazy in (("tied", tie), ("transformed", transformed)):
                 far = compute(lazy, memo).to(before.device, torch.float64) - before
                 sums = errors.setdefault(f"{part}, {kind}", {}).setdefault(places[path], [0.0, 0.0])
                 sums[0] += float(far.square().sum())
@@ -138,15 +140,21 @@ class Multiplex(Operation):
         kinds = Kinds(self.heads, self.others)
         for paths in self._roles():
             if len(paths) < 2:
-                module = patient.module(paths[0])
-                lists = isinstance(module, nn.ModuleList | nn.Sequential)
-                raise SurgeryError(
-                    "is the only one of its role, and shares with nobody",
-                    path=paths[0] or "(root)",
-                    hint=f"`{paths[0]}[*]`" if lists else f"`{role_of(paths[0])}`",
-                )
+                raise _alone(patient, paths[0])
             span = self.span or len(paths)
             yield from weights(patient, paths, span, self.start, kinds, self.fit)
+
+
+def _alone(patient: Patient, path: str) -> SurgeryError:
+    lists = isinstance(patient.module(path), nn.ModuleList | nn.Sequential)
+    wider = (f"{path}[*]" if path else "*") if lists else role_of(path)
+    return SurgeryError(
+        "is the only one of its role, and shares with nobody",
+        path=path or "(root)",
+        hint="modules whose paths differ by numbers alone, such as the items of a list"
+        if wider == path
+        else f"`{wider}`",
+    )
 
 
 def _multiplexed(kind: Transformation) -> Any:

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from graph.coupling import Coupling, Group, NotCoupled, Place, couple, numbers
-from surgery.adapters.adapter import Adapter
+from surgery.adapters.adapter import Adapter, root_of
 from surgery.adapters.lora import LoraLinear
 from surgery.edits import Edit, SetAttribute, Site
 from surgery.errors import SurgeryError
@@ -38,7 +38,21 @@ def channels(patient: Patient) -> list[Part]:
             "which channels hang together shows only when the model runs, and there are no example inputs",
             hint="`surgery.open(model, inputs)`",
         )
-    return parts_of(patient, _coupling(patient).groups)
+    found = parts_of(patient, _coupling(patient).groups)
+    if not found:
+        _refuse_adapted(patient)
+    return found
+
+
+def _refuse_adapted(patient: Patient) -> None:
+    """SurgeryError where convolutions are under adapters, through which nobody can follow their channels."""
+    for path, module in patient.walk():
+        if isinstance(module, Adapter) and isinstance(root_of(module), _ConvNd):
+            raise SurgeryError(
+                "is under an adapter, which has the widths of now",
+                path=path,
+                hint=f'`fold("{path}")` or `detach("{path}")` first',
+            )
 
 
 def _coupling(patient: Patient) -> Coupling:

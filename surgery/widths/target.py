@@ -32,7 +32,7 @@ def refuse_unknown_figure(patient: Patient, of: Of) -> None:
     if of in ("macs", "latency") and patient.inputs is None:
         raise SurgeryError(
             f"{NOUNS[of]} are of example inputs, and there are none",
-            hint='`surgery.open(model, inputs)`, or `of="parameters"`',
+            hint='`surgery.open(model, inputs)`, or `figure="parameters"`',
         )
 
 
@@ -117,12 +117,14 @@ def aim(figure: Figure, smallest: Callable[[Patient], list[Edit]], to: str, path
         )
     least = figure(smallest)
     if least > limit:
+        less = f"-{share:g} %" if (share := _less(before, least)) > 0 else None
         raise SurgeryError(
             "there are too few units here, so that it cannot be met",
             path=path,
             got=f'to="{to}"',
-            expected=f"{said(least, figure.of)} or more, which is {_percent(before, least)}",
-            hint=f'`to="{_percent(before, least)}"`, a lower `floor`, or more targets',
+            expected=f"{said(least, figure.of)} or more, which is "
+            + (less or f"no less than the {said(before, figure.of)} there are"),
+            hint=(f'`to="{less}"`, ' if less else "") + "a lower `floor`, or more targets",
         )
     return limit
 
@@ -150,7 +152,6 @@ def said(figure: int, of: Of) -> str:
     return f"{figure / 1e6:.3g} ms" if of == "latency" else f"{figure:,} {NOUNS[of]}"
 
 
-def _percent(before: int, after: int) -> str:
-    """The share that is surely had: rounded towards none."""
-    hundredths = 10_000 * (before - after) // before if before else 0
-    return f"-{hundredths / 100:g} %"
+def _less(before: int, after: int) -> float:
+    """The share in percent that is surely had: rounded towards none, and negative where there is more."""
+    return (10_000 * (before - after) // before if before else 0) / 100

@@ -228,6 +228,16 @@ def test_ties_stay() -> None:
     assert model.norm.running_mean.shape == (5,)
 
 
+def test_channels_under_adapters_say_so() -> None:
+    """What PEFT's types compute is not followed: folded in they are channels again."""
+    session = surgery.open(*CHANNELS["flat"]())
+    session.attach("**:Conv2d", "peft:loha", rank=2)
+    with pytest.raises(SurgeryError, match=r"is under an adapter.*Try: `fold\("):
+        session.narrow("**", units="channels", ratio=0.3)
+    session.fold()
+    session.narrow("**", units="channels", ratio=0.3)
+
+
 def test_adapters_are_narrowed_with_their_layer() -> None:
     """Folded before or after, the narrowed weights are the same."""
     session = surgery.open(*CHANNELS["flat"]())

@@ -229,6 +229,8 @@ def test_on_families(name: str, tmp_path: Path) -> None:
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("model.layers[1]", {}, r"model\.layers\.1: is the only one of its role.*Try: `model\.layers\.\*`"),
     ("model.layers", {}, r"Try: `model\.layers\[\*\]`"),
+    ("", {}, r"^\(root\): is the only one of its role.*Try: modules whose paths differ by numbers alone"),
+    ("lm_head", {}, r"^lm_head: is the only one of its role.*Try: modules whose paths differ"),
     ("model.layers[0:2], model.layers[2].mlp", {}, r"model\.layers\.2\.mlp: is the only one of its role"),
     ("model.layers[0], model.layers[0].mlp", {}, r"layers\.0\.mlp: .*cannot hold a module and a part of it"),
     ("model.layers[*]", {"heads": "tied", "others": "tied"}, r"no linear module.*Try: `tie\("),
@@ -241,6 +243,16 @@ def test_refused(targets: str, fields: dict[str, Any], sentence: str) -> None:
     """With the path and the way out."""
     with pytest.raises(SurgeryError, match=sentence):
         surgery.open(*DECODERS["llama"]()).multiplex(targets, **fields)
+
+
+def test_the_items_of_a_plain_list_are_named() -> None:
+    """What the refusal of the whole names is a way out."""
+    module = nn.Sequential(*(nn.Linear(6, 6) for _ in range(3)))
+    session = surgery.open(module, (torch.randn(2, 6),))
+    with pytest.raises(SurgeryError) as refused:
+        session.multiplex("")
+    assert refused.value.hint == "`*`"
+    session.multiplex("*", start="nearest")
 
 
 def test_adapters_ties_and_fast_paths_are_refused() -> None:
@@ -281,3 +293,19 @@ def test_the_chart_says_what_applying_loses() -> None:
         whole = sum(float(at(model, role, place).weight.detach().square().sum()) for role in ups)
         point = dict(chart.lines["other, transformed"])[place]
         assert point == pytest.approx((lost / whole) ** 0.5, abs=1e-9)
+
+
+@pytest.mark.parametrize("start", ["first", "average", "nearest"])
+def test_the_chart_takes_each_weight_for_itself(start: str) -> None:
+    """More than two layers, fewer keys than queries: each point is that of its own layer's heads."""
+    model, inputs = DECODERS["llama"]()
+    session = surgery.open(model, inputs)
+    chart = session.chart("multiplex", "model.layers[*]", start=start)
+    assert isinstance(chart, Curves)
+    session.multiplex("model.layers[*]", start=start)
+    roles = [f"model.layers.*.self_attn.{name}_proj" for name in "qkvo"]
+    for place in range(4):
+        lost = sum(error(session.model, model, role, range(place, place + 1)) for role in roles)
+        whole = sum(float(at(model, role, place).weight.detach().square().sum()) for role in roles)
+        point = dict(chart.lines["heads, transformed"])[place]
+        assert point == pytest.approx((lost / whole) ** 0.5, abs=1e-6)

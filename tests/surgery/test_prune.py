@@ -159,7 +159,7 @@ def test_no_data_no_labels_no_slope() -> None:
 def test_no_example_inputs_no_macs() -> None:
     """MACs and times are of example inputs."""
     session = surgery.open(feeds(6, 12))
-    with pytest.raises(SurgeryError, match="MACs are of example inputs"):
+    with pytest.raises(SurgeryError, match=r'MACs are of example inputs.*`figure="parameters"`'):
         session.prune("**", to="-30 %", figure="macs", by="magnitude")
 
 
@@ -204,6 +204,18 @@ def test_a_latency_is_met(monkeypatch: pytest.MonkeyPatch) -> None:
         assert session.preview("prune", "**", to=to, figure="latency").bounds is not None
         session.prune("**", to=to, figure="latency")
         assert sum(item.numel() for item in session.model.parameters()) <= most
+
+
+def test_fewer_units_that_are_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small models take their time whatever their width: no target is named then, least of all a growth."""
+
+    def timed(figure: Figure, edits: Callable[[Patient], list[Edit]]) -> int:
+        return 10**9 // Figure(figure.patient, "parameters")(edits)
+
+    monkeypatch.setattr(Figure, "_timed", timed)
+    with pytest.raises(SurgeryError, match=r"no less than the 5\.88 ms there are") as refused:
+        session_on(feeds(6, 12)).prune("**", to="-5 %", figure="latency")
+    assert refused.value.hint == "a lower `floor`, or more targets"
 
 
 def test_a_forward_is_timed() -> None:

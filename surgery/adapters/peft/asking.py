@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache, lru_cache
+from itertools import chain
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import nn
 
 from surgery.adapters.peft.described import standing_in
 from surgery.adapters.peft.layers import bound, built, injected, owned, state, values
-from surgery.adapters.peft.tiny import example, filled, tiny
+from surgery.adapters.peft.tiny import example, filled, halved, tiny
 from surgery.recipes import one_thread
 
 _MOVED = 0.1
@@ -30,7 +31,8 @@ class Traits:
 
     `exact`: at first the output is bit-equal at any size, `near`: to rounding. `reads_weight`: what a
     parameter starts from is computed of the module's. `seeded`: fixed tensors beside the parameters hang on
-    the seed. `additive`: what it adds hangs on the input alone. `folds`: the module's parameters that are
+    the seed. `additive`: what it adds hangs on the input alone, not on what the module gives, nor on its
+    weight. `folds`: the module's parameters that are
     others once it is merged; None with `why_no_fold` where PEFT's merge is no change of them, or another one.
     """
 
@@ -80,10 +82,21 @@ def _adds(layer: nn.Module, base: nn.Module, own: Mapping[str, torch.Tensor], x:
     return _close(moved, bound(layer, base, own)(x) - base(x))
 
 
-def traits(spec: str, module: nn.Module) -> Traits:
-    """The traits of a spec on a module's class; on the smallest of its kind that PEFT takes."""
+def _adds_the_same(
+    layer: nn.Module, base: nn.Module, other: nn.Module, own: Mapping[str, torch.Tensor], x: torch.Tensor
+) -> bool:
+    """Whether it adds the same to a module of another weight: HiRA's is a multiple of each entry."""
+    added, else_added = (bound(layer, around, own)(x) - around(x) for around in (base, other))
+    return _close(added, else_added)
+
+
+def traits(spec: str, module: nn.Module, *, sides: bool = True) -> Traits:
+    """The traits of a spec on a module's class; on the smallest of its kind that PEFT takes.
+
+    With `sides` also on one whose sides can be divided as this module's can.
+    """
     refused = None
-    for described in tiny(module):
+    for described in chain(tiny(module), halved(module) if sides else ()):
         found = _asked(spec, described)
         if found.why_not is None:
             return found
@@ -162,10 +175,11 @@ def _found(spec: str, described: str) -> Traits:
         after = bound(one, base, moved)(x)
         if after.shape != before.shape or not torch.isfinite(after).all():
             return Traits(why_not="gives outputs of another shape, or none that are numbers")
-        additive = _adds(one, base, moved, x)
+        adds = _adds(one, base, moved, x)
+        additive = adds and _adds_the_same(one, base, standing_in(described, weights[1]), moved, x)
         folds, why = _folds(one, described, weights[0], moved, x, after)
     return Traits(
-        exact=additive and torch.equal(before, first),
+        exact=adds and torch.equal(before, first),
         near=_close(before, first, 1e-5),
         reads_weight=not _same(values(one), values(other)),
         seeded=seeded,

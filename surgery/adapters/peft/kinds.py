@@ -82,11 +82,12 @@ def why_not(spec: str, module: nn.Module) -> str | None:
     if (text := description(module)) is None:
         return "is more than one layer with parameters, and PEFT's layers go around single ones"
     found = traits(spec, module)
-    if found.why_not is None:
+    if found.why_not is None or found.raised:  # of a small module then, of which nobody wants to hear
         try:
             template(spec, text, 0)
         except Exception as error:  # whatever PEFT raises is its answer
             return f"PEFT's {name} refuses it: {said(error)}"
+    if found.why_not is None:
         return None
     return f"PEFT's {name} {'refuses it: ' if found.raised else ''}{found.why_not}"
 
@@ -98,7 +99,11 @@ def fitting(module: nn.Module) -> dict[str, Traits]:
     """
     if description(module) is None:
         return {}
-    asked = {name: traits(spec, module) for name in offered() if (spec := _by_default(name)) is not None}
+    asked = {
+        name: traits(spec, module, sides=False)
+        for name in offered()
+        if (spec := _by_default(name)) is not None
+    }
     return {name: found for name, found in asked.items() if found.why_not is None}
 
 

@@ -14,7 +14,7 @@ from surgery.adapters.peft.described import description, standing_in
 
 _SIZES = ((16, 24), (64, 128), (256, 512))
 """Inputs and outputs to try one after another: block sizes and counts by default are large for small ones."""
-_LARGEST = 2**16
+_LARGEST, _LONGEST, _MOST = 2**16, 512, 2**19
 _SIDE = 12
 
 
@@ -31,7 +31,32 @@ def tiny(module: nn.Module) -> Iterator[str]:
         yield text
 
 
-def _smaller(module: nn.Module, inputs: int, outputs: int) -> nn.Module | None:
+def halved(module: nn.Module) -> Iterator[str]:
+    """The module with its sides halved while they are long, if few numbers are left then.
+
+    What divides a side, other than by a large power of two, still does: three blocks, five groups.
+    """
+    weight = module._parameters.get("weight")
+    if weight is None or weight.dim() not in range(1, 6):
+        return
+    groups = getattr(module, "groups", 1)
+    rows, columns = weight.shape[0], weight.shape[1] if weight.dim() > 1 else weight.shape[0]
+    if not isinstance(module, nn.Embedding) and not is_transposed(module):
+        rows, columns = columns, rows // groups
+    made = _smaller(module, groups * _halved(rows), groups * _halved(columns), groups)
+    few = made is not None and sum(item.numel() for item in made.parameters()) <= _MOST
+    if made is not None and few and (text := description(made)):
+        yield text
+
+
+def _halved(side: int) -> int:
+    while side > _LONGEST and side % 2 == 0:
+        side //= 2
+    return side
+
+
+def _smaller(module: nn.Module, inputs: int, outputs: int, groups: int | None = None) -> nn.Module | None:
+    """One of these sides; `groups` of a convolution, whose channels they are then."""
     with torch.device("meta"):
         if type(module) is nn.Linear:
             return nn.Linear(inputs, outputs, module.bias is not None)
@@ -56,10 +81,11 @@ def _smaller(module: nn.Module, inputs: int, outputs: int) -> nn.Module | None:
             return nn.LayerNorm(inputs, module.eps, module.elementwise_affine, module.bias is not None)
         if type(module) in (nn.Conv1d, nn.Conv2d, nn.Conv3d):
             given: Any = module
-            apart = given.groups if given.groups in (1, 2, 4, 8) else 4
+            apart = groups or (given.groups if given.groups in (1, 2, 4, 8) else 4)
             shape = (given.kernel_size, given.stride, given.padding, given.dilation, apart)
+            channels = inputs if groups else inputs // 2
             conv: nn.Module = type(given)(
-                inputs // 2, outputs, *shape, given.bias is not None, given.padding_mode
+                channels, outputs, *shape, given.bias is not None, given.padding_mode
             )
             return conv
     return None

@@ -154,6 +154,17 @@ def test_refused(name: str) -> None:
         session.low_rank("**:Linear", spread="distortion", **fields)
 
 
+def test_outputs_that_are_no_numbers_are_refused() -> None:
+    """Nothing is near them, and ranks chosen by it would be any."""
+    module, x = network()
+    with torch.no_grad():
+        module.get_parameter("0.weight")[2, 3] = torch.nan
+    session = surgery.open(module, (x,))
+    session.data = [(x,)]
+    with pytest.raises(SurgeryError, match="on these data are not numbers"):
+        session.low_rank("2, 4", size=0.5, spread="distortion")
+
+
 def test_labels_beside_the_inputs_are_left_out() -> None:
     """The classifiers' data have them, and their forward takes none."""
     session = surgery.open("demo-cnn")

@@ -161,6 +161,37 @@ def test_grouped_convolutions_attach_and_do_not_fold() -> None:
         session.fold()
 
 
+DIVIDED: list[tuple[nn.Module, torch.Tensor, str, dict[str, Any]]] = [
+    (nn.Linear(36, 45), torch.randn(2, 36), "peft:boft", {"options": {"boft_block_size": 9}}),
+    (nn.Linear(36, 45), torch.randn(2, 36), "peft:c3a", {"options": {"block_size": 9}}),
+    (nn.Linear(384, 768), torch.randn(2, 384), "peft:gralora", {"rank": 9, "options": {"gralora_k": 3}}),
+    (nn.Conv2d(10, 10, 3, groups=10), torch.randn(1, 10, 5, 5), "peft:lora", {"rank": 10}),
+]
+
+
+@pytest.mark.filterwarnings("ignore::surgery.errors.SurgeryWarning")
+@pytest.mark.parametrize("layer, x, kind, fields", DIVIDED)
+def test_what_divides_the_sides_goes(
+    layer: nn.Module, x: torch.Tensor, kind: str, fields: dict[str, Any]
+) -> None:
+    """Blocks of nine go on sides of 36, though PEFT is asked about small layers of other sides."""
+    session = surgery.open(nn.Sequential(layer), (x,))
+    session.attach("0", kind, **fields)
+    train(session.model)
+    with torch.no_grad():
+        before = session.model(x)
+        if not isinstance(layer, nn.Conv2d):  # which PEFT does not merge in groups
+            session.fold()
+        assert torch.allclose(session.model(x), before, atol=1e-4)
+
+
+def test_pefts_words_are_of_the_layer_itself() -> None:
+    """Not of the small one that PEFT was asked about."""
+    session = surgery.open(nn.Sequential(nn.Conv2d(10, 10, 3, groups=10)), (torch.randn(1, 10, 6, 6),))
+    with pytest.raises(SurgeryError, match=r"Conv2d\(10, 10, .*groups=10"):
+        session.attach("0", "peft:miss")
+
+
 def test_what_is_about_the_weight_must_be_first() -> None:
     """OFT turns the weight, so it goes around no other adapter; LoHa adds, and goes beside any."""
     session, x = attached("Linear", "lora", rank=2)
@@ -174,6 +205,24 @@ def test_what_is_about_the_weight_must_be_first() -> None:
         half = session.model(x)
         session.fold()
         assert torch.allclose(session.model(x), half, atol=1e-4) and not torch.allclose(half, before)
+
+
+@pytest.mark.parametrize("kind", ["peft:hira", "peft:peanut"])
+def test_what_adds_by_the_weight_must_be_first(kind: str) -> None:
+    """What HiRA and PEANuT add is made of the weight: another, folded in under them, would change it."""
+    session, x = attached("Linear", "lora", rank=2)
+    with pytest.raises(SurgeryError, match="must be the first adapter"):
+        session.attach("net.a", kind, called="second")
+    session.undo()
+    session.attach("net.*", kind)
+    session.attach("net.*", "lora", rank=2, called="second")
+    train(session.model)
+    with torch.no_grad():
+        before = session.model(x)
+        with pytest.raises(SurgeryError, match="stays and would change"):
+            session.fold(called="second")
+        session.fold()
+        assert torch.allclose(session.model(x), before, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["peft:lokr", "peft:deft", "peft:ln_tuning"])
