@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tests.surgery.contract import loaded_alone, run
+from tests.surgery.states import loaded_alone, run
 from tests.zoo.families import DECODERS, ENCODERS, STAGES, TOWERS, TRANSLATORS, VARIANTS
 
 SMALL = DECODERS | ENCODERS | TRANSLATORS | TOWERS | STAGES | VARIANTS

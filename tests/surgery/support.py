@@ -21,7 +21,8 @@ from graph.costs import costs
 from surgery import Session, SurgeryError
 from surgery.registry import operation_named
 from tests.surgery.by_hand import block_lists, heard
-from tests.surgery.contract import PARENT, PARENTS, generated, snapshot
+from tests.surgery.contract import PARENT, PARENTS
+from tests.surgery.states import generated, snapshot
 from tests.zoo import ATLAS
 from tests.zoo.families import DECODERS, ENCODERS, STAGES, TOWERS, TRANSLATORS
 

@@ -21,7 +21,7 @@ from surgery.edits import Arrange, SetAttribute, SetModule, Site
 from surgery.journal import Journal
 from surgery.registry import operation_named
 from surgery.runs import Live
-from tests.surgery.contract import snapshot
+from tests.surgery.states import snapshot
 
 X = torch.randn(2, 4, generator=torch.Generator().manual_seed(0))
 

@@ -16,7 +16,7 @@ from torch import nn
 import surgery
 from surgery import SurgeryError
 from surgery.fingerprint import Fingerprinter
-from tests.surgery.contract import snapshot
+from tests.surgery.states import snapshot
 from tests.zoo import ZOO
 
 

@@ -13,7 +13,7 @@ from torch import nn
 import surgery
 from graph.costs import costs
 from surgery import SurgeryError
-from tests.surgery.contract import loads_again, run, snapshot
+from tests.surgery.states import loads_again, run, snapshot
 from tests.zoo import ATLAS, ZOO
 
 

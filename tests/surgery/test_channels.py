@@ -17,7 +17,8 @@ from graph.coupling import couple
 from surgery import SurgeryError
 from surgery.checkpoint.manifest import read_manifest
 from surgery.demo.classifiers import DigitsCnn, example_images
-from tests.surgery.contract import MODELS, Case, holds, loads_again, run, untouched
+from tests.surgery.contract import MODELS, Case, holds
+from tests.surgery.states import loads_again, run, untouched
 from tests.zoo import ATLAS
 from tests.zoo.channels import CHANNELS
 from tests.zoo.convolutions import whole_resnet18

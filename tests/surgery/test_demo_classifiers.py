@@ -23,7 +23,7 @@ from surgery.demo.classifiers import DigitsCnn
 from surgery.demo.digits import digits, is_held_out
 from surgery.demo.train_cnn import SCHEDULE, write
 from surgery.demo.training import held_out_accuracy, logits_of, moved, trained
-from tests.surgery.contract import untouched
+from tests.surgery.states import untouched
 
 MODELS: dict[str, Callable[[], nn.Module]] = {"demo-cnn": lambda: cnn()[0], "demo-vit": lambda: vit()[0]}
 BLOCKS = {

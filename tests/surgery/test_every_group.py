@@ -19,7 +19,7 @@ from surgery.widths.config import config_edits
 from surgery.widths.cutting import Cutting
 from surgery.widths.part import Part
 from surgery.widths.registry import KINDS
-from tests.surgery.contract import run
+from tests.surgery.states import run
 from tests.zoo import ATLAS
 from tests.zoo.channels import CHANNELS
 

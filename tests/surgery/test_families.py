@@ -32,7 +32,7 @@ from tests.surgery.by_hand import (
     loads_with_transformers_alone,
     small,
 )
-from tests.surgery.contract import cached_equals_uncached, generated, loads_again, run, untouched
+from tests.surgery.states import cached_equals_uncached, generated, loads_again, run, untouched
 from tests.zoo import ATLAS
 from tests.zoo.families import DECODERS, ENCODERS, STAGES, TOWERS, TRANSLATORS, VARIANTS
 

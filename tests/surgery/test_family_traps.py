@@ -22,7 +22,7 @@ from tests.surgery.by_hand import (
     loads_with_transformers_alone,
     small,
 )
-from tests.surgery.contract import cached_equals_uncached, loads_again, run, snapshot
+from tests.surgery.states import cached_equals_uncached, loads_again, run, snapshot
 
 
 def test_a_swin_that_ran_is_saved(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from surgery import SurgeryError
 from surgery.history import History
 from surgery.journal import Journal
 from surgery.operations.remove import Remove
-from tests.surgery.contract import run, snapshot
+from tests.surgery.states import run, snapshot
 from tests.zoo import ZOO
 
 STEP = Remove(targets="blocks[0]")

@@ -18,7 +18,7 @@ from surgery import SurgeryError
 from surgery.modules import Start, module, modules
 from surgery.modules.passing import Layer, PassThrough
 from tests.surgery.by_hand import CACHED, SMALL, block_lists, heard, small
-from tests.surgery.contract import cached_equals_uncached, loads_again, run, snapshot
+from tests.surgery.states import cached_equals_uncached, loads_again, run, snapshot
 from tests.zoo import ATLAS, ZOO
 
 

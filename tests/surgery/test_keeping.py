@@ -19,7 +19,7 @@ from surgery import SurgeryError
 from surgery.errors import SurgeryWarning
 from surgery.journal import Journal
 from surgery.keeping import Keeper, quarter_of_memory, tensors_in
-from tests.surgery.contract import run, snapshot, untouched
+from tests.surgery.states import run, snapshot, untouched
 from tests.zoo import ZOO
 
 WALK = (2, 4, 1, 3, 0, 4, 2, 0, 3)

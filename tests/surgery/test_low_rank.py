@@ -15,7 +15,7 @@ from surgery import SurgeryError
 from surgery.charts import Curves
 from surgery.modules.low_rank import LowRankLinear
 from surgery.recipes import FUNCTIONS, Function
-from tests.surgery.contract import generated, run
+from tests.surgery.states import generated, run
 from tests.zoo import ATLAS, ZOO
 from tests.zoo.families import TRANSLATORS
 

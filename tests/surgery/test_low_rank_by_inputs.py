@@ -21,7 +21,7 @@ from surgery.factors.layers import layers
 from surgery.factors.whitening import inputs_of
 from surgery.operations.low_rank import LowRank
 from tests.surgery.calibration.models import given_to, session_of, text
-from tests.surgery.contract import cached_equals_uncached, run
+from tests.surgery.states import cached_equals_uncached, run
 from tests.surgery.test_low_rank import ranks
 from tests.zoo import ATLAS
 

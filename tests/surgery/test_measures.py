@@ -11,7 +11,7 @@ from torch.optim.swa_utils import update_bn
 import surgery
 from surgery import Script, SurgeryError
 from surgery.measures import Measured, sidecar_of
-from tests.surgery.contract import run, untouched
+from tests.surgery.states import run, untouched
 from tests.zoo import ZOO
 
 

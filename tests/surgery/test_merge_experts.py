@@ -15,7 +15,8 @@ import surgery
 from graph.costs import costs
 from surgery.errors import SurgeryError
 from surgery.session import Session
-from tests.surgery.contract import Case, cached_equals_uncached, holds, loads_again, run
+from tests.surgery.contract import Case, holds
+from tests.surgery.states import cached_equals_uncached, loads_again, run
 from tests.zoo import ATLAS
 from tests.zoo.experts import deepseek_v2, qwen3_moe
 

@@ -13,7 +13,7 @@ import surgery
 from surgery import SurgeryError
 from surgery.charts import Curves
 from tests.surgery.by_hand import CACHED, TWO_LISTS, block_lists, heard, small
-from tests.surgery.contract import cached_equals_uncached, loads_again, run
+from tests.surgery.states import cached_equals_uncached, loads_again, run
 from tests.zoo import ZOO
 from tests.zoo.families import DECODERS
 

@@ -12,7 +12,7 @@ from torch import nn
 import surgery
 from surgery import SurgeryError
 from surgery.charts import Bars
-from tests.surgery.contract import loaded_alone, run
+from tests.surgery.states import loaded_alone, run
 from tests.zoo.families import DECODERS
 
 MADE: list[tuple[str, str, dict[str, Any]]] = [

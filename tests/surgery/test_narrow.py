@@ -13,7 +13,7 @@ from torch import nn
 import surgery
 from surgery import Session, SurgeryError
 from surgery.model import private_shell
-from tests.surgery.contract import cached_equals_uncached, loads_again, snapshot
+from tests.surgery.states import cached_equals_uncached, loads_again, snapshot
 from tests.surgery.widths import MODELS, narrowed, outputs
 from tests.zoo import ATLAS, ZOO
 from tests.zoo.families import DECODERS, VARIANTS

@@ -14,7 +14,7 @@ from surgery.journal import Journal
 from surgery.model import private_shell
 from surgery.operations.pad import Pad
 from surgery.runs import Live, carry_out
-from tests.surgery.contract import loads_again, snapshot
+from tests.surgery.states import loads_again, snapshot
 from tests.surgery.widths import (
     ALIKE,
     CASES,

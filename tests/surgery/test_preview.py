@@ -12,7 +12,7 @@ from graph.costs import costs
 from surgery import SurgeryError
 from surgery.operation import Operation
 from surgery.registry import operation_named
-from tests.surgery.contract import snapshot
+from tests.surgery.states import snapshot
 from tests.zoo import ZOO
 
 

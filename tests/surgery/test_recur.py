@@ -16,7 +16,7 @@ from surgery.factors.truncation import spectrum_of
 from surgery.functions.residuals import residual_down, residual_up
 from surgery.tying.loops import Loop
 from tests.surgery.by_hand import CACHED, TWO_LISTS, block_lists, heard, small
-from tests.surgery.contract import cached_equals_uncached, loaded_alone, loads_again, run
+from tests.surgery.states import cached_equals_uncached, loaded_alone, loads_again, run
 from tests.zoo import ZOO
 from tests.zoo.families import DECODERS
 

@@ -14,7 +14,7 @@ from torch import nn
 import surgery
 from surgery import SurgeryError
 from tests.surgery.by_hand import SMALL, block_lists, by_hand, heard, small
-from tests.surgery.contract import cached_equals_uncached, loads_again, run, snapshot
+from tests.surgery.states import cached_equals_uncached, loads_again, run, snapshot
 from tests.zoo import ATLAS, ZOO
 
 

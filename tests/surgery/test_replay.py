@@ -13,7 +13,7 @@ from torch import nn
 import surgery
 from surgery import Script, SurgeryError
 from surgery.tracing import Tracing
-from tests.surgery.contract import run
+from tests.surgery.states import run
 from tests.zoo import ZOO
 
 X = torch.zeros(1, 4)

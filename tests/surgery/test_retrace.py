@@ -8,7 +8,7 @@ from torch import nn
 
 import surgery
 from surgery import SurgeryError
-from tests.surgery.contract import untouched
+from tests.surgery.states import untouched
 from tests.zoo import ATLAS
 
 

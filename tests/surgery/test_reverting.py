@@ -10,7 +10,7 @@ import surgery
 from surgery import Session, SurgeryError
 from surgery.fingerprint import Fingerprinter
 from surgery.reverting import Reverted, Reverting
-from tests.surgery.contract import untouched
+from tests.surgery.states import untouched
 from tests.zoo import ZOO
 
 Steps = Callable[[Session], object]

@@ -13,7 +13,7 @@ from surgery import SurgeryError
 from surgery.journal import Journal
 from surgery.registry import operation_named
 from surgery.runs import Live, carry_out
-from tests.surgery.contract import run, snapshot
+from tests.surgery.states import run, snapshot
 
 
 class Eight(nn.Module):

@@ -23,7 +23,8 @@ from surgery.fingerprint import Fingerprinter
 from surgery.operation import Operation
 from surgery.recipes import one_thread
 from surgery.registry import operation_named, operations
-from tests.surgery.contract import parent_of, run, snapshot, untouched
+from tests.surgery.contract import parent_of
+from tests.surgery.states import run, snapshot, untouched
 from tests.zoo import ZOO
 
 EXAMPLES = os.environ.get("SURGERY_EXAMPLES")

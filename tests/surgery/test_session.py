@@ -7,7 +7,7 @@ import torch
 
 import surgery
 from surgery import SurgeryError
-from tests.surgery.contract import run, snapshot
+from tests.surgery.states import run, snapshot
 from tests.zoo import ZOO
 
 

@@ -14,7 +14,7 @@ from surgery import SurgeryError
 from surgery.charts import Curves
 from surgery.tying.heads import matched
 from tests.surgery.by_hand import CACHED, block_lists, heard, small
-from tests.surgery.contract import cached_equals_uncached, loads_again, run
+from tests.surgery.states import cached_equals_uncached, loads_again, run
 from tests.zoo import ZOO
 from tests.zoo.families import DECODERS
 

@@ -14,7 +14,7 @@ from surgery.families import FAMILIES
 from surgery.registry import operation_named
 from surgery.slots import retyped, slots
 from tests.surgery.by_hand import CACHED, SMALL, TWO_LISTS, block_lists, by_hand, heard, small
-from tests.surgery.contract import cached_equals_uncached, loads_again, run, snapshot
+from tests.surgery.states import cached_equals_uncached, loads_again, run, snapshot
 from tests.zoo import ZOO
 from tests.zoo.families import STAGES
 

@@ -13,7 +13,7 @@ import surgery
 from surgery.checkpoint.manifest import read_manifest
 from surgery.errors import SurgeryError, SurgeryWarning
 from surgery.session import Session
-from tests.surgery.contract import cached_equals_uncached, loads_again, run
+from tests.surgery.states import cached_equals_uncached, loads_again, run
 from tests.surgery.stream.test_streamed_replay import tensors_in
 from tests.zoo.building import GROUPED, decoder
 

@@ -13,7 +13,7 @@ import surgery
 from surgery import SurgeryError
 from surgery.charts import Curves
 from surgery.modules.tucker import TuckerConv2d
-from tests.surgery.contract import run
+from tests.surgery.states import run
 from tests.zoo import ATLAS, ZOO
 
 

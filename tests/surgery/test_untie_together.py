@@ -11,7 +11,7 @@ from torch import nn
 import surgery
 from surgery import SurgeryError
 from tests.surgery.by_hand import small
-from tests.surgery.contract import run
+from tests.surgery.states import run
 
 
 def test_a_tie_falls_in_two() -> None:

@@ -14,7 +14,7 @@ from graph.costs import costs
 from surgery.errors import SurgeryError
 from surgery.modules.mixture import Mixture, Router
 from surgery.session import Session
-from tests.surgery.contract import run
+from tests.surgery.states import run
 from tests.zoo import ATLAS
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import surgery
 from graph.costs import costs, kv_cache_bytes_per_token
 from surgery import SurgeryError
-from tests.surgery.contract import cached_equals_uncached, snapshot, untouched
+from tests.surgery.states import cached_equals_uncached, snapshot, untouched
 from tests.surgery.test_widths_kept import loads
 from tests.surgery.widths import HEADS, MODELS, NEURONS, exact, outputs
 from tests.zoo import ZOO

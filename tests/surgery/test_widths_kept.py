@@ -12,7 +12,7 @@ import torch
 import surgery
 from graph.costs import costs, kv_cache_bytes_per_token
 from surgery import Session
-from tests.surgery.contract import cached_equals_uncached, loaded_alone, snapshot, untouched
+from tests.surgery.states import cached_equals_uncached, loaded_alone, snapshot, untouched
 from tests.surgery.widths import CASES, HEADS, MODELS, SAY_HEADS, alone, exact, narrowed, outputs
 from tests.zoo.families import DECODERS, VARIANTS
 

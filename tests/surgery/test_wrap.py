@@ -13,7 +13,7 @@ import surgery
 from surgery import SurgeryError
 from surgery.modules.wrappers import Scale
 from tests.surgery.by_hand import SMALL
-from tests.surgery.contract import cached_equals_uncached, loads_again, run, snapshot
+from tests.surgery.states import cached_equals_uncached, loads_again, run, snapshot
 from tests.zoo import ZOO
 
 

@@ -14,7 +14,8 @@ from surgery import SurgeryError
 from surgery.adapters.export import export
 from surgery.quiet import quiet
 from tests.surgery.adapters.trained import train
-from tests.surgery.contract import MODELS, run
+from tests.surgery.contract import MODELS
+from tests.surgery.states import run
 
 CASES: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
     "rsLoRA": [("llama", "**.{q,v}_proj", {"adapter": "rslora", "rank": 3, "alpha": 5.0})],

@@ -17,7 +17,7 @@ from surgery.adapters.peft import offered
 from surgery.operations import Attach
 from surgery.selecting import resolve
 from tests.surgery.adapters.trained import adapters_of, opened, rank, train
-from tests.surgery.contract import loads_again, run
+from tests.surgery.states import loads_again, run
 
 FOLDED = ("lora", "rslora", "dora", "ia3", "sharelora", "s2lora")
 

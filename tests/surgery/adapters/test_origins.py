@@ -14,7 +14,8 @@ from surgery.adapters.export import export
 from surgery.script import step_data, step_from
 from surgery.session import Session
 from tests.surgery.adapters.trained import adapters_of, train
-from tests.surgery.contract import MODELS, loads_again
+from tests.surgery.contract import MODELS
+from tests.surgery.states import loads_again
 
 
 @pytest.fixture

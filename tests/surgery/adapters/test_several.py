@@ -15,7 +15,8 @@ from surgery import SurgeryError
 from surgery.checkpoint.plain import made_plain
 from surgery.session import Session
 from tests.surgery.adapters.trained import adapters_of, opened, train
-from tests.surgery.contract import MODELS, run
+from tests.surgery.contract import MODELS
+from tests.surgery.states import run
 
 TARGETS = "blocks[0:2].{up,down}"
 

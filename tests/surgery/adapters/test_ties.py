@@ -13,7 +13,8 @@ import surgery
 from surgery import SurgeryError
 from surgery.session import Session
 from tests.surgery.adapters.trained import adapters_of, train
-from tests.surgery.contract import MODELS, loads_again, run
+from tests.surgery.contract import MODELS
+from tests.surgery.states import loads_again, run
 
 
 class Twice(nn.Module):

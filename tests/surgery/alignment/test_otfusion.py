@@ -19,7 +19,7 @@ from surgery import SurgeryError
 from surgery.quiet import quiet
 from tests.surgery.alignment.test_activations import more
 from tests.surgery.alignment.test_rebasin import BOTH, ZOO, permuted
-from tests.surgery.contract import run
+from tests.surgery.states import run
 from tests.zoo.convolutions import whole_resnet18
 
 Blocks = Callable[[str, int], int]

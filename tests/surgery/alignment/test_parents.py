@@ -13,7 +13,7 @@ from surgery import SurgeryError
 from surgery.alignment.parents import wide_parent
 from tests.surgery.alignment.test_activations import more
 from tests.surgery.alignment.test_rebasin import ZOO
-from tests.surgery.contract import run
+from tests.surgery.states import run
 
 
 def test_a_parent_that_needs_its_script(tmp_path: Path) -> None:

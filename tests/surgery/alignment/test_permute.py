@@ -10,7 +10,8 @@ from torch import nn
 
 import surgery
 from surgery import SurgeryError
-from tests.surgery.contract import MODELS, run
+from tests.surgery.contract import MODELS
+from tests.surgery.states import run
 from tests.zoo import ATLAS
 from tests.zoo.channels import CHANNELS
 

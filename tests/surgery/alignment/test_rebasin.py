@@ -15,7 +15,8 @@ import surgery
 from surgery import SurgeryError
 from surgery.quiet import quiet
 from tests.surgery.alignment.test_permute import double
-from tests.surgery.contract import MODELS, run
+from tests.surgery.contract import MODELS
+from tests.surgery.states import run
 from tests.zoo import ATLAS
 from tests.zoo.channels import CHANNELS
 

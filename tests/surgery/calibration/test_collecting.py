@@ -19,7 +19,7 @@ from surgery.calibration.layers import as_rows
 from surgery.calibration.telling import listening
 from surgery.evaluate import Stopped, token_windows
 from tests.surgery.calibration.models import given_to, layers_at, session_of, text
-from tests.surgery.contract import untouched
+from tests.surgery.states import untouched
 from tests.zoo import ZOO
 
 WANTED: dict[str, Any] = {"samples": 100, "grams": True, "verb": "this"}

@@ -18,7 +18,7 @@ from surgery.calibration.telling import listening
 from surgery.calibration.turns import in_turn
 from surgery.evaluate import Stopped
 from tests.surgery.calibration.models import given_to, layers_at, session_of, text
-from tests.surgery.contract import untouched
+from tests.surgery.states import untouched
 
 WANTED: dict[str, Any] = {"samples": 100, "grams": True, "verb": "this"}
 

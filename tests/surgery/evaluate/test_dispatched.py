@@ -17,8 +17,8 @@ import surgery
 from surgery import SurgeryError
 from surgery.evaluate import placing, token_windows
 from surgery.quiet import quiet
-from tests.surgery.contract import run, untouched
 from tests.surgery.evaluate.conftest import decoder, tokens
+from tests.surgery.states import run, untouched
 
 EXAMPLES = token_windows(tokens(24))
 EVERYWHERE = {"model": "cpu", "lm_head": "cpu"}

@@ -17,7 +17,7 @@ from surgery.factors.distortion import distortions, tried_ranks
 from surgery.factors.layers import Layer, layers
 from surgery.operations.low_rank import LowRank
 from surgery.stopping import Stopped
-from tests.surgery.contract import run, snapshot
+from tests.surgery.states import run, snapshot
 from tests.zoo import ZOO
 
 

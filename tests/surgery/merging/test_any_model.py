@@ -11,7 +11,7 @@ import torch
 import surgery
 from surgery.checkpoint.manifest import read_manifest
 from surgery.quiet import quiet
-from tests.surgery.contract import run
+from tests.surgery.states import run
 from tests.zoo import ATLAS
 from tests.zoo.families import DECODERS, ENCODERS, STAGES, TOWERS, TRANSLATORS
 

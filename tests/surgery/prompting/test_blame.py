@@ -18,7 +18,7 @@ from surgery.demo.text import topics
 from surgery.evaluate import Stopped
 from surgery.prompting import Blame, TextAnswers
 from surgery.registry import operation_named
-from tests.surgery.contract import untouched
+from tests.surgery.states import untouched
 
 CASES, RIGHT = 20, 19
 APART = 3.0

@@ -17,7 +17,7 @@ from surgery.evaluate import Stopped
 from surgery.evaluate.running import Runner
 from surgery.prompting import TextAnswers, Token
 from surgery.prompting.writing import draw
-from tests.surgery.contract import snapshot, untouched
+from tests.surgery.states import snapshot, untouched
 from tests.zoo import ATLAS
 from tests.zoo.families import DECODERS, TRANSLATORS, stirred
 

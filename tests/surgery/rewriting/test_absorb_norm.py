@@ -13,7 +13,6 @@ import surgery
 from surgery.adapters.lora import is_transposed
 from surgery.checkpoint.manifest import read_manifest
 from surgery.rewriting.norms import Norm, norm_of
-from tests.surgery.contract import run
 from tests.surgery.rewriting.models import (
     computes_the_same,
     lived,
@@ -21,6 +20,7 @@ from tests.surgery.rewriting.models import (
     refused,
     streamed_equals_live,
 )
+from tests.surgery.states import run
 
 X: Any = (torch.randn(3, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1)),)
 

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 import surgery
 from surgery.checkpoint.manifest import read_manifest
-from tests.surgery.contract import MODELS, run
+from tests.surgery.contract import MODELS
 from tests.surgery.rewriting.models import lived, of_the_atlas, refused
+from tests.surgery.states import run
 from tests.zoo.families import DECODERS, STAGES
 
 X: Any = (torch.randn(3, 6, generator=torch.Generator().manual_seed(1)),)

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 import surgery
 from surgery.modules.passing import Silent
-from tests.surgery.contract import loads_again
 from tests.surgery.rewriting.models import (
     RepVgg,
     branch,
@@ -21,6 +20,7 @@ from tests.surgery.rewriting.models import (
     of_the_atlas,
     refused,
 )
+from tests.surgery.states import loads_again
 
 IMAGE: Any = (torch.randn(2, 4, 7, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(1)),)
 

@@ -12,8 +12,8 @@ from torch import nn
 
 import surgery
 from surgery import SurgeryError
-from tests.surgery.contract import snapshot
 from tests.surgery.rewriting.models import branched, computes_the_same, lived, of_the_atlas
+from tests.surgery.states import snapshot
 from tests.surgery.test_cli import Command, command
 
 __all__ = ["command"]

@@ -18,7 +18,7 @@ from surgery.checkpoint import plain as rules
 from surgery.cli import main
 from surgery.fingerprint import Fingerprinter
 from surgery.operations.sparsify import Sparsify
-from tests.surgery.contract import loaded_alone, run, snapshot
+from tests.surgery.states import loaded_alone, run, snapshot
 from tests.zoo.families import DECODERS, ENCODERS
 
 SMALL = DECODERS | ENCODERS

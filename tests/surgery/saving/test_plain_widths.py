@@ -11,7 +11,7 @@ import torch
 import surgery
 from surgery import Session, SurgeryError
 from surgery.fingerprint import Fingerprinter
-from tests.surgery.contract import generated, loaded_alone, run, snapshot
+from tests.surgery.states import generated, loaded_alone, run, snapshot
 from tests.surgery.widths import HEADS, MODELS, NEURONS, alone, outputs
 from tests.zoo.families import DECODERS, STAGES
 

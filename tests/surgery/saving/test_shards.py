@@ -20,7 +20,7 @@ from surgery.fingerprint import Fingerprinter
 from surgery.lazy import Lazy
 from surgery.quiet import quiet
 from surgery.stream import tiles
-from tests.surgery.contract import loaded_alone, run
+from tests.surgery.states import loaded_alone, run
 from tests.zoo import ATLAS
 from tests.zoo.families import DECODERS, ENCODERS
 

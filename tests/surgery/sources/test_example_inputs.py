@@ -13,7 +13,7 @@ from graph.extract import extract
 from surgery.families import model_type
 from surgery.sources.example_inputs import LENGTH, example_inputs
 from surgery.sources.example_inputs.image import sides
-from tests.surgery.contract import run
+from tests.surgery.states import run
 from tests.zoo import ATLAS
 from tests.zoo.building import VOCABULARY, built
 

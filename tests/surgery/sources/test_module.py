@@ -11,7 +11,7 @@ from torch import nn
 import surgery
 from graph.costs import costs
 from surgery import SurgeryError
-from tests.surgery.contract import untouched
+from tests.surgery.states import untouched
 from tests.zoo import ZOO
 
 

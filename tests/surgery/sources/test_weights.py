@@ -12,7 +12,7 @@ from torch import nn
 import surgery
 from surgery import SurgeryError
 from surgery.fingerprint import Fingerprinter
-from tests.surgery.contract import run, untouched
+from tests.surgery.states import run, untouched
 from tests.zoo import ZOO
 
 

@@ -19,7 +19,8 @@ from surgery.script import Script
 from tests.surgery.adapters.peft.models import LAYERS, Pair, attached
 from tests.surgery.adapters.test_ties import OneWeight, Twice, made, out
 from tests.surgery.adapters.trained import adapters_of, train
-from tests.surgery.contract import MODELS, loads_again, run
+from tests.surgery.contract import MODELS
+from tests.surgery.states import loads_again, run
 
 
 def test_the_names_are_those_of_pefts_own_list() -> None:

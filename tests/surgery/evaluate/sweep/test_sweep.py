@@ -20,8 +20,8 @@ from surgery.evaluate.data import tensors
 from surgery.evaluate.sweep import SweepReport, candidates
 from surgery.registry import operation_named
 from surgery.script import step_data
-from tests.surgery.contract import snapshot
 from tests.surgery.evaluate.conftest import decoder, tokens
+from tests.surgery.states import snapshot
 from tests.zoo import ATLAS
 
 EXAMPLES = token_windows(tokens(24))
