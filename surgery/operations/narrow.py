@@ -116,8 +116,9 @@ class Narrow(Operation):
 
     def _refuse_none(self, part: Part, left: int) -> None:
         if not part.least <= left < part.count:
+            size = part.count * part.per_unit
             raise SurgeryError(
-                f"has {part.count * part.per_unit} {self.units}",
+                f"is {size} wide" if self.units == "width" else f"has {size} {self.units}",
                 path=part.path,
                 got=f"{left * part.per_unit} to be left",
                 expected=f"from {part.least * part.per_unit} to {(part.count - 1) * part.per_unit}",

@@ -21,8 +21,9 @@ def parts_among(parts: list[Part], targets: Targets, units: str, known: str) -> 
         return mine
     if cut := next((part for part in parts if any(inside[part])), None):
         outside = [path for path in cut.members if not is_among(path, targets.paths)]
+        shared = "width is also that" if units == "width" else f"{units} are also those"
         raise SurgeryError(
-            f"its {units} are also those of modules that are not among the targets",
+            f"its {shared} of modules that are not among the targets",
             path=next(path for path in cut.members if path not in outside),
             got=", ".join(outside[:4]) + (f" and {len(outside) - 4} more" if len(outside) > 4 else ""),
             hint="all of them as targets, or what contains them",

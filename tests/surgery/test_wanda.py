@@ -8,27 +8,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 import surgery
 from surgery import SurgeryError
 from surgery.charts import Curves
 from surgery.checkpoint.manifest import read_manifest
 from tests.surgery.calibration.models import given_to, session_of, text
-
-
-def wanda_mask(weight: Tensor, given: Tensor, ratio: float, runs: tuple[int, int] | None) -> Tensor:
-    """Which of (outputs, inputs) go, written as the paper says it: row by row, weight by weight."""
-    norms = given.square().sum(0).sqrt()
-    mask = torch.zeros(weight.shape, dtype=torch.bool)
-    for output in range(weight.shape[0]):
-        scores = [abs(float(weight[output, i])) * float(norms[i]) for i in range(weight.shape[1])]
-        drop, run = runs or (int(ratio * weight.shape[1]), weight.shape[1])
-        for start in range(0, weight.shape[1], run):
-            for i in sorted(range(start, start + run), key=scores.__getitem__)[:drop]:
-                mask[output, i] = True
-    return mask
-
+from tests.surgery.calibration.references import wanda_mask
 
 FORMS: list[tuple[dict[str, Any], tuple[int, int] | None]] = [
     ({"ratio": 0.5}, None),

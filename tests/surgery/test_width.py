@@ -254,7 +254,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
         {"targets": "model.layers", "count": 24},
         r"model\.layers\.0.*not among the targets; got model\.embed_tokens",
     ),
-    "all": (MODELS["llama"], {"count": 32}, r"has 32 width.*from 1 to 31"),
+    "all": (MODELS["llama"], {"count": 32}, r"is 32 wide.*from 1 to 31"),
     "counted": (
         lambda: (_Counting(narrow_stream()[0]), narrow_stream()[1]),
         {"count": 8},
