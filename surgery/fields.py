@@ -13,6 +13,7 @@ import operator
 import os
 import types
 import typing
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -141,11 +142,16 @@ class FieldSpec:
     maximum: float | None = None
     optional: bool = False
     later: bool = False
+    beside: tuple[tuple[str, Collection[str]], ...] = ()
 
     @property
     def is_asked(self) -> bool:
         """Whether a person gives it; what was measured or found is frozen into a step by itself."""
         return self.kind not in ("measured", "found")
+
+    def means_something(self, values: Mapping[str, Any]) -> bool:
+        """Whether it does beside these values of all others."""
+        return not self.beside or any(values[other] in meant for other, meant in self.beside)
 
 
 def option(
@@ -156,13 +162,18 @@ def option(
     maximum: float | None = None,
     later: bool = False,
     choices: tuple[str, ...] = (),
+    beside: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Any:
     """A dataclass field of an operation or a task with its help line and inclusive bounds.
 
     One that came `later` than the operation is left out of scripts at its default: they stay what they were.
-    A text with `choices` is a choice of which these are found out while the program runs.
+    A text with `choices` is a choice of which these are found out while the program runs. One that means
+    nothing but `beside` certain values of other fields, of which one is enough, is asked for beside those.
     """
-    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "later": later, "choices": choices}
+    metadata = {
+        "help": help, "minimum": minimum, "maximum": maximum, "later": later, "choices": choices,
+        "beside": tuple((beside or {}).items()),
+    }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -216,4 +227,5 @@ def _spec(item: dataclasses.Field[Any], annotation: Any) -> FieldSpec:
         maximum=meta.get("maximum"),
         optional=optional,
         later=meta.get("later", False),
+        beside=meta.get("beside", ()),
     )

@@ -38,8 +38,9 @@ class Typed:
 
     @classmethod
     def asked(cls, values: Mapping[str, Any]) -> Collection[str]:
-        """The fields that mean something beside these values of others: all, unless a kind says otherwise."""
-        return [spec.name for spec in cls.specs if spec.is_asked]
+        """The fields that mean something beside these values of others."""
+        values = {spec.name: spec.default for spec in cls.specs} | dict(values)
+        return [spec.name for spec in cls.specs if spec.is_asked and spec.means_something(values)]
 
     @classmethod
     def of(cls, *values: Any, **named: Any) -> Self:

@@ -10,6 +10,8 @@ from surgery.errors import SurgeryError
 
 Pattern = Literal["unstructured", "2:4", "4:8"]
 HALF = 0.5
+ANYWHERE = {"pattern": ("unstructured",)}
+"""Beside which a ratio means something."""
 
 
 def dropped(pattern: Pattern, ratio: float, width: int, path: str, verb: str) -> tuple[int, int]:

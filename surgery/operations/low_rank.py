@@ -34,6 +34,9 @@ RANK = ".rank"
 """What a rank is called beside Grams: the path, and this."""
 
 
+_ON_DATA = {"by": ("inputs",), "spread": ("distortion",)}
+
+
 @operation(
     title="Low rank",
     group="prune",
@@ -80,11 +83,18 @@ class LowRank(Operation):
         "weights", help="what stays near: the weights, or what they give on the data's inputs"
     )
     samples: int | None = option(
-        None, help="examples of the data to run; for inputs 128, for distortions 8 unless given", minimum=1
+        None,
+        help="examples of the data to run; for inputs 128, for distortions 8 unless given",
+        minimum=1,
+        beside=_ON_DATA,
     )
-    seed: int = option(0, help="which batches come first", minimum=0)
+    seed: int = option(0, help="which batches come first", minimum=0, beside=_ON_DATA)
     ridge: float = option(
-        0.01, help="added to the inputs' Gram, as part of its mean diagonal", minimum=0.0, maximum=10.0
+        0.01,
+        help="added to the inputs' Gram, as part of its mean diagonal",
+        minimum=0.0,
+        maximum=10.0,
+        beside={"by": ("inputs",)},
     )
     measured: Measured | None = option(None, help="the ranks, and Grams of inputs, once they were measured")
 

@@ -30,6 +30,8 @@ LINES, BARS, GLANCE = 4, 16, 32
 SHARES = 64
 """Steps in which a preview looks for what all layers could lose alike."""
 
+_ON_DATA = {"by": ("taylor", "fisher", "activation")}
+
 
 @operation(
     title="Prune",
@@ -72,8 +74,10 @@ class Prune(Operation):
         0.1, help="part of each layer's units that stays at the least", minimum=0.0, maximum=1.0
     )
     multiple: int = option(1, help="what stays of a layer is a multiple of this", minimum=1)
-    samples: int = option(128, help="examples to run at most: windows of text, images", minimum=1)
-    seed: int = option(0, help="which batches come first", minimum=0)
+    samples: int = option(
+        128, help="examples to run at most: windows of text, images", minimum=1, beside=_ON_DATA
+    )
+    seed: int = option(0, help="which batches come first", minimum=0, beside=_ON_DATA)
     found: Found | None = option(None, help="channels or width that hang together, as the first run showed")
     measured: Measured | None = option(None, help="the units that stay, once they were measured")
 

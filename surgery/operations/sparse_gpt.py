@@ -15,7 +15,7 @@ from surgery.calibration.enough import refuse_few
 from surgery.calibration.freezing import frozen_grams, known_gram
 from surgery.calibration.layers import Layer, as_rows, layers_of
 from surgery.calibration.observing import Inputs
-from surgery.calibration.patterns import Pattern, dropped, refuse_none
+from surgery.calibration.patterns import ANYWHERE, Pattern, dropped, refuse_none
 from surgery.calibration.turns import in_turn
 from surgery.charts import Bars, Chart
 from surgery.edits import Edit, SetTensor
@@ -56,7 +56,9 @@ class SparseGpt(Operation):
     """
 
     targets: Targets = option(help="the layers whose weights are thinned out, or what contains them")
-    ratio: float = option(0.5, help="part of the weights that becomes zero", minimum=0.01, maximum=0.99)
+    ratio: float = option(
+        0.5, help="part of the weights that becomes zero", minimum=0.01, maximum=0.99, beside=ANYWHERE
+    )
     pattern: Pattern = option("unstructured", help="anywhere in a block, or so many of each run of inputs")
     samples: int = option(128, help="examples to run at most: windows of text, images", minimum=1)
     seed: int = option(0, help="which batches come first", minimum=0)

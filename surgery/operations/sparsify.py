@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from surgery.adapters.lora import is_transposed
-from surgery.calibration.patterns import Pattern, dropped
+from surgery.calibration.patterns import ANYWHERE, Pattern, dropped
 from surgery.charts import Chart, Curves
 from surgery.edits import Edit, SetTensor
 from surgery.errors import SurgeryError
@@ -39,9 +39,12 @@ class Sparsify(Operation):
     """
 
     targets: Targets = option(help="the modules whose weights are thinned out")
-    ratio: float = option(0.5, help="part of the weights that becomes zero", minimum=0.01, maximum=1.0)
-    scope: Literal["tensor", "global"] = option("tensor", help="the part of each tensor, or of all together")
-
+    ratio: float = option(
+        0.5, help="part of the weights that becomes zero", minimum=0.01, maximum=1.0, beside=ANYWHERE
+    )
+    scope: Literal["tensor", "global"] = option(
+        "tensor", help="the part of each tensor, or of all together", beside=ANYWHERE
+    )
     pattern: Pattern = option("unstructured", help="anywhere, or so many of each run of inputs")
 
     def keeps_structure(self) -> bool:

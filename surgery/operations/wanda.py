@@ -12,7 +12,7 @@ from surgery.calibration.collecting import collect
 from surgery.calibration.freezing import known
 from surgery.calibration.layers import Layer, as_rows, layers_of
 from surgery.calibration.observing import Inputs
-from surgery.calibration.patterns import Pattern, dropped, refuse_none
+from surgery.calibration.patterns import ANYWHERE, Pattern, dropped, refuse_none
 from surgery.calibration.turns import in_turn
 from surgery.charts import Chart, Curves
 from surgery.edits import Edit, SetTensor
@@ -46,7 +46,11 @@ class Wanda(Operation):
 
     targets: Targets = option(help="the layers whose weights are thinned out, or what contains them")
     ratio: float = option(
-        0.5, help="part of each output's weights that becomes zero", minimum=0.01, maximum=0.99
+        0.5,
+        help="part of each output's weights that becomes zero",
+        minimum=0.01,
+        maximum=0.99,
+        beside=ANYWHERE,
     )
     pattern: Pattern = option("unstructured", help="anywhere in a row, or so many of each run of inputs")
     samples: int = option(128, help="examples to run at most: windows of text, images", minimum=1)

@@ -7,7 +7,8 @@ import pytest
 import surgery
 from surgery.registry import operations
 from tests.zoo import llama
-from widgets.drafts import start
+from widgets.desk import Draft
+from widgets.drafts import change, start
 from widgets.fitting import reasons
 from widgets.forms import form
 
@@ -58,3 +59,33 @@ def test_sliders_go_as_far_as_the_model(session: surgery.Session) -> None:
     stitch = {item["name"]: item for item in form(start("stitch", session.graph, BLOCKS))["fields"]}
     depth = len(session.model.model.layers)
     assert (stitch["at"]["value"], stitch["at"]["maximum"]) == ((depth + 1) // 2, depth)
+
+
+def test_a_form_asks_for_what_means_something(session: surgery.Session) -> None:
+    """A ratio not beside a pattern, what is read of the data where data are; values no longer asked go."""
+    draft = start("wanda", session.graph, BLOCKS)
+    assert "ratio" in asked_of(draft)
+    change(draft, "ratio", 0.3)
+    change(draft, "pattern", "2:4")
+    assert "ratio" not in asked_of(draft) and session.preview(draft.step())
+    draft = start("low_rank", session.graph, BLOCKS)
+    assert not {"samples", "seed", "ridge"} & asked_of(draft)
+    change(draft, "spread", "distortion")
+    assert {"samples", "seed"} <= asked_of(draft) and "ridge" not in asked_of(draft)
+    change(draft, "by", "inputs")
+    change(draft, "spread", "relative")
+    assert {"samples", "seed", "ridge"} <= asked_of(draft)
+
+
+def asked_of(draft: Draft) -> set[str]:
+    """The names of the fields of its form."""
+    return {item["name"] for item in form(draft)["fields"]}
+
+
+def test_fields_hang_on_choices_that_there_are() -> None:
+    """Each names another field and values of it."""
+    for cls in operations().values():
+        specs = {spec.name: spec for spec in cls.specs}
+        for spec in cls.specs:
+            for other, values in spec.beside:
+                assert values and set(values) <= set(specs[other].choices), (cls.name, spec.name)
