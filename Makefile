@@ -23,7 +23,7 @@ test: install  ## every test, on the wheel, those of the page where there is a C
 ifeq ($(ARGS),)
 	$(PY) -m tools.wheel $(WHEEL)
 	$(ON_WHEEL) --numprocesses auto --dist worksteal --ignore $(CURDIR)/tests/browser $(CURDIR)/tests
-	$(ON_WHEEL) --numprocesses 2 --dist loadfile $(CURDIR)/tests/browser
+	$(ON_WHEEL) --numprocesses 2 --dist worksteal $(CURDIR)/tests/browser
 else
 	$(PY) -m pytest $(ARGS)
 endif

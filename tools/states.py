@@ -51,12 +51,14 @@ def selected(page: Page, folder: Path) -> None:
 
 
 def charted(page: Page, folder: Path) -> None:
-    """An operation whose form has a chart."""
+    """An operation whose form has a chart below its dry run, scrolled to."""
     select(page, "model.layers.3")
     page.get_by_role("button", name="Prune").click()
     page.get_by_role("button", name="Sparsify", exact=True).click()
     drafted(page, "sparsify")
-    page.locator(".ms-form-chart").wait_for(timeout=SLOW_MS)
+    chart = page.locator(".ms-form-chart")
+    chart.wait_for(timeout=SLOW_MS)
+    chart.evaluate("chart => chart.scrollIntoView({ block: 'center' })")
 
 
 def pending(page: Page, folder: Path) -> None:
